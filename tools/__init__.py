@@ -1,0 +1,1 @@
+"""The shared toolbox of the bundles: ``python -m tools`` lists its verbs."""

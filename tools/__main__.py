@@ -1,0 +1,17 @@
+"""The command line, ``python -m tools VERB``: each verb one line, its function imported only when it is called."""
+
+import sys
+
+from tools.command_line import run
+
+VERBS = {
+    "convert ctc": ("tools.convert.ctc:ctc", "a Cell Tracking Challenge folder to NIfTI and dataset.json"),
+    "sample devonet_nsn": ("tools.sample.devonet_nsn:devonet_nsn", "a small synthetic embryo in that source format"),
+    "card": ("tools.card:card", "measured scores of a run into a bundle's metadata and model card"),
+    "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
+    "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
+    "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),
+}
+
+if __name__ == "__main__":
+    sys.exit(run(VERBS, sys.argv[1:]))

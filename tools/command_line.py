@@ -1,0 +1,147 @@
+"""What every verb of the command line shares: finding it, its help, its errors, its arguments."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+
+import fire
+
+from tools.errors import InputError
+
+__all__ = ["as_table", "reject", "run", "whole_number"]
+
+EXPECTED_ERRORS = (InputError, FileNotFoundError, PermissionError)
+
+
+def reject(unknown: Mapping[str, object], command: Callable, extra: Sequence[object] = ()) -> None:
+    """Refuse what a command does not know, before it does anything.
+
+    Fire would run the command first and complain about a mistyped flag afterwards, so a command takes ``*extra`` and
+    ``**unknown`` and hands them over in its first line.
+
+    Parameters
+    ----------
+    unknown : mapping of str to object
+        Flags that the command has no parameter for.
+    command : callable
+        The command, whose parameters are the known flags.
+    extra : sequence of object
+        Positional arguments beyond the command's own.
+
+    Raises
+    ------
+    InputError
+        If there is any; it names the closest known flag.
+    """
+    if extra:
+        raise InputError(f"too many arguments: {' '.join(map(str, extra))}; options need a name, --name VALUE")
+    flags = [name for name, parameter in _parameters(command).items() if parameter.kind is parameter.KEYWORD_ONLY]
+    for name in unknown:
+        closest = difflib.get_close_matches(name, flags, n=1, cutoff=0.0)
+        hint = f"did you mean --{closest[0]}? " if closest else ""
+        raise InputError(f"unknown flag --{name}; {hint}known: {' '.join(f'--{flag}' for flag in flags) or 'none'}")
+
+
+def whole_number(flag: str, value: object, *, minimum: int) -> int:
+    """A flag's value as an integer of at least ``minimum``; InputError if it is not one."""
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = None
+    if number is None or number < minimum:
+        raise InputError(f"--{flag} {value}: expected a whole number, at least {minimum}")
+    return number
+
+
+def as_table(result: object) -> str:
+    """Lines to print: a mapping as two aligned columns, anything else as it is, None as nothing."""
+    if not isinstance(result, Mapping):
+        return "" if result is None else str(result)
+    width = max(map(len, result), default=0)
+    return "\n".join(f"{key:<{width}}  {value}" for key, value in result.items())
+
+
+def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
+    """Run one verb; only then is its module imported.
+
+    Parameters
+    ----------
+    verbs : mapping of str to tuple of str
+        Verb, such as ``"convert ctc"`` -> where its function is, ``"package.module:function"``, and one line about it.
+    arguments : sequence of str
+        The command line after ``python -m tools``.
+
+    Returns
+    -------
+    int
+        Exit code: 0; 1 for bad input, told in one line on stderr; 130 if interrupted. Fire exits by itself with 2
+        where arguments are missing.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # tools/convert/tiff.py refuses what it would warn of
+    wants_help = any(argument in ("-h", "--help") for argument in arguments)
+    words = [argument for argument in arguments if argument not in ("-h", "--help", "--")] if wants_help else arguments
+    try:
+        verb = _find_verb(verbs, words)
+        if verb is None:
+            print(_list_verbs(verbs, " ".join(words)))
+        elif wants_help:
+            print(_help(verb, _load(verbs[verb][0])))
+        else:
+            rest = list(words[len(verb.split()) :])
+            fire.Fire(_load(verbs[verb][0]), command=rest, name=f"python -m tools {verb}", serialize=as_table)
+    except EXPECTED_ERRORS as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _find_verb(verbs: Mapping[str, tuple[str, str]], words: Sequence[str]) -> str | None:
+    """The verb that the words start with; None where they are the beginning of several."""
+    for length in (2, 1):
+        if " ".join(words[:length]) in verbs:
+            return " ".join(words[:length])
+    groups = {verb.split()[0] for verb in verbs if " " in verb}
+    if not words or (len(words) == 1 and words[0] in groups):
+        return None
+    candidate = " ".join(words[: 2 if words[0] in groups else 1])
+    closest = difflib.get_close_matches(candidate, verbs, n=1, cutoff=0.0)[0]
+    raise InputError(f"unknown verb {candidate!r}; did you mean {closest!r}? python -m tools lists all verbs")
+
+
+def _list_verbs(verbs: Mapping[str, tuple[str, str]], group: str) -> str:
+    """One line per verb of the group, of all verbs if it is empty."""
+    lines = {verb: line for verb, (_, line) in verbs.items() if f"{verb} ".startswith(f"{group} " if group else "")}
+    return f"usage: python -m tools VERB ...   (--help after a verb says more)\n\n{as_table(lines)}"
+
+
+def _help(verb: str, command: Callable) -> str:
+    """Usage line and docstring of a verb."""
+    parameters = _parameters(command)
+    words = [
+        name.upper() for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    options = [
+        f"[--{name} {parameter.default!r}]" if parameter.default is not None else f"--{name} VALUE"
+        for name, parameter in parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    return f"usage: python -m tools {' '.join([verb, *words, *options])}\n\n{inspect.getdoc(command) or ''}"
+
+
+def _load(target: str) -> Callable:
+    """The function behind ``"package.module:function"``."""
+    module, function = target.split(":")
+    return getattr(import_module(module), function)
+
+
+def _parameters(command: Callable) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(command).parameters

@@ -1,0 +1,44 @@
+"""Voxel spacing as it is typed on the command line."""
+
+from __future__ import annotations
+
+import math
+
+from tools.errors import InputError
+
+__all__ = ["parse_spacing"]
+
+
+def parse_spacing(text: str | None) -> tuple[float, float, float]:
+    """Read a voxel spacing.
+
+    Parameters
+    ----------
+    text : str or None
+        ``"Z,Y,X"`` in µm, as in ``"2.0,0.8,0.8"``; None if it was not given.
+
+    Returns
+    -------
+    tuple of float
+        Spacing in µm as (Z, Y, X).
+
+    Raises
+    ------
+    InputError
+        If it is missing or not three positive, finite numbers.
+    """
+    expected = "expected micrometres per voxel as Z,Y,X, such as --spacing 2.0,0.8,0.8"
+    if text is None:
+        raise InputError(
+            f"spacing missing: {expected}; TIFF files of this format do not say it, see the data set's page"
+        )
+    parts = text.strip().strip("()[]").split(",")
+    try:
+        values = tuple(float(part) for part in parts)
+    except ValueError as error:
+        raise InputError(f"spacing {text!r} is not made of numbers: {expected}") from error
+    if len(values) != 3:
+        raise InputError(f"spacing {text!r} has {len(values)} numbers instead of three: {expected}")
+    if not all(math.isfinite(value) and value > 0 for value in values):
+        raise InputError(f"spacing {text!r} holds a number that is not positive and finite: {expected}")
+    return values
