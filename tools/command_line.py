@@ -79,8 +79,7 @@ def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        Exit code: 0; 1 for bad input, told in one line on stderr; 130 if interrupted. Fire exits by itself with 2
-        where arguments are missing.
+        Exit code: 0; 1 for bad input, told in one line on stderr; 130 if interrupted.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # tools/convert/tiff.py refuses what it would warn of
@@ -93,8 +92,9 @@ def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
         elif wants_help:
             print(_help(verb, _load(verbs[verb][0])))
         else:
-            rest = list(words[len(verb.split()) :])
-            fire.Fire(_load(verbs[verb][0]), command=rest, name=f"python -m tools {verb}", serialize=as_table)
+            command, rest = _load(verbs[verb][0]), list(words[len(verb.split()) :])
+            _check_required(verb, command, rest)
+            fire.Fire(command, command=rest, name=f"python -m tools {verb}", serialize=as_table)
     except EXPECTED_ERRORS as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         return 1
@@ -117,6 +117,22 @@ def _find_verb(verbs: Mapping[str, tuple[str, str]], words: Sequence[str]) -> st
     raise InputError(f"unknown verb {candidate!r}; did you mean {closest!r}? python -m tools lists all verbs")
 
 
+def _check_required(verb: str, command: Callable, words: Sequence[str]) -> None:
+    """Refuse a command line that lacks a positional argument; Fire would answer with a page about its own insides."""
+    named, num_given, after_flag = set(), 0, False
+    for word in words:
+        is_flag = word.startswith("--")
+        if is_flag:
+            named.add(word[2:].split("=")[0].replace("-", "_"))
+        elif not after_flag:
+            num_given += 1
+        after_flag = is_flag and "=" not in word
+    required = [name for name, parameter in _positionals(command).items() if parameter.default is parameter.empty]
+    missing = [name for name in required if name not in named][num_given:]
+    if missing:
+        raise InputError(f"{' and '.join(missing).upper()} missing; {_usage(verb, command)}")
+
+
 def _list_verbs(verbs: Mapping[str, tuple[str, str]], group: str) -> str:
     """One line per verb of the group, of all verbs if it is empty."""
     lines = {verb: line for verb, (_, line) in verbs.items() if f"{verb} ".startswith(f"{group} " if group else "")}
@@ -125,22 +141,27 @@ def _list_verbs(verbs: Mapping[str, tuple[str, str]], group: str) -> str:
 
 def _help(verb: str, command: Callable) -> str:
     """Usage line and docstring of a verb."""
-    parameters = _parameters(command)
-    words = [
-        name.upper() for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-    ]
+    return f"{_usage(verb, command)}\n\n{inspect.getdoc(command) or ''}"
+
+
+def _usage(verb: str, command: Callable) -> str:
+    """One line: the verb, its arguments, its options with their defaults."""
     options = [
         f"[--{name} {parameter.default!r}]" if parameter.default is not None else f"--{name} VALUE"
-        for name, parameter in parameters.items()
+        for name, parameter in _parameters(command).items()
         if parameter.kind is parameter.KEYWORD_ONLY
     ]
-    return f"usage: python -m tools {' '.join([verb, *words, *options])}\n\n{inspect.getdoc(command) or ''}"
+    return f"usage: python -m tools {' '.join([verb, *map(str.upper, _positionals(command)), *options])}"
 
 
 def _load(target: str) -> Callable:
     """The function behind ``"package.module:function"``."""
     module, function = target.split(":")
     return getattr(import_module(module), function)
+
+
+def _positionals(command: Callable) -> dict[str, inspect.Parameter]:
+    return {name: p for name, p in _parameters(command).items() if p.kind is p.POSITIONAL_OR_KEYWORD}
 
 
 def _parameters(command: Callable) -> Mapping[str, inspect.Parameter]:

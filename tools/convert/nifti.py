@@ -61,10 +61,11 @@ def is_whole(
         False if the file is missing, truncated, corrupt, or a different volume.
     """
     try:
-        header = nib.load(path).header
+        image = nib.load(path)
+        header = image.header
         same = header.get_data_shape() == shape[::-1] and header["descrip"].item() == description.encode()
         same = same and np.allclose(header.get_zooms(), spacing[::-1], rtol=1e-6, atol=0)
-        num_bytes = int(header["vox_offset"]) + int(np.prod(shape)) * header.get_data_dtype().itemsize
+        num_bytes = image.dataobj.offset + int(np.prod(shape)) * header.get_data_dtype().itemsize
         return same and _unpacked_size(path) == num_bytes
     except (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError):
         return False

@@ -82,15 +82,21 @@ def read_volume(path: Path) -> np.ndarray:
 
 def _check_gray(path: Path, tiff: tifffile.TiffFile) -> None:
     """Refuse RGB, other multi-sample pixels and channel axes."""
+    if not len(tiff.pages):
+        raise InputError(f"{path}: truncated, {tiff.filehandle.size} bytes without any page; copy it again")
     samples = max(page.samplesperpixel for page in tiff.pages)
     if samples != 1:
         colour = tifffile.PHOTOMETRIC(tiff.pages[0].photometric).name
         raise InputError(
-            f"{path}: {samples} samples per pixel ({colour}), expected one gray value; export a single channel"
+            f"{path}: {samples} samples per pixel ({colour}), expected one gray value; export a single channel, "
+            "or if these are slices, write them as gray pages (photometric minisblack)"
         )
     series = tiff.series[0]
     if dict(zip(series.axes, series.shape, strict=True)).get("C", 1) > 1:
-        raise InputError(f"{path}: axes {series.axes} {series.shape}, expected one channel; export a single channel")
+        raise InputError(
+            f"{path}: axes {series.axes} {series.shape}, expected one channel; export a single channel, "
+            "or if these are slices, name the axis Z"
+        )
 
 
 def _check_whole(path: Path, tiff: tifffile.TiffFile) -> None:

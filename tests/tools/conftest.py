@@ -1,0 +1,56 @@
+"""Helpers that draw small datasets as the field ships them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+SHAPE = (4, 6, 5)
+
+
+@pytest.fixture
+def ramp() -> Callable[..., np.ndarray]:
+    """Function that draws a volume in which no two voxels are equal, so that no swapped axis goes unseen."""
+
+    def draw(shape: tuple[int, ...] = SHAPE, dtype: str = "uint16", first: int = 1) -> np.ndarray:
+        return np.arange(first, first + np.prod(shape)).reshape(shape).astype(dtype)
+
+    return draw
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[..., Path]:
+    """Function that writes an array to ``tmp_path/source/<name>`` as a gray TIFF, one page per slice."""
+
+    def write(name: str, array: np.ndarray, **options) -> Path:
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, array, **{"photometric": "minisblack"} | options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def sequence(put: Callable, ramp: Callable) -> Callable[..., None]:
+    """Function that writes a sequence: images, gold truth and markers of the given frames."""
+
+    def write(name: str = "01", frames: tuple[int, ...] = (0,), digits: int = 3) -> None:
+        for frame in frames:
+            number = f"{frame:0{digits}d}"
+            put(f"{name}/t{number}.tif", ramp(first=1000 * frame))
+            put(f"{name}_GT/SEG/man_seg{number}.tif", ramp(first=1000 * frame + 1))
+            put(f"{name}_GT/TRA/man_track{number}.tif", ramp(first=1000 * frame + 2))
+
+    return write
+
+
+@pytest.fixture
+def datalist(tmp_path: Path) -> Callable[[], dict]:
+    """Function that reads the dataset.json in ``tmp_path/out``."""
+    return lambda: json.loads((tmp_path / "out" / "dataset.json").read_text())

@@ -1,0 +1,31 @@
+"""A voxel spacing is three positive numbers, or a message that says so."""
+
+import pytest
+
+from tools.convert.spacing import parse_spacing
+from tools.errors import InputError
+
+
+@pytest.mark.parametrize("text", ["2.0,0.8,0.7", "(2, 0.8, 0.7)", " 2,.8,7e-1 "])
+def test_three_numbers_in_order(text):
+    assert parse_spacing(text) == (2.0, 0.8, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, "spacing missing"),
+        ("1,0,1", "not positive and finite"),
+        ("1,-1,1", "not positive and finite"),
+        ("1,nan,1", "not positive and finite"),
+        ("inf,1,1", "not positive and finite"),
+        ("1,1", "has 2 numbers instead of three"),
+        ("1,1,1,1", "has 4 numbers instead of three"),
+        ("1,one,1", "not made of numbers"),
+        ("", "not made of numbers"),
+        ("1,,1", "not made of numbers"),
+    ],
+)
+def test_anything_else_is_refused_with_an_example(text, found):
+    with pytest.raises(InputError, match=rf"{found}.*--spacing 2.0,0.8,0.8"):
+        parse_spacing(text)

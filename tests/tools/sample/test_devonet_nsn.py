@@ -1,0 +1,91 @@
+"""The sample is a Cell Tracking Challenge dataset that the converter takes without a word."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tools.__main__ import VERBS
+from tools.command_line import run
+from tools.errors import InputError
+from tools.sample.devonet_nsn import draw_files, write_sample
+
+SMALL = {"num_sequences": 2, "num_frames": 2}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_layout_is_that_of_the_challenge(tmp_path):
+    write_sample(tmp_path, **SMALL)
+    assert sorted(contents(tmp_path)) == sorted(
+        f"{sequence}{name}"
+        for sequence in ("01", "02")
+        for name in (
+            "/t000.tif",
+            "/t001.tif",
+            "_GT/SEG/man_seg000.tif",
+            "_GT/SEG/man_seg001.tif",
+            "_GT/TRA/man_track.txt",
+            "_GT/TRA/man_track000.tif",
+            "_GT/TRA/man_track001.tif",
+        )
+    )
+
+
+def test_seed_decides_every_byte():
+    assert dict(draw_files(**SMALL)) == dict(draw_files(**SMALL))
+    first, other = dict(draw_files(seed=0, **SMALL)), dict(draw_files(seed=1, **SMALL))
+    assert all(first[name] != other[name] for name in first if name.endswith(".tif"))
+
+
+def test_more_frames_leave_the_others_as_they_are():
+    few, many = dict(draw_files(num_sequences=1, num_frames=1)), dict(draw_files(num_sequences=2, num_frames=2))
+    assert all(many[name] == few[name] for name in few if name.endswith(".tif"))
+
+
+def test_nuclei_grow_in_number_and_markers_match_them_and_the_tracks(tmp_path):
+    write_sample(tmp_path, num_sequences=1, num_frames=3)
+    tracks = np.loadtxt(tmp_path / "01_GT/TRA/man_track.txt", dtype=int)
+    counts = []
+    for frame in range(3):
+        labels = tifffile.imread(tmp_path / f"01_GT/SEG/man_seg00{frame}.tif")
+        markers = tifffile.imread(tmp_path / f"01_GT/TRA/man_track00{frame}.tif")
+        pairs = set(zip(markers[markers > 0].tolist(), labels[markers > 0].tolist(), strict=True))
+        counts.append(labels.max())
+        assert sorted(label for _, label in pairs) == list(range(1, labels.max() + 1))
+        assert sorted(marker for marker, _ in pairs) == sorted(tracks[tracks[:, 1] == frame, 0])
+    assert counts == [7, 10, 13]
+
+
+def test_same_sample_again_is_no_error_and_completes_it(tmp_path):
+    write_sample(tmp_path, **SMALL)
+    before = contents(tmp_path)
+    (tmp_path / "01/t001.tif").unlink()
+    write_sample(tmp_path, **SMALL)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("settings", [{"seed": 1}, {"num_frames": 1}, {"num_sequences": 1}])
+def test_other_sequences_are_not_overwritten(tmp_path, settings):
+    write_sample(tmp_path, **SMALL)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="of another dataset than the one to write; choose an empty folder or remove"):
+        write_sample(tmp_path, **SMALL | settings)
+    assert contents(tmp_path) == before
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written .*; choose another folder"):
+        write_sample(tmp_path / "file", **SMALL)
+
+
+def test_printed_command_converts_the_sample(tmp_path, capsys):
+    assert run(VERBS, ["sample", "devonet_nsn", str(tmp_path / "my sample"), "--num_sequences", "2"]) == 0
+    (command,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next")]
+    assert run(VERBS, shlex.split(command)[4:]) == 0
+    assert "labelled   4" in capsys.readouterr().out

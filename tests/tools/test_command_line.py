@@ -1,0 +1,146 @@
+"""The command line lists its verbs, refuses what it does not know, and tells expected errors in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tools.__main__ import VERBS
+from tools.command_line import as_table, reject, run, whole_number
+from tools.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def example(source, *extra, fold="0", spacing="1", **unknown):
+    """Stand-in for a verb."""
+    reject(unknown, example, extra)
+    print("ran")
+    return {"source": source, "fold": fold}
+
+
+def fails(error):
+    """Stand-in for a verb that raises."""
+    raise {"input": InputError("a.tif: bad\nin two lines"), "path": FileNotFoundError("b"), "bug": KeyError("c")}[error]
+
+
+STAND_INS = {
+    "example": ("stand_ins:example", "a stand-in"),
+    "group fails": ("stand_ins:fails", "raises"),
+    "group missing": ("tools.no_such_module:verb", "cannot be imported"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.setitem(sys.modules, "stand_ins", SimpleNamespace(example=example, fails=fails))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_bare_call_lists_every_verb_in_one_line(capsys, arguments):
+    assert run(VERBS, arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for verb, (_, about) in VERBS.items():
+        assert sum(line.startswith(f"{verb} ") and line.endswith(about) for line in lines) == 1
+
+
+def test_group_lists_only_its_verbs_and_imports_none(capsys):
+    assert run(STAND_INS, ["group"]) == 0
+    out = capsys.readouterr().out
+    assert "group fails" in out and "group missing" in out and "a stand-in" not in out
+
+
+def test_help_shows_usage_and_docstring_on_stdout_without_running(capsys):
+    assert run(STAND_INS, ["example", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "python -m tools example SOURCE [--fold '0']" in out and "Stand-in for a verb." in out and "ran" not in out
+
+
+def test_result_is_a_table_on_stdout(capsys):
+    assert run(STAND_INS, ["example", "here", "--fold", "3"]) == 0
+    assert capsys.readouterr().out.split() == ["ran", "source", "here", "fold", "3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["example", "x", "--foldd", "1"], "unknown flag --foldd; did you mean --fold? known: --fold --spacing"),
+        (["example", "x", "--spcing=1"], "unknown flag --spcing; did you mean --spacing?"),
+        (["example", "x", "y"], "too many arguments: y"),
+        (["example"], "SOURCE missing; usage: python -m tools example SOURCE [--fold '0']"),
+        (["example", "--fold", "1"], "SOURCE missing"),
+        (["exmple", "x"], "unknown verb 'exmple'; did you mean 'example'?"),
+        (["group", "fail"], "unknown verb 'group fail'; did you mean 'group fails'?"),
+        (["group", "fails", "input"], "error: a.tif: bad in two lines"),
+        (["group", "fails", "path"], "error: b"),
+    ],
+)
+def test_expected_errors_are_one_line_and_nothing_ran(capsys, arguments, message):
+    assert run(STAND_INS, arguments) == 1
+    out, err = capsys.readouterr()
+    assert message in err and err.count("\n") == 1 and out == ""
+
+
+@pytest.mark.parametrize("words", [["x", "--fold", "1"], ["--fold", "1", "x"], ["--fold=1", "x"], ["--source", "x"]])
+def test_arguments_may_come_in_any_order(capsys, words):
+    assert run(STAND_INS, ["example", *words]) == 0
+    assert "source  x" in capsys.readouterr().out
+
+
+def test_unexpected_errors_keep_their_traceback():
+    with pytest.raises(KeyError, match="c"):
+        run(STAND_INS, ["group", "fails", "bug"])
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "x", "True", ""])
+def test_whole_number_refuses_what_is_none(value):
+    with pytest.raises(InputError, match="--seed .*: expected a whole number, at least 0"):
+        whole_number("seed", value, minimum=0)
+
+
+def test_table_aligns_its_columns():
+    assert as_table({"a": 1, "long": "x"}) == "a     1\nlong  x"
+    assert (as_table(None), as_table("text")) == ("", "text")
+
+
+def python(*arguments):
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_convert_ctc_from_the_shell(sequence, datalist, tmp_path):
+    sequence("01")
+    sequence("02")
+    arguments = ["-m", "tools", "convert", "ctc", tmp_path / "source", tmp_path / "out", "--spacing", "2,1,1"]
+    refused = python(*arguments, "--tset", "02")
+    assert (refused.returncode, refused.stderr.splitlines()) == (
+        1,
+        ["error: unknown flag --tset; did you mean --test? known: --spacing --folds --test --name --licence"],
+    )
+    assert not (tmp_path / "out").exists()
+    done = python(*arguments, "--test", "02", "--name", "2024_01")
+    assert done.returncode == 0 and "frames     2" in done.stdout
+    assert [item["sequence"] for item in datalist()["testing"]] == ["02"]
+    assert datalist()["name"] == "2024_01"
+
+
+def test_truncated_file_is_one_line_on_the_shell_too(sequence, tmp_path):
+    sequence("01")
+    path = tmp_path / "source/01/t000.tif"
+    path.write_bytes(path.read_bytes()[:400])
+    refused = python("-m", "tools", "convert", "ctc", tmp_path / "source", tmp_path / "out", "--spacing", "2,1,1")
+    (line,) = refused.stderr.splitlines()
+    assert refused.returncode == 1 and line.startswith(f"error: {path}: truncated, 400 bytes found")
+
+
+def test_listing_the_verbs_imports_nothing_heavy():
+    done = python(
+        "-c",
+        "import sys, tools.__main__ as main; main.run(main.VERBS, []); main.run(main.VERBS, ['convert']);"
+        "assert not {'torch', 'monai', 'numpy'} & set(sys.modules)",
+    )
+    assert done.returncode == 0, done.stderr
