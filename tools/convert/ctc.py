@@ -200,7 +200,7 @@ def _write_unless_whole(
 
 def _describe(sources: list[Path]) -> str:
     """Text that changes when the sources do: the first one's name, and a checksum of all names, sizes and times."""
-    states = [f"{path.parts[-3:]} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sources]
+    states = [f"{path.absolute().parts[-3:]} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sources]
     return f"{sources[0].name} {zlib.crc32('|'.join(states).encode()):08x}"
 
 
