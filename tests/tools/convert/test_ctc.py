@@ -1,8 +1,7 @@
-"""The converter of Cell Tracking Challenge datasets keeps every voxel, pairs by number and can be resumed."""
+"""The converter of Cell Tracking Challenge datasets keeps every voxel and pairs truth by number."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -10,25 +9,12 @@ import numpy as np
 import pytest
 from monai.transforms import LoadImage
 
-from tools.convert.ctc import convert_ctc, ctc
+from tools.convert.ctc import ctc
 from tools.convert.ctc_layout import find_sequences
 from tools.convert.tiff import read_volume
 from tools.errors import InputError
 
-SPACING = (2.0, 0.7, 0.5)
 REAL_DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "nuclei3d" / "train"
-
-
-@pytest.fixture
-def convert(tmp_path):
-    """Function that converts ``tmp_path/source`` to ``tmp_path/out``."""
-    return lambda **options: convert_ctc(tmp_path / "source", tmp_path / "out", **{"spacing": SPACING} | options)
-
-
-@pytest.fixture
-def load(tmp_path):
-    """Function that reads a volume of the output as (Z, Y, X)."""
-    return lambda name: np.asarray(nib.load(tmp_path / "out" / name).dataobj).transpose(2, 1, 0)
 
 
 def items(datalist, key):
@@ -208,84 +194,6 @@ def test_strings_of_the_command_line_stay_strings(sequence, datalist, tmp_path):
     ctc(str(tmp_path / "source"), str(tmp_path / "out"), spacing="2,1,1", test="02", name="1e3")
     assert sorted(items(datalist(), "testing")) == [("02", 0)]
     assert datalist()["name"] == "1e3"
-
-
-def written(tmp_path):
-    """Modification time of every volume of the output."""
-    return {path.name + path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.nii.gz")}
-
-
-def test_second_run_touches_no_volume(sequence, convert, tmp_path):
-    sequence(frames=(0, 1))
-    convert()
-    before = written(tmp_path)
-    convert(name="other", num_folds=1)
-    assert len(before) == 6
-    assert written(tmp_path) == before
-
-
-@pytest.mark.parametrize("keep", [0, 40, -4])
-def test_truncated_output_is_redone(sequence, convert, load, ramp, tmp_path, keep):
-    sequence(frames=(0, 1))
-    convert()
-    victim = tmp_path / "out/labels/01_t001.nii.gz"
-    victim.write_bytes(victim.read_bytes()[:keep])
-    before = written(tmp_path)
-    convert()
-    changed = [name for name, time in written(tmp_path).items() if time != before[name]]
-    assert changed == ["01_t001.nii.gzlabels"]
-    np.testing.assert_array_equal(load("labels/01_t001.nii.gz"), ramp(first=1001))
-
-
-def test_other_spacing_redoes_everything(sequence, convert, tmp_path):
-    sequence()
-    convert()
-    before = written(tmp_path)
-    convert(spacing=(2.0, 0.7, 0.51))
-    assert all(time != before[name] for name, time in written(tmp_path).items())
-    assert nib.load(tmp_path / "out/images/01_t000.nii.gz").header.get_zooms()[0] == pytest.approx(0.51)
-
-
-@pytest.mark.parametrize("age", [3600, -3600])
-def test_changed_source_is_redone_whether_newer_or_older(sequence, put, convert, load, ramp, age):
-    sequence()
-    convert()
-    path = put("01/t000.tif", ramp(first=500))
-    os.utime(path, (path.stat().st_mtime + age,) * 2)
-    convert()
-    np.testing.assert_array_equal(load("images/01_t000.nii.gz"), ramp(first=500))
-
-
-def test_gold_truth_that_arrives_later_replaces_silver(put, convert, load, ramp):
-    put("01/t000.tif", ramp())
-    put("01_ST/SEG/man_seg000.tif", ramp(first=200))
-    convert()
-    put("01_GT/SEG/man_seg000.tif", ramp(first=100))
-    convert()
-    np.testing.assert_array_equal(load("labels/01_t000.nii.gz"), ramp(first=100))
-
-
-def test_interrupted_run_leaves_no_datalist_and_the_next_one_goes_on(
-    sequence, convert, datalist, tmp_path, monkeypatch
-):
-    sequence(frames=(0, 1))
-
-    def interrupt(image, path):
-        if "01_t001" in path.name:
-            path.write_bytes(b"half")
-            raise KeyboardInterrupt("killed")
-        save(image, path)
-
-    save = nib.save
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="killed"):
-        patch.setattr(nib, "save", interrupt)
-        convert()
-    before = written(tmp_path)
-    assert len(before) == 3
-    assert not list((tmp_path / "out").glob("*.json"))
-    convert()
-    assert len(datalist()["training"]) == 2
-    assert before.items() <= written(tmp_path).items()
 
 
 def test_other_files_in_the_destination_are_left_alone(sequence, convert, tmp_path):
