@@ -1,0 +1,293 @@
+"""The contract that every folder in bundles/ keeps; a new bundle inherits it without a line here."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, download, onnx_export, verify_net_in_out
+from monai.utils import set_determinism
+
+from tools.card import card_disagreements
+from tools.recipes import RECIPES
+from tools.vendor import differing_copies
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = {
+    "train": ("train", ["train.json"]),
+    "evaluate": ("train", ["train.json", "evaluate.json"]),
+    "inference": ("infer", ["inference.json"]),
+}
+SHORT = {"max_epochs": 1, "val_interval": 1}
+MAX_FILE_SIZE = 25 * 2**20
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def run_bundle(*arguments: str, cwd: Path, module: str = "monai.bundle", **environment: str) -> str:
+    """Run ``python -m monai.bundle ...`` as a user would; its output, after a check that it went well."""
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "OMP_NUM_THREADS": "2"} | environment
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=cwd, env=clean, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def workflow(bundle: Path, dataset_dir: Path, tmp_path: Path) -> Callable[..., ConfigWorkflow]:
+    """Function that opens one of the bundle's workflows on the synthetic dataset, in this process."""
+
+    def open_workflow(name: str, **overrides: Any) -> ConfigWorkflow:
+        kind, files = CONFIGS[name]
+        paths = {"bundle_root": str(bundle), "dataset_dir": str(dataset_dir), "output_dir": str(tmp_path / "output")}
+        config_file = [str(bundle / "configs" / file) for file in files]
+        opened = ConfigWorkflow(config_file, workflow_type=kind, logging_file=False, **paths | overrides)
+        opened.initialize()
+        return opened
+
+    yield open_workflow
+    set_determinism(seed=None)
+
+
+@pytest.fixture
+def network(bundle: Path) -> torch.nn.Module:
+    """The bundle's network with its shipped weights."""
+    parser = ConfigParser(read_json(bundle / "configs/inference.json"))
+    parser["bundle_root"] = str(bundle)
+    built = parser.get_parsed_content("network_def")
+    built.load_state_dict(torch.load(bundle / "models/model.pt", weights_only=True))
+    return built.eval()
+
+
+@pytest.fixture
+def image(bundle: Path) -> torch.Tensor:
+    """An input of the network: 32 pixels along every axis that the metadata leaves free."""
+    entry = read_json(bundle / "configs/metadata.json")["network_data_format"]["inputs"]["image"]
+    shape = [size if isinstance(size, int) else 32 for size in entry["spatial_shape"]]
+    return torch.rand(1, entry["num_channels"], *shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_metadata_fits_the_schema(bundle):
+    metadata = read_json(bundle / "configs/metadata.json")
+    local = ROOT.parent / "shared/schema" / Path(metadata["schema"]).name
+    try:
+        schema = read_json(local) if local.exists() else json.load(urllib.request.urlopen(metadata["schema"], timeout=5))
+    except OSError as error:
+        pytest.skip(f"the schema is neither at hand nor downloadable: {error}")
+    jsonschema.validate(metadata, schema)
+
+
+def test_metadata_version_heads_the_changelog(bundle):
+    metadata = read_json(bundle / "configs/metadata.json")
+    assert metadata["version"] in metadata["changelog"]
+
+
+def test_metadata_names_the_versions_that_requirements_pin(bundle):
+    pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    metadata = read_json(bundle / "configs/metadata.json")
+    stated = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"], "numpy": metadata["numpy_version"]}
+    stated |= metadata["required_packages_version"]
+    assert stated == {package: pins.get(package) for package in stated}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_workflow_has_every_property_that_monai_expects(workflow, name):
+    assert workflow(name).check_properties() == []
+
+
+def test_initialize_of_training_needs_neither_data_nor_weights(workflow):
+    workflow("train", dataset_dir="/nowhere", ckpt_path="/nowhere/model.pt")
+
+
+@pytest.mark.parametrize("override", ["evaluate.json", "multi_gpu_train.json"])
+def test_override_file_changes_only_keys_that_exist(bundle, override):
+    base = ConfigParser(read_json(bundle / "configs/train.json"))
+    assert [key for key in read_json(bundle / "configs" / override) if key.removeprefix("+") not in base] == []
+
+
+def test_handlers_are_lists_of_dicts(bundle):
+    train, inference = (read_json(bundle / "configs" / f"{name}.json") for name in ("train", "inference"))
+    for handlers in (train["train"]["handlers"], train["validate"]["handlers"], inference["handlers"]):
+        assert all(isinstance(handler, dict) for handler in handlers)
+
+
+def test_knobs_of_training_and_inference_have_the_same_defaults(bundle):
+    train, inference = (read_json(bundle / "configs" / f"{name}.json") for name in ("train", "inference"))
+    shared = [key for key in train.keys() & inference.keys() if isinstance(train[key], (int, float, list))]
+    shared = [key for key in shared if key not in ("imports", "initialize", "run")]
+    assert {key: train[key] for key in shared} == {key: inference[key] for key in shared}
+
+
+def test_training_and_inference_prepare_an_image_alike(workflow):
+    training, inference = workflow("train"), workflow("inference")
+    from monai.transforms import Compose
+
+    item = training.parser.get_parsed_content("validate#dataset#data")[0]
+    trained = Compose(training.parser.get_parsed_content("train#deterministic_transforms"))(dict(item))["image"]
+    validated = training.parser.get_parsed_content("validate#preprocessing")(dict(item))["image"]
+    inferred = inference.parser.get_parsed_content("preprocessing")({"image": item["image"]})["image"]
+    assert torch.equal(trained.as_tensor(), inferred.as_tensor())
+    assert torch.equal(validated.as_tensor(), inferred.as_tensor())
+
+
+def test_network_takes_and_gives_what_the_metadata_says(bundle, monkeypatch):
+    monkeypatch.chdir(bundle)
+    verify_net_in_out("network_def", meta_file="configs/metadata.json", config_file="configs/inference.json")
+
+
+def test_weights_are_a_plain_state_dict_of_the_network(network):
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+def test_exported_torchscript_gives_the_same_logits(bundle, network, image, tmp_path, monkeypatch):
+    monkeypatch.chdir(bundle)
+    exported = tmp_path / "model.ts"
+    ckpt_export(
+        "network_def",
+        filepath=str(exported),
+        ckpt_file="models/model.pt",
+        meta_file="configs/metadata.json",
+        config_file="configs/inference.json",
+        use_trace=True,
+        input_shape=list(image.shape),
+    )
+    with torch.inference_mode():
+        assert (torch.jit.load(exported)(image) - network(image)).abs().max() <= 1e-4
+
+
+def test_exported_onnx_gives_the_same_logits(bundle, network, image, tmp_path, monkeypatch):
+    monkeypatch.chdir(bundle)
+    exported = tmp_path / "model.onnx"
+    onnx_export(
+        "network_def",
+        filepath=str(exported),
+        ckpt_file="models/model.pt",
+        meta_file="configs/metadata.json",
+        config_file="configs/inference.json",
+        input_shape=list(image.shape),
+    )
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    result = session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]
+    with torch.inference_mode():
+        assert np.abs(result - network(image).numpy()).max() <= 1e-4
+
+
+def test_training_runs_from_the_bundles_root(bundle, dataset_dir, tmp_path):
+    shipped = (bundle / "models/model.pt").read_bytes()
+    run_bundle(
+        *("run", "training", "--config_file", "configs/train.json", "--dataset_dir", str(dataset_dir)),
+        *("--output_dir", str(tmp_path), "--max_epochs", "1", "--val_interval", "1"),
+        cwd=bundle,
+    )
+    assert (tmp_path / "model.pt").exists()
+    assert (bundle / "models/model.pt").read_bytes() == shipped
+
+
+def test_evaluation_runs_from_another_directory_and_writes_monais_metric_files(bundle, dataset_dir, tmp_path):
+    configs = [str(bundle / "configs" / file) for file in ("train.json", "evaluate.json")]
+    run_bundle(
+        *("run", "--config_file", str(configs), "--bundle_root", str(bundle)),
+        *("--dataset_dir", str(dataset_dir), "--output_dir", "evaluation"),
+        cwd=tmp_path,
+    )
+    key_metric = next(iter(read_json(bundle / "configs/train.json")["validate"]["key_metric"]))
+    written = {path.name for path in (tmp_path / "evaluation").iterdir()}
+    assert {"metrics.csv", f"{key_metric}_raw.csv", f"{key_metric}_summary.csv"} <= written
+
+
+def test_training_runs_on_two_processes(bundle, dataset_dir, tmp_path):
+    configs = [str(bundle / "configs" / file) for file in ("train.json", "multi_gpu_train.json")]
+    log = run_bundle(
+        *("--standalone", "--nproc_per_node", "2", "-m", "monai.bundle", "run", "training"),
+        *("--config_file", str(configs), "--bundle_root", str(bundle), "--dataset_dir", str(dataset_dir)),
+        *("--output_dir", "output", "--max_epochs", "1", "--val_interval", "1"),
+        module="torch.distributed.run",
+        cwd=tmp_path,
+        OMP_NUM_THREADS="1",
+    )
+    assert (tmp_path / "output/model.pt").exists()
+    assert log.count("Epoch[1] Metrics") == 2, "training and validation metrics are printed by one process only"
+
+
+def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tracked = ConfigWorkflow(
+        [str(bundle / "configs/train.json")],
+        workflow_type="train",
+        logging_file=False,
+        tracking="mlflow",
+        bundle_root=str(bundle),
+        dataset_dir=str(dataset_dir),
+        output_dir=str(tmp_path / "output"),
+        **SHORT,
+    )
+    tracked.initialize()
+    tracked.run()
+    tracked.finalize()
+    import mlflow
+
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    key_metric = next(iter(read_json(bundle / "configs/train.json")["validate"]["key_metric"]))
+    assert any(key_metric in run.data.metrics for run in runs)
+    set_determinism(seed=None)
+
+
+def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path):
+    """Zip, ``monai.bundle download`` by URL, inference in an empty directory, without this repository on the path."""
+    lone = shutil.ignore_patterns("__pycache__", "data", "output", "eval")
+    shutil.copytree(bundle, tmp_path / "pack" / bundle.name, ignore=lone)
+    archive = shutil.make_archive(str(tmp_path / bundle.name), "zip", tmp_path / "pack", bundle.name)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    download(bundle.name, bundle_dir=str(empty), source="github", url=Path(archive).as_uri())
+    run_bundle(
+        *("run", "--config_file", f"{bundle.name}/configs/inference.json", "--bundle_root", bundle.name),
+        *("--dataset_dir", str(dataset_dir), "--output_dir", "results"),
+        cwd=empty,
+        PYTHONSAFEPATH="1",
+    )
+    testing = read_json(dataset_dir / "dataset.json")["testing"]
+    kind = RECIPES[bundle.name].result_kind
+    stems = {Path(item["image"]).name.split(".")[0] for item in testing}
+    assert {path.name.split(".")[0] for path in (empty / "results").glob(f"*_{kind}.*")} == {
+        f"{stem}_{kind}" for stem in stems
+    }
+
+
+def test_every_bundle_imports_beside_the_others():
+    names = sorted(path.parent.parent.name for path in ROOT.glob("bundles/*/configs/metadata.json"))
+    code = f"import sys; sys.path[:0] = {[str(ROOT / 'bundles' / name) for name in names]}; import {', '.join(names)}"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_model_card_and_metadata_agree(bundle):
+    assert card_disagreements(bundle) == []
+
+
+def test_files_of_a_bundle(bundle):
+    expected = ["LICENSE", "configs/logging.conf", "docs/README.md", "docs/data_license.txt", "models/model.pt"]
+    assert [name for name in expected if not (bundle / name).is_file()] == []
+    assert (bundle / bundle.name / "__init__.py").is_file()
+
+
+def test_no_file_is_too_large_to_share(bundle):
+    assert [path for path in bundle.rglob("*") if path.is_file() and path.stat().st_size > MAX_FILE_SIZE] == []
+
+
+def test_vendored_copies_equal_their_source():
+    assert differing_copies(ROOT) == []

@@ -1,0 +1,148 @@
+"""From nothing to a measured result and a picture: what a newcomer runs first."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from fire.decorators import SetParseFns
+
+from tools.command_line import reject
+from tools.errors import InputError
+from tools.recipes import RECIPES, Recipe
+
+__all__ = ["commands", "quickstart"]
+
+logger = logging.getLogger(__name__)
+
+BUNDLES = Path(__file__).parents[1] / "bundles"
+
+
+@SetParseFns(bundle=str, destination=str)
+def quickstart(*extra, bundle: str = "devonet_nsn", destination: str = "quickstart", **unknown) -> dict[str, object]:
+    """Synthetic sample, convert, train a few epochs, evaluate, infer, draw: a first result within minutes.
+
+    Parameters
+    ----------
+    bundle : str
+        Name of the bundle to try.
+    destination : str
+        Folder to write to; every bundle gets its own folder in it. Shipped weights are not touched.
+    """
+    reject(unknown, quickstart, extra)
+    if bundle not in RECIPES:
+        raise InputError(f"--bundle {bundle}: no such bundle; choose one of {', '.join(sorted(RECIPES))}")
+    folder = Path(destination) / bundle
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    for step, command in commands(bundle, RECIPES[bundle], folder):
+        _run(step, command, folder / "logs" / f"{step}.log")
+    scores = _read_scores(folder / "evaluation" / "metrics.csv")
+    picture = _draw(RECIPES[bundle], folder)
+    return {
+        **{f"{metric} (synthetic test)": f"{score:.4f}" for metric, score in scores.items()},
+        "minutes": f"{(time.monotonic() - started) / 60:.1f}",
+        "results": folder / "results",
+        "picture": picture,
+    }
+
+
+def commands(bundle: str, recipe: Recipe, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """The commands of the quick start, as a user would type them.
+
+    Parameters
+    ----------
+    bundle : str
+        Name of the bundle.
+    recipe : Recipe
+    folder : Path
+        Where everything is written.
+
+    Yields
+    ------
+    step : str
+        Short name of the step.
+    command : list of str
+        Program and arguments, starting with ``python``.
+    """
+    root = Path(os.path.relpath(BUNDLES / bundle))
+    configs = {name: root / "configs" / f"{name}.json" for name in ("train", "evaluate", "inference")}
+    run = ["python", "-m", "monai.bundle", "run"]
+    common = ["--bundle_root", str(root), "--dataset_dir", str(folder / "dataset")]
+    overrides = [word for key, value in recipe.train.items() for word in (f"--{key}", value)]
+    inherited = ["--spacing", recipe.train["spacing"]] if "spacing" in recipe.train else []
+    weights = ["--ckpt_path", str(folder / "training" / "model.pt")]
+    both = f"['{configs['train'].as_posix()}','{configs['evaluate'].as_posix()}']"
+    yield "sample", ["python", "-m", "tools", "sample", bundle, str(folder / "source")]
+    yield (
+        "convert",
+        ["python", "-m", "tools", "convert", recipe.convert[0], str(folder / "source"), str(folder / "dataset")]
+        + list(recipe.convert[1:]),
+    )
+    yield (
+        "train",
+        [*run, "training", "--config_file", str(configs["train"]), *common]
+        + ["--output_dir", str(folder / "training"), *overrides],
+    )
+    yield (
+        "evaluate",
+        [*run, "--config_file", both, *common, "--output_dir", str(folder / "evaluation"), *weights, *inherited],
+    )
+    yield (
+        "infer",
+        [*run, "--config_file", str(configs["inference"]), *common]
+        + ["--output_dir", str(folder / "results"), *weights, *inherited],
+    )
+
+
+def _run(step: str, command: list[str], log: Path) -> None:
+    """Run one command; its output goes to a log file, its last line to a terminal's status line."""
+    print(f"$ {shlex.join(command)}", flush=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process,
+    ):
+        for line in process.stdout:
+            file.write(line)
+            _show_status(line)
+    _show_status("")
+    if process.returncode != 0:
+        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
+        raise InputError(f"the step {step!r} failed: {''.join(last)} (the whole log: {log})")
+    logger.info("%s: %.0f s", step, time.monotonic() - started)
+
+
+def _show_status(line: str) -> None:
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print("\r" + line.strip()[:width].ljust(width), end="" if line else "\r", file=sys.stderr, flush=True)
+
+
+def _read_scores(path: Path) -> dict[str, float]:
+    with path.open(newline="") as file:
+        return {row[0]: float(row[1]) for row in csv.reader(file, delimiter="\t") if len(row) == 2}
+
+
+def _draw(recipe: Recipe, folder: Path) -> Path:
+    from tools.overlay import overlay
+
+    dataset = folder / "dataset"
+    item = json.loads((dataset / "dataset.json").read_text())["testing"][-1]
+    image = dataset / item["image"]
+    suffix = "".join(image.suffixes)
+    result = folder / "results" / f"{image.name.removesuffix(suffix)}_{recipe.result_kind}{suffix}"
+    overlay(str(image), str(result), str(folder / "overlay.png"), label=str(dataset / item["label"]))
+    return folder / "overlay.png"

@@ -1,0 +1,39 @@
+"""How each bundle gets from its synthetic sample to a run that takes minutes: what a new bundle adds here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["RECIPES", "Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The road from a bundle's synthetic sample to a first result.
+
+    Attributes
+    ----------
+    convert : tuple of str
+        Format and options of ``tools convert``, without source and destination.
+    train : mapping of str to str
+        Overrides of train.json that make a training useful on the sample within the quick start's minutes.
+    result_kind : str
+        Kind of the result that is drawn over the image: ``<stem>_<kind>``.
+    """
+
+    convert: tuple[str, ...]
+    train: dict[str, str] = field(default_factory=dict)
+    result_kind: str = "mask"
+
+
+RECIPES = {
+    "devonet_nsn": Recipe(
+        convert=("ctc", "--spacing", "2.0,0.8,0.8", "--folds", "3", "--test", "04"),
+        train={
+            "spacing": "[2.0, 0.8, 0.8]",
+            "max_epochs": "30",
+            "val_interval": "10",
+            "patch_size": "[24, 64, 64]",
+        },
+    ),
+}
