@@ -37,6 +37,8 @@ def draw_overlay(image: np.ndarray, result: np.ndarray, labels: np.ndarray | Non
     ndarray of uint8, shape (height, width, 3)
         The last column is the maximum intensity projection along Z.
     """
+    if labels is not None and result.max() <= 1:
+        labels = labels > 0  # a mask says nothing about borders between touching objects
     depth = np.flatnonzero((result if labels is None else labels).any(axis=(1, 2)))
     first, last = (depth[0], depth[-1]) if depth.size else (0, len(image) - 1)
     slices = np.unique(np.linspace(first, last, NUM_SLICES + 2)[1:-1].round().astype(int))

@@ -106,7 +106,7 @@ def commands(bundle: str, recipe: Recipe, folder: Path) -> Iterator[tuple[str, l
 
 def _run(step: str, command: list[str], log: Path) -> None:
     """Run one command; its output goes to a log file, its last line to a terminal's status line."""
-    print(f"$ {shlex.join(command)}", flush=True)
+    print("$", " ".join(_quote(word) for word in command), flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with (
@@ -125,6 +125,11 @@ def _run(step: str, command: list[str], log: Path) -> None:
     logger.info("%s: %.0f s", step, time.monotonic() - started)
 
 
+def _quote(word: str) -> str:
+    """The word as a user would type it: lists of config files hold single quotes already."""
+    return f'"{word}"' if "'" in word else shlex.quote(word)
+
+
 def _show_status(line: str) -> None:
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns - 1
@@ -133,7 +138,7 @@ def _show_status(line: str) -> None:
 
 def _read_scores(path: Path) -> dict[str, float]:
     with path.open(newline="") as file:
-        return {row[0]: float(row[1]) for row in csv.reader(file, delimiter="\t") if len(row) == 2}
+        return {metric: float(score) for metric, score in csv.reader(file)}
 
 
 def _draw(recipe: Recipe, folder: Path) -> Path:

@@ -1,0 +1,189 @@
+"""Measured scores of an evaluation into a bundle's metadata.json and model card."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+from fire.decorators import SetParseFns
+
+from tools.atomic import replacing
+from tools.command_line import reject
+from tools.errors import InputError
+from tools.metrics_files import group_images, read_metric, read_overall
+from tools.performance import performance_table, replace_eval_metrics, replace_section, section
+from tools.scores import summarise
+
+__all__ = ["card", "card_disagreements", "find_bundle", "measured_metrics"]
+
+logger = logging.getLogger(__name__)
+
+BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+WEIGHTS, METADATA, MODEL_CARD = "models/model.pt", "configs/metadata.json", "docs/README.md"
+MAX_UNITS_LISTED = 20
+RAW_FILE_PRECISION = 1e-4  # MetricsSaver writes 64 bit scores with four decimals
+
+
+@SetParseFns(bundle=str, output_dir=str)
+def card(bundle: str, output_dir: str, *extra, **unknown) -> dict[str, object]:
+    """Write what an evaluation measured into a bundle's metadata and model card.
+
+    Metrics that another evaluation of the same weights measured are kept.
+
+    Parameters
+    ----------
+    bundle : str
+        A name in bundles/, or a bundle's folder.
+    output_dir : str
+        Folder that its evaluation wrote metrics.csv and <metric>_raw.csv to.
+    """
+    reject(unknown, card, extra)
+    folder = find_bundle(bundle)
+    measured = measured_metrics(Path(output_dir), folder / WEIGHTS)
+    _write(folder, measured)
+    scores = {metric: f"{entry['mean']:.6f}  n {entry['n']}" for metric, entry in measured.items()}
+    return scores | {"metadata": folder / METADATA, "model card": folder / MODEL_CARD}
+
+
+def find_bundle(name: str) -> Path:
+    """Folder of a bundle.
+
+    Parameters
+    ----------
+    name : str
+        A name in bundles/, or a path.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If there is none; it names the closest one.
+    """
+    for folder in (BUNDLES / name, Path(name)):
+        if (folder / METADATA).is_file():
+            return folder
+    names = sorted(path.parents[1].name for path in BUNDLES.glob(f"*/{METADATA}"))
+    closest = difflib.get_close_matches(Path(name).name, names, n=1, cutoff=0.0)
+    hint = f"did you mean {closest[0]}? There are {', '.join(names)}" if closest else f"{BUNDLES} holds none"
+    raise InputError(f"{name}: neither a bundle's name nor a folder with {METADATA}; {hint}")
+
+
+def measured_metrics(output_dir: Path, weights: Path) -> dict[str, dict[str, object]]:
+    """What an evaluation measured, as metadata.json keeps it.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Folder that the evaluation wrote to.
+    weights : Path
+        The shipped weights, with which it was measured.
+
+    Returns
+    -------
+    dict of str to dict
+        Metric -> ``mean`` (the value in metrics.csv; where it pools over objects the mean over cases stands under
+        ``mean_per_case``), ``std``, ``n``, ``n_undefined``, ``units``, ``unit``, ``ci95``, ``unit_means`` (for up to
+        20 units), ``dataset``, ``split``, ``checkpoint_sha256``.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, files contradict each other, or a metric is undefined for all cases.
+    """
+    overall = read_overall(output_dir)
+    scores = {metric: read_metric(output_dir, metric) for metric in overall}
+    first, *others = scores
+    for metric in others:
+        if scores[metric].keys() != scores[first].keys():
+            raise InputError(f"{output_dir}: {first}_raw.csv and {metric}_raw.csv list other images; evaluate again")
+    cases = group_images(list(scores[first]))
+    if not weights.is_file():
+        raise InputError(f"{weights}: no such file; ship the weights that were evaluated, then run card")
+    if weights.stat().st_mtime > (output_dir / "metrics.csv").stat().st_mtime:
+        logger.warning("%s is newer than the evaluation; make sure that these very weights were evaluated", weights)
+    origin = {"dataset": cases.dataset, "split": "testing", "checkpoint_sha256": _checksum(weights)}
+    measured = {}
+    for metric, score_of in scores.items():
+        try:
+            summary = summarise(list(score_of.values()), [cases.unit_of[image] for image in score_of])
+        except ValueError as error:
+            raise InputError(f"{output_dir / f'{metric}_raw.csv'}: {error}") from error
+        measured[metric] = _entry(overall[metric], summary, cases.unit) | origin
+    return measured
+
+
+def card_disagreements(bundle: Path) -> list[str]:
+    """What of a bundle's metadata, model card and weights does not belong together.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+
+    Returns
+    -------
+    list of str
+        One message each; empty if the card's Performance section is what the metadata says, and the metadata belongs
+        to the shipped weights.
+    """
+    eval_metrics = json.loads((bundle / METADATA).read_text(encoding="utf-8"))["eval_metrics"]
+    try:
+        written = section((bundle / MODEL_CARD).read_text(encoding="utf-8"))
+    except (OSError, InputError) as error:
+        return [f"{bundle / MODEL_CARD}: {error}"]
+    messages = []
+    if written != performance_table(eval_metrics):
+        messages.append(f"{bundle / MODEL_CARD}: Performance is not what {METADATA} says; run python -m tools card")
+    weights = bundle / WEIGHTS
+    if eval_metrics and not weights.is_file():
+        return [*messages, f"{weights}: no such file, but {METADATA} has scores of it"]
+    for metric, entry in eval_metrics.items():
+        if entry["checkpoint_sha256"] != _checksum(weights):
+            messages.append(f"{bundle / METADATA}: {metric} was measured with other weights than {WEIGHTS}")
+    return messages
+
+
+def _entry(overall: float, summary: dict[str, object], unit: str) -> dict[str, object]:
+    """One metric, with metrics.csv's value for the mean and long breakdowns left out."""
+    per_case = summary.pop("mean")
+    unit_means = summary.pop("unit_means")
+    pooled = {"mean_per_case": per_case} if abs(per_case - overall) > RAW_FILE_PRECISION else {}
+    listed = {"unit_means": unit_means} if unit != "case" and len(unit_means) <= MAX_UNITS_LISTED else {}
+    return {"mean": overall} | pooled | summary | {"unit": unit} | listed
+
+
+def _write(bundle: Path, measured: dict[str, dict[str, object]]) -> None:
+    """Renew both files; where one cannot be, neither is."""
+    metadata, model_card = bundle / METADATA, bundle / MODEL_CARD
+    if not model_card.is_file():
+        raise InputError(f"{model_card}: no such file; write the model card first")
+    text = metadata.read_text(encoding="utf-8")
+    (checksum,) = {entry["checkpoint_sha256"] for entry in measured.values()}
+    former = json.loads(text)["eval_metrics"]
+    kept = {metric: entry for metric, entry in former.items() if entry.get("checkpoint_sha256") == checksum}
+    eval_metrics = kept | measured
+    new_metadata = _or_name(metadata, replace_eval_metrics, text, eval_metrics)
+    old_card = model_card.read_text(encoding="utf-8")
+    new_card = _or_name(model_card, replace_section, old_card, performance_table(eval_metrics))
+    with replacing(metadata) as metadata_partial, replacing(model_card) as card_partial:
+        metadata_partial.write_text(new_metadata, encoding="utf-8")
+        card_partial.write_text(new_card, encoding="utf-8")
+
+
+def _or_name(path: Path, edit, *arguments) -> str:
+    """Result of an edit; its error names the file."""
+    try:
+        return edit(*arguments)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
