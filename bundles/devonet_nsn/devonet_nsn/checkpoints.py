@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .atomic import replacing
 from .errors import InputError
 
 __all__ = ["TrainingCheckpoint", "WeightsLoader", "save_atomically"]
@@ -21,10 +22,15 @@ logger = logging.getLogger(__name__)
 
 def save_atomically(content: Any, path: str | os.PathLike) -> None:
     """`torch.save` that leaves either the old file or the whole new one."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    with replacing(Path(path)) as partial:
+        torch.save(content, partial)
+
+
+def _read(path: str | os.PathLike, device: torch.device | str) -> Any:
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
+        raise InputError(f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})") from error
 
 
 def _bare(network: nn.Module) -> nn.Module:
@@ -59,11 +65,7 @@ class WeightsLoader:
             return
         if not Path(self.load_path).is_file():
             raise InputError(f"{self.load_path}: no such checkpoint; train first, or give --ckpt_path")
-        try:
-            weights = torch.load(self.load_path, map_location=self.map_location, weights_only=True)
-        except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-            raise InputError(f"{self.load_path}: not a PyTorch checkpoint ({type(error).__name__})") from error
-        _load(self.network, weights, self.load_path)
+        _load(self.network, _read(self.load_path, self.map_location), self.load_path)
         logger.info("loaded weights from %s", self.load_path)
 
 
@@ -141,7 +143,9 @@ class TrainingCheckpoint:
         if not (self.resume and self.resume_path.is_file()):
             return
         source = str(self.resume_path)
-        state = torch.load(source, map_location="cpu", weights_only=True)
+        state = _read(source, "cpu")
+        if not isinstance(state, dict) or not {"network", "progress", "identity", "epoch", "iteration"} <= set(state):
+            raise InputError(f"{source}: not the state of a training; give --resume False to start anew")
         if state["identity"] != self.identity:
             raise InputError(
                 f"{source}: belongs to a training with {state['identity']}, this one has {self.identity}; "
@@ -149,10 +153,14 @@ class TrainingCheckpoint:
             )
         _load(self.network, state["network"], source)
         for name, target in self._stateful(engine).items():
-            target.load_state_dict(state[name])
+            if name in state:  # a training that began on a CPU has no scaler
+                target.load_state_dict(state[name])
         self.progress = state["progress"]
         engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
         logger.info("resumed from %s after epoch %d of %d", source, state["epoch"], engine.state.max_epochs)
+        if self._has_lost_patience() or state["epoch"] >= engine.state.max_epochs:
+            logger.info("this training has finished; give --max_epochs or --patience to go on, or --resume False")
+            engine.terminate()
 
     def keep_best(self, evaluator: Engine) -> None:
         metric = float(evaluator.state.metrics[evaluator.state.key_metric_name])
@@ -162,7 +170,7 @@ class TrainingCheckpoint:
                 save_atomically(_bare(self.network).state_dict(), self.best_path)
         else:
             self.progress["num_worse"] += 1
-            if 0 < self.patience <= self.progress["num_worse"]:
+            if self._has_lost_patience():
                 logger.info("stopping early: no better validation since epoch %d", self.progress["best_epoch"])
                 self.trainer.terminate()
 
@@ -179,6 +187,9 @@ class TrainingCheckpoint:
         )
         save_atomically(state, self.resume_path)
 
+    def _has_lost_patience(self) -> bool:
+        return 0 < self.patience <= self.progress["num_worse"]
+
     def _stateful(self, engine: Engine) -> dict[str, Any]:
-        scaler = getattr(engine, "scaler_", None)
+        scaler = getattr(engine, "scaler", None)
         return self.stateful if scaler is None else {**self.stateful, "scaler": scaler}

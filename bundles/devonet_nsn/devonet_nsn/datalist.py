@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+from .volumes import stem
 
 __all__ = ["evaluation_items", "inference_items", "training_items", "validation_items"]
 
@@ -32,8 +33,8 @@ def training_items(dataset_dir: str | os.PathLike, fold: int) -> list[dict[str, 
     Returns
     -------
     list of dict
-        Absolute paths under ``image`` and ``label``. Frames of which only single slices are annotated are left out, with a
-        warning: their other slices are unknown, not background.
+        Absolute paths under ``image`` and ``label``. Frames of which only single slices are annotated are left out,
+        with a warning: their other slices are unknown, not background.
 
     Raises
     ------
@@ -41,11 +42,12 @@ def training_items(dataset_dir: str | os.PathLike, fold: int) -> list[dict[str, 
         If the datalist is missing or malformed, or leaves nothing to train on.
     """
     items = _labelled(dataset_dir, "training")
-    chosen = [_paths(item, "image", "label") for item in items if _fold(item, dataset_dir) != fold]
+    _check_fold(items, fold, dataset_dir)
+    chosen = [_paths(item, "image", "label") for item in items if item["fold"] != fold]
     if not chosen:
         raise InputError(
             f"{Path(dataset_dir, DATALIST)}: no completely labelled image outside fold {fold} to train on; "
-            f"there are {len(items)} labelled images in folds {_folds(items)}. Convert with more sequences or --folds"
+            f"there are {len(items)} labelled images, all in this fold. Convert with more sequences or --folds"
         )
     return chosen
 
@@ -53,10 +55,8 @@ def training_items(dataset_dir: str | os.PathLike, fold: int) -> list[dict[str, 
 def validation_items(dataset_dir: str | os.PathLike, fold: int) -> list[dict[str, str]]:
     """Labelled items of ``training`` that belong to ``fold``; see `training_items`."""
     items = _labelled(dataset_dir, "training")
-    chosen = [_paths(item, "image", "label") for item in items if _fold(item, dataset_dir) == fold]
-    if not chosen:
-        raise InputError(f"{Path(dataset_dir, DATALIST)}: no image in fold {fold}; choose one of {_folds(items)}")
-    return chosen
+    _check_fold(items, fold, dataset_dir)
+    return [_paths(item, "image", "label") for item in items if item["fold"] == fold]
 
 
 def evaluation_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
@@ -71,19 +71,37 @@ def evaluation_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
 
 
 def inference_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
-    """All items of ``testing``; where there is no ``dataset.json``, every NIfTI image in the folder."""
+    """All items of ``testing``; where there is no ``dataset.json``, every NIfTI image in the folder.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to segment, or two results would have the same name.
+    """
     root = Path(dataset_dir)
     if (root / DATALIST).exists():
         items = _read(root, "testing")
         if not items:
             raise InputError(f"{root / DATALIST}: nothing under 'testing' to segment; add images there")
-        return [_paths(item, "image") for item in items]
+        return _with_distinct_stems([_paths(item, "image") for item in items])
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give --dataset_dir a folder with {DATALIST} or NIfTI images")
-    images = sorted(path for path in root.iterdir() if path.name.endswith(IMAGE_SUFFIXES))
+    images = sorted(path for path in root.iterdir() if path.name.endswith(IMAGE_SUFFIXES) and path.name[0] != ".")
     if not images:
-        raise InputError(f"{root}: neither {DATALIST} nor a NIfTI image (*.nii, *.nii.gz) in it; convert the data first")
-    return [{"image": str(path)} for path in images]
+        raise InputError(
+            f"{root}: neither {DATALIST} nor a NIfTI image (*.nii, *.nii.gz) in it; convert the data first"
+        )
+    return _with_distinct_stems([{"image": str(path)} for path in images])
+
+
+def _with_distinct_stems(items: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The items; results are named after the stem, so no two may share one."""
+    images: dict[str, str] = {}
+    for image in (item["image"] for item in items):
+        other = images.setdefault(stem(image), image)
+        if other != image:
+            raise InputError(f"{image}: its results would have the same name as those of {other}; rename one")
+    return items
 
 
 def _paths(item: dict[str, Any], *keys: str) -> dict[str, str]:
@@ -119,6 +137,8 @@ def _with_absolute_paths(item: dict[str, Any], root: Path, source: Path) -> dict
     for key in PATH_KEYS:
         if key not in item:
             continue
+        if not isinstance(item[key], str):
+            raise InputError(f"{source}: {key} is {item[key]!r}, expected one path; convert the data again")
         file = (root / item[key]).resolve()
         if not file.is_relative_to(root.resolve()):
             raise InputError(f"{source}: {key} '{item[key]}' lies outside {root}; move the file into the folder")
@@ -128,11 +148,12 @@ def _with_absolute_paths(item: dict[str, Any], root: Path, source: Path) -> dict
     return item
 
 
-def _fold(item: dict[str, Any], dataset_dir: str | os.PathLike) -> int:
-    if "fold" not in item:
-        raise InputError(f"{Path(dataset_dir, DATALIST)}: {item['image']} has no 'fold'; every training item needs one")
-    return item["fold"]
-
-
-def _folds(items: list[dict[str, Any]]) -> list[int]:
-    return sorted({item["fold"] for item in items if "fold" in item})
+def _check_fold(items: list[dict[str, Any]], fold: int, dataset_dir: str | os.PathLike) -> None:
+    """Refuse a fold that no item belongs to: a training would validate on nothing."""
+    source = Path(dataset_dir, DATALIST)
+    for item in items:
+        if not isinstance(item.get("fold"), int):
+            raise InputError(f"{source}: {item['image']} needs a whole number as 'fold'; found {item.get('fold')!r}")
+    folds = sorted({item["fold"] for item in items})
+    if fold not in folds:
+        raise InputError(f"{source}: no completely labelled image in fold {fold}; there are folds {folds}")

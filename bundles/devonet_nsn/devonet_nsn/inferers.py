@@ -11,26 +11,24 @@ from torch import nn
 __all__ = ["VolumeInferer", "window_size"]
 
 
-def window_size(volume_shape: Sequence[int], roi_size: Sequence[int], *, divisor: int = 4) -> tuple[int, ...]:
-    """Window that covers a volume without computing what would only be padding.
+def window_size(volume_shape: Sequence[int], roi_size: Sequence[int]) -> tuple[int, ...]:
+    """Window that is never larger than the volume, which would then be padded with zeros, as no image ever ends.
 
     Parameters
     ----------
     volume_shape, roi_size : sequence of int
         Size of the volume and largest window wanted, in voxels.
-    divisor : int
-        The window is rounded up to a multiple of this, since the network pads to one.
 
     Returns
     -------
     tuple of int
-        For each axis ``roi_size``, or the volume's rounded-up size where that is smaller.
+        For each axis the smaller of the two.
     """
-    return tuple(min(roi, -(-size // divisor) * divisor) for size, roi in zip(volume_shape, roi_size))
+    return tuple(min(size, roi) for size, roi in zip(volume_shape, roi_size, strict=True))
 
 
 class VolumeInferer(SlidingWindowInferer):
-    """MONAI's `SlidingWindowInferer` with windows that shrink to volumes smaller than ``roi_size``; see `window_size`."""
+    """MONAI's `SlidingWindowInferer` with windows no larger than the volume; see `window_size`."""
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args, **kwargs) -> torch.Tensor:
         wanted = self.roi_size

@@ -14,6 +14,8 @@ __all__ = ["ScaleFluorescenced", "scale_fluorescence"]
 
 # enough voxels for a percentile; more only cost time in volumes of gigavoxels
 _SAMPLE_SIZE = 2**22
+# relative differences that float32 arithmetic makes between equal voxels
+_ROUNDING = 1e-5
 
 
 def scale_fluorescence(volume: np.ndarray, *, bright_percentile: float = 99.5, softness: float = 0.1) -> np.ndarray:
@@ -35,16 +37,17 @@ def scale_fluorescence(volume: np.ndarray, *, bright_percentile: float = 99.5, s
     Returns
     -------
     ndarray of float32, same shape
-        All zero if the volume is constant.
+        All zero if the volume is constant, but for what resampling a constant leaves in float32.
     """
     sample = volume.ravel()[:: max(1, volume.size // _SAMPLE_SIZE)]
     background, bright = np.percentile(sample, [50, bright_percentile])
     if bright <= background:
         bright = volume.max()
+    if bright - background <= _ROUNDING * abs(background):
+        return np.zeros(volume.shape, np.float32)
     scaled = volume.astype(np.float32)
     scaled -= np.float32(background)
-    if bright > background:
-        scaled /= np.float32((bright - background) * softness)
+    scaled /= np.float32((bright - background) * softness)
     np.arcsinh(scaled, out=scaled)
     scaled /= np.float32(np.arcsinh(1 / softness))
     return scaled

@@ -1,13 +1,14 @@
-"""Refuses mistyped overrides, which MONAI would take in silence."""
+"""Refuses mistyped overrides and impossible values, which MONAI would take in silence or choke on later."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import json
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,42 @@ from monai.bundle import ConfigParser
 
 from .errors import InputError
 
-__all__ = ["check_overrides", "find_mistakes"]
+__all__ = ["check_overrides", "find_mistakes", "find_wrong_values"]
 
 _STRING_CONSTANTS = {"true": "True", "false": "False", "null": "none", "None": "none"}
+
+
+def _is_number(value: Any, kinds: type | tuple[type, ...] = (int, float)) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return _is_number(value, int) and value > 0
+
+
+def _are_three(value: Any, is_right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(map(is_right, value))
+
+
+_SIZE = (lambda value: _are_three(value, _is_count), "three positive whole numbers as [Z,Y,X]")
+_COUNT = (_is_count, "a positive whole number")
+# knob -> what makes a value right, and how to say so
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "spacing": (
+        lambda value: value == "none" or _are_three(value, lambda step: _is_number(step) and step > 0),
+        "three positive numbers as [Z,Y,X] in micrometres, or none",
+    ),
+    "patch_size": _SIZE,
+    "roi_size": _SIZE,
+    "batch_size": _COUNT,
+    "patches_per_volume": _COUNT,
+    "init_channels": _COUNT,
+    "max_epochs": _COUNT,
+    "val_interval": _COUNT,
+    "fold": (lambda value: _is_number(value, int) and value >= 0, "a whole number from 0"),
+    "learning_rate": (lambda value: _is_number(value) and value > 0, "a positive number"),
+    "threshold": (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1"),
+}
 
 
 def find_mistakes(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
@@ -48,13 +82,38 @@ def find_mistakes(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[s
     return mistakes
 
 
+def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """Describe every knob whose value cannot work; expressions and references are trusted.
+
+    Parameters
+    ----------
+    config, known : mapping
+        As for `find_mistakes`; what is a boolean in ``known`` has to be one.
+
+    Returns
+    -------
+    list of str
+        One message for each.
+    """
+    switches = {
+        key: (lambda value: isinstance(value, bool), "True or False")
+        for key, default in known.items()
+        if isinstance(default, bool)
+    }
+    return [
+        f"--{key} {config[key]}: expected {expected}"
+        for key, (is_right, expected) in {**_RULES, **switches}.items()
+        if key in config and not str(config[key]).startswith(("$", "@")) and not is_right(config[key])
+    ]
+
+
 def check_overrides(bundle_root: str | os.PathLike) -> None:
     """Check the config that is being run against the files in ``bundle_root/configs``.
 
     Raises
     ------
     InputError
-        If an override names no key of the bundle, or gives a switch as the word ``true`` or ``false``.
+        If an override names no key of the bundle, or has a value that cannot work.
     """
     config = _running_config()
     if config is None:
@@ -63,7 +122,7 @@ def check_overrides(bundle_root: str | os.PathLike) -> None:
     for path in sorted(Path(bundle_root, "configs").glob("*.json")):
         if path.name != "metadata.json":
             known.update({key.removeprefix("+"): value for key, value in json.loads(path.read_text()).items()})
-    mistakes = find_mistakes(config, known)
+    mistakes = find_mistakes(config, known) or find_wrong_values(config, known)
     if mistakes:
         raise InputError("; ".join(mistakes))
 

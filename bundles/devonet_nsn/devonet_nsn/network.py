@@ -100,7 +100,7 @@ class DevoNet(nn.Module):
             x = encode(x if level == 0 else self.pool(x))
             skips.append(x)
         skips.pop()
-        for upsample, decode in zip(self.upsample, self.decoder):
+        for upsample, decode in zip(self.upsample, self.decoder):  # noqa: B905 (TorchScript has no strict)
             x = decode(torch.cat([upsample(x), skips.pop()], dim=1))
         return self.head(x)[:, :, :depth, :height, :width]
 

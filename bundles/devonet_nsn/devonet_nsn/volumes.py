@@ -14,6 +14,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
+from .atomic import replacing
 from .errors import InputError
 
 __all__ = ["CheckVolumed", "EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed", "prepare_output_dir", "stem"]
@@ -56,7 +57,7 @@ class CheckVolumed(MapTransform):
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         image_key = self.keys[0]
         for key in self.key_iterator(data):
-            volume, name = data[key], data[key].meta["filename_or_obj"]
+            volume, name = data[key], data[key].meta.get("filename_or_obj", key)
             if volume.ndim != 4 or volume.shape[0] != 1:
                 raise InputError(
                     f"{name}: shape {tuple(volume.shape)} (channels first), expected one gray volume (1, X, Y, Z); "
@@ -106,9 +107,8 @@ class SaveVolumed(MapTransform):
             target = self.output_dir / f"{stem(source)}_{self.kind}.nii.gz"
             image = nib.Nifti1Image(convert_to_numpy(volume)[0].astype(self.dtype), convert_to_numpy(volume.affine))
             image.header.set_xyzt_units(xyz="micron")
-            partial = target.with_name(f".{target.name.removesuffix('.nii.gz')}.partial.nii.gz")
-            nib.save(image, partial)
-            os.replace(partial, target)
+            with replacing(target) as partial:
+                nib.save(image, partial)
             logger.info("wrote %s", target)
         return dict(data)
 
