@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fire.decorators import SetParseFns
@@ -14,12 +15,10 @@ from tools.atomic import replacing
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.metrics_files import group_images, read_metric, read_overall
-from tools.performance import performance_table, replace_eval_metrics, replace_section, section
+from tools.performance import cut, performance_table, replace_eval_metrics, replace_section, section
 from tools.scores import summarise
 
 __all__ = ["card", "card_disagreements", "find_bundle", "measured_metrics"]
-
-logger = logging.getLogger(__name__)
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 WEIGHTS, METADATA, MODEL_CARD = "models/model.pt", "configs/metadata.json", "docs/README.md"
@@ -44,7 +43,7 @@ def card(bundle: str, output_dir: str, *extra, **unknown) -> dict[str, object]:
     folder = find_bundle(bundle)
     measured = measured_metrics(Path(output_dir), folder / WEIGHTS)
     _write(folder, measured)
-    scores = {metric: f"{entry['mean']:.6f}  n {entry['n']}" for metric, entry in measured.items()}
+    scores = {metric: f"{cut(entry['mean'])}, n = {entry['n']}" for metric, entry in measured.items()}
     return scores | {"metadata": folder / METADATA, "model card": folder / MODEL_CARD}
 
 
@@ -94,7 +93,8 @@ def measured_metrics(output_dir: Path, weights: Path) -> dict[str, dict[str, obj
     Raises
     ------
     InputError
-        If a file is missing, files contradict each other, or a metric is undefined for all cases.
+        If a file is missing, files contradict each other, a metric is undefined for all cases, or the weights are
+        newer than the evaluation.
     """
     overall = read_overall(output_dir)
     scores = {metric: read_metric(output_dir, metric) for metric in overall}
@@ -103,10 +103,7 @@ def measured_metrics(output_dir: Path, weights: Path) -> dict[str, dict[str, obj
         if scores[metric].keys() != scores[first].keys():
             raise InputError(f"{output_dir}: {first}_raw.csv and {metric}_raw.csv list other images; evaluate again")
     cases = group_images(list(scores[first]))
-    if not weights.is_file():
-        raise InputError(f"{weights}: no such file; ship the weights that were evaluated, then run card")
-    if weights.stat().st_mtime > (output_dir / "metrics.csv").stat().st_mtime:
-        logger.warning("%s is newer than the evaluation; make sure that these very weights were evaluated", weights)
+    _check_weights(weights, output_dir / "metrics.csv")
     origin = {"dataset": cases.dataset, "split": "testing", "checkpoint_sha256": _checksum(weights)}
     measured = {}
     for metric, score_of in scores.items():
@@ -149,6 +146,14 @@ def card_disagreements(bundle: Path) -> list[str]:
     return messages
 
 
+def _check_weights(weights: Path, metrics: Path) -> None:
+    """Refuse weights that are missing, or were put there after the evaluation: it measured others."""
+    if not weights.is_file():
+        raise InputError(f"{weights}: no such file; ship the weights that were evaluated, then run card")
+    if weights.stat().st_mtime > metrics.stat().st_mtime:
+        raise InputError(f"{metrics}: older than {weights}, so of other weights; evaluate the shipped ones")
+
+
 def _entry(overall: float, summary: dict[str, object], unit: str) -> dict[str, object]:
     """One metric, with metrics.csv's value for the mean and long breakdowns left out."""
     per_case = summary.pop("mean")
@@ -163,23 +168,25 @@ def _write(bundle: Path, measured: dict[str, dict[str, object]]) -> None:
     metadata, model_card = bundle / METADATA, bundle / MODEL_CARD
     if not model_card.is_file():
         raise InputError(f"{model_card}: no such file; write the model card first")
-    text = metadata.read_text(encoding="utf-8")
+    old_metadata, old_card = metadata.read_bytes().decode(), model_card.read_bytes().decode()
     (checksum,) = {entry["checkpoint_sha256"] for entry in measured.values()}
-    former = json.loads(text)["eval_metrics"]
+    former = json.loads(old_metadata)["eval_metrics"]
     kept = {metric: entry for metric, entry in former.items() if entry.get("checkpoint_sha256") == checksum}
     eval_metrics = kept | measured
-    new_metadata = _or_name(metadata, replace_eval_metrics, text, eval_metrics)
-    old_card = model_card.read_text(encoding="utf-8")
-    new_card = _or_name(model_card, replace_section, old_card, performance_table(eval_metrics))
+    with _naming(metadata):
+        new_metadata = replace_eval_metrics(old_metadata, eval_metrics)
+    with _naming(model_card):
+        new_card = replace_section(old_card, performance_table(eval_metrics))
     with replacing(metadata) as metadata_partial, replacing(model_card) as card_partial:
-        metadata_partial.write_text(new_metadata, encoding="utf-8")
-        card_partial.write_text(new_card, encoding="utf-8")
+        metadata_partial.write_bytes(new_metadata.encode())
+        card_partial.write_bytes(new_card.encode())
 
 
-def _or_name(path: Path, edit, *arguments) -> str:
-    """Result of an edit; its error names the file."""
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file in front of errors about its text."""
     try:
-        return edit(*arguments)
+        yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,13 +43,16 @@ def read_overall(output_dir: Path) -> dict[str, float]:
     Raises
     ------
     InputError
-        If there is no such file or none of the metrics in it.
+        If there is no such file, none of the metrics in it, or one that is undefined.
     """
     path = output_dir / "metrics.csv"
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the bundle's evaluation with --output_dir {output_dir} first")
     rows = _read_rows(path, num_values=1)
     overall = {name: _number(values[0], path) for name, values in rows if name in METRICS}
+    for name, value in overall.items():
+        if not math.isfinite(value):
+            raise InputError(f"{path}: {name} is {value}, no case defines it; leave it out of MetricsSaver's metrics")
     if not overall:
         found = ", ".join(name for name, _ in rows) or "nothing"
         raise InputError(f"{path}: found {found}, expected some of {', '.join(METRICS)}; name the metrics so")
@@ -79,7 +83,7 @@ def read_metric(output_dir: Path, metric: str) -> dict[str, float]:
     path = output_dir / f"{metric}_raw.csv"
     if not path.is_file():
         raise InputError(f"{path}: no such file, but metrics.csv has {metric}; add it to MetricsSaver's metric_details")
-    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    header, *_ = path.read_text(encoding="utf-8").splitlines() or [""]
     if not header.endswith(",mean"):
         raise InputError(f"{path}: first line {header!r}, expected filename,...,mean; {EVALUATE_AGAIN}")
     rows = _read_rows(path, num_values=header.count(","))[1:]
@@ -87,7 +91,7 @@ def read_metric(output_dir: Path, metric: str) -> dict[str, float]:
     if twice:
         raise InputError(f"{path}: {twice[0]} occurs more than once; {EVALUATE_AGAIN}")
     scores = {name: _number(values[-1], path) for name, values in rows}
-    num_defined = sum(score == score for score in scores.values())
+    num_defined = sum(not math.isnan(score) for score in scores.values())
     expected = _num_defined_in_summary(output_dir / f"{metric}_summary.csv")
     if expected not in (None, num_defined):
         raise InputError(f"{path}: {num_defined} defined cases, {expected} in {metric}_summary.csv; {EVALUATE_AGAIN}")
@@ -117,8 +121,12 @@ def group_images(images: Sequence[str]) -> Cases:
     paths = sorted({_find_datalist(Path(image).resolve().parent, image) for image in images})
     if len(paths) != 1:
         raise InputError(f"images of {len(paths)} datasets ({', '.join(map(str, paths))}); evaluate one at a time")
-    datalist, root = json.loads(paths[0].read_text(encoding="utf-8")), paths[0].parent
-    testing = {(root / item["image"]).resolve(): item for item in datalist.get("testing", [])}
+    root = paths[0].parent
+    try:
+        datalist = json.loads(paths[0].read_text(encoding="utf-8"))
+        testing = {(root / item["image"]).resolve(): item for item in datalist.get("testing", [])}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{paths[0]}: not a MONAI datalist ({error}); convert the data again") from error
     for image in images:
         if Path(image).resolve() not in testing:
             raise InputError(f"{paths[0]}: {image} is not under testing; the card holds scores of testing only")
@@ -142,9 +150,9 @@ def _num_defined_in_summary(path: Path) -> int | None:
     """Number of defined cases in a summary file; None if there is no such file or it does not say."""
     if not path.is_file():
         return None
-    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
-    rows = {line.split(",")[0]: dict(zip(header.split(","), line.split(","), strict=True)) for line in lines}
-    return int(float(rows["mean"]["notnans"])) if "notnans" in rows.get("mean", {}) else None
+    header, *_ = path.read_text(encoding="utf-8").splitlines() or [""]
+    columns, rows = header.split(",")[1:], dict(_read_rows(path, num_values=header.count(",")))
+    return int(_number(rows["mean"][columns.index("notnans")], path)) if "notnans" in columns else None
 
 
 def _read_rows(path: Path, *, num_values: int) -> list[tuple[str, list[str]]]:

@@ -9,7 +9,7 @@ from decimal import ROUND_DOWN, Decimal
 
 from tools.errors import InputError
 
-__all__ = ["performance_table", "replace_eval_metrics", "replace_section", "section"]
+__all__ = ["cut", "performance_table", "replace_eval_metrics", "replace_section", "section"]
 
 START = "<!-- performance: written by python -m tools card -->"
 END = "<!-- /performance -->"
@@ -37,9 +37,9 @@ def performance_table(eval_metrics: Mapping[str, Mapping]) -> str:
         return ""
     checksums = sorted({entry["checkpoint_sha256"] for entry in eval_metrics.values()})
     note = (
-        "Score: over the whole dataset, as the evaluation pools it. Interval: of the mean per case, bootstrap over whole "
-        "units (10000 draws), which need two of them. Numbers are cut, not rounded. Measured with `models/model.pt` "
-        f"(sha256 {', '.join(f'`{checksum[:16]}`' for checksum in checksums)}) by, from the bundle's root:"
+        "Score: as the evaluation pools it. Interval: of the mean per case, by bootstrap over whole units (10000 "
+        "draws), of which it needs two. Numbers are cut, not rounded. Measured with `models/model.pt` (sha256 "
+        f"{', '.join(f'`{checksum[:16]}`' for checksum in checksums)}) by, from the bundle's root:"
     )
     overall = _table(COLUMNS, [_overall_row(metric, entry) for metric, entry in eval_metrics.items()])
     return "\n\n".join([overall, *_unit_tables(eval_metrics), note, f"```bash\n{COMMAND}\n```"])
@@ -88,6 +88,11 @@ def replace_eval_metrics(text: str, eval_metrics: Mapping[str, Mapping]) -> str:
     return text[: found.end()] + _format_json(eval_metrics, indent=4) + text[end:]
 
 
+def cut(number: float) -> str:
+    """Four decimals, never rounded up."""
+    return str(Decimal(repr(number)).quantize(Decimal("0.0001"), ROUND_DOWN))
+
+
 def _format_json(value: object, *, indent: int) -> str:
     """JSON with a line for each key of a mapping; lists of scalars stay on one line."""
     if not (isinstance(value, Mapping) and value):
@@ -110,9 +115,9 @@ def _overall_row(metric: str, entry: Mapping) -> list[str]:
     undefined = f" ({entry['n_undefined']} more undefined)" if entry["n_undefined"] else ""
     return [
         TITLES[metric],
-        _cut(entry["mean"]),
-        f"{_cut(entry.get('mean_per_case', entry['mean']))} ± {_cut(entry['std'])}",
-        " to ".join(map(_cut, entry["ci95"])) if entry["ci95"] else "one unit: none",
+        cut(entry["mean"]),
+        f"{cut(entry.get('mean_per_case', entry['mean']))} ± {cut(entry['std'])}",
+        " to ".join(map(cut, entry["ci95"])) if entry["ci95"] else "one unit: none",
         f"{entry['n']}{undefined}",
         f"{entry['units']} ({entry['unit']})",
         f"{entry['dataset']}, {entry['split']}",
@@ -128,7 +133,7 @@ def _unit_tables(eval_metrics: Mapping[str, Mapping]) -> list[str]:
     tables = []
     for (_, unit), means in together.items():
         names = sorted(set().union(*means.values()))
-        rows = [[name, *(_cut(of[name]) if name in of else "undefined" for of in means.values())] for name in names]
+        rows = [[name, *(cut(of[name]) if name in of else "undefined" for of in means.values())] for name in names]
         tables.append(_table([unit, *(TITLES[metric] for metric in means)], rows))
     return tables
 
@@ -136,8 +141,3 @@ def _unit_tables(eval_metrics: Mapping[str, Mapping]) -> list[str]:
 def _table(columns: list[str], rows: list[list[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _cut(number: float) -> str:
-    """Four decimals, never rounded up."""
-    return str(Decimal(repr(number)).quantize(Decimal("0.0001"), ROUND_DOWN))

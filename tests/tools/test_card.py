@@ -1,0 +1,299 @@
+"""What an evaluation measured reaches metadata and model card, and nothing else does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from monai.handlers.utils import write_metrics_reports
+
+from tools import card as module
+from tools.card import card, card_disagreements, measured_metrics
+from tools.errors import InputError
+from tools.performance import END, START, performance_table
+
+METADATA = """{
+    "name": "maška",
+    "eval_metrics": {},
+    "shape": ["*", "*"], "odd":   1
+}
+"""
+CARD = f"# Card\n\n## Performance\n{START}\n{END}\n\n## Data\n"
+SEQUENCES = ("01", "01", "02", "03")
+SCORES = {"iou": [0.5, 0.7, 0.8, 0.9], "dice": [0.6, 0.8, 0.9, 1.0]}
+WEIGHTS = b"weights"
+
+
+@pytest.fixture
+def bundle(tmp_path, monkeypatch):
+    """A bundle that is evaluated nowhere yet, in a collection of its own."""
+    folder = tmp_path / "bundles/some_bundle"
+    contents = {"configs/metadata.json": METADATA, "docs/README.md": CARD}
+    for name, text in contents.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "models").mkdir()
+    (folder / "models/model.pt").write_bytes(WEIGHTS)
+    os.utime(folder / "models/model.pt", (0, 0))
+    monkeypatch.setattr(module, "BUNDLES", tmp_path / "bundles")
+    return folder
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Function that writes a dataset.json with four images under testing, and returns the images."""
+
+    def write(unit_key="sequence", **further):
+        folder = tmp_path / "dataset"
+        folder.mkdir(exist_ok=True)
+        items = [{"image": f"images/{index},a.nii.gz"} for index in range(len(SEQUENCES))]
+        for item, sequence in zip(items, SEQUENCES, strict=True):
+            item.update({unit_key: sequence} if unit_key else {})
+        (folder / "dataset.json").write_text(json.dumps({"name": "drawn", "testing": items} | further))
+        return [str(folder / item["image"]) for item in items]
+
+    return write
+
+
+@pytest.fixture
+def evaluate(tmp_path):
+    """Function that writes what MetricsSaver does, by MONAI's own writer."""
+
+    def write(images, scores=SCORES, overall=None):
+        folder = tmp_path / "evaluation"
+        details = {metric: np.array(values, np.float32)[:, None] for metric, values in scores.items()}
+        means = {metric: float(np.nanmean(values)) for metric, values in details.items()}
+        write_metrics_reports(str(folder), images, means | (overall or {}), details, "*")
+        return folder
+
+    return write
+
+
+def eval_metrics(bundle):
+    return json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))["eval_metrics"]
+
+
+def test_both_files_say_what_was_measured(bundle, dataset, evaluate):
+    output_dir = evaluate(dataset())
+    assert card("some_bundle", str(output_dir))["iou"] == "0.7250, n = 4"
+    assert eval_metrics(bundle)["iou"] == {
+        "mean": pytest.approx(0.725),
+        "std": pytest.approx(np.std(SCORES["iou"])),
+        "n": 4,
+        "n_undefined": 0,
+        "units": 3,
+        "ci95": [pytest.approx(0.6), pytest.approx(0.9)],
+        "unit": "sequence",
+        "unit_means": {"01": pytest.approx(0.6), "02": pytest.approx(0.8), "03": pytest.approx(0.9)},
+        "dataset": "drawn",
+        "split": "testing",
+        "checkpoint_sha256": hashlib.sha256(WEIGHTS).hexdigest(),
+    }
+    text = (bundle / "docs/README.md").read_text(encoding="utf-8")
+    assert f"{START}\n\n{performance_table(eval_metrics(bundle))}\n\n{END}" in text
+    assert "| 01 | 0.6000 | 0.7000 |" in text and "3 (sequence)" in text and "evaluate.json" in text
+    assert card_disagreements(bundle) == []
+
+
+def test_everything_else_keeps_its_bytes(bundle, dataset, evaluate):
+    card("some_bundle", str(evaluate(dataset())))
+    metadata = (bundle / "configs/metadata.json").read_bytes().decode()
+    head, tail = METADATA.split("{},")
+    assert metadata.startswith(head) and metadata.endswith(tail) and '"ci95": [' in metadata
+    before, after = CARD.split(f"{START}\n{END}")
+    text = (bundle / "docs/README.md").read_bytes().decode()
+    assert text.startswith(before) and text.endswith(after)
+
+
+def test_second_run_changes_no_byte_and_leaves_nothing_beside(bundle, dataset, evaluate):
+    output_dir = str(evaluate(dataset()))
+    states = []
+    for _ in range(2):
+        card(str(bundle), output_dir)
+        states.append({path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()})
+    assert states[0] == states[1] and len(states[0]) == 3
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")  # MONAI's writer, about the undefined case
+def test_pooled_score_keeps_the_mean_per_case_beside_it(bundle, dataset, evaluate):
+    output_dir = evaluate(dataset(), {"seg": [0.5, 0.7, np.nan, 0.9]}, overall={"seg": 0.65})
+    entry = measured_metrics(output_dir, bundle / "models/model.pt")["seg"]
+    assert (entry["mean"], entry["mean_per_case"]) == (0.65, pytest.approx(0.7))
+    assert (entry["n"], entry["n_undefined"], entry["units"]) == (3, 1, 2)
+    assert "| SEG | 0.6500 | 0.7000 ± 0.1632 | 0.6000 to 0.9000 | 3 (1 more undefined) |" in performance_table(
+        {"seg": entry}
+    )
+
+
+@pytest.mark.parametrize("unit_key", ["sequence", "subject", "slide", "region"])
+def test_units_are_what_folds_split_by(bundle, dataset, evaluate, unit_key):
+    images = dataset(unit_key, unit=unit_key) if unit_key == "region" else dataset(unit_key)
+    entry = measured_metrics(evaluate(images), bundle / "models/model.pt")["iou"]
+    assert (entry["unit"], entry["units"]) == (unit_key, 3)
+
+
+def test_without_a_unit_each_case_is_one(bundle, dataset, evaluate):
+    entry = measured_metrics(evaluate(dataset(None)), bundle / "models/model.pt")["iou"]
+    assert (entry["unit"], entry["units"]) == ("case", 4)
+    assert "unit_means" not in entry
+
+
+def test_second_evaluation_of_the_same_weights_adds_its_metrics(bundle, dataset, evaluate):
+    images = dataset()
+    for metric in ("iou", "dice"):
+        card("some_bundle", str(evaluate(images, {metric: SCORES[metric]})))
+    assert list(eval_metrics(bundle)) == ["iou", "dice"]
+
+
+def test_other_weights_drop_what_the_former_measured(bundle, dataset, evaluate):
+    images = dataset()
+    card("some_bundle", str(evaluate(images, {"iou": SCORES["iou"]})))
+    (bundle / "models/model.pt").write_bytes(b"better")
+    card("some_bundle", str(evaluate(images, {"dice": SCORES["dice"]})))
+    assert list(eval_metrics(bundle)) == ["dice"]
+
+
+def test_disagreements_are_named(bundle, dataset, evaluate):
+    assert card_disagreements(bundle) == []  # nothing measured, nothing written
+    card("some_bundle", str(evaluate(dataset(), {"iou": SCORES["iou"]})))
+    path = bundle / "docs/README.md"
+    path.write_text(path.read_text(encoding="utf-8").replace("0.7250", "0.9999"), encoding="utf-8")
+    (bundle / "models/model.pt").write_bytes(b"other")
+    table, checksum = card_disagreements(bundle)
+    assert "Performance is not what configs/metadata.json says" in table
+    assert "iou was measured with other weights" in checksum
+    (bundle / "models/model.pt").unlink()
+    assert "model.pt: no such file" in card_disagreements(bundle)[1]
+    path.write_text("# Card")
+    assert card_disagreements(bundle) == [f"{path}: {_missing_markers()}"]
+
+
+def _missing_markers():
+    return f"expected the lines {START} and {END}, once each; put them under the heading Performance"
+
+
+def no_metrics(bundle, output_dir):
+    (output_dir / "metrics.csv").unlink()
+
+
+def foreign_metrics(bundle, output_dir):
+    (output_dir / "metrics.csv").write_text("loss,0.1\n")
+
+
+def undefined_metric(bundle, output_dir):
+    (output_dir / "metrics.csv").write_text("iou,nan\n")
+
+
+def no_raw_file(bundle, output_dir):
+    (output_dir / "iou_raw.csv").unlink()
+
+
+def not_a_raw_file(bundle, output_dir):
+    (output_dir / "iou_raw.csv").write_text("a,b\n")
+
+
+def fewer_cases_in_raw(bundle, output_dir):
+    _edit(output_dir / "iou_raw.csv", lambda text: "\n".join(text.splitlines()[:-1]))
+
+
+def other_images_in_one_metric(bundle, output_dir):
+    _edit(output_dir / "iou_raw.csv", lambda text: text.replace("/3,a", "/4,a"))
+
+
+def image_twice(bundle, output_dir):
+    _edit(output_dir / "iou_raw.csv", lambda text: text.replace("/3,a", "/2,a"))
+
+
+def not_a_number(bundle, output_dir):
+    _edit(output_dir / "iou_raw.csv", lambda text: text.replace(",0.9", ",high"))
+
+
+def no_datalist(bundle, output_dir):
+    (output_dir.parent / "dataset/dataset.json").unlink()
+
+
+def only_training(bundle, output_dir):
+    _edit(output_dir.parent / "dataset/dataset.json", lambda text: text.replace("testing", "training"))
+
+
+def one_without_unit(bundle, output_dir):
+    _edit(output_dir.parent / "dataset/dataset.json", lambda text: text.replace('"sequence"', '"note"', 1))
+
+
+def broken_datalist(bundle, output_dir):
+    (output_dir.parent / "dataset/dataset.json").write_text("{")
+
+
+def no_weights(bundle, output_dir):
+    (bundle / "models/model.pt").unlink()
+
+
+def later_weights(bundle, output_dir):
+    later = (output_dir / "metrics.csv").stat().st_mtime + 1
+    os.utime(bundle / "models/model.pt", (later, later))
+
+
+def no_card(bundle, output_dir):
+    (bundle / "docs/README.md").unlink()
+
+
+def no_markers(bundle, output_dir):
+    _edit(bundle / "docs/README.md", lambda text: text.replace(START, ""))
+
+
+def no_eval_metrics(bundle, output_dir):
+    (bundle / "configs/metadata.json").write_text('{\n  "eval_metrics": {}\n}')
+
+
+def _edit(path: Path, change):
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (no_metrics, r"evaluation/metrics\.csv: no such file; run the bundle's evaluation"),
+        (foreign_metrics, r"metrics\.csv: found loss, expected some of iou, dice, seg, det, f1"),
+        (undefined_metric, r"metrics\.csv: iou is nan, no case defines it"),
+        (no_raw_file, r"iou_raw\.csv: no such file, but metrics\.csv has iou"),
+        (not_a_raw_file, r"iou_raw\.csv: first line 'a,b', expected filename"),
+        (fewer_cases_in_raw, r"iou_raw\.csv: 3 defined cases, 4 in iou_summary\.csv; evaluate again"),
+        (other_images_in_one_metric, r"iou_raw\.csv and dice_raw\.csv list other images"),
+        (image_twice, r"iou_raw\.csv: .*/2,a\.nii\.gz occurs more than once"),
+        (not_a_number, r"iou_raw\.csv: 'high', expected a number"),
+        (no_datalist, r"0,a\.nii\.gz: no dataset\.json in its folder or above"),
+        (only_training, r"dataset\.json: .*0,a\.nii\.gz is not under testing"),
+        (one_without_unit, r"dataset\.json: images/0,a\.nii\.gz has no 'sequence'"),
+        (broken_datalist, r"dataset\.json: not a MONAI datalist"),
+        (no_weights, r"models/model\.pt: no such file; ship the weights"),
+        (later_weights, r"metrics\.csv: older than .*model\.pt, so of other weights"),
+        (no_card, r"docs/README\.md: no such file; write the model card first"),
+        (no_markers, r"docs/README\.md: expected the lines <!-- performance: .*under the heading Performance"),
+        (no_eval_metrics, r"metadata\.json: no line that starts with 4 spaces"),
+    ],
+)
+def test_bad_input_is_named_and_changes_nothing(bundle, dataset, evaluate, spoil, match):
+    output_dir = evaluate(dataset())
+    spoil(bundle, output_dir)
+    before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=match):
+        card("some_bundle", str(output_dir))
+    assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
+
+
+def test_unknown_bundle_names_the_closest(bundle, tmp_path):
+    with pytest.raises(InputError, match="some_bundel: neither a bundle's name .* did you mean some_bundle?"):
+        card("some_bundel", str(tmp_path))
+
+
+def test_two_datasets_are_refused(bundle, dataset, evaluate, tmp_path):
+    images = dataset()
+    other = tmp_path / "other/images/9.nii.gz"
+    other.parent.mkdir(parents=True)
+    (tmp_path / "other/dataset.json").write_text('{"name": "other", "testing": [{"image": "images/9.nii.gz"}]}')
+    with pytest.raises(InputError, match="images of 2 datasets"):
+        measured_metrics(evaluate([*images[:3], str(other)]), bundle / "models/model.pt")
