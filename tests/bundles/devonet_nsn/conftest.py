@@ -1,0 +1,90 @@
+"""Helpers that draw small volumes and datalists; the package itself is on the path by tests/conftest.py."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+
+from tools.convert.ctc import convert_ctc
+from tools.sample.devonet_nsn import write_sample
+from tools.sample.embryo import SPACING_UM
+
+ROOT = Path(__file__).parents[3] / "bundles" / "devonet_nsn"
+
+
+@pytest.fixture(autouse=True)
+def unchanged_process() -> Iterator[None]:
+    """Undo what running a workflow leaves behind in the process: log handlers, determinism."""
+    handlers, level = list(logging.root.handlers), logging.root.level
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+    torch.use_deterministic_algorithms(False)
+    logging.root.handlers, logging.root.level = handlers, level
+
+
+@pytest.fixture
+def bundle_root() -> Path:
+    """Root folder of the bundle."""
+    return ROOT
+
+
+@pytest.fixture
+def write_volume(tmp_path: Path) -> Callable[..., Path]:
+    """Function that writes an array (X, Y, Z) as NIfTI, spacing in (X, Y, Z) as on disk."""
+
+    def write(name: str, volume: np.ndarray, spacing: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(volume, np.diag([*spacing, 1.0])), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_datalist(tmp_path: Path) -> Callable[..., Path]:
+    """Function that writes a dataset.json and an empty file for each of its images and labels; returns the folder."""
+
+    def write(content: Any, *, with_files: bool = True) -> Path:
+        (tmp_path / "dataset.json").write_text(json.dumps(content))
+        items = content.get("training", []) + content.get("testing", []) if with_files else []
+        for name in (item[key] for item in items for key in ("image", "label") if key in item):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def embryos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three synthetic embryos of one frame: folds 0 and 1, and one for testing."""
+    folder = tmp_path_factory.mktemp("embryos")
+    write_sample(folder / "ctc", num_sequences=3, num_frames=1)
+    convert_ctc(folder / "ctc", folder / "dataset", spacing=SPACING_UM, num_folds=2, test=["03"])
+    return folder / "dataset"
+
+
+@pytest.fixture
+def open_workflow(tmp_path: Path) -> Callable[..., ConfigWorkflow]:
+    """Function that opens a workflow of the bundle by the name of its config, with overrides as from Python."""
+
+    def open_config(name: str, **overrides: Any) -> ConfigWorkflow:
+        return ConfigWorkflow(
+            config_file=str(ROOT / "configs" / f"{name}.json"),
+            workflow_type="infer" if name == "inference" else "train",
+            logging_file=False,
+            **{"bundle_root": str(ROOT), "output_dir": str(tmp_path / "output")} | overrides,
+        )
+
+    return open_config
