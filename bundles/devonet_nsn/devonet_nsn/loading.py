@@ -35,8 +35,9 @@ class CheckedLoadImage(LoadImage):
         try:
             return super().__call__(filename, reader)
         except _UNREADABLE as error:
+            reason = " ".join(str(error).split())
             raise InputError(
-                f"{filename}: cannot be read as a gray volume ({error}); it may be damaged, copy or convert it again"
+                f"{filename}: cannot be read as a gray volume ({reason}); it may be damaged, copy or convert it again"
             ) from error
 
 
