@@ -69,8 +69,9 @@ def overlay(image: str, result: str, destination: str, *extra, label: str = "", 
         NIfTI file of the truth (green outlines; white where both agree).
     """
     reject(unknown, overlay, extra)
-    volumes = [_read(Path(name)) for name in (image, result, label) if name]
-    for name, volume in zip((result, label), volumes[1:]):
+    names = [name for name in (image, result, label) if name]
+    volumes = [_read(Path(name)) for name in names]
+    for name, volume in zip(names, volumes, strict=True):
         if volume.shape != volumes[0].shape:
             raise InputError(f"{name}: shape {volume.shape}, its image {volumes[0].shape}; give files of one grid")
     write_overlay(Path(destination), *volumes)

@@ -109,12 +109,8 @@ def _run(step: str, command: list[str], log: Path) -> None:
     print("$", " ".join(_quote(word) for word in command), flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with (
-        log.open("w") as file,
-        subprocess.Popen(
-            [sys.executable, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        ) as process,
-    ):
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    with log.open("w") as file, subprocess.Popen([sys.executable, *command[1:]], **output) as process:
         for line in process.stdout:
             file.write(line)
             _show_status(line)

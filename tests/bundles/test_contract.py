@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import jsonschema
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from mlflow import MlflowClient
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, download, onnx_export, verify_net_in_out
-from monai.utils import set_determinism
+from monai.transforms import Compose
+from monai.utils import path_to_sqlite_uri, set_determinism
 
 from tools.card import card_disagreements
 from tools.recipes import RECIPES
@@ -30,6 +33,7 @@ CONFIGS = {
     "evaluate": ("train", ["train.json", "evaluate.json"]),
     "inference": ("infer", ["inference.json"]),
 }
+PACKAGES = {"monai": "monai", "torch": "pytorch", "numpy": "numpy"}
 SHORT = {"max_epochs": 1, "val_interval": 1}
 MAX_FILE_SIZE = 25 * 2**20
 
@@ -40,7 +44,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def run_bundle(*arguments: str, cwd: Path, module: str = "monai.bundle", **environment: str) -> str:
     """Run ``python -m monai.bundle ...`` as a user would; its output, after a check that it went well."""
-    clean = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "OMP_NUM_THREADS": "2"} | environment
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | environment
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments], cwd=cwd, env=clean, capture_output=True, text=True, timeout=600
     )
@@ -86,7 +90,7 @@ def test_metadata_fits_the_schema(bundle):
     metadata = read_json(bundle / "configs/metadata.json")
     local = ROOT.parent / "shared/schema" / Path(metadata["schema"]).name
     try:
-        schema = read_json(local) if local.exists() else json.load(urllib.request.urlopen(metadata["schema"], timeout=5))
+        schema = json.loads(local.read_text() if local.exists() else urlopen(metadata["schema"], timeout=5).read())
     except OSError as error:
         pytest.skip(f"the schema is neither at hand nor downloadable: {error}")
     jsonschema.validate(metadata, schema)
@@ -100,7 +104,7 @@ def test_metadata_version_heads_the_changelog(bundle):
 def test_metadata_names_the_versions_that_requirements_pin(bundle):
     pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
     metadata = read_json(bundle / "configs/metadata.json")
-    stated = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"], "numpy": metadata["numpy_version"]}
+    stated = {package: metadata[f"{key}_version"] for package, key in PACKAGES.items()}
     stated |= metadata["required_packages_version"]
     assert stated == {package: pins.get(package) for package in stated}
 
@@ -135,8 +139,6 @@ def test_knobs_of_training_and_inference_have_the_same_defaults(bundle):
 
 def test_training_and_inference_prepare_an_image_alike(workflow):
     training, inference = workflow("train"), workflow("inference")
-    from monai.transforms import Compose
-
     item = training.parser.get_parsed_content("validate#dataset#data")[0]
     trained = Compose(training.parser.get_parsed_content("train#deterministic_transforms"))(dict(item))["image"]
     validated = training.parser.get_parsed_content("validate#preprocessing")(dict(item))["image"]
@@ -239,12 +241,11 @@ def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatc
     tracked.initialize()
     tracked.run()
     tracked.finalize()
-    import mlflow
-
-    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    key_metric = next(iter(read_json(bundle / "configs/train.json")["validate"]["key_metric"]))
-    assert any(key_metric in run.data.metrics for run in runs)
     set_determinism(seed=None)
+    client = MlflowClient(path_to_sqlite_uri(tmp_path / "output/mlruns.db"))
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    key_metric = next(iter(read_json(bundle / "configs/train.json")["validate"]["key_metric"]))
+    assert any(key_metric in run.data.metrics for run in client.search_runs(experiments))
 
 
 def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path):
