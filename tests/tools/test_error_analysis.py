@@ -1,0 +1,61 @@
+"""Errors are put where they are: drawn cases with known answers."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tools.error_analysis import count_errors, errors
+from tools.errors import InputError
+
+
+def nuclei() -> tuple[np.ndarray, np.ndarray]:
+    """Image and labels of three cubes of 4 x 4 x 4, brighter and deeper from one to the next."""
+    labels = np.zeros((18, 10, 10), np.uint16)
+    for label, first in enumerate((1, 7, 13), start=1):
+        labels[first : first + 4, 3:7, 3:7] = label
+    return labels.astype(float) * 100, labels
+
+
+def test_perfect_mask_has_no_errors():
+    image, labels = nuclei()
+    counts = count_errors(image, labels, labels > 0)
+    assert counts["wrong"] == 0 and counts["both"] == counts["either"] == 3 * 64 and counts["nuclei missed"] == 0
+
+
+def test_missing_outer_layer_is_an_error_at_the_border():
+    image, labels = nuclei()
+    mask = labels > 0
+    mask[:, 3] = False
+    counts = count_errors(image, labels, mask)
+    assert counts["wrong"] == counts["wrong at border"] == counts["missing"] == 3 * 16
+    assert counts["inside both"] == counts["inside either"] == 3 * 8
+
+
+def test_distant_voxel_is_an_extra_one_away_from_the_border():
+    image, labels = nuclei()
+    mask = labels > 0
+    mask[0, 0, 0] = True
+    counts = count_errors(image, labels, mask)
+    assert (counts["extra"], counts["wrong at border"]) == (1, 0)
+
+
+def test_lost_dim_nucleus_is_missed_in_its_brightness_and_depth():
+    image, labels = nuclei()
+    counts = count_errors(image, labels, labels > 1)
+    assert (counts["dim found"], counts["dim voxels"], counts["bright found"]) == (0, 64, 64)
+    assert (counts["first third both"], counts["last third both"]) == (0, 64)
+    assert (counts["nuclei"], counts["nuclei missed"]) == (3, 1)
+
+
+def test_command_pools_volumes_and_names_a_missing_result(tmp_path):
+    image, labels = nuclei()
+    for name, volume in (("a", image), ("a_label", labels), ("a_mask", (labels > 0).astype(np.uint8))):
+        nib.save(nib.Nifti1Image(volume.T, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    datalist = {"testing": [{"image": "a.nii.gz", "label": "a_label.nii.gz"}, {"image": "unlabelled.nii.gz"}]}
+    (tmp_path / "dataset.json").write_text(json.dumps(datalist))
+    summary = errors(str(tmp_path), str(tmp_path))
+    assert (summary["IoU, voxels pooled"], summary["nuclei missed"]) == ("1.0000", "0 of 3")
+    with pytest.raises(InputError, match="a_mask.nii.gz: no such file; run inference"):
+        errors(str(tmp_path), str(tmp_path / "empty"))

@@ -1,0 +1,127 @@
+"""Where a foreground mask loses its points: at borders, in dim nuclei, in deep slices."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from fire.decorators import SetParseFns
+from scipy import ndimage
+from tqdm import tqdm
+
+from tools.command_line import reject
+from tools.errors import InputError
+
+__all__ = ["count_errors", "errors"]
+
+THIRDS = ("first", "middle", "last")
+
+
+def count_errors(image: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> Counter:
+    """Count right and wrong voxels of a mask by place, and found voxels of nuclei by brightness.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Z, Y, X)
+        Intensities.
+    labels : ndarray of int, shape (Z, Y, X)
+        Truth, one positive integer per nucleus.
+    mask : ndarray of bool, shape (Z, Y, X)
+        Result.
+
+    Returns
+    -------
+    Counter
+        ``wrong`` and ``wrong at border`` (within one voxel, by faces, of the truth's surface, on either side),
+        ``missing`` and ``extra`` voxels; ``both``/``either`` (intersection and union) in total, ``inside`` (without
+        the border's voxels) and for each third of the depth that nuclei occupy; ``found``/``voxels`` of the nuclei in
+        each third of brightness within the volume; ``nuclei`` and ``nuclei missed`` (less than half of it found).
+    """
+    truth = labels > 0
+    wrong = truth != mask
+    border = ndimage.binary_dilation(truth) & ~ndimage.binary_erosion(truth, border_value=1)
+    counts = Counter(
+        {
+            "wrong": wrong.sum(),
+            "wrong at border": (wrong & border).sum(),
+            "missing": (truth & ~mask).sum(),
+            "extra": (mask & ~truth).sum(),
+            "both": (truth & mask).sum(),
+            "either": (truth | mask).sum(),
+            "inside both": (truth & mask & ~border).sum(),
+            "inside either": ((truth | mask) & ~border).sum(),
+        }
+    )
+    for third, planes in zip(THIRDS, np.array_split(np.flatnonzero(truth.any(axis=(1, 2))), 3), strict=True):
+        counts[f"{third} third both"] = (truth & mask)[planes].sum()
+        counts[f"{third} third either"] = (truth | mask)[planes].sum()
+    _count_nuclei(counts, image, labels, mask)
+    return counts
+
+
+def _count_nuclei(counts: Counter, image: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> None:
+    ids = np.unique(labels[labels > 0])
+    voxels = ndimage.sum_labels(np.ones_like(mask, dtype=np.int64), labels, ids)
+    found = ndimage.sum_labels(mask, labels, ids)
+    by_brightness = np.argsort(ndimage.mean(image, labels, ids))
+    for third, members in zip(("dim", "medium", "bright"), np.array_split(by_brightness, 3), strict=True):
+        counts[f"{third} found"] = found[members].sum()
+        counts[f"{third} voxels"] = voxels[members].sum()
+    counts["nuclei"], counts["nuclei missed"] = len(ids), np.count_nonzero(2 * found < voxels)
+
+
+@SetParseFns(dataset_dir=str, results_dir=str)
+def errors(dataset_dir: str, results_dir: str, *extra, **unknown) -> dict[str, object]:
+    """Tell where masks differ from the truth: borders, dim nuclei, depth (pooled over all labelled test volumes).
+
+    Parameters
+    ----------
+    dataset_dir : str
+        Folder with dataset.json, whose labelled testing items are compared.
+    results_dir : str
+        Folder with <stem>_mask.nii.gz of each.
+    """
+    reject(unknown, errors, extra)
+    root, results = Path(dataset_dir), Path(results_dir)
+    if not (root / "dataset.json").is_file():
+        raise InputError(f"{root / 'dataset.json'}: no such file; give the folder that tools convert wrote")
+    items = [item for item in json.loads((root / "dataset.json").read_text())["testing"] if "label" in item]
+    if not items:
+        raise InputError(
+            f"{root / 'dataset.json'}: no labelled image under 'testing'; there is nothing to compare with"
+        )
+    total = Counter()
+    for item in tqdm(items, desc="comparing"):
+        mask = results / f"{Path(item['image']).name.removesuffix('.nii.gz')}_mask.nii.gz"
+        if not mask.is_file():
+            raise InputError(f"{mask}: no such file; run inference on the whole of {root} first")
+        image, labels, result = (
+            np.asanyarray(nib.load(path).dataobj).T for path in (root / item["image"], root / item["label"], mask)
+        )
+        total.update(count_errors(image, labels, result > 0))
+    return _summary(total, len(items))
+
+
+def _summary(total: Counter, num_volumes: int) -> dict[str, str]:
+    def share(part: str, whole: str) -> str:
+        return f"{total[part] / total[whole]:.4f}" if total[whole] else "undefined"
+
+    return {
+        "volumes": str(num_volumes),
+        "IoU, voxels pooled": share("both", "either"),
+        "wrong voxels within 1 of the border": share("wrong at border", "wrong"),
+        "wrong voxels that are missing": share("missing", "wrong"),
+        "IoU without the border's voxels": share("inside both", "inside either"),
+        **{
+            f"IoU in the {third} third of depth": share(f"{third} third both", f"{third} third either")
+            for third in THIRDS
+        },
+        **{
+            f"recall of {kind} nuclei's voxels": share(f"{kind} found", f"{kind} voxels")
+            for kind in ("dim", "medium", "bright")
+        },
+        "nuclei missed": f"{total['nuclei missed']} of {total['nuclei']}",
+    }
