@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 def save_atomically(content: Any, path: str | os.PathLike) -> None:
     """`torch.save` that leaves either the old file or the whole new one."""
-    with replacing(Path(path)) as partial:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
         torch.save(content, partial)
 
 
@@ -153,8 +155,12 @@ class TrainingCheckpoint:
             )
         _load(self.network, state["network"], source)
         for name, target in self._stateful(engine).items():
-            if name in state:  # a training that began on a CPU has no scaler
-                target.load_state_dict(state[name])
+            saved = state.get(name)
+            if saved is None:  # a training that began on a CPU has no scaler
+                continue
+            if "t_total" in saved:  # with more epochs than before the cosine gets longer; past its end it would rise
+                saved = {**saved, "t_total": target.t_total}
+            target.load_state_dict(saved)
         self.progress = state["progress"]
         engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
         logger.info("resumed from %s after epoch %d of %d", source, state["epoch"], engine.state.max_epochs)

@@ -122,6 +122,8 @@ def check_overrides(bundle_root: str | os.PathLike) -> None:
     for path in sorted(Path(bundle_root, "configs").glob("*.json")):
         if path.name != "metadata.json":
             known.update({key.removeprefix("+"): value for key, value in json.loads(path.read_text()).items()})
+    if not known:  # monai.bundle.load() leaves bundle_root at "." wherever it is called, and overrides nothing
+        return
     mistakes = find_mistakes(config, known) or find_wrong_values(config, known)
     if mistakes:
         raise InputError("; ".join(mistakes))

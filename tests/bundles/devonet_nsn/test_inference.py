@@ -1,0 +1,109 @@
+"""From a volume on disk to its mask, through the config: the grid, the axes and the odd volumes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from devonet_nsn.datalist import inference_items
+from monai.bundle import ConfigWorkflow
+
+
+class Threshold(torch.nn.Module):
+    """A stand-in for the trained network: what is brighter than the middle is a nucleus."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return 20 * torch.cat([0.5 - image, image - 0.5], dim=1)
+
+
+class EverythingIsNucleus(torch.nn.Module):
+    """A stand-in for a network that was misled."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros_like(image), torch.ones_like(image)], dim=1)
+
+
+@pytest.fixture
+def segment(open_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
+    """Function that runs inference with a stand-in network on a folder; returns the folder of the results."""
+
+    def run(dataset_dir: Path, network: torch.nn.Module, **overrides) -> Path:
+        workflow: ConfigWorkflow = open_workflow(
+            "inference", dataset_dir=str(dataset_dir), ckpt_path="none", amp=False, roi_size=[16, 32, 32], **overrides
+        )
+        workflow.initialize()
+        workflow.network_def = network
+        workflow.run()
+        return tmp_path / "output"
+
+    return run
+
+
+def draw_block(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """An image (X, Y, Z) and its truth: one bright block, at another place and of another size on each axis."""
+    truth = np.zeros(shape, bool)
+    truth[4:12, 10:26, 3:7] = True
+    noise = np.random.default_rng(0).normal(100, 2, shape)
+    return (noise + 1700 * truth).astype(np.uint16), truth
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> float:
+    return np.count_nonzero(first & second) / np.count_nonzero(first | second)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "least_iou"), [("none", 1.0), ([1.75, 0.8, 0.8], 1.0), ([1.0, 1.0, 1.0], 0.8), ([2.5, 0.5, 0.7], 0.75)]
+)
+def test_a_block_is_found_where_it_is_whatever_the_spacing_worked_in(segment, write_volume, spacing, least_iou):
+    image, truth = draw_block((23, 37, 11))
+    path = write_volume("images/a.nii.gz", image, spacing=(0.8, 0.8, 1.75))
+    mask = nib.load(segment(path.parent, Threshold(), spacing=spacing) / "a_mask.nii.gz")
+    assert mask.get_data_dtype() == np.uint8
+    np.testing.assert_allclose(mask.affine, nib.load(path).affine)
+    assert iou(np.asarray(mask.dataobj) == 1, truth) >= least_iou
+
+
+def test_an_image_that_is_turned_and_shifted_keeps_its_affine(segment, tmp_path):
+    image, truth = draw_block((23, 37, 11))
+    affine = np.array([[0, 0.5, 0, 9], [-0.4, 0, 0, 2], [0, 0, 1.2, -7], [0, 0, 0, 1.0]])
+    (tmp_path / "images").mkdir()
+    nib.save(nib.Nifti1Image(image, affine), tmp_path / "images" / "a.nii.gz")
+    mask = nib.load(segment(tmp_path / "images", Threshold(), spacing=[1.0, 0.5, 0.5]) / "a_mask.nii.gz")
+    np.testing.assert_allclose(mask.affine, affine, atol=1e-6)
+    assert iou(np.asarray(mask.dataobj) == 1, truth) >= 0.75
+
+
+def test_probability_is_written_when_asked_for(segment, write_volume):
+    image, truth = draw_block((23, 37, 11))
+    folder = write_volume("images/a.nii.gz", image, spacing=(0.8, 0.8, 1.75)).parent
+    output = segment(folder, Threshold(), spacing=[1.0, 1.0, 1.0], save_probability=True)
+    probability = np.asarray(nib.load(output / "a_prob.nii.gz").dataobj)
+    mask = np.asarray(nib.load(output / "a_mask.nii.gz").dataobj)
+    assert probability.dtype == np.float32
+    assert 0 <= probability.min() and probability.max() <= 1
+    np.testing.assert_array_equal(mask == 1, probability >= 0.5)
+
+
+@pytest.mark.parametrize("spacing", ["none", [1.1, 0.9, 0.7]])
+@pytest.mark.parametrize(("value", "dtype"), [(0, "uint8"), (100, "uint16"), (0.1, "float32")])
+def test_a_constant_volume_gives_an_empty_mask(segment, write_volume, spacing, value, dtype):
+    folder = write_volume("images/a.nii.gz", np.full((13, 11, 9), value, dtype), spacing=(0.8, 0.8, 1.75)).parent
+    mask = nib.load(segment(folder, EverythingIsNucleus(), spacing=spacing) / "a_mask.nii.gz")
+    assert mask.shape == (13, 11, 9)
+    assert not np.asarray(mask.dataobj).any()
+
+
+def test_a_volume_of_one_voxel_is_a_volume(segment, write_volume):
+    folder = write_volume("images/a.nii.gz", np.ones((1, 1, 1), np.uint8)).parent
+    assert nib.load(segment(folder, Threshold()) / "a_mask.nii.gz").shape == (1, 1, 1)
+
+
+def test_every_embryo_under_testing_gets_a_mask(segment, embryos):
+    output = segment(embryos, Threshold())
+    assert sorted(path.name for path in output.iterdir()) == ["03_t000_mask.nii.gz"]
+    (item,) = inference_items(embryos)
+    mask, labels = nib.load(output / "03_t000_mask.nii.gz"), nib.load(item["image"].replace("images", "labels"))
+    np.testing.assert_allclose(mask.affine, labels.affine)
+    assert iou(np.asarray(mask.dataobj) > 0, np.asarray(labels.dataobj) > 0) > 0.5
