@@ -19,7 +19,7 @@ import onnxruntime
 import pytest
 import torch
 from mlflow import MlflowClient
-from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, download, onnx_export, verify_net_in_out
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, download, load, onnx_export, verify_net_in_out
 from monai.transforms import Compose
 from monai.utils import path_to_sqlite_uri, set_determinism
 
@@ -268,6 +268,13 @@ def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path):
     assert {path.name.split(".")[0] for path in (empty / "results").glob(f"*_{kind}.*")} == {
         f"{stem}_{kind}" for stem in stems
     }
+
+
+def test_monai_loads_the_network_with_its_shipped_weights(bundle, network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    loaded = load(bundle.name, bundle_dir=str(bundle.parent), source="monaihosting")
+    shipped = network.state_dict()
+    assert all(torch.equal(value, shipped[name]) for name, value in loaded.state_dict().items())
 
 
 def test_every_bundle_imports_beside_the_others():
