@@ -31,10 +31,12 @@ def segment(open_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
 
     def run(dataset_dir: Path, network: torch.nn.Module, **overrides) -> Path:
         workflow: ConfigWorkflow = open_workflow(
-            "inference", dataset_dir=str(dataset_dir), ckpt_path="none", amp=False, roi_size=[16, 32, 32], **overrides
+            "inference",
+            **{"dataset_dir": str(dataset_dir), "ckpt_path": "none", "amp": False, "roi_size": [16, 32, 32]}
+            | overrides,
         )
         workflow.initialize()
-        workflow.network_def = network
+        workflow.network_def = network  # MONAI's name for the slot
         workflow.run()
         return tmp_path / "output"
 
@@ -63,6 +65,16 @@ def test_a_block_is_found_where_it_is_whatever_the_spacing_worked_in(segment, wr
     assert mask.get_data_dtype() == np.uint8
     np.testing.assert_allclose(mask.affine, nib.load(path).affine)
     assert iou(np.asarray(mask.dataobj) == 1, truth) >= least_iou
+
+
+def test_the_network_sees_z_y_x(segment, write_volume):
+    image, truth = draw_block((23, 37, 11))
+    network, seen = Threshold(), []
+    network.register_forward_hook(lambda module, inputs, logits: seen.append(inputs[0]))
+    folder = write_volume("images/a.nii.gz", image, spacing=(0.8, 0.8, 1.75)).parent
+    segment(folder, network, spacing="none", roi_size=[64, 64, 64])
+    (window,) = seen
+    np.testing.assert_array_equal(window[0, 0].numpy() > 0.5, truth.transpose(2, 1, 0))
 
 
 def test_an_image_that_is_turned_and_shifted_keeps_its_affine(segment, tmp_path):
