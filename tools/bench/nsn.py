@@ -19,6 +19,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import nn
 
 from tools.bench.child import run_measured
+from tools.bench.progress import progress_on_stderr
 from tools.bench.side_by_side import measure
 from tools.bench.table import Row, as_text
 from tools.bench.waiting import WaitingTime
@@ -72,7 +73,7 @@ def nsn(
     overrides = {"bundle_root": str(BUNDLE), "ckpt_path": str(_weights(ckpt_path))}
     if init_channels:
         overrides["init_channels"] = whole_number("init_channels", init_channels, minimum=1)
-    with tempfile.TemporaryDirectory(prefix="bench-nsn-") as folder:
+    with progress_on_stderr(), tempfile.TemporaryDirectory(prefix="bench-nsn-") as folder:
         folder = Path(folder)
         test, train = _datasets(dataset_dir, train_dir, folder)
         rows = [*peak_memory(folder / "large", overrides)] if memory == "True" else []  # first: see run_measured
