@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tools.errors import InputError
 
-__all__ = ["Frame", "find_sequences"]
+__all__ = ["MARKERS", "SEGMENTATION", "SLICE", "Frame", "files_by_number", "find_sequences"]
 
 logger = logging.getLogger(__name__)
 
@@ -110,10 +110,10 @@ def find_sequences(source: Path) -> dict[str, list[Frame]]:
 def _find_frames(source: Path, sequence: str) -> list[Frame]:
     """Frames of one sequence by number."""
     gold_folder, gold_tracks = source / f"{sequence}_GT" / "SEG", source / f"{sequence}_GT" / "TRA"
-    (images,) = _match(source / sequence, IMAGE)
-    gold, slices = _match(gold_folder, SEGMENTATION, SLICE)
-    (silver,) = _match(source / f"{sequence}_ST" / "SEG", SEGMENTATION)
-    (markers,) = _match(gold_tracks, MARKERS)
+    (images,) = files_by_number(source / sequence, IMAGE)
+    gold, slices = files_by_number(gold_folder, SEGMENTATION, SLICE)
+    (silver,) = files_by_number(source / f"{sequence}_ST" / "SEG", SEGMENTATION)
+    (markers,) = files_by_number(gold_tracks, MARKERS)
     if not images:
         raise InputError(f"{source / sequence}: no image found, expected t000.tif, t001.tif, ...; add them")
     for truths in (gold, slices, silver, markers):
@@ -137,8 +137,26 @@ def _find_frames(source: Path, sequence: str) -> list[Frame]:
     ]
 
 
-def _match(folder: Path, *patterns: re.Pattern) -> list[dict[tuple[int, ...], Path]]:
-    """For each pattern, the files of ``folder`` whose names it matches, by the numbers in the name."""
+def files_by_number(folder: Path, *patterns: re.Pattern) -> list[dict[tuple[int, ...], Path]]:
+    """Find the TIFF files of a folder by the numbers in their names.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder that may not exist; names that start with a dot or match no pattern are left out.
+    *patterns : re.Pattern
+        Names to look for; every group is a number.
+
+    Returns
+    -------
+    list of dict
+        For each pattern, the numbers in the name -> path, in order of the names.
+
+    Raises
+    ------
+    InputError
+        If two names stand for the same numbers.
+    """
     found = [{} for _ in patterns]
     tiffs = (path for path in folder.glob("[!.]*") if path.suffix.lower() in (".tif", ".tiff"))
     for path in sorted(tiffs):

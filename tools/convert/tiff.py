@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +46,8 @@ def read_header(path: Path) -> TiffHeader:
     InputError
         If the file is not a TIFF, is truncated, has several samples per pixel or channels, or is not 2D or 3D.
     """
-    try:
-        with tifffile.TiffFile(path, _multifile=False) as tiff:
-            _check_gray(path, tiff)
-            _check_whole(path, tiff)
-            return TiffHeader(_shape(path, tiff), np.dtype(tiff.pages[0].dtype))
-    except (tifffile.TiffFileError, struct.error, IndexError, TypeError) as error:
-        raise InputError(f"{path}: not a readable TIFF ({error or 'no page'}); copy or export it again") from error
+    with _opened(path) as tiff:
+        return _checked_header(path, tiff)
 
 
 def read_volume(path: Path) -> np.ndarray:
@@ -71,13 +68,30 @@ def read_volume(path: Path) -> np.ndarray:
     InputError
         If the header is refused or the pixels cannot be decoded.
     """
-    header = read_header(path)
+    with _opened(path) as tiff:
+        header = _checked_header(path, tiff)
+        try:
+            pixels = tiff.asarray(key=slice(None)) if len(tiff.pages) > 1 else tiff.asarray()
+        except (ValueError, RuntimeError, OSError, zlib.error) as error:
+            raise InputError(f"{path}: pixels cannot be decoded ({error}); copy or export it again") from error
+    return pixels.reshape(header.shape)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """The file, whose pages are parsed once however often they are looked at; InputError where it is no TIFF."""
     try:
         with tifffile.TiffFile(path, _multifile=False) as tiff:
-            pixels = tiff.asarray(key=slice(None)) if len(tiff.pages) > 1 else tiff.asarray()
-    except (ValueError, RuntimeError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: pixels cannot be decoded ({error}); copy or export it again") from error
-    return pixels.reshape(header.shape)
+            tiff.pages.cache = True
+            yield tiff
+    except (tifffile.TiffFileError, struct.error, IndexError, TypeError) as error:
+        raise InputError(f"{path}: not a readable TIFF ({error or 'no page'}); copy or export it again") from error
+
+
+def _checked_header(path: Path, tiff: tifffile.TiffFile) -> TiffHeader:
+    _check_gray(path, tiff)
+    _check_whole(path, tiff)
+    return TiffHeader(_shape(path, tiff), np.dtype(tiff.pages[0].dtype))
 
 
 def _check_gray(path: Path, tiff: tifffile.TiffFile) -> None:
