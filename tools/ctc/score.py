@@ -1,0 +1,141 @@
+"""The verb ``score``: results against truth, in the measures of the Cell Tracking Challenge."""
+
+from __future__ import annotations
+
+import csv
+import json as json_format
+import math
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fire.decorators import SetParseFns
+from tqdm import tqdm
+
+from tools.atomic import replacing
+from tools.command_line import reject, whole_number
+from tools.ctc.folders import find_results
+from tools.ctc.frame import FrameScore, score_frame
+from tools.ctc.summary import as_text, summarise
+from tools.errors import InputError
+
+__all__ = ["score", "score_folders", "write_objects"]
+
+COLUMNS = ("sequence", "frame", "slice", "label", "result", "iou")
+
+
+@SetParseFns(gt=str, res=str, csv=str, workers=str)
+def score(
+    gt: str,
+    res: str,
+    *extra,
+    json: bool = False,
+    csv: str = "",
+    detail: bool = False,
+    workers: str = "",
+    **unknown,
+) -> str:
+    """Score results against truth: SEG, DET and OP_CSB of the Cell Tracking Challenge.
+
+    Parameters
+    ----------
+    gt, res : str
+        Folders of one sequence, such as 01_GT (or 01_ST) and 01_RES; or of a dataset that holds several of them.
+    json : bool
+        Print JSON instead of a table.
+    csv : str
+        File to write with one line per reference object: sequence, frame, slice, label, matched result (0: none), IoU.
+    detail : bool
+        Also F1 over IoU thresholds and the numbers of merged, split, missed and extra objects.
+    workers : int
+        Frames to compare at a time; one per processor if it is left out.
+    """
+    reject(unknown, score, extra)
+    for flag, value in (("json", json), ("detail", detail)):
+        if not isinstance(value, bool):
+            raise InputError(f"--{flag} {value}: expected no value; put the folders before the options")
+    num_workers = whole_number("workers", workers, minimum=1) if workers else len(os.sched_getaffinity(0))
+    if csv:
+        _check_new_file(Path(csv))
+    frames = score_folders(Path(gt), Path(res), num_workers=num_workers)
+    if csv:
+        write_objects(Path(csv), frames)
+    scores = {sequence: summarise(members, detail=detail) for sequence, members in frames.items()}
+    total = summarise([frame for members in frames.values() for frame in members], detail=detail)
+    if json:
+        return json_format.dumps(_without_nan({"sequences": scores, "total": total}), indent=2)
+    return as_text(scores if len(scores) == 1 else scores | {"total": total})
+
+
+def score_folders(truth: Path, results: Path, *, num_workers: int = 1) -> dict[str, list[FrameScore]]:
+    """Compare every frame that has truth with its result.
+
+    Parameters
+    ----------
+    truth, results : Path
+        Folders as `find_results` takes them.
+    num_workers : int
+        Frames to compare at a time, each of which needs the memory of two.
+
+    Returns
+    -------
+    dict of str to list of FrameScore
+        Frames by number, sequences by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder, or the result of a frame that has truth, does not exist.
+    InputError
+        If there is no truth or no result, a file is not a label image, or two files are not on one grid.
+    """
+    sequences = find_results(truth, results)
+    files = [frame for members in sequences.values() for frame in members]
+    with ThreadPoolExecutor(num_workers) as pool:
+        scores = iter(list(tqdm(pool.map(score_frame, files), desc="score", unit="frame", total=len(files))))
+    return {sequence: [next(scores) for _ in members] for sequence, members in sequences.items()}
+
+
+def write_objects(path: Path, frames: Mapping[str, Sequence[FrameScore]]) -> None:
+    """Write one line per reference object as CSV.
+
+    Parameters
+    ----------
+    path : Path
+        File to write or replace.
+    frames : mapping of str to sequence of FrameScore
+        Frames of every sequence.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    rows = (
+        (sequence, frame.number, "" if z is None else z, *row)
+        for sequence, members in frames.items()
+        for frame in members
+        for z, matches in frame.matches.items()
+        for row in zip(matches.labels.tolist(), matches.results.tolist(), matches.ious.tolist(), strict=True)
+    )
+    try:
+        with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
+
+
+def _check_new_file(path: Path) -> None:
+    """Refuse a file that is there already, or whose folder is not, before anything is computed."""
+    if path.exists():
+        raise InputError(f"{path}: is there already; remove it or choose another file")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder to write {path.name} to; make it first")
+
+
+def _without_nan(value: object) -> object:
+    """The same with None for NaN, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(member) for key, member in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,93 @@
+"""Scores of many frames as one: a sequence, or a whole dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tools.ctc.det import Detections
+from tools.ctc.f1 import THRESHOLDS, F1Sweep
+from tools.ctc.frame import FrameScore
+from tools.ctc.mistakes import Mistakes
+
+__all__ = ["as_text", "summarise"]
+
+MAIN = ("seg", "det", "op_csb", "frames", "objects")
+MISTAKES = ("merged", "split", "missed", "extra")
+F1 = tuple(f"f1_{round(100 * threshold)}" for threshold in THRESHOLDS)
+
+
+def summarise(frames: Sequence[FrameScore], *, detail: bool = False) -> dict[str, float | int]:
+    """Pool the scores of frames.
+
+    Parameters
+    ----------
+    frames : sequence of FrameScore
+        Of one or more sequences.
+    detail : bool
+        Also why: F1 at each IoU threshold and the numbers of merged, split, missed and extra objects.
+
+    Returns
+    -------
+    dict of str to float or int
+        ``seg``: mean over all reference objects of all frames; ``det``: from the operations of all frames together;
+        ``op_csb``: their mean; NaN where there is no object to score. ``frames``, ``objects``, ``markers`` count what
+        was compared. With ``detail`` also ``merged``, ``split``, ``missed``; and, of the ``complete_frames`` (those in
+        which every object is annotated), ``extra`` and ``f1_50`` ... ``f1_95``.
+
+    References
+    ----------
+    .. [1] Ulman et al. (2017), doi:10.1038/nmeth.4473
+    """
+    ious = np.concatenate([np.empty(0), *(matches.ious for frame in frames for matches in frame.matches.values())])
+    detections = sum((frame.detections for frame in frames), Detections())
+    seg = float(ious.mean()) if ious.size else float("nan")
+    score = {
+        "seg": seg,
+        "det": detections.det,
+        "op_csb": (seg + detections.det) / 2,
+        "frames": len(frames),
+        "objects": ious.size,
+        "markers": detections.num_markers,
+    }
+    if detail:
+        mistakes = sum((frame.mistakes for frame in frames), Mistakes())
+        score |= {name: getattr(mistakes, name) for name in MISTAKES}
+        score["complete_frames"] = sum(frame.complete for frame in frames)
+        score |= dict(zip(F1, sum((frame.f1 for frame in frames), F1Sweep()).f1, strict=True))
+    return score
+
+
+def as_text(scores: Mapping[str, Mapping[str, float | int]]) -> str:
+    """Aligned tables of the scores of several sequences.
+
+    Parameters
+    ----------
+    scores : mapping of str to mapping
+        Name of the sequence -> what `summarise` returns, all with or all without detail.
+
+    Returns
+    -------
+    str
+        One table; with detail a second one of F1.
+    """
+    detail = any(F1[0] in score for score in scores.values())
+    headings = [key.upper() if key in MAIN[:3] else key for key in (*MAIN, *(MISTAKES if detail else ()))]
+    main = _table(["", *headings], {name: [score[key.lower()] for key in headings] for name, score in scores.items()})
+    if not detail:
+        return main
+    f1_headings = ["F1 at IoU >=", *(f"{threshold:.2f}" for threshold in THRESHOLDS)]
+    return f"{main}\n\n{_table(f1_headings, {name: [score[key] for key in F1] for name, score in scores.items()})}"
+
+
+def _table(headings: Sequence[str], rows: Mapping[str, Sequence[float | int]]) -> str:
+    lines = [list(headings), *([name, *map(_cell, values)] for name, values in rows.items())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join([cells[0].ljust(widths[0]), *map(str.rjust, cells[1:], widths[1:])]).rstrip() for cells in lines
+    )
+
+
+def _cell(value: float | int) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
