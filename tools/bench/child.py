@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from tools.errors import InputError
 
 __all__ = ["run_measured"]
+
+# Linux counts what a process held before exec, so a child of a large process seems large itself: a small one measures
+_MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
 
 
 def run_measured(command: Sequence[str]) -> tuple[float, int]:
@@ -27,17 +36,18 @@ def run_measured(command: Sequence[str]) -> tuple[float, int]:
     seconds : float
         Wall-clock time.
     peak_bytes : int
-        Largest resident set. Linux hands a child the size that its parent had, so call this before the caller grows.
+        Largest resident set.
 
     Raises
     ------
     InputError
         If the command fails.
     """
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=sys.__stderr__.fileno())
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise InputError(f"{shlex.join(command)}: ended with {process.returncode}; its last lines say why")
-    return time.perf_counter() - started, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "peak")
+        started = time.perf_counter()
+        code = subprocess.call([sys.executable, "-c", _MEASURE, report, *command], stdout=sys.__stderr__.fileno())
+        seconds = time.perf_counter() - started
+        if code != 0:
+            raise InputError(f"{shlex.join(command)}: ended with {code}; its last lines say why")
+        return seconds, int(report.read_text()) * (1 if sys.platform == "darwin" else 1024)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
 __all__ = ["Matches", "Overlaps", "count_overlaps", "match", "seg"]
 
 BLOCK_PX = 1 << 18  # small enough for the processor's cache
-MAX_TABLE = 1 << 22  # pairs of labels that are counted in one dense table
-LOOKUP_SHARE = 4  # a lookup table of labels holds at most one entry per that many pixels
+MAX_LOOKUP = 1 << 16  # labels up to this one are numbered by a lookup table, without a sort
+MAX_TABLE = 1 << 22  # pairs of labels that are counted in one dense table, without a sort
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,8 @@ def match(overlaps: Overlaps) -> Matches:
 def count_overlaps(reference: np.ndarray, result: np.ndarray) -> Overlaps:
     """Overlap table of two label images.
 
-    The images are walked through once, in blocks, so that besides them only little memory is needed. Each pixel's two
-    labels become one number, which is counted unless both are background.
+    The images are walked through once, in blocks, and cut into runs of pixels that have the same two labels. There are
+    few of them, so that whatever follows costs little time and memory.
 
     Parameters
     ----------
@@ -127,20 +126,6 @@ def count_overlaps(reference: np.ndarray, result: np.ndarray) -> Overlaps:
     ValueError
         If the shapes differ or the labels are not integers of at least 0.
     """
-    _check(reference, result)
-    order = "F" if reference.flags.f_contiguous and result.flags.f_contiguous else "C"
-    images = reference.ravel(order), result.ravel(order)
-    highest = [int(image.max(initial=0)) for image in images]
-    if (highest[0] + 1) * (highest[1] + 1) <= MAX_TABLE:
-        labels, to_indices = [np.arange(label + 1) for label in highest], None
-    else:
-        labels, to_indices = zip(*map(_renumber, images, highest), strict=True)
-    codes, pixels = _count(images, to_indices, num_rows=len(labels[0]), num_columns=len(labels[1]))
-    return _tabulate(*labels, *np.divmod(codes, len(labels[1])), pixels)
-
-
-def _check(reference: np.ndarray, result: np.ndarray) -> None:
-    """Refuse what is not a pair of label images."""
     if reference.shape != result.shape:
         raise ValueError(
             f"reference {reference.shape} and result {result.shape} differ in shape; crop both to one field"
@@ -148,76 +133,63 @@ def _check(reference: np.ndarray, result: np.ndarray) -> None:
     for name, image in (("reference", reference), ("result", result)):
         if image.dtype.kind not in "iu":
             raise ValueError(f"{name}: labels are {image.dtype}, expected integers; give one whole number per object")
-        if image.dtype.kind == "i" and image.min(initial=0) < 0:
-            raise ValueError(f"{name}: label {image.min()}, expected 0 for background and positive numbers for objects")
+    rows, columns, lengths = _find_runs(reference, result)
+    for name, labels in (("reference", rows), ("result", columns)):
+        if labels.min(initial=0) < 0:
+            raise ValueError(f"{name}: label {labels.min()}, expected 0 for background and positive numbers")
+    (row_labels, rows), (column_labels, columns) = _number(rows), _number(columns)
+    codes, pixels = _sum_by_code(rows * len(column_labels) + columns, lengths, len(row_labels) * len(column_labels))
+    return _tabulate(row_labels, column_labels, *np.divmod(codes, len(column_labels)), pixels)
 
 
-def _renumber(image: np.ndarray, highest: int) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """Labels that occur, 0 first, and the function that turns a block of labels into indices of them."""
-    if LOOKUP_SHARE * highest < image.size:
-        present = np.zeros(highest + 1, bool)
-        present[0] = True
-        for part in _blocks(image.size, BLOCK_PX):
-            present[image[part][image[part] != 0]] = True
-        return np.flatnonzero(present), (np.cumsum(present, dtype=np.int32) - 1).take
-    distinct = [np.unique(image[part]) for part in _blocks(image.size, BLOCK_PX)]
-    labels = np.unique(np.concatenate([np.zeros(1, image.dtype), *distinct]))
-    return labels, partial(np.searchsorted, labels)
+def _find_runs(reference: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reference label, result label and length of every run of pixels that have the same two."""
+    order = "F" if reference.flags.f_contiguous and result.flags.f_contiguous else "C"
+    reference, result = reference.ravel(order), result.ravel(order)
+    runs = [(reference[:0], result[:0], np.empty(0, np.intp))]
+    for start in range(0, reference.size, BLOCK_PX):
+        rows, columns = reference[start : start + BLOCK_PX], result[start : start + BLOCK_PX]
+        is_start = np.ones(rows.size, bool)
+        np.not_equal(rows[1:], rows[:-1], out=is_start[1:])
+        is_start[1:] |= columns[1:] != columns[:-1]
+        starts = np.flatnonzero(is_start)
+        runs.append((rows.take(starts), columns.take(starts), np.diff(starts, append=rows.size)))
+    return tuple(map(np.concatenate, zip(*runs, strict=True)))
 
 
-def _blocks(size: int, length: int) -> Iterator[slice]:
-    return (slice(start, start + length) for start in range(0, size, length))
+def _number(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels that occur, in ascending order after 0, and the index of every label among them."""
+    highest = labels.max(initial=0)
+    if highest > MAX_LOOKUP:
+        distinct, indices = np.unique(np.append(labels, labels.dtype.type(0)), return_inverse=True)
+        return distinct, indices[:-1]
+    present = np.zeros(int(highest) + 1, bool)
+    present[labels] = present[0] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1).take(labels)
 
 
-def _count(
-    images: tuple[np.ndarray, np.ndarray],
-    to_indices: tuple[Callable, Callable] | None,
-    *,
-    num_rows: int,
-    num_columns: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Codes, row * num_columns + column, of the pairs of labels that occur, in ascending order, and their pixels.
-
-    Where ``to_indices`` is None, the labels themselves are rows and columns.
-    """
-    num_codes = num_rows * num_columns
-    dtype = np.uint16 if num_codes <= 1 << 16 else np.int32 if num_codes <= 1 << 31 else np.int64
-    dense = num_codes <= MAX_TABLE
-    table, found = np.zeros(num_codes if dense else 0, np.int64), []
-    for part in _blocks(images[0].size, max(BLOCK_PX, len(table))):
-        rows, columns = (image[part] for image in images)
-        if to_indices:
-            foreground = (rows != 0) | (columns != 0)
-            rows, columns = to_indices[0](rows[foreground]), to_indices[1](columns[foreground])
-        codes = np.multiply(rows, num_columns, dtype=dtype, casting="unsafe")
-        np.add(codes, columns, out=codes, dtype=dtype, casting="unsafe")
-        codes = codes[codes != 0]
-        if dense:
-            table += np.bincount(codes, minlength=num_codes)
-        else:
-            found.append(np.unique(codes, return_counts=True))
-    if dense:
-        codes = np.flatnonzero(table)
-        return codes, table[codes]
-    codes, inverse = np.unique(np.concatenate([codes for codes, _ in found]), return_inverse=True)
-    return codes, _sum_by(inverse, np.concatenate([pixels for _, pixels in found]), len(codes))
+def _sum_by_code(codes: np.ndarray, pixels: np.ndarray, num_codes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes that occur, in ascending order, and the sum of their pixels."""
+    if num_codes <= MAX_TABLE:
+        table = np.bincount(codes, weights=pixels)
+        codes = np.flatnonzero(table != 0)
+        return codes, table[codes].astype(np.int64)
+    codes, indices = np.unique(codes, return_inverse=True)
+    return codes, _sum_by(indices, pixels, len(codes))
 
 
 def _tabulate(
     row_labels: np.ndarray, column_labels: np.ndarray, rows: np.ndarray, columns: np.ndarray, pixels: np.ndarray
 ) -> Overlaps:
     """Overlaps from the pairs of labels that occur, given as indices; index 0 is background."""
-    row_sizes, column_sizes = _sum_by(rows, pixels, len(row_labels)), _sum_by(columns, pixels, len(column_labels))
-    row_sizes[0] = column_sizes[0] = 0
-    kept_rows, kept_columns = np.flatnonzero(row_sizes), np.flatnonzero(column_sizes)
     both = (rows > 0) & (columns > 0)
     return Overlaps(
-        reference_labels=row_labels[kept_rows],
-        result_labels=column_labels[kept_columns],
-        reference_sizes=row_sizes[kept_rows],
-        result_sizes=column_sizes[kept_columns],
-        references=np.searchsorted(kept_rows, rows[both]),
-        results=np.searchsorted(kept_columns, columns[both]),
+        reference_labels=row_labels[1:],
+        result_labels=column_labels[1:],
+        reference_sizes=_sum_by(rows, pixels, len(row_labels))[1:],
+        result_sizes=_sum_by(columns, pixels, len(column_labels))[1:],
+        references=rows[both] - 1,
+        results=columns[both] - 1,
         pixels=pixels[both],
     )
 

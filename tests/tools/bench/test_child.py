@@ -10,10 +10,11 @@ from tools.bench.child import run_measured
 from tools.errors import InputError
 
 
-def test_peak_holds_what_the_child_held_for_a_moment():
+def test_peak_holds_what_the_child_held_for_a_moment_and_not_what_its_parent_holds():
+    ballast = b"x" * 2**30
     _, small = run_measured([sys.executable, "-c", "pass"])
     seconds, large = run_measured([sys.executable, "-c", "x = b'x' * 2**30; del x"])
-    assert seconds > 0 and large >= 2**30 and large > small
+    assert seconds > 0 and large >= 2**30 and large > small and len(ballast) > small
 
 
 def test_failure_names_the_command():

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tools.ctc.images import NUM_LABELS, has_object, label_pairs, oracle
-from tools.ctc import seg as module
 from tools.ctc.seg import count_overlaps, match, seg
 
 
@@ -66,7 +65,7 @@ def test_table_agrees_with_sets_of_pixels(pair):
     ]
 
 
-LIMITS = st.sampled_from([("BLOCK_PX", 5), ("MAX_TABLE", 1), ("MAX_TABLE", 10), ("LOOKUP_SHARE", 0)])
+LIMITS = st.sampled_from([("BLOCK_PX", 5), ("MAX_TABLE", 1), ("MAX_TABLE", 10), ("MAX_LOOKUP", 1)])
 NAMES = st.lists(st.integers(1, 2**62), min_size=NUM_LABELS - 1, max_size=NUM_LABELS - 1, unique=True)
 
 
@@ -77,7 +76,7 @@ def test_every_way_of_counting_gives_the_same(pair, limits, transposed):
     pair = [np.asfortranarray(image) for image in pair] if transposed else pair
     with pytest.MonkeyPatch.context() as patch:
         for name, value in limits:
-            patch.setattr(module, name, value)
+            patch.setattr(f"tools.ctc.seg.{name}", value)
         assert rows(*pair) == expected
 
 
