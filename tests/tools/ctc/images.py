@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import hypothesis.extra.numpy as npst
@@ -40,6 +41,11 @@ def oracle(reference: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         paths = [Path(folder, name) for name in ("reference.tif", "result.tif")]
         for path, labels in zip(paths, (reference, result), strict=True):
             tifffile.imwrite(path, labels, photometric="minisblack")
-        *found, ious = match(*map(str, paths))
-    operations = count_acyclic_graph_correction_operations(None, None, *([labels] for labels in found))
-    return seg([found[0]], [ious]), det(**operations)
+        return oracle_of_files(paths[:1], paths[1:])
+
+
+def oracle_of_files(references: Sequence[Path], results: Sequence[Path]) -> tuple[float, float]:
+    """SEG and DET of a sequence as py-ctcmetrics computes them."""
+    matches = [match(str(reference), str(result)) for reference, result in zip(references, results, strict=True)]
+    *found, ious = (list(column) for column in zip(*matches, strict=True))
+    return seg(found[0], ious), det(**count_acyclic_graph_correction_operations(None, None, *found))
