@@ -15,6 +15,7 @@ from tools.atomic import replacing
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.metrics_files import group_images, read_metric, read_overall
+from tools.overview import renew_overview
 from tools.performance import cut, performance_table, replace_eval_metrics, replace_section, section
 from tools.scores import summarise
 
@@ -28,7 +29,7 @@ RAW_FILE_PRECISION = 1e-4  # MetricsSaver writes 64 bit scores with four decimal
 
 @SetParseFns(bundle=str, output_dir=str)
 def card(bundle: str, output_dir: str, *extra, **unknown) -> dict[str, object]:
-    """Write what an evaluation measured into a bundle's metadata and model card.
+    """Write what an evaluation measured into a bundle's metadata, its model card and the README's table.
 
     Metrics that another evaluation of the same weights measured are kept.
 
@@ -43,6 +44,9 @@ def card(bundle: str, output_dir: str, *extra, **unknown) -> dict[str, object]:
     folder = find_bundle(bundle)
     measured = measured_metrics(Path(output_dir), folder / WEIGHTS)
     _write(folder, measured)
+    readme = BUNDLES.parent / "README.md"
+    if folder.parent == BUNDLES and readme.is_file():
+        renew_overview(readme, BUNDLES)
     scores = {metric: f"{cut(entry['mean'])}, n = {entry['n']}" for metric, entry in measured.items()}
     return scores | {"metadata": folder / METADATA, "model card": folder / MODEL_CARD}
 

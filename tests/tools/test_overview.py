@@ -1,0 +1,44 @@
+"""The README's table says what the bundles' metadata say, and nothing else."""
+
+import json
+from pathlib import Path
+
+from tools.overview import overview_is_current, overview_table, renew_overview
+from tools.performance import END, START
+
+ROOT = Path(__file__).parents[2]
+ENTRY = {"mean": 0.87659, "n": 22, "units": 2, "unit": "sequence", "dataset": "embryos"}
+
+
+def put_bundle(root: Path, name: str, eval_metrics: dict) -> None:
+    configs = root / "bundles" / name / "configs"
+    configs.mkdir(parents=True)
+    metadata = {"task": "Nuclei | 3D", "licences": {"data": "CC-BY-3.0"}, "eval_metrics": eval_metrics}
+    (configs / "metadata.json").write_text(json.dumps(metadata))
+
+
+def test_row_holds_the_cut_score_its_origin_and_the_licence(tmp_path):
+    put_bundle(tmp_path, "nsn", {"iou": ENTRY, "dice": ENTRY | {"mean": 0.9}})
+    assert overview_table(tmp_path / "bundles").splitlines()[2] == (
+        "| [nsn](bundles/nsn/docs/README.md) | Nuclei \\| 3D | IoU 0.8765, Dice 0.9000 "
+        "| embryos: n = 22, 2 sequences | CC-BY-3.0 |"
+    )
+
+
+def test_bundle_without_scores_says_so(tmp_path):
+    put_bundle(tmp_path, "nsn", {})
+    assert "| not measured | not measured |" in overview_table(tmp_path / "bundles")
+
+
+def test_renewing_changes_only_what_stands_between_the_markers(tmp_path):
+    put_bundle(tmp_path, "nsn", {"iou": ENTRY})
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Head\n{START}\nold\n{END}\ntail\n")
+    assert not overview_is_current(readme, tmp_path / "bundles")
+    renew_overview(readme, tmp_path / "bundles")
+    assert overview_is_current(readme, tmp_path / "bundles")
+    assert readme.read_text().startswith("# Head\n") and readme.read_text().endswith(f"{END}\ntail\n")
+
+
+def test_readme_of_this_collection_is_current():
+    assert overview_is_current(ROOT / "README.md", ROOT / "bundles")

@@ -1,0 +1,56 @@
+"""The table of all bundles in the README, out of what each bundle says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tools.atomic import replacing
+from tools.performance import TITLES, cut, replace_section, section
+
+__all__ = ["overview_is_current", "overview_table", "renew_overview"]
+
+HEAD = ["| bundle | task | score | measured on | data licence |", "| --- | --- | --- | --- | --- |"]
+
+
+def overview_table(bundles: Path) -> str:
+    """Markdown table with a row for every bundle in a folder.
+
+    Parameters
+    ----------
+    bundles : Path
+        Folder of bundles, each with configs/metadata.json.
+
+    Returns
+    -------
+    str
+    """
+    folders = sorted(path.parents[1] for path in bundles.glob("*/configs/metadata.json"))
+    return "\n".join([*HEAD, *(_row(folder) for folder in folders)])
+
+
+def renew_overview(readme: Path, bundles: Path) -> None:
+    """Write `overview_table` between the README's markers."""
+    text = replace_section(readme.read_text(encoding="utf-8"), overview_table(bundles))
+    with replacing(readme) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def overview_is_current(readme: Path, bundles: Path) -> bool:
+    """Whether the README's table is what the bundles' metadata say."""
+    return section(readme.read_text(encoding="utf-8")) == overview_table(bundles)
+
+
+def _row(bundle: Path) -> str:
+    metadata = json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))
+    metrics = metadata["eval_metrics"]
+    scores = ", ".join(f"{TITLES[name]} {cut(entry['mean'])}" for name, entry in metrics.items())
+    origins = {f"{entry['dataset']}: n = {entry['n']}, {entry['units']} {entry['unit']}s" for entry in metrics.values()}
+    cells = [
+        f"[{bundle.name}]({bundle.parent.name}/{bundle.name}/docs/README.md)",
+        metadata["task"],
+        scores or "not measured",
+        "; ".join(sorted(origins)) or "not measured",
+        metadata["licences"]["data"],
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
