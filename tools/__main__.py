@@ -8,6 +8,7 @@ VERBS = {
     "convert ctc": ("tools.convert.ctc:ctc", "a Cell Tracking Challenge folder to NIfTI and dataset.json"),
     "sample devonet_nsn": ("tools.sample.devonet_nsn:devonet_nsn", "a small synthetic embryo in that source format"),
     "score": ("tools.ctc.score:score", "SEG, DET and OP_CSB of results against truth, as the challenge measures them"),
+    "export ctc": ("tools.export.ctc:ctc", "instance maps to result folders of the Cell Tracking Challenge"),
     "overlay": ("tools.overlay:overlay", "a picture of a volume with the outlines of its result and its truth"),
     "errors": ("tools.error_analysis:errors", "where masks differ from the truth: borders, dim nuclei, depth"),
     "card": ("tools.card:card", "measured scores of a run into a bundle's metadata and model card"),

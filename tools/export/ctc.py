@@ -1,0 +1,159 @@
+"""Instance maps back to the result folders of the Cell Tracking Challenge."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import tifffile
+from fire.decorators import SetParseFns
+from nibabel.filebasedimages import ImageFileError
+from tqdm import tqdm
+
+from tools.atomic import replacing
+from tools.command_line import reject
+from tools.convert.ctc_layout import Frame, find_sequences
+from tools.convert.tiff import read_header
+from tools.errors import InputError
+
+__all__ = ["ctc", "export_ctc"]
+
+SUFFIX = "_instances.nii.gz"
+MAX_LABEL = np.iinfo(np.uint16).max
+
+
+@SetParseFns(pred_dir=str, destination=str, like=str)
+def ctc(
+    pred_dir: str, destination: str, *extra, like: str = "", overwrite: bool = False, **unknown
+) -> dict[str, object]:
+    """Write instance maps as results of the Cell Tracking Challenge: NN_RES/maskTTT.tif, uint16, on the original grid.
+
+    Parameters
+    ----------
+    pred_dir : str
+        Folder with <sequence>_t<frame>_instances.nii.gz.
+    destination : str
+        Folder to write 01_RES, 02_RES, ... to.
+    like : str
+        The original dataset, which holds 01/t000.tif, ...; required.
+    overwrite : bool
+        Replace results that are there already.
+    """
+    reject(unknown, ctc, extra)
+    if not like:
+        raise InputError("like missing: give the dataset that the images came from, --like SRC")
+    if not isinstance(overwrite, bool):
+        raise InputError(f"--overwrite {overwrite}: expected no value; put the folders before the options")
+    return export_ctc(Path(pred_dir), Path(destination), like=Path(like), overwrite=overwrite)
+
+
+def export_ctc(pred_dir: Path, destination: Path, *, like: Path, overwrite: bool = False) -> dict[str, object]:
+    """Write instance maps as results of the Cell Tracking Challenge, one frame in memory at a time.
+
+    Names and existing results are checked before anything is written.
+
+    Parameters
+    ----------
+    pred_dir : Path
+        Folder with ``<sequence>_t<frame>_instances.nii.gz``, axes (X, Y, Z), for all frames of one or more sequences.
+    destination : Path
+        Folder to write ``NN_RES`` to.
+    like : Path
+        The original dataset, whose ``NN/tTTT.tif`` give shape and number of digits.
+    overwrite : bool
+        Replace results that are there already.
+
+    Returns
+    -------
+    dict of str to object
+        What was written: sequences, frames, objects, results.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder, or a frame of a sequence that has others, does not exist.
+    InputError
+        If there is nothing to export, a map belongs to no frame, is not of its image's shape, or does not hold up to
+        65535 objects as integers, or a result cannot be written.
+    """
+    sequences = _find_maps(pred_dir, find_sequences(like))
+    jobs = [(frame, _result_path(destination, frame)) for frames in sequences.values() for frame in frames]
+    existing = [path for _, path in jobs if path.exists()]
+    if existing and not overwrite:
+        raise InputError(f"{existing[0]}: is there already; choose another folder or give --overwrite")
+    num_objects = 0
+    for frame, path in tqdm(jobs, desc="export ctc", unit="frame"):
+        source = pred_dir / f"{frame.stem}{SUFFIX}"
+        labels = _as_uint16(source, _read_map(source, frame))
+        num_objects += np.count_nonzero(np.bincount(labels.ravel())[1:])
+        _write(path, labels)
+    return {"sequences": len(sequences), "frames": len(jobs), "objects": num_objects, "results": destination}
+
+
+def _find_maps(pred_dir: Path, sequences: Mapping[str, Sequence[Frame]]) -> dict[str, Sequence[Frame]]:
+    """The sequences that have maps; those have one for every frame."""
+    if not pred_dir.is_dir():
+        raise FileNotFoundError(f"{pred_dir}: no such folder, expected <sequence>_t<frame>{SUFFIX} in it")
+    maps = {path.name.removesuffix(SUFFIX): path for path in sorted(pred_dir.glob(f"[!.]*{SUFFIX}"))}
+    if not maps:
+        raise InputError(f"{pred_dir}: nothing to export, expected <sequence>_t<frame>{SUFFIX}; run inference first")
+    known = {frame.stem for frames in sequences.values() for frame in frames}
+    for stem, path in maps.items():
+        if stem not in known:
+            raise InputError(
+                f"{path}: no image of this name in the dataset, which has {min(known)} and so on; remove it"
+            )
+    found = {name: frames for name, frames in sequences.items() if any(frame.stem in maps for frame in frames)}
+    for frame in (frame for frames in found.values() for frame in frames):
+        if frame.stem not in maps:
+            raise FileNotFoundError(
+                f"{pred_dir / f'{frame.stem}{SUFFIX}'}: no such file, but other frames of sequence {frame.sequence} "
+                "have theirs; run inference on all of them"
+            )
+    return found
+
+
+def _result_path(destination: Path, frame: Frame) -> Path:
+    return destination / f"{frame.sequence}_RES" / f"mask{frame.digits}.tif"
+
+
+def _read_map(path: Path, frame: Frame) -> np.ndarray:
+    """Labels as (Z, Y, X), on the grid of the frame's image."""
+    try:
+        labels = np.asanyarray(nib.load(path).dataobj).T
+    except (OSError, EOFError, zlib.error, ImageFileError) as error:
+        raise InputError(f"{path}: cannot be read as NIfTI ({error}); run inference again") from error
+    expected = read_header(frame.image).shape
+    if labels.shape != expected and (1, *labels.shape) != expected:
+        raise InputError(
+            f"{path}: shape {labels.shape}, expected {expected} as in {frame.image}; run inference on this very image"
+        )
+    return labels.reshape(expected)
+
+
+def _as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:
+    """The same objects as uint16; renumbered only if a label does not fit."""
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{path}: labels are {labels.dtype}, expected integers; save one whole number per object")
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0:
+        raise InputError(f"{path}: label {lowest}, expected 0 for background and positive numbers; label it anew")
+    if highest <= MAX_LABEL:
+        return labels.astype(np.uint16)
+    distinct, numbers = np.unique(np.append(labels, labels.dtype.type(0)), return_inverse=True)
+    if len(distinct) - 1 > MAX_LABEL:
+        raise InputError(f"{path}: {len(distinct) - 1} objects, uint16 holds at most {MAX_LABEL}; crop the image")
+    return numbers[:-1].reshape(labels.shape).astype(np.uint16)
+
+
+def _write(path: Path, labels: np.ndarray) -> None:
+    """Write (Z, Y, X) as a gray TIFF, one page per slice."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            tifffile.imwrite(partial, labels, photometric="minisblack", compression="zlib", metadata=None)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
