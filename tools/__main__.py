@@ -15,6 +15,7 @@ VERBS = {
     "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
     "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),
+    "bench ctc": ("tools.bench.ctc:ctc", "how many times faster score is than py-ctcmetrics"),
 }
 
 if __name__ == "__main__":

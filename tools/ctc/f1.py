@@ -51,6 +51,10 @@ def count_matches(overlaps: Overlaps) -> F1Sweep:
     num_matched = []
     for threshold in THRESHOLDS:
         close = overlaps.ious >= threshold
-        num_objects = len(np.unique(overlaps.references[close])) + len(np.unique(overlaps.results[close]))
-        num_matched.append(num_objects - np.count_nonzero(close))
+        num_objects = _num_distinct(overlaps.references[close]) + _num_distinct(overlaps.results[close])
+        num_matched.append(num_objects - int(np.count_nonzero(close)))
     return F1Sweep(len(overlaps.reference_labels), len(overlaps.result_labels), tuple(num_matched))
+
+
+def _num_distinct(indices: np.ndarray) -> int:
+    return int(np.count_nonzero(np.bincount(indices)))

@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["Matches", "Overlaps", "count_overlaps", "match", "seg"]
 
-BLOCK_PX = 1 << 18  # small enough for the processor's cache
+BLOCK_PX = 1 << 19  # small enough for the processor's cache
 MAX_LOOKUP = 1 << 16  # labels up to this one are numbered by a lookup table, without a sort
 MAX_TABLE = 1 << 22  # pairs of labels that are counted in one dense table, without a sort
 
@@ -146,15 +146,14 @@ def _find_runs(reference: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, n
     """Reference label, result label and length of every run of pixels that have the same two."""
     order = "F" if reference.flags.f_contiguous and result.flags.f_contiguous else "C"
     reference, result = reference.ravel(order), result.ravel(order)
-    runs = [(reference[:0], result[:0], np.empty(0, np.intp))]
-    for start in range(0, reference.size, BLOCK_PX):
-        rows, columns = reference[start : start + BLOCK_PX], result[start : start + BLOCK_PX]
-        is_start = np.ones(rows.size, bool)
-        np.not_equal(rows[1:], rows[:-1], out=is_start[1:])
-        is_start[1:] |= columns[1:] != columns[:-1]
-        starts = np.flatnonzero(is_start)
-        runs.append((rows.take(starts), columns.take(starts), np.diff(starts, append=rows.size)))
-    return tuple(map(np.concatenate, zip(*runs, strict=True)))
+    starts = [np.zeros(min(reference.size, 1), np.intp)]
+    for first in range(1, reference.size, BLOCK_PX):
+        stop = min(first + BLOCK_PX, reference.size)
+        changed = reference[first:stop] != reference[first - 1 : stop - 1]
+        changed |= result[first:stop] != result[first - 1 : stop - 1]
+        starts.append(np.flatnonzero(changed) + first)
+    starts = np.concatenate(starts)
+    return reference.take(starts), result.take(starts), np.diff(starts, append=reference.size)
 
 
 def _number(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.tools.ctc.images import oracle_of_files
 from tools.ctc.det import Detections
 from tools.ctc.f1 import F1Sweep
 from tools.ctc.folders import FrameFiles
@@ -54,6 +55,13 @@ def test_every_object_of_every_slice_counts_for_itself(frame):
     score = frame(slices={2: REFERENCE[2], 1: REFERENCE[1]})
     assert objects(score) == [(1, 1, 5, 1.0), (1, 2, 0, 0.0), (2, 2, 6, 1.0)]
     assert (score.complete, score.f1, score.mistakes) == (False, F1Sweep(), Mistakes(missed=1))
+
+
+def test_single_slice_agrees_with_py_ctcmetrics(frame, tmp_path):
+    score = frame(slices={1: REFERENCE[1]})
+    source = tmp_path / "source"
+    expected, _ = oracle_of_files([source / "man_seg_000.tif"], [source / "mask000.tif"])  # it finds the slices itself
+    assert score.matches[1].ious.mean() == pytest.approx(expected, abs=1e-12)
 
 
 def test_frame_with_more_markers_than_objects_is_partially_annotated(frame):
