@@ -22,6 +22,7 @@ from tools.errors import InputError
 
 __all__ = ["score", "score_folders", "write_objects"]
 
+MAX_WORKERS = 8  # unless more are asked for: each needs the memory of two frames
 COLUMNS = ("sequence", "frame", "slice", "label", "result", "iou")
 
 
@@ -49,13 +50,15 @@ def score(
     detail : bool
         Also F1 over IoU thresholds and the numbers of merged, split, missed and extra objects.
     workers : int
-        Frames to compare at a time; one per processor if it is left out.
+        Frames to compare at a time; if it is left out, one per processor, at most 8.
     """
     reject(unknown, score, extra)
     for flag, value in (("json", json), ("detail", detail)):
         if not isinstance(value, bool):
             raise InputError(f"--{flag} {value}: expected no value; put the folders before the options")
-    num_workers = whole_number("workers", workers, minimum=1) if workers else len(os.sched_getaffinity(0))
+    num_workers = whole_number("workers", workers, minimum=1) if workers else min(os.cpu_count() or 1, MAX_WORKERS)
+    if csv == "True":
+        raise InputError("--csv: no file given; put its name after the option")
     if csv:
         _check_new_file(Path(csv))
     frames = score_folders(Path(gt), Path(res), num_workers=num_workers)

@@ -27,7 +27,7 @@ MAX_LABEL = np.iinfo(np.uint16).max
 
 @SetParseFns(pred_dir=str, destination=str, like=str)
 def ctc(
-    pred_dir: str, destination: str, *extra, like: str = "", overwrite: bool = False, **unknown
+    pred_dir: str, destination: str, *extra, like: str | None = None, overwrite: bool = False, **unknown
 ) -> dict[str, object]:
     """Write instance maps as results of the Cell Tracking Challenge: NN_RES/maskTTT.tif, uint16, on the original grid.
 

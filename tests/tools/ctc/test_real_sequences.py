@@ -43,7 +43,7 @@ def moved(labels):
 @pytest.mark.parametrize("sequence", ["01", "02"])
 def test_perturbed_copy(tmp_path, sequence, perturb):
     truth = DATASET / f"{sequence}_GT"
-    segmentations, markers = sorted(truth.glob("SEG/*.tif"))[::3], sorted(truth.glob("TRA/*.tif"))[::3]
+    segmentations, markers = sorted(truth.glob("SEG/*.tif"))[::4], sorted(truth.glob("TRA/*.tif"))[::4]
     for path in segmentations:
         for kind, original in (("SEG", path), ("TRA", truth / "TRA" / path.name.replace("seg", "track"))):
             (tmp_path / "01_GT" / kind).mkdir(parents=True, exist_ok=True)

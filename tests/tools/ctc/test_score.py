@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +114,7 @@ def test_frames_keep_their_order(folders):
         (["--workers", "two"], "--workers two: expected a whole number"),
         (["--json", "yes"], "--json yes: expected no value"),
         (["--detail=1"], "--detail 1: expected no value"),
+        (["--csv"], "--csv: no file given"),
         (["third"], "too many arguments: third"),
     ],
 )
@@ -139,3 +143,8 @@ def test_csv_is_refused_before_anything_is_computed(folders, score, tmp_path):
     assert "old.csv: is there already" in score(*arguments, "--csv", tmp_path / "old.csv")[2][0]
     assert (tmp_path / "old.csv").read_text() == "kept"
     assert "nowhere: no such folder to write x.csv to" in score(*arguments, "--csv", tmp_path / "nowhere/x.csv")[2][0]
+
+
+def test_starting_does_not_wait_for_torch():
+    code = "import sys, tools.ctc.score; assert not {'torch', 'monai', 'scipy', 'skimage'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3], timeout=60)
