@@ -162,6 +162,7 @@ def _number(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if highest > MAX_LOOKUP:
         distinct, indices = np.unique(np.append(labels, labels.dtype.type(0)), return_inverse=True)
         return distinct, indices[:-1]
+    labels = labels.astype(np.intp)  # what NumPy would otherwise do at each use
     present = np.zeros(int(highest) + 1, bool)
     present[labels] = present[0] = True
     return np.flatnonzero(present), (np.cumsum(present) - 1).take(labels)
