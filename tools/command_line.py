@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -90,13 +91,16 @@ def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
         if verb is None:
             print(_list_verbs(verbs, " ".join(words)))
         elif wants_help:
-            print(_help(verb, _load(verbs[verb][0])))
+            print(_help(verb, _load(verbs[verb][0])), flush=True)
         else:
             command, rest = _load(verbs[verb][0]), list(words[len(verb.split()) :])
             _check_required(verb, command, rest)
             fire.Fire(command, command=rest, name=f"python -m tools {verb}", serialize=as_table)
     except EXPECTED_ERRORS as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
