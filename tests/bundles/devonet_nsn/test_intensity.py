@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from devonet_nsn.intensity import RandGaind, ScaleFluorescenced, change_gain, scale_fluorescence
+from devonet_nsn.intensity import ScaleFluorescenced, scale_fluorescence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -28,15 +28,8 @@ def test_offset_and_gain_make_no_difference(offset, gain):
 def test_background_is_zero_and_bright_is_one():
     volume = draw_volume()
     scaled = scale_fluorescence(volume)
-    assert np.median(scaled) == pytest.approx(0, abs=0.01)
-    assert scaled[3:6, 4:9, 4:9].mean() == pytest.approx(1, abs=0.2)
-
-
-def test_noise_leaves_the_scale_where_it_is():
-    calm = draw_volume()
-    noisy = calm + np.random.default_rng(1).normal(0, 80, calm.shape)
-    block = np.s_[3:6, 4:9, 4:9]
-    assert scale_fluorescence(noisy)[block].mean() == pytest.approx(scale_fluorescence(calm)[block].mean(), abs=0.05)
+    assert scaled[volume == np.median(volume)] == pytest.approx(0)
+    assert np.percentile(scaled, 99.5) == pytest.approx(1, abs=0.02)
 
 
 def test_brighter_stays_brighter():
@@ -68,8 +61,8 @@ def test_few_bright_voxels_are_bright_though_the_percentile_misses_them():
     volume = np.full((10, 10, 10), 5, np.uint8)  # 99.5 % percentile == median
     volume[0, 0, 0] = 200
     scaled = scale_fluorescence(volume)
-    assert scaled[0, 0, 0] >= 1
-    assert np.abs(scaled[1:]).max() < 1e-4
+    assert scaled[0, 0, 0] == pytest.approx(1)
+    assert not scaled[1:].any()
 
 
 @settings(max_examples=60, deadline=None)
@@ -88,26 +81,8 @@ def test_input_is_not_modified():
 def test_transform_has_the_function_and_its_defaults():
     function = inspect.signature(scale_fluorescence).parameters
     transform = inspect.signature(ScaleFluorescenced).parameters
-    shared = ["bright_percentile", "softness", "smoothing_px"]
+    shared = ["bright_percentile", "softness"]
     assert [transform[name].default for name in shared] == [function[name].default for name in shared]
     image = torch.as_tensor(draw_volume())[None]
     scaled = ScaleFluorescenced(keys="image")({"image": image})["image"]
     np.testing.assert_array_equal(scaled[0].numpy(), scale_fluorescence(image[0].numpy()))
-
-
-@pytest.mark.parametrize("gain", [0.5, 1.0, 2.0])
-def test_change_of_gain_is_that_of_the_intensities(gain):
-    volume = draw_volume() - 100
-    scale = np.arcsinh(10)
-    scaled, brighter = (np.arcsinh(factor * volume / 40) / scale for factor in (1, gain))
-    np.testing.assert_allclose(change_gain(torch.as_tensor(scaled), gain).numpy(), brighter, atol=1e-5)
-
-
-def test_random_gain_stays_in_its_range_and_comes_back_with_its_seed():
-    image = torch.full((1, 2, 2, 2), 0.5)
-    transform = RandGaind(keys="image", prob=1.0, gain=(0.6, 1.6)).set_random_state(0)
-    values = [float(transform({"image": image})["image"].mean()) for _ in range(50)]
-    low, high = (float(change_gain(image, gain).mean()) for gain in (0.6, 1.6))
-    assert low <= min(values) < 0.5 < max(values) <= high
-    again = RandGaind(keys="image", prob=1.0, gain=(0.6, 1.6)).set_random_state(0)
-    assert float(again({"image": image})["image"].mean()) == values[0]
