@@ -15,9 +15,10 @@ from tqdm import tqdm
 from tools.command_line import reject
 from tools.errors import InputError
 
-__all__ = ["count_errors", "errors"]
+__all__ = ["count_errors", "errors", "isolated_offsets"]
 
 THIRDS = ("first", "middle", "last")
+FREE_PX = 4
 
 
 def count_errors(image: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> Counter:
@@ -38,7 +39,8 @@ def count_errors(image: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> Cou
         ``wrong`` and ``wrong at border`` (within one voxel, by faces, of the truth's surface, on either side),
         ``missing`` and ``extra`` voxels; ``both``/``either`` (intersection and union) in total, ``inside`` (without
         the border's voxels) and for each third of the depth that nuclei occupy; ``found``/``voxels`` of the nuclei in
-        each third of brightness within the volume; ``nuclei`` and ``nuclei missed`` (less than half of it found).
+        each third of brightness within the volume; ``nuclei`` and ``nuclei missed`` (less than half of it found);
+        ``offset z``, ``y``, ``x``: sums of `isolated_offsets` over that many ``isolated nuclei``.
     """
     truth = labels > 0
     wrong = truth != mask
@@ -58,8 +60,39 @@ def count_errors(image: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> Cou
     for third, planes in zip(THIRDS, np.array_split(np.flatnonzero(truth.any(axis=(1, 2))), 3), strict=True):
         counts[f"{third} third both"] = (truth & mask)[planes].sum()
         counts[f"{third} third either"] = (truth | mask)[planes].sum()
+    offsets = isolated_offsets(labels, mask)
+    counts.update({f"offset {axis}": values.sum() for axis, values in zip("zyx", offsets.T, strict=True)})
+    counts["isolated nuclei"] = len(offsets)
     _count_nuclei(counts, image, labels, mask)
     return counts
+
+
+def isolated_offsets(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Centroid of each isolated, found nucleus in the truth minus its centroid in the mask.
+
+    A truth that was resampled onto another grid than its image shows here: the offsets have a common direction.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Z, Y, X)
+    mask : ndarray of bool, shape (Z, Y, X)
+
+    Returns
+    -------
+    ndarray of float, shape (n, 3)
+        Voxels along Z, Y, X, for nuclei with no other one within `FREE_PX` voxels.
+    """
+    offsets = []
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        window = tuple(slice(max(0, side.start - FREE_PX), side.stop + FREE_PX) for side in box)
+        nucleus = labels[window] == label
+        around = ndimage.binary_dilation(nucleus, iterations=FREE_PX)
+        found = mask[window] & around
+        if not ((labels[window] > 0) & ~nucleus & around).any() and 2 * found.sum() >= nucleus.sum():
+            offsets.append(np.subtract(ndimage.center_of_mass(nucleus), ndimage.center_of_mass(found)))
+    return np.array(offsets).reshape(-1, 3)
 
 
 def _count_nuclei(counts: Counter, image: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> None:
@@ -124,4 +157,8 @@ def _summary(total: Counter, num_volumes: int) -> dict[str, str]:
             for kind in ("dim", "medium", "bright")
         },
         "nuclei missed": f"{total['nuclei missed']} of {total['nuclei']}",
+        f"truth beside mask, voxels (Z, Y, X), {total['isolated nuclei']} isolated nuclei": ", ".join(
+            f"{total[f'offset {axis}'] / total['isolated nuclei']:+.2f}" if total["isolated nuclei"] else "undefined"
+            for axis in "zyx"
+        ),
     }

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tools.error_analysis import count_errors, errors
+from tools.error_analysis import count_errors, errors, isolated_offsets
 from tools.errors import InputError
 
 
@@ -47,6 +47,15 @@ def test_lost_dim_nucleus_is_missed_in_its_brightness_and_depth():
     assert (counts["dim found"], counts["dim voxels"], counts["bright found"]) == (0, 64, 64)
     assert (counts["first third both"], counts["last third both"]) == (0, 64)
     assert (counts["nuclei"], counts["nuclei missed"]) == (3, 1)
+
+
+def test_displaced_truth_is_told_by_the_nuclei_that_stand_alone():
+    labels = np.zeros((12, 30, 30), np.uint16)
+    labels[4:8, 4:8, 4:8] = 1
+    labels[4:8, 20:24, 16:20], labels[4:8, 20:24, 20:24] = 2, 3  # these touch: nobody can tell their centroids
+    mask = np.roll(labels > 0, (-1, 1), axis=(1, 2))
+    mask[0, 0, 29] = True
+    assert isolated_offsets(labels, mask) == pytest.approx(np.array([[0, 1, -1]]))
 
 
 def test_command_pools_volumes_and_names_a_missing_result(tmp_path):
