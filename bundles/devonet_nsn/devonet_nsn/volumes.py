@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
@@ -20,6 +21,8 @@ from .errors import InputError
 __all__ = ["CheckVolumed", "EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed", "prepare_output_dir", "stem"]
 
 logger = logging.getLogger(__name__)
+
+SMALLEST_UM, LARGEST_UM = 0.01, 100.0
 
 
 def stem(path: str | os.PathLike) -> str:
@@ -45,13 +48,24 @@ def prepare_output_dir(output_dir: str | os.PathLike) -> None:
         raise InputError(f"{folder}: cannot write there ({error.strerror}); give another --output_dir") from error
 
 
+def _check_spacing(volume: MetaTensor, name: str) -> None:
+    """Refuse voxels that are no light microscope's: other units would give an empty mask, or exhaust the memory."""
+    spacing = [float(step) for step in volume.pixdim]
+    if not all(SMALLEST_UM <= step <= LARGEST_UM for step in spacing):
+        raise InputError(
+            f"{name}: voxel spacing {spacing} (X, Y, Z), expected micrometres between {SMALLEST_UM} and {LARGEST_UM}; "
+            "write the spacing in micrometres into the header"
+        )
+
+
 class CheckVolumed(MapTransform):
     """Refuses volumes that would train or segment nonsense; the first key is the image, others are its label images.
 
     Raises
     ------
     InputError
-        If a volume is not (1, X, Y, Z), holds NaN or infinity, or differs in shape from the image.
+        If a volume is not (1, X, Y, Z), holds NaN or infinity, or differs in shape from the image; or if the
+        image's spacing cannot be in micrometres.
     """
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
@@ -63,6 +77,8 @@ class CheckVolumed(MapTransform):
                     f"{name}: shape {tuple(volume.shape)} (channels first), expected one gray volume (1, X, Y, Z); "
                     "give a single channel, or convert the data again"
                 )
+            if key == image_key:
+                _check_spacing(volume, name)
             if not torch.isfinite(volume.sum()) and not torch.isfinite(volume).all():
                 raise InputError(f"{name}: holds NaN or infinite voxels; replace them before segmenting")
             if volume.shape != data[image_key].shape:

@@ -55,6 +55,14 @@ def test_a_single_voxel_that_is_no_number_is_refused(value):
         check(image)
 
 
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_spacing_in_other_units_than_micrometres_is_refused(factor):
+    image = volume(1, 4, 4, 4)
+    image.affine = torch.as_tensor(AFFINE * [[factor], [factor], [factor], [1]])
+    with pytest.raises(InputError, match="a.nii.gz: voxel spacing .*expected micrometres"):
+        check(image)
+
+
 def test_large_numbers_are_numbers():
     check(volume(1, 4, 4, 4, value=3e38))  # their sum is infinite
 
