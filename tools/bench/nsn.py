@@ -76,7 +76,7 @@ def nsn(
     with progress_on_stderr(), tempfile.TemporaryDirectory(prefix="bench-nsn-") as folder:
         folder = Path(folder)
         test, train = _datasets(dataset_dir, train_dir, folder)
-        rows = [*peak_memory(folder / "large", overrides)] if memory == "True" else []  # first: see run_measured
+        rows = [*peak_memory(folder / "large", overrides)] if memory == "True" else []
         rows += compare_inference(overrides | {"dataset_dir": str(test)}, num_volumes)
         rows += waiting_for_data(overrides | {"dataset_dir": str(train), "output_dir": str(folder / "training")})
         about = [f"{key}: {_name(path, folder)}" for key, path in (("inference on", test), ("training on", train))]
