@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ PATH_KEYS = ("image", "label", "markers")
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
 
 
-def training_items(dataset_dir: str | os.PathLike, fold: int) -> list[dict[str, str]]:
+def training_items(
+    dataset_dir: str | os.PathLike, fold: int, truth: Sequence[str] = ("label",)
+) -> list[dict[str, str]]:
     """Labelled items of ``training`` outside ``fold``.
 
     Parameters
@@ -29,19 +32,21 @@ def training_items(dataset_dir: str | os.PathLike, fold: int) -> list[dict[str, 
         Folder that holds ``dataset.json``.
     fold : int
         The fold left out for validation.
+    truth : sequence of str
+        Keys that may hold the truth, the best first.
 
     Returns
     -------
     list of dict
-        Absolute paths under ``image`` and ``label``. Frames of which only single slices are annotated are left out,
-        with a warning: their other slices are unknown, not background.
+        Absolute paths under ``image`` and ``label``, whichever key the truth came from. Frames of which only single
+        slices are annotated are left out, with a warning: their other slices are unknown, not background.
 
     Raises
     ------
     InputError
         If the datalist is missing or malformed, or leaves nothing to train on.
     """
-    items = _labelled(dataset_dir, "training")
+    items = _with_truth(dataset_dir, "training", truth)
     _check_fold(items, fold, dataset_dir)
     chosen = [_paths(item, "image", "label") for item in items if item["fold"] != fold]
     if not chosen:
@@ -52,16 +57,18 @@ def training_items(dataset_dir: str | os.PathLike, fold: int) -> list[dict[str, 
     return chosen
 
 
-def validation_items(dataset_dir: str | os.PathLike, fold: int) -> list[dict[str, str]]:
+def validation_items(
+    dataset_dir: str | os.PathLike, fold: int, truth: Sequence[str] = ("label",)
+) -> list[dict[str, str]]:
     """Labelled items of ``training`` that belong to ``fold``; see `training_items`."""
-    items = _labelled(dataset_dir, "training")
+    items = _with_truth(dataset_dir, "training", truth)
     _check_fold(items, fold, dataset_dir)
     return [_paths(item, "image", "label") for item in items if item["fold"] == fold]
 
 
-def evaluation_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
+def evaluation_items(dataset_dir: str | os.PathLike, truth: Sequence[str] = ("label",)) -> list[dict[str, str]]:
     """Labelled items of ``testing``; see `training_items`."""
-    items = _labelled(dataset_dir, "testing")
+    items = _with_truth(dataset_dir, "testing", truth)
     if not items:
         raise InputError(
             f"{Path(dataset_dir, DATALIST)}: no labelled image under 'testing' to evaluate on; "
@@ -109,14 +116,22 @@ def _paths(item: dict[str, Any], *keys: str) -> dict[str, str]:
     return {key: item[key] for key in keys}
 
 
-def _labelled(dataset_dir: str | os.PathLike, section: str) -> list[dict[str, Any]]:
-    items = [item for item in _read(Path(dataset_dir), section) if "label" in item]
-    partial = [item for item in items if "annotated_slices" in item]
-    if partial:
+def _with_truth(dataset_dir: str | os.PathLike, section: str, truth: Sequence[str]) -> list[dict[str, Any]]:
+    """Items that have a complete truth, with the best one under ``label``."""
+    items, num_partial = [], 0
+    for item in _read(Path(dataset_dir), section):
+        keys = [key for key in truth if key in item]
+        complete = [key for key in keys if key != "label" or "annotated_slices" not in item]
+        if complete:
+            items.append({**item, "label": item[complete[0]]})
+        num_partial += bool(keys) and not complete
+    if num_partial:
         logger.warning(
-            "%d of %d labelled images are left out: only single slices of them are annotated", len(partial), len(items)
+            "%d of %d labelled images are left out: only single slices of them are annotated",
+            num_partial,
+            num_partial + len(items),
         )
-    return [item for item in items if "annotated_slices" not in item]
+    return items
 
 
 def _read(root: Path, section: str) -> list[dict[str, Any]]:

@@ -1,0 +1,86 @@
+"""Tables beside the volumes: one line per marker or nucleus, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
+
+from .atomic import replacing
+from .nuclei import COLUMNS, measure_nuclei
+from .volumes import stem
+
+__all__ = ["SaveMarkerTabled", "SaveNucleusTabled", "write_table"]
+
+logger = logging.getLogger(__name__)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
+    """Write a CSV file with a header; numbers that are not whole get six significant digits."""
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+    logger.info("wrote %s", path)
+
+
+class SaveMarkerTabled(MapTransform):
+    """Writes ``<image stem>_markers.csv``: id, z, y, x in micrometres and score of every detection.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Markers as `FindMarkersd` leaves them.
+    output_dir : path
+        Folder for the results.
+    """
+
+    def __init__(self, keys: KeysCollection, output_dir: str | os.PathLike, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir = Path(output_dir)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        for key in self.key_iterator(data):
+            rows = [(index, *row) for index, row in enumerate(data[f"{key}_detections"].tolist(), start=1)]
+            path = self.output_dir / f"{stem(data[key].meta['filename_or_obj'])}_markers.csv"
+            write_table(path, ("id", "z", "y", "x", "score"), rows)
+        return dict(data)
+
+
+class SaveNucleusTabled(MapTransform):
+    """Writes ``<image stem>_nuclei.csv``, a line per instance; see `measure_nuclei`.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Instances (1, X, Y, Z) as `SegmentInstancesd` leaves them.
+    output_dir : path
+        Folder for the results.
+    intensity_key : str
+        The image as it was taken, (1, X, Y, Z).
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | os.PathLike,
+        intensity_key: str = "intensity",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir, self.intensity_key = Path(output_dir), intensity_key
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        intensity = convert_to_numpy(data[self.intensity_key])[0].T
+        for key in self.key_iterator(data):
+            labels, spacing = convert_to_numpy(data[key])[0].T, convert_to_numpy(data[key].pixdim)[::-1]
+            rows = measure_nuclei(labels, intensity, spacing, data[f"{key}_without_marker"])
+            write_table(self.output_dir / f"{stem(data[key].meta['filename_or_obj'])}_nuclei.csv", COLUMNS, rows)
+        return dict(data)
