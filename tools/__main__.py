@@ -6,7 +6,10 @@ from tools.command_line import run
 
 VERBS = {
     "convert ctc": ("tools.convert.ctc:ctc", "a Cell Tracking Challenge folder to NIfTI and dataset.json"),
+    "convert tiff": ("tools.convert.stacks:tiff", "TIFF stacks, as they come from a microscope, to the same"),
     "sample devonet_nsn": ("tools.sample.devonet_nsn:devonet_nsn", "a small synthetic embryo in that source format"),
+    "sample devonet_ndn": ("tools.sample.devonet_nsn:devonet_nsn", "the same, with the markers of its nuclei"),
+    "devonet": ("tools.devonet:devonet", "nuclei in raw volumes: instances, tables, results and scores"),
     "score": ("tools.ctc.score:score", "SEG, DET and OP_CSB of results against truth, as the challenge measures them"),
     "export ctc": ("tools.export.ctc:ctc", "instance maps to result folders of the Cell Tracking Challenge"),
     "overlay": ("tools.overlay:overlay", "a picture of a volume with the outlines of its result and its truth"),
@@ -16,6 +19,10 @@ VERBS = {
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
     "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),
     "bench ctc": ("tools.bench.ctc:ctc", "how many times faster score is than py-ctcmetrics"),
+    "bench devonet": (
+        "tools.bench.devonet:devonet",
+        "SEG and time of the DevoNet bundles against a classical pipeline",
+    ),
 }
 
 if __name__ == "__main__":

@@ -133,13 +133,14 @@ def card_disagreements(bundle: Path) -> list[str]:
         One message each; empty if the card's Performance section is what the metadata says, and the metadata belongs
         to the shipped weights.
     """
-    eval_metrics = json.loads((bundle / METADATA).read_text(encoding="utf-8"))["eval_metrics"]
+    metadata = json.loads((bundle / METADATA).read_text(encoding="utf-8"))
+    eval_metrics = metadata["eval_metrics"]
     try:
         written = section((bundle / MODEL_CARD).read_text(encoding="utf-8"))
     except (OSError, InputError) as error:
         return [f"{bundle / MODEL_CARD}: {error}"]
     messages = []
-    if written != performance_table(eval_metrics):
+    if written != performance_table(eval_metrics, metadata.get("eval_commands")):
         messages.append(f"{bundle / MODEL_CARD}: Performance is not what {METADATA} says; run python -m tools card")
     weights = bundle / WEIGHTS
     if eval_metrics and not weights.is_file():
@@ -174,13 +175,15 @@ def _write(bundle: Path, measured: dict[str, dict[str, object]]) -> None:
         raise InputError(f"{model_card}: no such file; write the model card first")
     old_metadata, old_card = metadata.read_bytes().decode(), model_card.read_bytes().decode()
     (checksum,) = {entry["checkpoint_sha256"] for entry in measured.values()}
-    former = json.loads(old_metadata)["eval_metrics"]
-    kept = {metric: entry for metric, entry in former.items() if entry.get("checkpoint_sha256") == checksum}
+    former = json.loads(old_metadata)
+    kept = {
+        metric: entry for metric, entry in former["eval_metrics"].items() if entry.get("checkpoint_sha256") == checksum
+    }
     eval_metrics = kept | measured
     with _naming(metadata):
         new_metadata = replace_eval_metrics(old_metadata, eval_metrics)
     with _naming(model_card):
-        new_card = replace_section(old_card, performance_table(eval_metrics))
+        new_card = replace_section(old_card, performance_table(eval_metrics, former.get("eval_commands")))
     with replacing(metadata) as metadata_partial, replacing(model_card) as card_partial:
         metadata_partial.write_bytes(new_metadata.encode())
         card_partial.write_bytes(new_card.encode())

@@ -20,13 +20,15 @@ python -m monai.bundle run --config_file "['configs/train.json','configs/evaluat
     --dataset_dir DATASET_DIR --output_dir OUTPUT_DIR"""
 
 
-def performance_table(eval_metrics: Mapping[str, Mapping]) -> str:
+def performance_table(eval_metrics: Mapping[str, Mapping], eval_commands: Mapping[str, str] | None = None) -> str:
     """The Performance section that belongs to a metadata.json.
 
     Parameters
     ----------
     eval_metrics : mapping
         ``eval_metrics`` as `tools.card` writes it: metric -> mean, std, n, ...
+    eval_commands : mapping, optional
+        Metric -> the command that measures it, where that is not evaluate.json.
 
     Returns
     -------
@@ -42,7 +44,14 @@ def performance_table(eval_metrics: Mapping[str, Mapping]) -> str:
         f"{', '.join(f'`{checksum[:16]}`' for checksum in checksums)}) by, from the bundle's root:"
     )
     overall = _table(COLUMNS, [_overall_row(metric, entry) for metric, entry in eval_metrics.items()])
-    return "\n\n".join([overall, *_unit_tables(eval_metrics), note, f"```bash\n{COMMAND}\n```"])
+    commands: dict[str, list[str]] = {}
+    for metric in eval_metrics:
+        commands.setdefault((eval_commands or {}).get(metric, COMMAND), []).append(TITLES[metric])
+    blocks = [
+        f"{', '.join(titles)}:\n\n```bash\n{command}\n```" if len(commands) > 1 else f"```bash\n{command}\n```"
+        for command, titles in commands.items()
+    ]
+    return "\n\n".join([overall, *_unit_tables(eval_metrics), note, *blocks])
 
 
 def section(text: str) -> str:

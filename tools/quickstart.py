@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import os
-import shlex
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +14,9 @@ from fire.decorators import SetParseFns
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.recipes import RECIPES, Recipe
+from tools.steps import run_step
 
 __all__ = ["commands", "quickstart"]
-
-logger = logging.getLogger(__name__)
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 
@@ -45,7 +39,7 @@ def quickstart(*extra, bundle: str = "devonet_nsn", destination: str = "quicksta
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     for step, command in commands(bundle, RECIPES[bundle], folder):
-        _run(step, command, folder / "logs" / f"{step}.log")
+        run_step(step, command, folder / "logs" / f"{step}.log")
     scores = _read_scores(folder / "evaluation" / "metrics.csv")
     picture = _draw(RECIPES[bundle], folder)
     return {
@@ -102,34 +96,6 @@ def commands(bundle: str, recipe: Recipe, folder: Path) -> Iterator[tuple[str, l
         [*run, "--config_file", str(configs["inference"]), *common]
         + ["--output_dir", str(folder / "results"), *weights, *inherited],
     )
-
-
-def _run(step: str, command: list[str], log: Path) -> None:
-    """Run one command; its output goes to a log file, its last line to a terminal's status line."""
-    print("$", " ".join(_quote(word) for word in command), flush=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    with log.open("w") as file, subprocess.Popen([sys.executable, *command[1:]], **output) as process:
-        for line in process.stdout:
-            file.write(line)
-            _show_status(line)
-    _show_status("")
-    if process.returncode != 0:
-        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
-        raise InputError(f"the step {step!r} failed: {''.join(last)} (the whole log: {log})")
-    logger.info("%s: %.0f s", step, time.monotonic() - started)
-
-
-def _quote(word: str) -> str:
-    """The word as a user would type it: lists of config files hold single quotes already."""
-    return f'"{word}"' if "'" in word else shlex.quote(word)
-
-
-def _show_status(line: str) -> None:
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns - 1
-        print("\r" + line.strip()[:width].ljust(width), end="" if line else "\r", file=sys.stderr, flush=True)
 
 
 def _read_scores(path: Path) -> dict[str, float]:

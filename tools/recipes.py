@@ -36,4 +36,14 @@ RECIPES = {
             "patch_size": "[24, 64, 64]",
         },
     ),
+    "devonet_ndn": Recipe(
+        convert=("ctc", "--spacing", "2.0,0.8,0.8", "--folds", "3", "--test", "04"),
+        train={
+            "spacing": "[2.0, 1.6, 1.6]",
+            "max_epochs": "30",
+            "val_interval": "10",
+            "patch_size": "[24, 32, 32]",
+        },
+        result_kind="markers",
+    ),
 }

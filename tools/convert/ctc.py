@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +11,12 @@ from tqdm import tqdm
 from tools.command_line import reject, whole_number
 from tools.convert.ctc_headers import check_frames
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.convert.datalist import assign_folds, check_replaceable, write_datalist
-from tools.convert.nifti import is_whole, write_volume
+from tools.convert.datalist import assign_folds, write_datalist
+from tools.convert.dataset import prepare_dataset, read_ids, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
-from tools.convert.tiff import read_volume
 from tools.errors import InputError
 
 __all__ = ["convert_ctc", "ctc"]
-
-logger = logging.getLogger(__name__)
 
 
 @SetParseFns(source=str, destination=str, spacing=str, folds=str, test=str, name=str, licence=str)
@@ -83,7 +77,7 @@ def convert_ctc(
     All headers are checked before anything is written; dataset.json comes last, so an interrupted run has none. The
     label of a frame is its gold truth, else its silver truth, else its gold single slices. In the last case the item
     lists ``annotated_slices`` (from 0, along Z) and every other voxel of the label is unknown, not background, though
-    it holds 0. A frame without any of them goes under testing, without a label.
+    it holds 0. A frame that has no more than markers has no label. One without any truth goes under testing.
 
     Parameters
     ----------
@@ -94,7 +88,7 @@ def convert_ctc(
     spacing : tuple of float
         Voxel spacing in µm as (Z, Y, X).
     num_folds : int
-        Number of folds; the training sequences that have labels are dealt out to them.
+        Number of folds; the training sequences that have labels or markers are dealt out to them.
     test : list of str, optional
         Sequences that go under testing; ``["all"]`` for all of them.
     name, licence : str
@@ -117,13 +111,13 @@ def convert_ctc(
     frames = [frame for members in sequences.values() for frame in members]
     test = _test_sequences(source, list(sequences), test or [])
     shapes = check_frames(frames)
-    folds = assign_folds({f.sequence for f in frames if f.sequence not in test and f.label_files}, num_folds)
-    datalist_path = _prepare(destination)
+    folds = assign_folds({f.sequence for f in frames if f.sequence not in test and _has_truth(f)}, num_folds)
+    datalist_path = prepare_dataset(destination, ("images", "labels", "markers"))
     datalist = {"name": name or source.resolve().name, "licence": licence, "spacing": list(spacing)}
     datalist |= {"training": [], "testing": []}
     for frame in tqdm(frames, desc="convert ctc", unit="frame"):
         item = _convert_frame(frame, destination, shapes[frame.stem], spacing)
-        trains = frame.sequence in folds and frame.label_files
+        trains = frame.sequence in folds and _has_truth(frame)
         datalist["training" if trains else "testing"].append(item | ({"fold": folds[frame.sequence]} if trains else {}))
     write_datalist(datalist_path, datalist)
     return {
@@ -148,19 +142,8 @@ def _test_sequences(source: Path, names: list[str], test: list[str]) -> set[str]
     return set(test)
 
 
-def _prepare(destination: Path) -> Path:
-    """Make the folders, remove the dataset.json of an earlier run, and return its path."""
-    path = destination / "dataset.json"
-    check_replaceable(path)
-    try:
-        for folder in ("images", "labels", "markers"):
-            (destination / folder).mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        (destination / ".partial-dataset.json").touch()  # mkdir says nothing about a read-only folder that exists
-        (destination / ".partial-dataset.json").unlink()
-    except OSError as error:
-        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
-    return path
+def _has_truth(frame: Frame) -> bool:
+    return bool(frame.label_files or frame.markers)
 
 
 def _convert_frame(
@@ -168,15 +151,15 @@ def _convert_frame(
 ) -> dict[str, object]:
     """Write the volumes of one frame that are not whole yet; return its datalist item."""
     volumes = {
-        "image": ("images", [frame.image], lambda: _read_image(frame.image)),
+        "image": ("images", [frame.image], lambda: read_image(frame.image)),
         "label": ("labels", frame.label_files, lambda: _read_label(frame, shape)),
-        "markers": ("markers", [frame.markers] if frame.markers else [], lambda: _read_ids(frame.markers)),
+        "markers": ("markers", [frame.markers] if frame.markers else [], lambda: read_ids(frame.markers)),
     }
     item = {}
     for key, (folder, sources, read) in volumes.items():
         if sources:
             item[key] = f"{folder}/{frame.stem}.nii.gz"
-            _write_unless_whole(destination / item[key], sources, read, shape, spacing)
+            write_unless_whole(destination / item[key], sources, read, shape, spacing)
     item |= {"sequence": frame.sequence, "frame": int(frame.digits)}
     if frame.label_source:
         item["label_source"] = frame.label_source
@@ -185,51 +168,12 @@ def _convert_frame(
     return item
 
 
-def _write_unless_whole(
-    path: Path,
-    sources: list[Path],
-    read: Callable[[], np.ndarray],
-    shape: tuple[int, int, int],
-    spacing: tuple[float, float, float],
-) -> None:
-    """Write a volume, unless it is there, whole, and made from these very sources."""
-    description = _describe(sources)
-    if not is_whole(path, shape, spacing, description=description):
-        write_volume(path, read(), spacing, description=description)
-
-
-def _describe(sources: list[Path]) -> str:
-    """Text that changes when the sources do: the first one's name, and a checksum of all names, sizes and times."""
-    states = [f"{path.absolute().parts[-3:]} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sources]
-    return f"{sources[0].name} {zlib.crc32('|'.join(states).encode()):08x}"
-
-
-def _read_image(path: Path) -> np.ndarray:
-    """Image as (Z, Y, X) in its own dtype, floats in 32 bit; InputError where it is not finite."""
-    image = read_volume(path)
-    if image.dtype.kind != "f":
-        return image
-    num_bad = image.size - np.count_nonzero(np.abs(image) <= np.finfo(np.float32).max)
-    if num_bad:
-        raise InputError(f"{path}: {num_bad} voxels are NaN, infinite or beyond 32 bit; expected numbers, export again")
-    return image.astype(np.float32)
-
-
 def _read_label(frame: Frame, shape: tuple[int, int, int]) -> np.ndarray:
     """Labels as (Z, Y, X), from a complete truth or from single slices."""
     if frame.complete_truth:
-        return _read_ids(frame.complete_truth)
-    slices = {z: _read_ids(path)[0] for z, path in frame.annotated_slices.items()}
+        return read_ids(frame.complete_truth)
+    slices = {z: read_ids(path)[0] for z, path in frame.annotated_slices.items()}
     label = np.zeros(shape, np.result_type(*slices.values()))
     for z, ids in slices.items():
         label[z] = ids
     return label
-
-
-def _read_ids(path: Path) -> np.ndarray:
-    """Object ids as (Z, Y, X): uint16 where they fit, else int32, which torch can hold."""
-    ids = read_volume(path)
-    lowest, highest = int(ids.min()), int(ids.max())
-    if lowest < 0 or highest > np.iinfo(np.int32).max:
-        raise InputError(f"{path}: ids from {lowest} to {highest}, expected 0 to 2147483647; number the objects anew")
-    return ids.astype(np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32)

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import tifffile
 from fire.decorators import SetParseFns
-from nibabel.filebasedimages import ImageFileError
 from tqdm import tqdm
 
-from tools.atomic import replacing
 from tools.command_line import reject
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.tiff import read_header
 from tools.errors import InputError
+from tools.export.labels import as_uint16, read_map, write_labels
 
 __all__ = ["ctc", "export_ctc"]
 
 SUFFIX = "_instances.nii.gz"
-MAX_LABEL = np.iinfo(np.uint16).max
 
 
 @SetParseFns(pred_dir=str, destination=str, like=str)
@@ -87,9 +82,9 @@ def export_ctc(pred_dir: Path, destination: Path, *, like: Path, overwrite: bool
     num_objects = 0
     for frame, path in tqdm(jobs, desc="export ctc", unit="frame"):
         source = pred_dir / f"{frame.stem}{SUFFIX}"
-        labels = _as_uint16(source, _read_map(source, frame))
+        labels = as_uint16(source, _read_map(source, frame))
         num_objects += np.count_nonzero(np.bincount(labels.ravel())[1:])
-        _write(path, labels)
+        write_labels(path, labels)
     return {"sequences": len(sequences), "frames": len(jobs), "objects": num_objects, "results": destination}
 
 
@@ -122,38 +117,10 @@ def _result_path(destination: Path, frame: Frame) -> Path:
 
 def _read_map(path: Path, frame: Frame) -> np.ndarray:
     """Labels as (Z, Y, X), on the grid of the frame's image."""
-    try:
-        labels = np.asanyarray(nib.load(path).dataobj).T
-    except (OSError, EOFError, zlib.error, ImageFileError) as error:
-        raise InputError(f"{path}: cannot be read as NIfTI ({error}); run inference again") from error
+    labels = read_map(path)
     expected = read_header(frame.image).shape
     if labels.shape != expected and (1, *labels.shape) != expected:
         raise InputError(
             f"{path}: shape {labels.shape}, expected {expected} as in {frame.image}; run inference on this very image"
         )
     return labels.reshape(expected)
-
-
-def _as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:
-    """The same objects as uint16; renumbered only if a label does not fit."""
-    if labels.dtype.kind not in "iu":
-        raise InputError(f"{path}: labels are {labels.dtype}, expected integers; save one whole number per object")
-    lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < 0:
-        raise InputError(f"{path}: label {lowest}, expected 0 for background and positive numbers; label it anew")
-    if highest <= MAX_LABEL:
-        return labels.astype(np.uint16)
-    distinct, numbers = np.unique(np.append(labels, labels.dtype.type(0)), return_inverse=True)
-    if len(distinct) - 1 > MAX_LABEL:
-        raise InputError(f"{path}: {len(distinct) - 1} objects, uint16 holds at most {MAX_LABEL}; crop the image")
-    return numbers[:-1].reshape(labels.shape).astype(np.uint16)
-
-
-def _write(path: Path, labels: np.ndarray) -> None:
-    """Write (Z, Y, X) as a gray TIFF, one page per slice."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            tifffile.imwrite(partial, labels, photometric="minisblack", compression="zlib", metadata=None)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error

@@ -1,0 +1,72 @@
+"""TIFF stacks as they come from a microscope."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+
+from tools.convert.stacks import tiff
+from tools.errors import InputError
+
+
+def write_stack(path: Path, seed: int = 0) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    volume = np.random.default_rng(seed).integers(0, 4000, (4, 6, 5), dtype=np.uint16)
+    tifffile.imwrite(path, volume, photometric="minisblack")
+    return volume
+
+
+def test_one_file_becomes_one_testing_image(tmp_path):
+    volume = write_stack(tmp_path / "embryo 1.tif")
+    tiff(str(tmp_path / "embryo 1.tif"), str(tmp_path / "out"), spacing="2,0.8,0.5")
+    datalist = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert datalist["training"] == [] and datalist["testing"] == [{"image": "images/embryo 1.nii.gz"}]
+    image = nib.load(tmp_path / "out" / datalist["testing"][0]["image"])
+    assert np.array_equal(np.asarray(image.dataobj).T, volume)
+    assert np.allclose(image.header.get_zooms(), (0.5, 0.8, 2.0)) and image.header.get_xyzt_units()[0] == "micron"
+
+
+def test_folder_of_stacks_in_order_of_their_names(tmp_path):
+    for name in ("b.TIFF", "a.tif", "notes.txt"):
+        write_stack(tmp_path / "in" / name)
+    tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")
+    testing = json.loads((tmp_path / "out" / "dataset.json").read_text())["testing"]
+    assert [item["image"] for item in testing] == ["images/a.nii.gz", "images/b.nii.gz"]
+
+
+def test_second_run_writes_only_what_changed(tmp_path):
+    for name in ("a.tif", "b.tif"):
+        write_stack(tmp_path / "in" / name)
+    tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")
+    times = {name: (tmp_path / "out" / "images" / f"{name}.nii.gz").stat().st_mtime_ns for name in "ab"}
+    changed = write_stack(tmp_path / "in" / "b.tif", seed=1)
+    tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")
+    assert (tmp_path / "out" / "images" / "a.nii.gz").stat().st_mtime_ns == times["a"]
+    assert np.array_equal(np.asarray(nib.load(tmp_path / "out" / "images" / "b.nii.gz").dataobj).T, changed)
+
+
+def test_two_stacks_of_one_name_are_refused(tmp_path):
+    for name in ("a.tif", "a.tiff"):
+        write_stack(tmp_path / "in" / name)
+    with pytest.raises(InputError, match="a.tiff: same name as"):
+        tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")
+
+
+def test_colours_are_refused_before_anything_is_written(tmp_path):
+    write_stack(tmp_path / "in" / "a.tif")
+    tifffile.imwrite(tmp_path / "in" / "b.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb")
+    with pytest.raises(InputError, match="b.tif: 3 samples per pixel"):
+        tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_nothing_to_convert(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=name):
+        tiff(str(tmp_path / name), str(tmp_path / "out"), spacing="1,1,1")

@@ -1,0 +1,102 @@
+"""What converters share: the folder of a dataset, and volumes that a second run does not write again."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tools.convert.datalist import check_replaceable
+from tools.convert.nifti import is_whole, write_volume
+from tools.convert.tiff import read_volume
+from tools.errors import InputError
+
+__all__ = ["prepare_dataset", "read_ids", "read_image", "write_unless_whole"]
+
+
+def prepare_dataset(destination: Path, folders: Sequence[str]) -> Path:
+    """Make the folders of a dataset and remove the dataset.json of an earlier run.
+
+    Parameters
+    ----------
+    destination : Path
+        Folder of the dataset.
+    folders : sequence of str
+        Folders to make in it.
+
+    Returns
+    -------
+    Path
+        Where dataset.json goes.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or holds a dataset.json that no converter wrote.
+    """
+    path = destination / "dataset.json"
+    check_replaceable(path)
+    try:
+        for folder in folders:
+            (destination / folder).mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        (destination / ".partial-dataset.json").touch()  # mkdir says nothing about a read-only folder that exists
+        (destination / ".partial-dataset.json").unlink()
+    except OSError as error:
+        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+    return path
+
+
+def write_unless_whole(
+    path: Path,
+    sources: list[Path],
+    read: Callable[[], np.ndarray],
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+) -> None:
+    """Write a volume, unless it is there, whole, and made from these very sources.
+
+    Parameters
+    ----------
+    path : Path
+        File to write, ending in ``.nii.gz``.
+    sources : list of Path
+        Files that the volume is made from.
+    read : callable
+        Makes it, as (Z, Y, X).
+    shape : tuple of int
+        Its shape (Z, Y, X).
+    spacing : tuple of float
+        Voxel spacing in µm as (Z, Y, X).
+    """
+    description = _describe(sources)
+    if not is_whole(path, shape, spacing, description=description):
+        write_volume(path, read(), spacing, description=description)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Image as (Z, Y, X) in its own dtype, floats in 32 bit; InputError where it is not finite."""
+    image = read_volume(path)
+    if image.dtype.kind != "f":
+        return image
+    num_bad = image.size - np.count_nonzero(np.abs(image) <= np.finfo(np.float32).max)
+    if num_bad:
+        raise InputError(f"{path}: {num_bad} voxels are NaN, infinite or beyond 32 bit; expected numbers, export again")
+    return image.astype(np.float32)
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Object ids as (Z, Y, X): uint16 where they fit, else int32, which torch can hold."""
+    ids = read_volume(path)
+    lowest, highest = int(ids.min()), int(ids.max())
+    if lowest < 0 or highest > np.iinfo(np.int32).max:
+        raise InputError(f"{path}: ids from {lowest} to {highest}, expected 0 to 2147483647; number the objects anew")
+    return ids.astype(np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32)
+
+
+def _describe(sources: list[Path]) -> str:
+    """Text that changes when the sources do: the first one's name, and a checksum of all names, sizes and times."""
+    states = [f"{path.absolute().parts[-3:]} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sources]
+    return f"{sources[0].name} {zlib.crc32('|'.join(states).encode()):08x}"

@@ -1,0 +1,112 @@
+"""Single TIFF stacks, as they come from a microscope, to NIfTI volumes and dataset.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fire.decorators import SetParseFns
+from tqdm import tqdm
+
+from tools.command_line import reject
+from tools.convert.datalist import write_datalist
+from tools.convert.dataset import prepare_dataset, read_image, write_unless_whole
+from tools.convert.spacing import parse_spacing
+from tools.convert.tiff import read_header
+from tools.errors import InputError
+
+__all__ = ["convert_stacks", "find_stacks", "tiff"]
+
+SUFFIXES = (".tif", ".tiff")
+
+
+@SetParseFns(source=str, destination=str, spacing=str, name=str)
+def tiff(
+    source: str, destination: str, *extra, spacing: str | None = None, name: str = "", **unknown
+) -> dict[str, object]:
+    """Convert gray TIFF stacks, one volume per file, to NIfTI and a dataset.json that lists them under testing.
+
+    Parameters
+    ----------
+    source : str
+        A TIFF file, or a folder of them.
+    destination : str
+        Folder to write images/ and dataset.json to.
+    spacing : str
+        Voxel spacing in micrometres as Z,Y,X; required.
+    name : str
+        Text for dataset.json; it defaults to the source's name.
+    """
+    reject(unknown, tiff, extra)
+    return convert_stacks(Path(source), Path(destination), spacing=parse_spacing(spacing), name=name)
+
+
+def convert_stacks(
+    source: Path, destination: Path, *, spacing: tuple[float, float, float], name: str = ""
+) -> dict[str, object]:
+    """Convert gray TIFF stacks, one in memory at a time; all headers are checked before anything is written.
+
+    Parameters
+    ----------
+    source : Path
+        A TIFF file, or a folder of them.
+    destination : Path
+        Folder to write to; whole files of an earlier run with unchanged sources are kept.
+    spacing : tuple of float
+        Voxel spacing in µm as (Z, Y, X).
+    name : str
+        Text for dataset.json; an empty one stands for the source's name.
+
+    Returns
+    -------
+    dict of str to object
+        What was converted: images, dataset.
+
+    Raises
+    ------
+    InputError
+        If there is no stack, two have the same name, or one is not a gray volume of finite numbers; or if the
+        destination cannot be written.
+    """
+    stacks = find_stacks(source)
+    shapes = {stem: read_header(path).shape for stem, path in stacks.items()}
+    datalist_path = prepare_dataset(destination, ("images",))
+    testing = []
+    for stem, path in tqdm(stacks.items(), desc="convert tiff", unit="stack"):
+        testing.append({"image": f"images/{stem}.nii.gz"})
+        target = destination / testing[-1]["image"]
+        write_unless_whole(target, [path], lambda path=path: read_image(path), shapes[stem], spacing)
+    datalist = {"name": name or source.resolve().stem, "licence": "unknown", "spacing": list(spacing)}
+    write_datalist(datalist_path, datalist | {"training": [], "testing": testing})
+    return {"images": len(testing), "dataset": datalist_path}
+
+
+def find_stacks(source: Path) -> dict[str, Path]:
+    """TIFF files by the name that everything made from them gets.
+
+    Parameters
+    ----------
+    source : Path
+        A TIFF file, or a folder of them.
+
+    Returns
+    -------
+    dict of str to Path
+        Name without ending -> file, sorted.
+
+    Raises
+    ------
+    InputError
+        If there is none, or two have the same name.
+    """
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder; give a TIFF stack or a folder of them")
+    paths = [source] if source.is_file() else sorted(source.glob("[!.]*"))
+    paths = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise InputError(f"{source}: no TIFF there, expected *.tif or *.tiff; export the stacks as TIFF")
+    stacks: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in stacks:
+            raise InputError(f"{path}: same name as {stacks[path.stem]}, so their results would be; rename one")
+        stacks[path.stem] = path
+    return stacks

@@ -1,0 +1,205 @@
+"""From raw volumes of nuclei to instances, tables and scores: both DevoNet bundles, one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from fire.decorators import SetParseFns
+
+from tools.atomic import replacing
+from tools.command_line import as_table, reject
+from tools.convert.ctc import convert_ctc
+from tools.convert.ctc_layout import Frame, find_sequences
+from tools.convert.spacing import parse_spacing
+from tools.convert.stacks import convert_stacks
+from tools.ctc.score import score_folders
+from tools.ctc.summary import as_text, summarise
+from tools.errors import InputError
+from tools.export.ctc import export_ctc
+from tools.export.labels import as_uint16, read_map, write_labels
+from tools.overlay import overlay
+from tools.steps import run_step
+
+__all__ = ["devonet", "segment_nuclei"]
+
+BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+
+
+@SetParseFns(source=str, destination=str, spacing=str, nsn_weights=str, ndn_weights=str)
+def devonet(
+    source: str,
+    destination: str,
+    *extra,
+    spacing: str | None = None,
+    nsn_weights: str = "",
+    ndn_weights: str = "",
+    **unknown,
+) -> str:
+    """Nuclei as instances, with tables and scores: convert, segment (NSN), detect (NDN), watershed, export, score.
+
+    Images whose results are there already are left out, so an interrupted run goes on.
+
+    Parameters
+    ----------
+    source : str
+        Dataset of the Cell Tracking Challenge, which holds 01, 01_GT, ...; or one TIFF stack, or a folder of them.
+    destination : str
+        Folder to write to.
+    spacing : str
+        Voxel spacing in micrometres as Z,Y,X; required.
+    nsn_weights, ndn_weights : str
+        Checkpoints to use instead of the shipped ones.
+    """
+    reject(unknown, devonet, extra)
+    weights = {
+        "devonet_nsn": Path(nsn_weights) if nsn_weights else BUNDLES / "devonet_nsn" / "models" / "model.pt",
+        "devonet_ndn": Path(ndn_weights) if ndn_weights else BUNDLES / "devonet_ndn" / "models" / "model.pt",
+    }
+    return segment_nuclei(Path(source), Path(destination), spacing=parse_spacing(spacing), weights=weights)
+
+
+def segment_nuclei(
+    source: Path, destination: Path, *, spacing: tuple[float, float, float], weights: dict[str, Path]
+) -> str:
+    """Run both bundles on raw volumes.
+
+    Parameters
+    ----------
+    source : Path
+        Dataset of the Cell Tracking Challenge, a TIFF stack, or a folder of stacks.
+    destination : Path
+        Folder to write to: ``dataset/`` (NIfTI), ``results/`` (masks, markers, instances, tables), ``NN_RES/`` (for
+        single stacks ``instances/``), ``overlay.png`` of the volume with the most nuclei, ``logs/``.
+    spacing : tuple of float
+        Voxel spacing in µm as (Z, Y, X).
+    weights : dict of str to Path
+        Name of each bundle -> checkpoint.
+
+    Returns
+    -------
+    str
+        What was done, and the scores where there is truth.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be used, a checkpoint is missing, a step fails, or the destination holds results of other
+        weights.
+    """
+    for path in weights.values():
+        if not path.is_file():
+            raise InputError(f"{path}: no such checkpoint; give one that exists, or leave the option out")
+    sequences = _find_sequences(source)
+    _check_same_weights(destination, weights)
+    dataset, results = destination / "dataset", destination / "results"
+    if sequences:
+        convert_ctc(source, dataset, spacing=spacing, test=["all"])
+    else:
+        convert_stacks(source, dataset, spacing=spacing)
+    items = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["testing"]
+    images = [(dataset / item["image"]).resolve() for item in items]
+    for step, bundle, overrides in _steps(images, results):
+        _run_bundle(step, bundle, weights[bundle], overrides | {"output_dir": str(results.resolve())}, destination)
+    if sequences:
+        export_ctc(results, destination, like=source, overwrite=True)
+    else:
+        _export_stacks(images, results, destination / "instances")
+    counts = [_count_nuclei(results, image) for image in images]
+    _draw(dataset, results, items[int(np.argmax(counts))], destination / "overlay.png")
+    about = {
+        "volumes": len(images),
+        "nuclei": sum(counts),
+        "tables and volumes": results,
+        "results as TIFF": destination / ("NN_RES" if sequences else "instances"),
+        "picture": destination / "overlay.png",
+    }
+    has_truth = any(frame.label_files or frame.markers for frames in sequences.values() for frame in frames)
+    return "\n\n".join([as_table(about), *([_score(source, destination)] if has_truth else [])])
+
+
+def _find_sequences(source: Path) -> dict[str, list[Frame]]:
+    """Sequences of a dataset of the Cell Tracking Challenge; none where the source is a stack or a folder of stacks."""
+    is_stack = source.is_file() or (source.is_dir() and any(source.glob("[!.]*.[tT][iI][fF]*")))
+    return {} if is_stack else find_sequences(source)
+
+
+def _check_same_weights(destination: Path, weights: dict[str, Path]) -> None:
+    """Refuse to go on with results of other weights; note down these ones."""
+    path = destination / "weights.json"
+    checksums = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in weights.items()}
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != checksums:
+            raise InputError(f"{destination}: holds results of other weights; choose another folder, or remove it")
+        return
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(checksums, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _steps(images: Sequence[Path], results: Path) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Name, bundle and overrides of each step that some image still needs."""
+    todo = _without_result(images, results, "_prob.nii.gz", "_mask.nii.gz")
+    if todo:
+        yield "segment", "devonet_nsn", {"datalist": todo, "save_probability": True}
+    todo = _without_result(images, results, "_instances.nii.gz", "_nuclei.csv")
+    if todo:
+        yield "separate", "devonet_ndn", {"datalist#items": todo}
+
+
+def _without_result(images: Sequence[Path], results: Path, *kinds: str) -> list[dict[str, str]]:
+    """Items of the images that lack a result, or whose image is newer."""
+    todo = []
+    for image in images:
+        files = [results / f"{_stem(image)}{kind}" for kind in kinds]
+        oldest = min((file.stat().st_mtime if file.is_file() else 0.0) for file in files)
+        if oldest < image.stat().st_mtime:
+            todo.append({"image": str(image)})
+    return todo
+
+
+def _run_bundle(step: str, bundle: str, weights: Path, overrides: dict[str, object], destination: Path) -> None:
+    """Run a bundle's inference (NSN) or instances (NDN) with overrides that are written beside its log."""
+    config = {"devonet_nsn": "inference.json", "devonet_ndn": "instances.json"}[bundle]
+    settings = destination / "logs" / f"{step}.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    overrides = {"bundle_root": str(BUNDLES / bundle), "ckpt_path": str(weights.resolve())} | overrides
+    settings.write_text(json.dumps(overrides, indent=2) + "\n", encoding="utf-8")
+    files = str([str(BUNDLES / bundle / "configs" / config), str(settings)])
+    command = ["python", "-m", "monai.bundle", "run", "--config_file", files]
+    run_step(step, command, destination / "logs" / f"{step}.log")
+
+
+def _export_stacks(images: Sequence[Path], results: Path, folder: Path) -> None:
+    """Instance maps as 16 bit TIFF, one per stack."""
+    for image in images:
+        source = results / f"{_stem(image)}_instances.nii.gz"
+        write_labels(folder / f"{_stem(image)}.tif", as_uint16(source, read_map(source)))
+
+
+def _count_nuclei(results: Path, image: Path) -> int:
+    with (results / f"{_stem(image)}_nuclei.csv").open(encoding="utf-8") as file:
+        return sum(1 for _ in file) - 1
+
+
+def _draw(dataset: Path, results: Path, item: dict[str, str], picture: Path) -> None:
+    image = dataset / item["image"]
+    label = str(dataset / item["label"]) if "label" in item and "annotated_slices" not in item else ""
+    overlay(str(image), str(results / f"{_stem(image)}_instances.nii.gz"), str(picture), label=label)
+
+
+def _score(source: Path, destination: Path) -> str:
+    frames = score_folders(source, destination)
+    scores = {sequence: summarise(members) for sequence, members in frames.items()}
+    total = summarise([frame for members in frames.values() for frame in members])
+    return as_text(scores if len(scores) == 1 else scores | {"total": total})
+
+
+def _stem(image: Path) -> str:
+    return image.name.removesuffix(".nii.gz")

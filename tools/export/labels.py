@@ -1,0 +1,57 @@
+"""Label images as the 16 bit TIFF that the Cell Tracking Challenge and other programs read."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import tifffile
+from nibabel.filebasedimages import ImageFileError
+
+from tools.atomic import replacing
+from tools.errors import InputError
+
+__all__ = ["as_uint16", "read_map", "write_labels"]
+
+MAX_LABEL = np.iinfo(np.uint16).max
+
+
+def read_map(path: Path) -> np.ndarray:
+    """Instance map of a NIfTI file as (Z, Y, X); InputError if it cannot be read."""
+    try:
+        return np.asanyarray(nib.load(path).dataobj).T
+    except (OSError, EOFError, zlib.error, ImageFileError) as error:
+        raise InputError(f"{path}: cannot be read as NIfTI ({error}); run inference again") from error
+
+
+def as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:
+    """The same objects as uint16; renumbered only if a label does not fit.
+
+    Raises
+    ------
+    InputError
+        If the labels are not integers of at least 0, or there are more than 65535 objects; it names the file.
+    """
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"{path}: labels are {labels.dtype}, expected integers; save one whole number per object")
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0:
+        raise InputError(f"{path}: label {lowest}, expected 0 for background and positive numbers; label it anew")
+    if highest <= MAX_LABEL:
+        return labels.astype(np.uint16)
+    distinct, numbers = np.unique(np.append(labels, labels.dtype.type(0)), return_inverse=True)
+    if len(distinct) - 1 > MAX_LABEL:
+        raise InputError(f"{path}: {len(distinct) - 1} objects, uint16 holds at most {MAX_LABEL}; crop the image")
+    return numbers[:-1].reshape(labels.shape).astype(np.uint16)
+
+
+def write_labels(path: Path, labels: np.ndarray) -> None:
+    """Write (Z, Y, X) as a gray TIFF, one page per slice."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            tifffile.imwrite(partial, labels, photometric="minisblack", compression="zlib", metadata=None)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
