@@ -12,7 +12,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type, convert_to_numpy
 from scipy import ndimage
 from scipy.spatial import cKDTree
-from skimage.feature import peak_local_max
+from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
 __all__ = ["FindMarkersd", "Markers", "find_markers"]
@@ -56,8 +56,8 @@ def find_markers(
     threshold : float
         Voxels above it belong to markers.
     min_distance : float
-        Of maxima nearer to each other than this, in micrometres, only the highest is kept. The probability is smoothed
-        by a quarter of it before, so that a plateau has one maximum.
+        Of maxima that lie at most this far apart, in micrometres, only the highest is kept. The probability is smoothed
+        by a quarter of it before.
     min_volume : float
         Smaller markers are dropped, in µm³.
 
@@ -68,7 +68,7 @@ def find_markers(
     inside = probability > threshold
     smooth = ndimage.gaussian_filter(probability.astype(np.float32), [min_distance / 4 / step for step in spacing])
     smooth[~inside] = 0
-    peaks = peak_local_max(smooth, min_distance=1, threshold_abs=0.0, exclude_border=False)
+    peaks = _find_peaks(smooth)
     peaks = peaks[_far_apart(peaks * np.asarray(spacing), min_distance)]
     seeds = np.zeros(probability.shape, np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
@@ -82,6 +82,16 @@ def find_markers(
     labels = renumber[regions]
     centres = np.array(ndimage.center_of_mass(probability, labels, np.arange(1, len(kept) + 1)))
     return Markers(labels, centres.reshape(-1, probability.ndim), scores)
+
+
+def _find_peaks(heights: np.ndarray) -> np.ndarray:
+    """One voxel of every local maximum, the highest first; a plateau, such as where a network is certain, is one."""
+    framed = np.pad(heights, 1)  # with zeros, so that a plateau as large as the volume is a maximum as well
+    maxima = local_maxima(framed)[(slice(1, -1),) * heights.ndim]
+    plateaus, _ = ndimage.label(maxima, np.ones((3,) * heights.ndim))
+    _, first = np.unique(plateaus[maxima], return_index=True)
+    peaks = np.argwhere(maxima)[first]
+    return peaks[np.argsort(-heights[tuple(peaks.T)], kind="stable")]
 
 
 def _far_apart(points: np.ndarray, min_distance: float) -> list[int]:

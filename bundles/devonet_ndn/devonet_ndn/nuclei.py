@@ -32,18 +32,25 @@ def measure_nuclei(
     -------
     list of tuple
         As `COLUMNS` says: label; centroid in µm from the middle of the first voxel; volume of the voxels in µm³; area
-        of the surface in µm², from a triangle mesh through the middle of the border; sphericity, the area of a ball of
-        the same volume over that area; mean of the image; 1 if a marker began the object, else 0.
+        of the surface in µm², from a triangle mesh through the middle of the border; sphericity of that mesh; mean of
+        the image; 1 if a marker began the object, else 0.
     """
     rows = []
     unmarked = set(map(int, without_marker))
-    for nucleus in regionprops(labels, intensity_image=intensity, spacing=tuple(map(float, spacing))):
-        mesh = marching_cubes(np.pad(nucleus.image, 1).astype(np.float32), 0.5, spacing=tuple(map(float, spacing)))
-        area, volume = float(mesh_surface_area(*mesh[:2])), float(nucleus.area)
-        sphericity = np.pi ** (1 / 3) * (6 * volume) ** (2 / 3) / area
+    spacing = tuple(map(float, spacing))
+    for nucleus in regionprops(labels, intensity_image=intensity, spacing=spacing):
+        area, sphericity = _measure_surface(nucleus.image, spacing)
         centre = [float(position) for position in nucleus.centroid]
         marker = int(nucleus.label not in unmarked)
-        rows.append(
-            (int(nucleus.label), *centre, volume, area, float(sphericity), float(nucleus.mean_intensity), marker)
-        )
+        volume, mean = float(nucleus.area), float(nucleus.intensity_mean)
+        rows.append((int(nucleus.label), *centre, volume, area, sphericity, mean, marker))
     return rows
+
+
+def _measure_surface(region: np.ndarray, spacing: tuple[float, ...]) -> tuple[float, float]:
+    """Area of the surface, and sphericity: the area of a ball of the volume that it encloses over its own."""
+    vertices, faces, *_ = marching_cubes(np.pad(region, 1).astype(np.float32), 0.5, spacing=spacing)
+    area = float(mesh_surface_area(vertices, faces))
+    # not the volume of the voxels: with it, small objects would be rounder than a ball
+    enclosed = abs(float(np.linalg.det(vertices[faces].astype(float)).sum())) / 6
+    return area, np.pi ** (1 / 3) * (6 * enclosed) ** (2 / 3) / area

@@ -53,12 +53,12 @@ def write_volume(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def write_datalist(tmp_path: Path) -> Callable[..., Path]:
-    """Function that writes a dataset.json and an empty file for each of its images and labels; returns the folder."""
+    """Function that writes a dataset.json and an empty file for each of its volumes; returns the folder."""
 
     def write(content: Any, *, with_files: bool = True) -> Path:
         (tmp_path / "dataset.json").write_text(json.dumps(content))
         items = content.get("training", []) + content.get("testing", []) if with_files else []
-        for name in (item[key] for item in items for key in ("image", "label") if key in item):
+        for name in (item[key] for item in items for key in ("image", "label", "markers") if key in item):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).touch()
         return tmp_path

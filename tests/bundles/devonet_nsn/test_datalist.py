@@ -165,3 +165,70 @@ def test_absolute_path_inside_the_folder_is_fine(tmp_path):
     (tmp_path / "a.nii.gz").touch()
     (tmp_path / "dataset.json").write_text(json.dumps({"testing": [{"image": str(tmp_path / "a.nii.gz")}]}))
     assert names(inference_items(tmp_path)) == ["a"]
+
+
+def with_markers(name: str, **more) -> dict:
+    return {"image": f"images/{name}.nii.gz", "markers": f"markers/{name}.nii.gz", **more}
+
+
+@pytest.fixture
+def mixed(write_datalist):
+    """Both truths, markers alone, a label alone, single slices with and without markers, and no truth."""
+    section = [
+        {**item("a"), **with_markers("a")},
+        with_markers("b"),
+        item("c"),
+        {**item("d", annotated_slices=[3]), **with_markers("d")},
+        item("e", annotated_slices=[3]),
+        {"image": "images/f.nii.gz"},
+    ]
+    training = [{**entry, "fold": fold} for entry in section for fold in (0, 1)]
+    return write_datalist({"training": training, "testing": section})
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda folder, **truth: training_items(folder, 1, **truth),
+        lambda folder, **truth: validation_items(folder, 1, **truth),
+        evaluation_items,
+    ],
+    ids=["training", "validation", "evaluation"],
+)
+@pytest.mark.parametrize(
+    ("truth", "chosen", "num_partial"),
+    [
+        ({}, {"a": "labels", "c": "labels"}, 2),
+        ({"truth": ["label"]}, {"a": "labels", "c": "labels"}, 2),
+        ({"truth": ["markers"]}, {"a": "markers", "b": "markers", "d": "markers"}, 0),
+        ({"truth": ["markers", "label"]}, {"a": "markers", "b": "markers", "c": "labels", "d": "markers"}, 1),
+        ({"truth": ["label", "markers"]}, {"a": "labels", "b": "markers", "c": "labels", "d": "markers"}, 1),
+    ],
+)
+def test_truth_is_the_first_of_its_kinds_that_is_complete(mixed, caplog, choose, truth, chosen, num_partial):
+    with caplog.at_level(logging.WARNING):
+        items = choose(mixed, **truth)
+    assert items == [
+        {"image": str(mixed / f"images/{name}.nii.gz"), "label": str(mixed / f"{kind}/{name}.nii.gz")}
+        for name, kind in chosen.items()
+    ]
+    assert ("labelled images are left out: only single slices" in caplog.text) == (num_partial > 0)
+
+
+def test_count_of_images_left_out_is_of_those_with_that_truth(mixed, caplog):
+    with caplog.at_level(logging.WARNING):
+        evaluation_items(mixed, truth=["markers", "label"])
+    assert "1 of 5 labelled images are left out" in caplog.text
+
+
+def test_single_annotated_slices_alone_leave_nothing_to_evaluate(write_datalist):
+    folder = write_datalist({"testing": [item("e", annotated_slices=[3])]})
+    with pytest.raises(InputError, match="no labelled image under 'testing' to evaluate on"):
+        evaluation_items(folder, truth=["markers", "label"])
+
+
+def test_markers_that_do_not_exist(write_datalist):
+    folder = write_datalist({"testing": [with_markers("a")]})
+    (folder / "markers" / "a.nii.gz").unlink()
+    with pytest.raises(InputError, match=r"dataset.json: markers 'markers/a.nii.gz' does not exist in"):
+        evaluation_items(folder, truth=["markers"])

@@ -1,0 +1,74 @@
+"""CSV files beside the volumes."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from devonet_ndn.nuclei import COLUMNS
+from devonet_ndn.tables import SaveMarkerTabled, SaveNucleusTabled, write_table
+
+SPACING = np.diag([0.5, 1.0, 2.0, 1.0])  # X, Y, Z
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_whole_numbers_stay_whole_and_others_have_six_digits(tmp_path):
+    write_table(tmp_path / "a.csv", ("id", "value"), [(70001, 1 / 3), (2, np.float64(1234.56789)), (3, 5.0)])
+    assert read(tmp_path / "a.csv") == [["id", "value"], ["70001", "0.333333"], ["2", "1234.57"], ["3", "5"]]
+
+
+def test_a_table_that_fails_leaves_the_old_one(tmp_path):
+    write_table(tmp_path / "a.csv", ("id",), [(1,)])
+    with pytest.raises(ZeroDivisionError, match="division"):
+        write_table(tmp_path / "a.csv", ("id",), ([1 / number] for number in (1, 0)))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    assert read(tmp_path / "a.csv") == [["id"], ["1"]]
+
+
+def test_markers_are_listed_in_micrometres_under_the_name_of_the_image(tmp_path, as_volume):
+    data = {
+        "pred": as_volume(np.zeros((2, 2, 2)), name="/data/01_t000.nii.gz"),
+        "pred_detections": torch.tensor([[2.0, 1.5, 0.25, 0.875], [4.0, 0.0, 1.0, 0.75]]),
+    }
+    SaveMarkerTabled("pred", tmp_path)(data)
+    assert read(tmp_path / "01_t000_markers.csv") == [
+        ["id", "z", "y", "x", "score"],
+        ["1", "2", "1.5", "0.25", "0.875"],
+        ["2", "4", "0", "1", "0.75"],
+    ]
+
+
+def test_no_markers_are_a_header(tmp_path, as_volume):
+    data = {"pred": as_volume(np.zeros((2, 2, 2)), name="a.nii"), "pred_detections": torch.zeros(0, 4)}
+    SaveMarkerTabled("pred", tmp_path)(data)
+    assert read(tmp_path / "a_markers.csv") == [["id", "z", "y", "x", "score"]]
+
+
+def test_nuclei_are_listed_as_z_y_x_with_the_brightness_of_the_image(tmp_path, as_volume):
+    labels = np.zeros((5, 6, 7), np.int32)
+    labels[1:3, 2:5, 3], labels[4, 5, 6] = 1, 9
+    data = {
+        "pred": as_volume(labels, SPACING, name="a.nii.gz").to(torch.int32),
+        "pred_without_marker": np.array([9]),
+        "intensity": as_volume(np.where(labels == 9, 300.0, 100.0)),
+    }
+    SaveNucleusTabled("pred", tmp_path)(data)
+    header, *rows = read(tmp_path / "a_nuclei.csv")
+    assert header == list(COLUMNS)
+    first, second = (dict(zip(header, row, strict=True)) for row in rows)
+    assert [first[name] for name in ("id", "z", "y", "x", "volume_um3")] == ["1", "6", "3", "0.75", "6"]
+    assert [second[name] for name in ("id", "z", "y", "x", "volume_um3")] == ["9", "12", "5", "2", "1"]
+    assert [row["mean_intensity"] for row in (first, second)] == ["100", "300"]
+    assert [row["marker"] for row in (first, second)] == ["1", "0"]
+
+
+def test_no_nuclei_are_a_header(tmp_path, as_volume):
+    empty = as_volume(np.zeros((2, 2, 2)), name="a.nii.gz")
+    data = {"pred": empty.to(torch.int32), "pred_without_marker": np.zeros(0, int), "intensity": empty}
+    SaveNucleusTabled("pred", tmp_path)(data)
+    assert read(tmp_path / "a_nuclei.csv") == [list(COLUMNS)]

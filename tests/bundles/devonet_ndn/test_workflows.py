@@ -1,0 +1,254 @@
+"""From volumes on disk to markers, instances and tables, through the configs."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from devonet_ndn.errors import find_input_error
+from devonet_ndn.network import DevoNet
+from devonet_ndn.nuclei import COLUMNS
+
+from tools.convert.ctc import convert_ctc
+from tools.sample.devonet_nsn import write_sample
+from tools.sample.embryo import SPACING_UM
+
+INIT_CHANNELS = 2
+TURNED = np.array([[0, 0.8, 0, 9], [-0.8, 0, 0, 2], [0, 0, 2.0, -7], [0, 0, 0, 1.0]])
+DETECTION_HEADER = ["id", "z", "y", "x", "score"]
+
+
+class BrightIsCentre(torch.nn.Module):
+    """A stand-in for the trained network: what is brighter than the middle lies near a centre."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return 20 * torch.cat([0.5 - image, image - 0.5], dim=1)
+
+
+class EverythingIsCentre(torch.nn.Module):
+    """A stand-in for a network that was misled."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.zeros_like(image), torch.ones_like(image)], dim=1)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights of a network that has learnt nothing."""
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = DevoNet(depth=4, in_channels=1, out_channels=2, init_channels=INIT_CHANNELS, kernel_size=5)
+    torch.save(network.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def embryos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic embryos of one frame: one for training, two for testing; true masks under ``foreground``."""
+    folder = tmp_path_factory.mktemp("embryos")
+    write_sample(folder / "ctc", num_sequences=3, num_frames=1)
+    convert_ctc(folder / "ctc", folder / "dataset", spacing=SPACING_UM, num_folds=1, test=["02", "03"])
+    (folder / "dataset" / "foreground").mkdir()
+    for path in (folder / "dataset" / "labels").iterdir():
+        labels = nib.load(path)
+        mask = nib.Nifti1Image((np.asarray(labels.dataobj) > 0).astype(np.uint8), labels.affine)
+        nib.save(mask, folder / "dataset" / "foreground" / path.name.replace(".nii", "_mask.nii"))
+    return folder / "dataset"
+
+
+@pytest.fixture
+def apply(open_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
+    """Function that runs configs on a folder, with a network or with weights; returns the folder of the results."""
+
+    def run(*configs: str, network: torch.nn.Module | None = None, **overrides) -> Path:
+        workflow = open_workflow(*configs, **{"ckpt_path": "none", "init_channels": INIT_CHANNELS} | overrides)
+        workflow.initialize()
+        if network is not None:
+            workflow.network_def = network  # MONAI's name for the slot
+        workflow.run()
+        return tmp_path / "output"
+
+    return run
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def two_nuclei(distance_um) -> tuple[np.ndarray, np.ndarray]:
+    """An image (X, Y, Z) of two touching nuclei, brightest in the middle, and their truth as 1 and 2."""
+    shape, spacing = (40, 34, 16), (0.8, 0.8, 2.0)
+    distances = np.stack([distance_um(shape, centre, spacing) for centre in ((9, 14, 16), (21, 14, 16))])
+    truth = np.where(distances.min(axis=0) <= 6.5, distances.argmin(axis=0) + 1, 0)
+    noise = np.random.default_rng(0).normal(100, 1, shape)
+    return (noise + 900 * np.exp(-((distances.min(axis=0) / 4) ** 2))).astype(np.uint16), truth
+
+
+def test_markers_lie_on_the_nuclei_in_the_grid_of_the_image(apply, write_volume, distance_um):
+    image, truth = two_nuclei(distance_um)
+    folder = write_volume("images/a.nii.gz", image, TURNED).parent
+    output = apply("inference", network=BrightIsCentre(), dataset_dir=str(folder))
+    assert names(output) == ["a_markers.csv", "a_markers.nii.gz"]
+    markers = nib.load(output / "a_markers.nii.gz")
+    assert markers.get_data_dtype() == np.int32 and markers.header.get_xyzt_units()[0] == "micron"
+    np.testing.assert_allclose(markers.affine, TURNED, atol=1e-6)
+    labels = np.asarray(markers.dataobj)
+    assert labels.shape == truth.shape and set(labels.flat) == {0, 1, 2}
+    assert {tuple(set(truth[labels == number])) for number in (1, 2)} == {(1,), (2,)}
+    rows = read_table(output / "a_markers.csv")
+    assert list(rows[0]) == DETECTION_HEADER and [row["id"] for row in rows] == ["1", "2"]
+    places = sorted([float(row[axis]) for axis in "xyz"] for row in rows)
+    np.testing.assert_allclose(places, [[9, 14, 16], [21, 14, 16]], atol=0.8)
+
+
+def test_probability_of_centres_is_written_when_asked_for(apply, write_volume, distance_um):
+    folder = write_volume("images/a.nii.gz", two_nuclei(distance_um)[0], TURNED).parent
+    output = apply("inference", network=BrightIsCentre(), dataset_dir=str(folder), save_probability=True)
+    probability = np.asarray(nib.load(output / "a_centre_prob.nii.gz").dataobj)
+    assert 0 <= probability.min() < 0.5 < probability.max() <= 1
+
+
+def test_instances_part_touching_nuclei_and_are_measured(apply, write_volume, distance_um):
+    image, truth = two_nuclei(distance_um)
+    folder = write_volume("images/a.nii.gz", image, TURNED).parent
+    write_volume("masks/a_prob.nii.gz", (truth > 0).astype(np.float32), TURNED)
+    output = apply(
+        "instances", network=BrightIsCentre(), dataset_dir=str(folder), foreground_dir=str(folder.parent / "masks")
+    )
+    assert names(output) == ["a_instances.nii.gz", "a_markers.csv", "a_markers.nii.gz", "a_nuclei.csv"]
+    instances = nib.load(output / "a_instances.nii.gz")
+    np.testing.assert_allclose(instances.affine, TURNED, atol=1e-6)
+    labels, markers = (np.asarray(nib.load(output / f"a_{kind}.nii.gz").dataobj) for kind in ("instances", "markers"))
+    np.testing.assert_array_equal(labels > 0, truth > 0)
+    np.testing.assert_array_equal(labels[markers > 0], markers[markers > 0])
+    rows = read_table(output / "a_nuclei.csv")
+    assert tuple(rows[0]) == COLUMNS and [row["marker"] for row in rows] == ["1", "1"]
+    for row in rows:
+        region = labels == int(row["id"])
+        (nucleus,) = {1, 2} & {np.bincount(truth[region]).argmax()}
+        assert np.count_nonzero(region & (truth == nucleus)) > 0.95 * np.count_nonzero(truth == nucleus)
+        assert float(row["volume_um3"]) == pytest.approx(region.sum() * 0.8 * 0.8 * 2.0, rel=1e-4)
+        assert float(row["mean_intensity"]) == pytest.approx(image[region].mean(), rel=1e-4)
+        place = [float(row[axis]) for axis in "xyz"]
+        np.testing.assert_allclose(place, np.argwhere(region).mean(axis=0) * (0.8, 0.8, 2.0), rtol=1e-4)
+
+
+def test_inference_with_weights_from_a_file(apply, embryos, weights):
+    output = apply("inference", dataset_dir=str(embryos), ckpt_path=weights)
+    stems = ["02_t000", "03_t000"]
+    assert names(output) == [f"{stem}_markers.{suffix}" for stem in stems for suffix in ("csv", "nii.gz")]
+    for stem in stems:
+        image, markers = nib.load(embryos / "images" / f"{stem}.nii.gz"), nib.load(output / f"{stem}_markers.nii.gz")
+        assert markers.shape == image.shape
+        np.testing.assert_allclose(markers.affine, image.affine)
+        rows = read_table(output / f"{stem}_markers.csv")
+        assert [int(row["id"]) for row in rows] == list(range(1, np.asarray(markers.dataobj).max() + 1))
+        scores = [float(row["score"]) for row in rows]
+        assert scores == sorted(scores, reverse=True)
+
+
+def seg_by_sets(reference: np.ndarray, result: np.ndarray) -> list[float]:
+    """IoU of every reference object with the result that covers more than half of it, else 0."""
+    scores = []
+    for label in set(reference.flat) - {0}:
+        region = reference == label
+        best = np.bincount(result[region]).argmax()
+        both = np.count_nonzero(region & (result == best))
+        either = np.count_nonzero(region | (result == best))
+        scores.append(both / either if best and 2 * both > region.sum() else 0.0)
+    return scores
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_evaluation_of_instances_writes_seg_of_each_image_and_of_all(apply, embryos, weights, trained):
+    settings = {"network": BrightIsCentre()} if trained else {"ckpt_path": weights}
+    folders = {"dataset_dir": str(embryos), "foreground_dir": str(embryos / "foreground")}
+    output = apply("instances", "evaluate_instances", **folders, **settings)
+    stems, kinds = ["02_t000", "03_t000"], ["instances.nii.gz", "markers.csv", "markers.nii.gz", "nuclei.csv"]
+    assert names(output) == [f"{stem}_{kind}" for stem in stems for kind in kinds] + [
+        "metrics.csv",
+        "seg_raw.csv",
+        "seg_summary.csv",
+    ]
+    expected = []
+    for stem in stems:
+        paths = embryos / "labels" / f"{stem}.nii.gz", output / f"{stem}_instances.nii.gz"
+        expected.append(seg_by_sets(*(np.asarray(nib.load(path).dataobj) for path in paths)))
+    raw = [line.split(",")[:2] for line in (output / "seg_raw.csv").read_text().splitlines()[1:]]
+    assert [Path(image).name for image, _ in raw] == [f"{stem}.nii.gz" for stem in stems]
+    assert [float(value) for _, value in raw] == pytest.approx([np.mean(scores) for scores in expected], abs=1e-4)
+    name, value = (output / "metrics.csv").read_text().strip().split(",")
+    assert name == "seg" and float(value) == pytest.approx(np.mean(sum(expected, [])), abs=1e-4)
+
+
+def test_nuclei_that_the_network_missed_are_kept(apply, write_volume, distance_um):
+    image, truth = two_nuclei(distance_um)
+    folder = write_volume("images/a.nii.gz", image).parent
+    write_volume("masks/a_mask.nii.gz", (truth > 0).astype(np.uint8))
+    settings = {"dataset_dir": str(folder), "foreground_dir": str(folder.parent / "masks"), "threshold": 0.9999999}
+    output = apply("instances", network=EverythingIsCentre(), **settings)
+    assert (output / "a_markers.csv").read_text().split() == [",".join(DETECTION_HEADER)]
+    np.testing.assert_array_equal(np.asarray(nib.load(output / "a_instances.nii.gz").dataobj), truth > 0)
+    assert [row["marker"] for row in read_table(output / "a_nuclei.csv")] == ["0"]
+
+
+@pytest.mark.parametrize("value", [0, 100])
+def test_volume_without_nuclei_gives_empty_results(apply, write_volume, value):
+    folder = write_volume("images/a.nii.gz", np.full((13, 11, 9), value, np.uint16)).parent
+    write_volume("masks/a_mask.nii.gz", np.zeros((13, 11, 9), np.uint8))
+    settings = {"dataset_dir": str(folder), "foreground_dir": str(folder.parent / "masks")}
+    output = apply("instances", network=EverythingIsCentre(), **settings)
+    for kind in ("markers", "instances"):
+        volume = nib.load(output / f"a_{kind}.nii.gz")
+        assert volume.shape == (13, 11, 9) and not np.asarray(volume.dataobj).any()
+    assert (output / "a_markers.csv").read_text().split() == [",".join(DETECTION_HEADER)]
+    assert (output / "a_nuclei.csv").read_text().split() == [",".join(COLUMNS)]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # MONAI's summary of no number at all
+def test_evaluation_without_any_reference_object_is_nan(apply, write_volume, tmp_path):
+    for name in ("a.nii.gz", "label.nii.gz", "a_mask.nii.gz"):
+        write_volume(name, np.zeros((13, 11, 9), np.uint8))
+    (tmp_path / "dataset.json").write_text(json.dumps({"testing": [{"image": "a.nii.gz", "label": "label.nii.gz"}]}))
+    folders = {"dataset_dir": str(tmp_path), "foreground_dir": str(tmp_path)}
+    output = apply("instances", "evaluate_instances", network=EverythingIsCentre(), **folders)
+    assert (output / "metrics.csv").read_text() == "seg,nan\n"
+
+
+def test_foreground_that_lacks_a_case(apply, write_volume):
+    folder = write_volume("images/a.nii.gz", np.zeros((5, 5, 5), np.uint8)).parent
+    with pytest.raises(Exception, match=".") as info:
+        apply("instances", dataset_dir=str(folder), foreground_dir=str(folder))
+    assert "no foreground of 1 of 1 images; the first is a: expected" in str(find_input_error(info.value))
+
+
+def test_foreground_of_another_shape_ends_the_command_line_with_one_line(write_volume, open_workflow, tmp_path):
+    image = write_volume("images/a.nii.gz", np.zeros((8, 8, 8), np.uint8))
+    mask = write_volume("masks/a_mask.nii.gz", np.zeros((8, 8, 7), np.uint8))
+    root = open_workflow("instances").parser.config["bundle_root"]
+    done = subprocess.run(
+        [sys.executable, "-m", "monai.bundle", "run", "--config_file", Path(root, "configs", "instances.json")]
+        + ["--bundle_root", root, "--dataset_dir", image.parent, "--foreground_dir", mask.parent]
+        + ["--output_dir", tmp_path / "output", "--ckpt_path", "none"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {mask}: foreground has shape (8, 8, 7), its image (8, 8, 8); both must lie on the same grid"
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert names(tmp_path / "output") == []
