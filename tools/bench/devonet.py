@@ -66,14 +66,15 @@ def devonet(*extra, dataset_dir: str = "", ckpt_nsn: str = "", ckpt_ndn: str = "
         folder = Path(folder)
         dataset = Path(dataset_dir) if dataset_dir else _make_sample(folder)
         name, items, num_images = _labelled_items(dataset)
-        seconds = _run_devonet(dataset, folder, nsn, ndn, num_images)
+        foreground_seconds, both_seconds = _run_devonet(dataset, folder, nsn, ndn, num_images)
+        seconds = {"devonet": both_seconds}
         seconds["classical"] = _run_each(items, folder / "classical", _classically)
         if all("markers" in item for item in items):
-            seconds["true markers"] = seconds["nsn"] + _run_each(items, folder / "true markers", _with_true_markers)
-        del seconds["nsn"]
+            splitting_seconds = _run_each(items, folder / "true markers", _with_true_markers)
+            seconds["true markers"] = foreground_seconds + splitting_seconds
         ious = {way: score_volumes(items, folder / way) for way in seconds}
     about = [
-        f"data: {name}: {len(items)} volumes",
+        f"data: {name}: n = {len(items)}",
         f"device: {_device()}",
         f"weights: {nsn}, {ndn}",
     ]
@@ -162,7 +163,7 @@ def _mean(values: np.ndarray) -> str:
     return f"{values.mean():.4f}" if values.size else "-"
 
 
-def _run_devonet(dataset: Path, folder: Path, nsn: Path, ndn: Path, num_images: int) -> dict[str, float]:
+def _run_devonet(dataset: Path, folder: Path, nsn: Path, ndn: Path, num_images: int) -> tuple[float, float]:
     """Seconds per image of devonet_nsn alone and of both bundles; foregrounds and instances are left in the folder."""
     foreground = {"output_dir": str(folder / "foreground"), "ckpt_path": str(nsn), "save_probability": True}
     instances = {
@@ -172,7 +173,7 @@ def _run_devonet(dataset: Path, folder: Path, nsn: Path, ndn: Path, num_images: 
     }
     nsn_seconds = _run_bundle("devonet_nsn", "inference", dataset, foreground) / num_images
     ndn_seconds = _run_bundle("devonet_ndn", "instances", dataset, instances) / num_images
-    return {"nsn": nsn_seconds, "devonet": nsn_seconds + ndn_seconds}
+    return nsn_seconds, nsn_seconds + ndn_seconds
 
 
 def _run_bundle(bundle: str, config: str, dataset: Path, overrides: Mapping[str, object]) -> float:
