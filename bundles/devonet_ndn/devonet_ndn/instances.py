@@ -18,6 +18,8 @@ __all__ = ["Instances", "SegmentInstancesd", "segment_instances"]
 
 logger = logging.getLogger(__name__)
 
+MAX_LISTED = 10
+
 
 @dataclass(frozen=True)
 class Instances:
@@ -133,10 +135,11 @@ class SegmentInstancesd(MapTransform):
             )
             if instances.outside.size:
                 logger.warning(
-                    "%s: %d markers lie outside the foreground and have no object: %s",
+                    "%s: %d markers lie outside the foreground and have no object: %s%s",
                     data[key].meta.get("filename_or_obj", key),
                     len(instances.outside),
-                    ", ".join(map(str, instances.outside)),
+                    ", ".join(map(str, instances.outside[:MAX_LISTED])),
+                    ", ..." if len(instances.outside) > MAX_LISTED else "",
                 )
             data[key] = convert_to_dst_type(instances.labels[None], data[key], dtype=torch.int32)[0]
             data[f"{key}_without_marker"] = instances.without_marker

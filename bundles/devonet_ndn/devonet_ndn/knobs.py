@@ -36,6 +36,10 @@ def _are_three(value: Any, is_right: Callable[[Any], bool]) -> bool:
 
 _SIZE = (lambda value: _are_three(value, _is_count), "three positive whole numbers as [Z,Y,X]")
 _COUNT = (_is_count, "a positive whole number")
+_POSITIVE = (lambda value: _is_number(value) and value > 0, "a positive number")
+_NOT_NEGATIVE = (lambda value: _is_number(value) and value >= 0, "a number from 0")
+_UNIT = (lambda value: value in ("um", "voxel"), "um or voxel")
+_FRACTION = (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1")
 # knob -> what makes a value right, and how to say so
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "spacing": (
@@ -50,8 +54,16 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_epochs": _COUNT,
     "val_interval": _COUNT,
     "fold": (lambda value: _is_number(value, int) and value >= 0, "a whole number from 0"),
-    "learning_rate": (lambda value: _is_number(value) and value > 0, "a positive number"),
-    "threshold": (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1"),
+    "learning_rate": _POSITIVE,
+    "threshold": _FRACTION,
+    "foreground_threshold": _FRACTION,
+    "ball_radius": _POSITIVE,
+    "match_radius": _POSITIVE,
+    "min_distance": _POSITIVE,
+    "min_volume": _NOT_NEGATIVE,
+    "min_nucleus_volume": _NOT_NEGATIVE,
+    "ball_radius_unit": _UNIT,
+    "distance_unit": _UNIT,
 }
 
 

@@ -72,7 +72,7 @@ def find_markers(
     peaks = peaks[_far_apart(peaks * np.asarray(spacing), min_distance)]
     seeds = np.zeros(probability.shape, np.int32)
     seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    regions = watershed(-smooth, seeds, mask=inside)
+    regions = watershed(-smooth, seeds, connectivity=probability.ndim, mask=inside)  # all neighbours, as for maxima
     sizes = np.bincount(regions.ravel(), minlength=len(peaks) + 1)[1:]
     kept = np.flatnonzero((sizes > 0) & (sizes * np.prod(spacing) >= min_volume)) + 1
     scores = np.array(ndimage.maximum(probability, regions, kept)).reshape(-1)

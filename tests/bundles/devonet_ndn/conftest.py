@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from monai.bundle import ConfigWorkflow
 from monai.data import MetaTensor
 
 ROOT = Path(__file__).parents[3] / "bundles" / "devonet_ndn"
-if str(ROOT) not in sys.path:  # tests/conftest.py knows a bundle by its metadata.json
-    sys.path.append(str(ROOT))
 
 
 @pytest.fixture(autouse=True)

@@ -104,6 +104,15 @@ def test_frames_without_truth_go_under_testing_without_a_label(sequence, put, co
     assert datalist()["testing"] == [{"image": "images/01_t003.nii.gz", "sequence": "01", "frame": 3}]
 
 
+def test_frames_with_markers_only_train_the_detection_of_their_fold(sequence, put, convert, datalist, ramp):
+    sequence("01", frames=(0,))
+    put("02/t000.tif", ramp())
+    put("02_GT/TRA/man_track000.tif", ramp())
+    convert(num_folds=2)
+    (item,) = [item for item in datalist()["training"] if item["sequence"] == "02"]
+    assert item["markers"] == "markers/02_t000.nii.gz" and item["fold"] == 1 and "label" not in item
+
+
 def test_four_digit_frames_keep_their_digits(sequence, convert, datalist):
     sequence(frames=(0, 1500), digits=4)
     convert()
