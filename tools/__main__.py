@@ -7,6 +7,7 @@ from tools.command_line import run
 VERBS = {
     "convert ctc": ("tools.convert.ctc:ctc", "a Cell Tracking Challenge folder to NIfTI and dataset.json"),
     "convert tiff": ("tools.convert.stacks:tiff", "TIFF stacks, as they come from a microscope, to the same"),
+    "convert crypts": ("tools.convert.crypts:crypts", "RGB slides with masks of crypts to tiled TIFF and dataset.json"),
     "sample devonet_nsn": ("tools.sample.devonet_nsn:devonet_nsn", "a small synthetic embryo in that source format"),
     "sample devonet_ndn": ("tools.sample.devonet_nsn:devonet_nsn", "the same, with the markers of its nuclei"),
     "devonet": ("tools.devonet:devonet", "nuclei in raw volumes: instances, tables, results and scores"),

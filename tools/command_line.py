@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ import fire
 
 from tools.errors import InputError
 
-__all__ = ["as_table", "reject", "run", "whole_number"]
+__all__ = ["as_table", "positive_number", "reject", "run", "whole_number"]
 
 EXPECTED_ERRORS = (InputError, FileNotFoundError, PermissionError)
 
@@ -56,6 +57,17 @@ def whole_number(flag: str, value: object, *, minimum: int) -> int:
         number = None
     if number is None or number < minimum:
         raise InputError(f"--{flag} {value}: expected a whole number, at least {minimum}")
+    return number
+
+
+def positive_number(flag: str, value: object) -> float:
+    """A flag's value as a finite number above 0; InputError if it is not one."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise InputError(f"--{flag} {value}: expected a number above 0")
     return number
 
 

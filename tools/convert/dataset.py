@@ -13,7 +13,7 @@ from tools.convert.nifti import is_whole, write_volume
 from tools.convert.tiff import read_volume
 from tools.errors import InputError
 
-__all__ = ["prepare_dataset", "read_ids", "read_image", "write_unless_whole"]
+__all__ = ["describe", "prepare_dataset", "read_ids", "read_image", "write_unless_whole"]
 
 
 def prepare_dataset(destination: Path, folders: Sequence[str]) -> Path:
@@ -71,7 +71,7 @@ def write_unless_whole(
     spacing : tuple of float
         Voxel spacing in µm as (Z, Y, X).
     """
-    description = _describe(sources)
+    description = describe(sources)
     if not is_whole(path, shape, spacing, description=description):
         write_volume(path, read(), spacing, description=description)
 
@@ -96,7 +96,7 @@ def read_ids(path: Path) -> np.ndarray:
     return ids.astype(np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32)
 
 
-def _describe(sources: list[Path]) -> str:
+def describe(sources: Sequence[Path]) -> str:
     """Text that changes when the sources do: the first one's name, and a checksum of all names, sizes and times."""
     states = [f"{path.absolute().parts[-3:]} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sources]
     return f"{sources[0].name} {zlib.crc32('|'.join(states).encode()):08x}"

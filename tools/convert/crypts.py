@@ -1,0 +1,336 @@
+"""RGB slides with masks of crypts to tiled TIFF files, label maps, patch indices and dataset.json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from fire.decorators import SetParseFns
+from scipy import ndimage
+from tqdm import tqdm
+
+from tools.atomic import replacing
+from tools.command_line import positive_number, reject, whole_number
+from tools.convert.crypt_masks import Mask, find_masks, naming
+from tools.convert.datalist import assign_folds, write_datalist
+from tools.convert.dataset import describe, prepare_dataset
+from tools.convert.patches import PatchRules, index_patches
+from tools.convert.slides import open_slide, pixel_size_um
+from tools.convert.tiles import is_whole_tiff, write_tiled
+from tools.convert.windows import TiffWindows
+from tools.errors import InputError
+
+__all__ = ["convert_crypts", "crypts"]
+
+SUFFIXES = (".tif", ".tiff", ".svs")
+EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+
+
+@SetParseFns(
+    source=str,
+    destination=str,
+    masks=str,
+    group=str,
+    folds=str,
+    test=str,
+    pixel_size=str,
+    patch_size=str,
+    stride=str,
+    black_level=str,
+    black_share=str,
+    white_level=str,
+    white_share=str,
+    name=str,
+    licence=str,
+)
+def crypts(
+    source: str,
+    destination: str,
+    *extra,
+    masks: str = "",
+    group: str = "",
+    folds: str = "5",
+    test: str = "",
+    pixel_size: str = "",
+    patch_size: str = "512",
+    stride: str = "256",
+    black_level: str = "60",
+    black_share: str = "0.30",
+    white_level: str = "220",
+    white_share: str = "0.65",
+    name: str = "",
+    licence: str = "unknown",
+    **unknown,
+) -> dict[str, object]:
+    """Convert RGB slides with masks of crypts to tiled TIFF, label maps, patch indices and dataset.json.
+
+    A slide is never in memory as a whole. A second run skips the files that are already there and whole.
+
+    Parameters
+    ----------
+    source : str
+        Folder of slides: TIFF, OME-TIFF or SVS, 8 bit RGB; of a pyramid level 0.
+    destination : str
+        Folder to write images/, labels/, patches/ and dataset.json to.
+    masks : str
+        CSV of run lengths (columns id and rle, column-major, from 1), or folder of mask TIFF or GeoJSON files. Without
+        it: SRC.csv beside SRC, a CSV in SRC, <slide>_mask.tif or <slide>.geojson in SRC.
+    group : str
+        Regular expression whose first group, found in a slide's name, is the unit that folds never split, such as
+        "(B[0-9]+)"; without it every slide is one.
+    folds : int
+        Number of folds, by that unit.
+    test : str
+        Units that go under testing, such as B004,B005, or all.
+    pixel_size : float
+        Micrometres per pixel; without it, what the files say.
+    patch_size, stride : int
+        Of the patch index, in pixels.
+    black_level, black_share : float
+        Patches are dropped where this share of pixels has no channel above this level.
+    white_level, white_share : float
+        Patches are dropped where this share of pixels has no channel below this level.
+    name, licence : str
+        Texts for dataset.json; the name defaults to the source folder's.
+    """
+    reject(unknown, crypts, extra)
+    return convert_crypts(
+        Path(source),
+        Path(destination),
+        masks=Path(masks) if masks else None,
+        group=group,
+        num_folds=whole_number("folds", folds, minimum=1),
+        test=[unit for unit in (part.strip() for part in test.split(",")) if unit],
+        pixel_size=positive_number("pixel_size", pixel_size) if pixel_size else None,
+        rules=PatchRules(
+            patch_size=whole_number("patch_size", patch_size, minimum=1),
+            stride=whole_number("stride", stride, minimum=1),
+            black_level=whole_number("black_level", black_level, minimum=0),
+            black_share=positive_number("black_share", black_share),
+            white_level=whole_number("white_level", white_level, minimum=0),
+            white_share=positive_number("white_share", white_share),
+        ),
+        name=name,
+        licence=licence,
+    )
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A slide to convert: file, shape (Y, X, 3), unit that folds never split, size of pixels, and mask if any."""
+
+    path: Path
+    shape: tuple[int, int, int]
+    unit: str
+    pixel_size_um: float | None
+    mask: Mask | None
+
+
+def convert_crypts(
+    source: Path,
+    destination: Path,
+    *,
+    masks: Path | None = None,
+    group: str = "",
+    num_folds: int = 5,
+    test: list[str] | None = None,
+    pixel_size: float | None = None,
+    rules: PatchRules | None = None,
+    name: str = "",
+    licence: str = "unknown",
+) -> dict[str, object]:
+    """Convert slides with masks of crypts, a row of tiles in memory at a time, and one label map.
+
+    All headers and run lengths are checked before anything is written; dataset.json comes last, so an interrupted run
+    has none. Labels are the connected components (8 neighbours) of the mask.
+
+    Parameters
+    ----------
+    source : Path
+        Folder of slides.
+    destination : Path
+        Folder to write to; whole files of an earlier run with unchanged sources are kept.
+    masks : Path, optional
+        As for `find_masks`.
+    group : str
+        Regular expression whose first group is the unit of a slide; empty for the slide's own name.
+    num_folds : int
+        Number of folds; the units that are not under testing are dealt out to them.
+    test : list of str, optional
+        Units that go under testing; ``["all"]`` for all of them. Only their slides may lack a mask file.
+    pixel_size : float, optional
+        In µm; without it, what each file says.
+    rules : PatchRules, optional
+        Grid of the patches, and which to drop.
+    name, licence : str
+        Texts for dataset.json; an empty name stands for the source folder's.
+
+    Returns
+    -------
+    dict of str to object
+        What was converted: slides, labelled, crypts, patches, annotated, training, testing, folds, dataset.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no source folder.
+    InputError
+        If a slide is not 8 bit RGB, slides and masks do not belong together or differ in size, run lengths or polygons
+        are wrong, a name is unknown, or the destination cannot be written.
+    """
+    rules = rules or PatchRules()
+    slides = _find(source, masks, group, pixel_size)
+    tested = _test_units(slides, test or [])
+    _check_masks(source, slides, tested)
+    folds = assign_folds({slide.unit for slide in slides.values()} - tested, num_folds)
+    datalist_path = prepare_dataset(destination, ("images", "labels", "patches"))
+    datalist = {"name": name or source.resolve().name, "licence": licence, "patch_size": rules.patch_size}
+    datalist |= {"training": [], "testing": []}
+    num_crypts, indices = 0, []
+    for stem, slide in tqdm(slides.items(), desc="convert crypts", unit="slide"):
+        item, labels = _convert_slide(stem, slide, destination)
+        indices.append(_write_patches(destination / item["patches"], destination / item["image"], labels, rules))
+        num_crypts += 0 if labels is None else int(labels.max(initial=0))
+        fold = {"fold": folds[slide.unit]} if slide.unit in folds else {}
+        datalist["training" if fold else "testing"].append(item | fold)
+    write_datalist(datalist_path, datalist)
+    return {
+        "slides": len(slides),
+        "labelled": sum(slide.mask is not None for slide in slides.values()),
+        "crypts": num_crypts,
+        "patches": sum(map(len, indices)),
+        "annotated": int(sum(index[:, 2].sum() for index in indices)),
+        "training": len(datalist["training"]),
+        "testing": len(datalist["testing"]),
+        "folds": len(set(folds.values())),
+        "dataset": datalist_path,
+    }
+
+
+def _find(source: Path, masks: Path | None, group: str, pixel_size: float | None) -> dict[str, Slide]:
+    """Slides by name, with their masks, all headers checked."""
+    paths = _find_slides(source)
+    found = find_masks(source, paths, masks)
+    slides = {}
+    for stem, path in paths.items():
+        with naming(), open_slide(path) as slide:
+            size = pixel_size or pixel_size_um(slide)
+            slides[stem] = Slide(path, slide.shape, _unit(stem, group), size, found.get(stem))
+        if stem in found:
+            found[stem].check(slide.shape[:2])
+    return slides
+
+
+def _find_slides(source: Path) -> dict[str, Path]:
+    """Slide files by the name that everything made from them gets."""
+    if not source.is_dir():
+        raise FileNotFoundError(f"{source}: no such folder, expected one of slides, *.tiff or *.svs")
+    paths = [path for path in sorted(source.glob("[!.]*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    slides: dict[str, Path] = {}
+    for path in paths:
+        stem = path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
+        if stem.endswith("_mask"):
+            continue
+        if stem in slides:
+            raise InputError(f"{path}: same name as {slides[stem]}, so their results would be; rename one")
+        slides[stem] = path
+    if not slides:
+        raise InputError(f"{source}: no slide there, expected *.tif, *.tiff or *.svs right inside it; check the folder")
+    return slides
+
+
+def _unit(stem: str, group: str) -> str:
+    """The unit of a slide that folds never split."""
+    if not group:
+        return stem
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise InputError(f"--group {group}: not a regular expression ({error}); such as '(B[0-9]+)'") from error
+    if not pattern.groups:
+        raise InputError(f"--group {group}: no group in brackets; such as '(B[0-9]+)'")
+    match = pattern.search(stem)
+    if not match or not match[1]:
+        raise InputError(f"--group {group}: nothing found in the name {stem}; choose one that fits all slides")
+    return match[1]
+
+
+def _test_units(slides: dict[str, Slide], test: list[str]) -> set[str]:
+    """Units that go under testing."""
+    units = {slide.unit for slide in slides.values()}
+    if test == ["all"]:
+        return units
+    for unit in test:
+        if unit not in units:
+            raise InputError(f"--test {unit}: no such slide; there are {', '.join(sorted(units))}, or all")
+    return set(test)
+
+
+def _check_masks(source: Path, slides: dict[str, Slide], tested: set[str]) -> None:
+    """Refuse a training slide without a mask."""
+    for slide in slides.values():
+        if slide.mask is None and slide.unit not in tested:
+            raise InputError(
+                f"{slide.path}: no mask, neither {source.name}.csv nor {slide.path.stem}_mask.tif or .geojson; "
+                f"add one, or put it under testing with --test {slide.unit}"
+            )
+
+
+def _convert_slide(stem: str, slide: Slide, destination: Path) -> tuple[dict[str, object], np.ndarray | None]:
+    """Write image and labels that are not whole yet; return the datalist item and the labels."""
+    item: dict[str, object] = {"image": f"images/{stem}.tiff"}
+    _write_image(destination / item["image"], slide)
+    labels = None
+    if slide.mask is not None:
+        item["label"] = f"labels/{stem}.tiff"
+        labels = _write_labels(destination / item["label"], slide)
+    item |= {"patches": f"patches/{stem}.csv", "slide": slide.unit}
+    if slide.pixel_size_um is not None:
+        item["pixel_size_um"] = slide.pixel_size_um
+    return item, labels
+
+
+def _write_image(path: Path, slide: Slide) -> None:
+    """Copy a slide's pixels, unless that is done."""
+    description = f"{describe([slide.path])} {slide.pixel_size_um}".encode("ascii", "replace").decode()
+    if is_whole_tiff(path, slide.shape, description=description):
+        return
+    with naming(), open_slide(slide.path) as pixels:
+        rows, size = _rows_of(pixels), slide.pixel_size_um
+        write_tiled(path, rows, slide.shape, np.uint8, description=description, pixel_size_um=size)
+
+
+def _write_labels(path: Path, slide: Slide) -> np.ndarray:
+    """Labels of a slide; written, unless that is done."""
+    shape = slide.shape[:2]
+    description = f"{slide.mask.description} {slide.pixel_size_um}".encode("ascii", "replace").decode()
+    if is_whole_tiff(path, shape, description=description):
+        with naming(), TiffWindows(path) as image:
+            return image.read(0, 0, *shape)
+    labels, highest = ndimage.label(slide.mask.read(shape), EIGHT_NEIGHBOURS, output=np.int32)
+    dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32
+    size = slide.pixel_size_um
+    write_tiled(path, lambda a, b: labels[a:b], shape, dtype, description=description, pixel_size_um=size)
+    return labels
+
+
+def _write_patches(path: Path, image: Path, labels: np.ndarray | None, rules: PatchRules) -> np.ndarray:
+    """Write the patch index of a slide, unless it is there as it should be; return it."""
+    with naming(), TiffWindows(image) as pixels:
+        index = index_patches(_rows_of(pixels), pixels.shape[:2], labels, rules)
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([("y", "x", "annotated"), *index.tolist()])
+    if not path.is_file() or path.read_text() != text.getvalue():
+        with replacing(path) as partial:
+            partial.write_text(text.getvalue())
+    return index
+
+
+def _rows_of(image: TiffWindows) -> Callable[[int, int], np.ndarray]:
+    """Function that reads whole rows, from the first to the one behind the last."""
+    return lambda top, bottom: image.read(top, 0, bottom - top, image.shape[1])

@@ -1,0 +1,125 @@
+"""Polygons of GeoJSON, as QuPath exports annotations, to masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from skimage.draw import polygon
+
+__all__ = ["find_polygons", "rasterise"]
+
+OUTSIDE_PX = 1.0  # a contour along the border of the image may lie this far outside
+Polygon = list[np.ndarray]
+
+
+def find_polygons(document: object) -> list[Polygon]:
+    """All polygons of a GeoJSON document.
+
+    Parameters
+    ----------
+    document : object
+        Parsed JSON: FeatureCollection, list of features, a feature, or a geometry.
+
+    Returns
+    -------
+    list of list of ndarray of float, shape (n, 2)
+        Of every polygon its rings, the outer one first, then holes; points are (x, y) in pixels, and (0, 0) is the
+        image's upper left corner.
+
+    Raises
+    ------
+    ValueError
+        If there is a geometry that is no Polygon or MultiPolygon, or a ring without three points of two numbers.
+    """
+    return [
+        [_ring(ring, f"feature {number}") for ring in rings]
+        for number, feature in enumerate(_features(document), start=1)
+        for rings in _polygons(feature, f"feature {number}")
+    ]
+
+
+def rasterise(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
+    """Pixels whose centres lie inside a polygon and not in its holes.
+
+    Parameters
+    ----------
+    polygons : list of list of ndarray of float, shape (n, 2)
+        As `find_polygons` returns them.
+    shape : tuple of int
+        Shape (Y, X) of the image.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+        Union of all polygons.
+
+    Raises
+    ------
+    ValueError
+        If a point lies more than a pixel outside the image.
+    """
+    mask = np.zeros(shape, bool)
+    for number, rings in enumerate(polygons, start=1):
+        _check_inside(rings, shape, number)
+        low = np.maximum(np.floor(rings[0].min(axis=0)).astype(int), 0)
+        high = np.minimum(np.ceil(rings[0].max(axis=0)).astype(int), shape[::-1])
+        if (high <= low).any():
+            continue
+        part = np.zeros((high - low)[::-1], bool)
+        for index, ring in enumerate(rings):
+            x, y = (ring - low - 0.5).T  # centres of pixels lie at half numbers
+            part[polygon(y, x, part.shape)] = index == 0
+        mask[low[1] : high[1], low[0] : high[0]] |= part
+    return mask
+
+
+def _features(document: object) -> list:
+    """Features of a document, whatever form it has."""
+    if isinstance(document, list):
+        return document
+    if isinstance(document, dict) and document.get("type") == "FeatureCollection":
+        return document.get("features") or []
+    return [document]
+
+
+def _polygons(feature: object, where: str) -> Iterator[list]:
+    """Lists of rings of one feature or geometry."""
+    geometry = feature.get("geometry") if isinstance(feature, dict) and feature.get("type") == "Feature" else feature
+    kind = geometry.get("type") if isinstance(geometry, dict) else type(geometry).__name__
+    if kind == "Polygon":
+        polygons = [geometry.get("coordinates")]
+    elif kind == "MultiPolygon":
+        polygons = geometry.get("coordinates")
+    elif kind == "GeometryCollection":
+        for member in geometry.get("geometries") or []:
+            yield from _polygons(member, where)
+        return
+    else:
+        raise ValueError(f"{where}: {kind}, expected Polygon or MultiPolygon; export areas, not lines or points")
+    for rings in polygons if isinstance(polygons, list) else [None]:
+        if not isinstance(rings, list) or not rings:
+            raise ValueError(f"{where}: a polygon without rings; export the annotations again")
+        yield rings
+
+
+def _ring(points: object, where: str) -> np.ndarray:
+    """Points of a ring; a third coordinate is left out."""
+    try:
+        ring = np.array([point[:2] for point in points], float)
+    except (TypeError, ValueError, IndexError, KeyError):
+        ring = np.zeros(0)
+    if ring.ndim != 2 or ring.shape[1] != 2 or len(np.unique(ring, axis=0)) < 3 or not np.isfinite(ring).all():
+        raise ValueError(f"{where}: a ring without three points of two numbers; export the annotations again")
+    return ring
+
+
+def _check_inside(rings: Polygon, shape: tuple[int, int], number: int) -> None:
+    """Refuse polygons that belong to a larger image."""
+    points = np.concatenate(rings)
+    if points.min() < -OUTSIDE_PX or (points.max(axis=0) > np.array(shape[::-1]) + OUTSIDE_PX).any():
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        raise ValueError(
+            f"polygon {number}: x from {left:g} to {right:g} and y from {top:g} to {bottom:g}, the image has "
+            f"{shape[1]} x {shape[0]} pixels; export the annotations of this image at full resolution"
+        )
