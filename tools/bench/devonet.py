@@ -11,7 +11,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import torch
 from fire.decorators import SetParseFns
 from monai.bundle import ConfigWorkflow
 from nibabel.filebasedimages import ImageFileError
@@ -20,6 +19,7 @@ from skimage.segmentation import watershed
 from tqdm import tqdm
 
 from tools.bench.classical import segment_classically
+from tools.bench.device import describe_device
 from tools.bench.progress import progress_on_stderr
 from tools.command_line import reject
 from tools.convert.ctc import convert_ctc
@@ -75,7 +75,7 @@ def devonet(*extra, dataset_dir: str = "", ckpt_nsn: str = "", ckpt_ndn: str = "
         ious = {way: score_volumes(items, folder / way) for way in seconds}
     about = [
         f"data: {name}: n = {len(items)}",
-        f"device: {_device()}",
+        f"device: {describe_device()}",
         f"weights: {nsn}, {ndn}",
     ]
     notes = [ABOUT_SECONDS] + ([ABOUT_MARKERS] if "true markers" in ious else [])
@@ -266,8 +266,3 @@ def _weights(network: str, ckpt_path: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train devonet_{network} first, or give --ckpt_{network}")
     return path.resolve()
-
-
-def _device() -> str:
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    return f"{name}, {torch.get_num_threads()} threads"

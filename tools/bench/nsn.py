@@ -19,6 +19,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import nn
 
 from tools.bench.child import run_measured
+from tools.bench.device import describe_device
 from tools.bench.progress import progress_on_stderr
 from tools.bench.side_by_side import measure
 from tools.bench.table import Row, as_text
@@ -80,7 +81,7 @@ def nsn(
         rows += compare_inference(overrides | {"dataset_dir": str(test)}, num_volumes)
         rows += waiting_for_data(overrides | {"dataset_dir": str(train), "output_dir": str(folder / "training")})
         about = [f"{key}: {_name(path, folder)}" for key, path in (("inference on", test), ("training on", train))]
-        return "\n".join([*about, f"device: {_device()}", "", as_text(rows)])
+        return "\n".join([*about, f"device: {describe_device()}", "", as_text(rows)])
 
 
 def compare_inference(overrides: Mapping[str, object], num_volumes: int) -> list[Row]:
@@ -254,11 +255,6 @@ def _name(dataset_dir: Path, folder: Path) -> str:
     if dataset_dir == folder / "sample":
         return "synthetic embryos (python -m tools sample devonet_nsn)"
     return json.loads((dataset_dir / "dataset.json").read_text(encoding="utf-8")).get("name", dataset_dir.name)
-
-
-def _device() -> str:
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    return f"{name}, {torch.get_num_threads()} threads"
 
 
 def _yes(met: bool) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,6 @@ from monai.bundle import ConfigWorkflow
 from monai.data import MetaTensor
 
 ROOT = Path(__file__).parents[3] / "bundles" / "devonet_ndn"
-
-
-@pytest.fixture(autouse=True)
-def unchanged_process() -> Iterator[None]:
-    """Undo what running a workflow leaves behind in the process: log handlers, determinism."""
-    handlers, level = list(logging.root.handlers), logging.root.level
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-    torch.use_deterministic_algorithms(False)
-    logging.root.handlers, logging.root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

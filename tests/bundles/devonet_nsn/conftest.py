@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from monai.bundle import ConfigWorkflow
 
 from tools.convert.ctc import convert_ctc
@@ -19,17 +17,6 @@ from tools.sample.devonet_nsn import write_sample
 from tools.sample.embryo import SPACING_UM
 
 ROOT = Path(__file__).parents[3] / "bundles" / "devonet_nsn"
-
-
-@pytest.fixture(autouse=True)
-def unchanged_process() -> Iterator[None]:
-    """Undo what running a workflow leaves behind in the process: log handlers, determinism."""
-    handlers, level = list(logging.root.handlers), logging.root.level
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-    torch.use_deterministic_algorithms(False)
-    logging.root.handlers, logging.root.level = handlers, level
 
 
 @pytest.fixture
