@@ -22,12 +22,7 @@ def encode_rle(mask: np.ndarray) -> str:
     str
         Starts, counted from 1 down the columns, and lengths, in order; ``0 0`` where nothing is set.
     """
-    column_major = np.asarray(mask).astype(bool, copy=False).ravel(order="F")
-    borders = np.flatnonzero(column_major[1:] != column_major[:-1]) + 1
-    if column_major.size and column_major[0]:
-        borders = np.concatenate([[0], borders])
-    if column_major.size and column_major[-1]:
-        borders = np.concatenate([borders, [column_major.size]])
+    borders = _borders(np.asarray(mask).astype(bool, copy=False))
     if not borders.size:
         return EMPTY
     runs = borders.reshape(-1, 2)
@@ -47,7 +42,7 @@ def decode_rle(encoding: str, shape: tuple[int, int]) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (Y, X)
-        In Fortran order.
+        Row-major, as everything but the encoding is.
 
     Raises
     ------
@@ -55,14 +50,18 @@ def decode_rle(encoding: str, shape: tuple[int, int]) -> np.ndarray:
         As `parse_rle`.
     """
     starts, lengths = parse_rle(encoding, shape)
-    mask = np.zeros(shape[0] * shape[1], bool)
-    order = np.argsort(lengths, kind="stable")
-    starts, lengths = starts[order], lengths[order]
-    bounds = np.flatnonzero(np.diff(lengths, prepend=0, append=0))
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):  # all runs of one length at a time
-        windows = np.lib.stride_tricks.sliding_window_view(mask, lengths[first], writeable=True)
-        windows[starts[first:last]] = True
-    return mask.reshape(shape[::-1]).T
+    borders = np.column_stack([starts, starts + lengths]).ravel()
+    touching = np.flatnonzero(borders[1:] == borders[:-1])
+    borders = np.delete(borders, np.concatenate([touching, touching + 1]))
+    height, width = shape
+    x, y = np.divmod(borders[borders < height * width], height)
+    changes = np.zeros(shape, np.uint8)
+    changes[y, x] = 1
+    from_last_column = np.searchsorted(borders, np.arange(width) * height) & 1
+    changes[0] ^= from_last_column.astype(np.uint8)
+    for above, row in zip(changes[:-1], changes[1:], strict=True):
+        np.bitwise_xor(above, row, out=row)
+    return changes.view(bool)
 
 
 def parse_rle(encoding: str, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +86,7 @@ def parse_rle(encoding: str, shape: tuple[int, int]) -> tuple[np.ndarray, np.nda
         image's end, or two runs overlap.
     """
     runs = _numbers(encoding)
-    if not runs.size or encoding.split() == EMPTY.split():
+    if not runs.size or (runs.size == 2 and not runs.any()):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     if runs.size % 2:
         raise ValueError(f"{runs.size} values, expected pairs of start and length; export the run lengths again")
@@ -104,11 +103,24 @@ def parse_rle(encoding: str, shape: tuple[int, int]) -> tuple[np.ndarray, np.nda
     return starts, lengths
 
 
+def _borders(mask: np.ndarray) -> np.ndarray:
+    """Column-major positions where runs start and end in turn, ascending, int64."""
+    height, width = mask.shape
+    y, x = np.divmod(np.flatnonzero(mask[1:] != mask[:-1]), width)
+    tops = np.flatnonzero(mask[0, 1:] != mask[-1, :-1]) + 1
+    ends = [0] * bool(mask[0, 0]) + [mask.size] * bool(mask[-1, -1])
+    return np.sort(np.concatenate([x * height + y + 1, tops * height, np.array(ends, np.int64)]))
+
+
 def _numbers(encoding: str) -> np.ndarray:
+    """All numbers of a text, int64; those that do not fit are the largest that does."""
+    if not encoding.strip():
+        return np.zeros(0, np.int64)
     try:
-        return np.array(encoding.split(), np.int64)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{error}; expected whole numbers, start and length in turn") from error
+        return np.fromstring(encoding, np.int64, sep=" ")
+    except (ValueError, DeprecationWarning) as error:
+        bad = next((word for word in encoding.split() if not word.isdecimal()), "?")
+        raise ValueError(f"{bad[:20]!r} is no whole number; expected start and length in turn") from error
 
 
 def _refuse(starts: np.ndarray, lengths: np.ndarray, bad: np.ndarray, reason: str) -> None:

@@ -1,0 +1,135 @@
+"""Synthetic slides with crypts as TIFF files and run lengths, for the crypt bundle."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from fire.decorators import SetParseFns
+
+from tools.atomic import replacing
+from tools.command_line import reject, whole_number
+from tools.convert.rle import encode_rle
+from tools.errors import InputError
+from tools.sample.tissue import PIXEL_SIZE_UM, STYLES, draw_slide
+
+__all__ = ["crypt_unet", "draw_files", "write_sample"]
+
+CSV_NAME = "masks.csv"
+
+
+@SetParseFns(destination=str, seed=str, num_slides=str, size=str)
+def crypt_unet(
+    destination: str, *extra, seed: str = "0", num_slides: str = "4", size: str = "1024", **unknown
+) -> dict[str, object]:
+    """Write synthetic slides as slide_01.tiff, ... and masks.csv; the same seed gives the same bytes.
+
+    Parameters
+    ----------
+    destination : str
+        Folder to write to.
+    seed : int
+        Another number gives other slides.
+    num_slides : int
+        Number of slides; the second half has another stain.
+    size : int
+        Height and width of each in pixels, at least 256.
+    """
+    reject(unknown, crypt_unet, extra)
+    return write_sample(
+        Path(destination),
+        seed=whole_number("seed", seed, minimum=0),
+        num_slides=whole_number("num_slides", num_slides, minimum=1),
+        size=whole_number("size", size, minimum=256),
+    )
+
+
+def write_sample(destination: Path, *, seed: int = 0, num_slides: int = 4, size: int = 1024) -> dict[str, object]:
+    """Write synthetic slides, or complete the same ones.
+
+    Parameters
+    ----------
+    destination : Path
+        Folder to write to.
+    seed, num_slides, size : int
+        As for `draw_files`.
+
+    Returns
+    -------
+    dict of str to object
+        slides, folder, and the command to run next.
+
+    Raises
+    ------
+    InputError
+        If the folder holds other slides or cannot be written.
+    """
+    files = dict(draw_files(seed=seed, num_slides=num_slides, size=size))
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        for path in sorted(path for path in destination.glob("[!.]*") if path.suffix in (".tiff", ".csv")):
+            if files.pop(path.name, None) != path.read_bytes():
+                raise InputError(f"{path}: not of the dataset to write; choose an empty folder or remove it")
+        for name, content in files.items():
+            with replacing(destination / name) as partial:
+                partial.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+    return {"slides": num_slides, "folder": destination, "next": _convert_command(destination, num_slides)}
+
+
+def draw_files(*, seed: int = 0, num_slides: int = 4, size: int = 1024) -> Iterator[tuple[str, bytes]]:
+    """Draw the dataset, one file at a time.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of everything; a slide's tissue does not depend on how many others there are, only its stain does.
+    num_slides : int
+        Number of slides; the second half, rounded down, has the second stain.
+    size : int
+        Height and width of each in pixels.
+
+    Yields
+    ------
+    name : str
+        File name.
+    content : bytes
+        The file.
+    """
+    rows = ["id,rle\n"]
+    for index in range(num_slides):
+        name, style = f"slide_{index + 1:02d}", int(index >= num_slides - num_slides // len(STYLES))
+        image, mask = draw_slide(np.random.default_rng([seed, index]), size, style)
+        rows.append(f"{name},{encode_rle(mask)}\n")
+        yield f"{name}.tiff", _tiff(image)
+    yield CSV_NAME, "".join(rows).encode()
+
+
+def _tiff(image: np.ndarray) -> bytes:
+    """A slide as the bytes of a tiled, deflated TIFF file that knows the size of its pixels."""
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream,
+        image,
+        photometric="rgb",
+        tile=(256, 256),
+        compression="zlib",
+        predictor=True,
+        resolution=(1e4 / PIXEL_SIZE_UM,) * 2,
+        resolutionunit="CENTIMETER",
+        metadata=None,
+    )
+    return stream.getvalue()
+
+
+def _convert_command(destination: Path, num_slides: int) -> str:
+    """The command that makes a datalist of this sample; the last of several slides is for testing."""
+    words = ["convert", "crypts", destination, f"{destination}_dataset", "--name", "synthetic crypts"]
+    if num_slides > 1:
+        words += ["--test", f"slide_{num_slides:02d}", "--folds", str(num_slides - 1)]
+    return shlex.join(["python", "-m", "tools", *map(str, words)])
