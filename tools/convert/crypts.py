@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +14,17 @@ from tqdm import tqdm
 
 from tools.atomic import replacing
 from tools.command_line import positive_number, reject, whole_number
-from tools.convert.crypt_masks import Mask, find_masks, naming
+from tools.convert.crypt_masks import naming
+from tools.convert.crypt_slides import Slide, check_masks, find_slides, tested_units
 from tools.convert.datalist import assign_folds, write_datalist
 from tools.convert.dataset import describe, prepare_dataset
 from tools.convert.patches import PatchRules, index_patches
-from tools.convert.slides import open_slide, pixel_size_um
+from tools.convert.slides import open_slide
 from tools.convert.tiles import is_whole_tiff, write_tiled
 from tools.convert.windows import TiffWindows
-from tools.errors import InputError
 
 __all__ = ["convert_crypts", "crypts"]
 
-SUFFIXES = (".tif", ".tiff", ".svs")
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
@@ -120,17 +117,6 @@ def crypts(
     )
 
 
-@dataclass(frozen=True)
-class Slide:
-    """A slide to convert: file, shape (Y, X, 3), unit that folds never split, size of pixels, and mask if any."""
-
-    path: Path
-    shape: tuple[int, int, int]
-    unit: str
-    pixel_size_um: float | None
-    mask: Mask | None
-
-
 def convert_crypts(
     source: Path,
     destination: Path,
@@ -184,9 +170,9 @@ def convert_crypts(
         are wrong, a name is unknown, or the destination cannot be written.
     """
     rules = rules or PatchRules()
-    slides = _find(source, masks, group, pixel_size)
-    tested = _test_units(slides, test or [])
-    _check_masks(source, slides, tested)
+    slides = find_slides(source, masks, group, pixel_size)
+    tested = tested_units(slides, test or [])
+    check_masks(source, slides, tested)
     folds = assign_folds({slide.unit for slide in slides.values()} - tested, num_folds)
     datalist_path = prepare_dataset(destination, ("images", "labels", "patches"))
     datalist = {"name": name or source.resolve().name, "licence": licence, "patch_size": rules.patch_size}
@@ -210,75 +196,6 @@ def convert_crypts(
         "folds": len(set(folds.values())),
         "dataset": datalist_path,
     }
-
-
-def _find(source: Path, masks: Path | None, group: str, pixel_size: float | None) -> dict[str, Slide]:
-    """Slides by name, with their masks, all headers checked."""
-    paths = _find_slides(source)
-    found = find_masks(source, paths, masks)
-    slides = {}
-    for stem, path in paths.items():
-        with naming(), open_slide(path) as slide:
-            size = pixel_size or pixel_size_um(slide)
-            slides[stem] = Slide(path, slide.shape, _unit(stem, group), size, found.get(stem))
-        if stem in found:
-            found[stem].check(slide.shape[:2])
-    return slides
-
-
-def _find_slides(source: Path) -> dict[str, Path]:
-    """Slide files by the name that everything made from them gets."""
-    if not source.is_dir():
-        raise FileNotFoundError(f"{source}: no such folder, expected one of slides, *.tiff or *.svs")
-    paths = [path for path in sorted(source.glob("[!.]*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
-    slides: dict[str, Path] = {}
-    for path in paths:
-        stem = path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
-        if stem.endswith("_mask"):
-            continue
-        if stem in slides:
-            raise InputError(f"{path}: same name as {slides[stem]}, so their results would be; rename one")
-        slides[stem] = path
-    if not slides:
-        raise InputError(f"{source}: no slide there, expected *.tif, *.tiff or *.svs right inside it; check the folder")
-    return slides
-
-
-def _unit(stem: str, group: str) -> str:
-    """The unit of a slide that folds never split."""
-    if not group:
-        return stem
-    try:
-        pattern = re.compile(group)
-    except re.error as error:
-        raise InputError(f"--group {group}: not a regular expression ({error}); such as '(B[0-9]+)'") from error
-    if not pattern.groups:
-        raise InputError(f"--group {group}: no group in brackets; such as '(B[0-9]+)'")
-    match = pattern.search(stem)
-    if not match or not match[1]:
-        raise InputError(f"--group {group}: nothing found in the name {stem}; choose one that fits all slides")
-    return match[1]
-
-
-def _test_units(slides: dict[str, Slide], test: list[str]) -> set[str]:
-    """Units that go under testing."""
-    units = {slide.unit for slide in slides.values()}
-    if test == ["all"]:
-        return units
-    for unit in test:
-        if unit not in units:
-            raise InputError(f"--test {unit}: no such slide; there are {', '.join(sorted(units))}, or all")
-    return set(test)
-
-
-def _check_masks(source: Path, slides: dict[str, Slide], tested: set[str]) -> None:
-    """Refuse a training slide without a mask."""
-    for slide in slides.values():
-        if slide.mask is None and slide.unit not in tested:
-            raise InputError(
-                f"{slide.path}: no mask, neither {source.name}.csv nor {slide.path.stem}_mask.tif or .geojson; "
-                f"add one, or put it under testing with --test {slide.unit}"
-            )
 
 
 def _convert_slide(stem: str, slide: Slide, destination: Path) -> tuple[dict[str, object], np.ndarray | None]:

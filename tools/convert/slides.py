@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from tools.convert.windows import TiffWindows
+from .windows import TiffWindows  # relative, so that a bundle can copy both
 
 __all__ = ["open_slide", "pixel_size_um"]
 

@@ -1,0 +1,151 @@
+"""Which slides a folder holds, the unit that each belongs to, and its mask."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.convert.crypt_masks import Mask, find_masks, naming
+from tools.convert.slides import open_slide, pixel_size_um
+from tools.errors import InputError
+
+__all__ = ["Slide", "check_masks", "find_slides", "tested_units"]
+
+SUFFIXES = (".tif", ".tiff", ".svs")
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A slide to convert.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    shape : tuple of int
+        (Y, X, 3).
+    unit : str
+        What folds never split.
+    pixel_size_um : float or None
+        µm per pixel, where known.
+    mask : Mask or None
+        Its crypts, where there is a mask.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    unit: str
+    pixel_size_um: float | None
+    mask: Mask | None
+
+
+def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float | None) -> dict[str, Slide]:
+    """Slides of a folder, with their masks, all headers checked.
+
+    Parameters
+    ----------
+    source : Path
+        Folder of slides.
+    masks : Path, optional
+        As for `find_masks`.
+    group : str
+        Regular expression whose first group is the unit of a slide; empty for the slide's own name.
+    pixel_size : float, optional
+        In µm; without it, what each file says.
+
+    Returns
+    -------
+    dict of str to Slide
+        By name without ending, sorted; some may lack a mask.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    InputError
+        If there is no slide, one is not 8 bit RGB, or masks do not belong to slides.
+    """
+    paths = _find_files(source)
+    found = find_masks(source, paths, masks)
+    slides = {}
+    for stem, path in paths.items():
+        with naming(), open_slide(path) as slide:
+            size = pixel_size or pixel_size_um(slide)
+            slides[stem] = Slide(path, slide.shape, _unit(stem, group), size, found.get(stem))
+        if stem in found:
+            found[stem].check(slide.shape[:2])
+    return slides
+
+
+def tested_units(slides: dict[str, Slide], test: list[str]) -> set[str]:
+    """Units that go under testing.
+
+    Parameters
+    ----------
+    slides : dict of str to Slide
+        As `find_slides` returns them.
+    test : list of str
+        Names of units, or ``["all"]``.
+
+    Returns
+    -------
+    set of str
+        Names of units.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown.
+    """
+    units = {slide.unit for slide in slides.values()}
+    if test == ["all"]:
+        return units
+    for unit in test:
+        if unit not in units:
+            raise InputError(f"--test {unit}: no such slide; there are {', '.join(sorted(units))}, or all")
+    return set(test)
+
+
+def check_masks(source: Path, slides: dict[str, Slide], tested: set[str]) -> None:
+    """InputError where a slide that is not under testing has no mask."""
+    for slide in slides.values():
+        if slide.mask is None and slide.unit not in tested:
+            raise InputError(
+                f"{slide.path}: no mask, neither {source.name}.csv nor {slide.path.stem}_mask.tif or .geojson; "
+                f"add one, or put it under testing with --test {slide.unit}"
+            )
+
+
+def _find_files(source: Path) -> dict[str, Path]:
+    """Slide files by the name that everything made from them gets."""
+    if not source.is_dir():
+        raise FileNotFoundError(f"{source}: no such folder, expected one of slides, *.tiff or *.svs")
+    paths = [path for path in sorted(source.glob("[!.]*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    slides: dict[str, Path] = {}
+    for path in paths:
+        stem = path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
+        if stem.endswith("_mask"):
+            continue
+        if stem in slides:
+            raise InputError(f"{path}: same name as {slides[stem]}, so their results would be; rename one")
+        slides[stem] = path
+    if not slides:
+        raise InputError(f"{source}: no slide there, expected *.tif, *.tiff or *.svs right inside it; check the folder")
+    return slides
+
+
+def _unit(stem: str, group: str) -> str:
+    """The unit of a slide that folds never split."""
+    if not group:
+        return stem
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise InputError(f"--group {group}: not a regular expression ({error}); such as '(B[0-9]+)'") from error
+    if not pattern.groups:
+        raise InputError(f"--group {group}: no group in brackets; such as '(B[0-9]+)'")
+    match = pattern.search(stem)
+    if not match or not match[1]:
+        raise InputError(f"--group {group}: nothing found in the name {stem}; choose one that fits all slides")
+    return match[1]
