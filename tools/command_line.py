@@ -44,7 +44,7 @@ def reject(unknown: Mapping[str, object], command: Callable, extra: Sequence[obj
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; options need a name, --name VALUE")
     flags = [name for name, parameter in _parameters(command).items() if parameter.kind is parameter.KEYWORD_ONLY]
     for name in unknown:
-        closest = difflib.get_close_matches(name, flags, n=1, cutoff=0.0)
+        closest = difflib.get_close_matches(name, flags, n=1)
         hint = f"did you mean --{closest[0]}? " if closest else ""
         raise InputError(f"unknown flag --{name}; {hint}known: {' '.join(f'--{flag}' for flag in flags) or 'none'}")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,8 +18,9 @@ from tools.command_line import as_table, reject
 from tools.convert.ctc import convert_ctc
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.spacing import parse_spacing
-from tools.convert.stacks import convert_stacks
-from tools.ctc.score import score_folders
+from tools.convert.stacks import convert_stacks, find_stacks
+from tools.convert.tiff import read_header
+from tools.ctc.score import score_folders, without_nan
 from tools.ctc.summary import as_text, summarise
 from tools.errors import InputError
 from tools.export.ctc import export_ctc
@@ -26,7 +30,11 @@ from tools.steps import run_step
 
 __all__ = ["devonet", "segment_nuclei"]
 
+logger = logging.getLogger(__name__)
+
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+EXPECTED = "give a dataset of the Cell Tracking Challenge, a TIFF stack, or a folder of stacks"
+SEQUENCE = re.compile(r"\d{2,}(_GT|_ST)?")
 
 
 @SetParseFns(source=str, destination=str, spacing=str, nsn_weights=str, ndn_weights=str)
@@ -73,7 +81,8 @@ def segment_nuclei(
         Dataset of the Cell Tracking Challenge, a TIFF stack, or a folder of stacks.
     destination : Path
         Folder to write to: ``dataset/`` (NIfTI), ``results/`` (masks, markers, instances, tables), ``NN_RES/`` (for
-        single stacks ``instances/``), ``overlay.png`` of the volume with the most nuclei, ``logs/``.
+        single stacks ``instances/``), ``scores.json`` where there is truth, ``overlay.png`` of the volume with the most
+        nuclei, ``logs/``.
     spacing : tuple of float
         Voxel spacing in µm as (Z, Y, X).
     weights : dict of str to Path
@@ -88,14 +97,17 @@ def segment_nuclei(
     ------
     InputError
         If the source cannot be used, a checkpoint is missing, a step fails, or the destination holds results of other
-        weights.
+        weights or of images that the source does not have.
     """
     for path in weights.values():
         if not path.is_file():
             raise InputError(f"{path}: no such checkpoint; give one that exists, or leave the option out")
     sequences = _find_sequences(source)
-    _check_same_weights(destination, weights)
+    stacks = {} if sequences else find_stacks(source)
+    _check_volumes([frame.image for frames in sequences.values() for frame in frames] or [*stacks.values()])
     dataset, results = destination / "dataset", destination / "results"
+    _check_same_images(results, {frame.stem for frames in sequences.values() for frame in frames} or {*stacks})
+    _check_same_weights(destination, weights)
     if sequences:
         convert_ctc(source, dataset, spacing=spacing, test=["all"])
     else:
@@ -107,15 +119,17 @@ def segment_nuclei(
     if sequences:
         export_ctc(results, destination, like=source, overwrite=True)
     else:
-        _export_stacks(images, results, destination / "instances")
-    counts = [_count_nuclei(results, image) for image in images]
-    _draw(dataset, results, items[int(np.argmax(counts))], destination / "overlay.png")
+        _export_stacks(images, results, destination / "instances", spacing)
+    counts = np.array([_count_nuclei(results, image) for image in images])
+    crowded = items[int(np.argmax(counts[:, 0]))]
+    _draw(dataset, results, crowded, destination / "overlay.png")
+    folders = [destination / f"{sequence}_RES" for sequence in sequences] or [destination / "instances"]
     about = {
         "volumes": len(images),
-        "nuclei": sum(counts),
+        "nuclei": f"{counts[:, 0].sum()}, {counts[:, 1].sum()} of them foreground without a marker",
         "tables and volumes": results,
-        "results as TIFF": destination / ("NN_RES" if sequences else "instances"),
-        "picture": destination / "overlay.png",
+        "results as TIFF": ", ".join(map(str, folders)),
+        "picture": f"{destination / 'overlay.png'} ({_stem(Path(crowded['image']))})",
     }
     has_truth = any(frame.label_files or frame.markers for frames in sequences.values() for frame in frames)
     return "\n\n".join([as_table(about), *([_score(source, destination)] if has_truth else [])])
@@ -123,8 +137,29 @@ def segment_nuclei(
 
 def _find_sequences(source: Path) -> dict[str, list[Frame]]:
     """Sequences of a dataset of the Cell Tracking Challenge; none where the source is a stack or a folder of stacks."""
-    is_stack = source.is_file() or (source.is_dir() and any(source.glob("[!.]*.[tT][iI][fF]*")))
-    return {} if is_stack else find_sequences(source)
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder; {EXPECTED}")
+    if source.is_dir() and any(SEQUENCE.fullmatch(path.name) for path in source.iterdir() if path.is_dir()):
+        return find_sequences(source)
+    if source.is_dir() and not any(path.suffix.lower() in (".tif", ".tiff") for path in source.iterdir()):
+        raise InputError(f"{source}: neither sequences 01, 02, ... nor TIFF stacks right inside it; {EXPECTED}")
+    if (source.parent / f"{source.resolve().name}_GT").is_dir():
+        logger.warning("%s: taken as single stacks; give the folder above it to have its truth compared", source)
+    return {}
+
+
+def _check_volumes(images: Sequence[Path]) -> None:
+    """Refuse single slices."""
+    for image in images:
+        if read_header(image).shape[0] == 1:
+            raise InputError(f"{image}: a single slice, expected a volume; these networks know volumes only")
+
+
+def _check_same_images(results: Path, stems: set[str]) -> None:
+    """Refuse a folder with results of images that the source does not have: they would be exported with the others."""
+    for path in sorted(results.glob("*_instances.nii.gz")):
+        if path.name.removesuffix("_instances.nii.gz") not in stems:
+            raise InputError(f"{path}: of an image that is not in the source; choose another folder, or remove it")
 
 
 def _check_same_weights(destination: Path, weights: dict[str, Path]) -> None:
@@ -176,16 +211,18 @@ def _run_bundle(step: str, bundle: str, weights: Path, overrides: dict[str, obje
     run_step(step, command, destination / "logs" / f"{step}.log")
 
 
-def _export_stacks(images: Sequence[Path], results: Path, folder: Path) -> None:
+def _export_stacks(images: Sequence[Path], results: Path, folder: Path, spacing: tuple[float, float, float]) -> None:
     """Instance maps as 16 bit TIFF, one per stack."""
     for image in images:
         source = results / f"{_stem(image)}_instances.nii.gz"
-        write_labels(folder / f"{_stem(image)}.tif", as_uint16(source, read_map(source)))
+        write_labels(folder / f"{_stem(image)}.tif", as_uint16(source, read_map(source)), spacing)
 
 
-def _count_nuclei(results: Path, image: Path) -> int:
-    with (results / f"{_stem(image)}_nuclei.csv").open(encoding="utf-8") as file:
-        return sum(1 for _ in file) - 1
+def _count_nuclei(results: Path, image: Path) -> tuple[int, int]:
+    """Number of nuclei of an image, and how many of them no marker began."""
+    with (results / f"{_stem(image)}_nuclei.csv").open(encoding="utf-8", newline="") as file:
+        began = [row["marker"] == "1" for row in csv.DictReader(file)]
+    return len(began), began.count(False)
 
 
 def _draw(dataset: Path, results: Path, item: dict[str, str], picture: Path) -> None:
@@ -198,6 +235,8 @@ def _score(source: Path, destination: Path) -> str:
     frames = score_folders(source, destination)
     scores = {sequence: summarise(members) for sequence, members in frames.items()}
     total = summarise([frame for members in frames.values() for frame in members])
+    with replacing(destination / "scores.json") as partial:
+        partial.write_text(json.dumps(without_nan({"sequences": scores, "total": total}), indent=2) + "\n")
     return as_text(scores if len(scores) == 1 else scores | {"total": total})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from tools.convert.tiff import read_spacing
 from tools.ctc.score import score_folders
-from tools.devonet import devonet
+from tools.devonet import _find_sequences, devonet
 from tools.errors import InputError
 from tools.sample.devonet_nsn import write_sample
 
@@ -51,6 +53,9 @@ def test_printed_scores_are_those_of_the_folders(source, done):
     frames = score_folders(source, destination)["01"]
     ious = np.concatenate([matches.ious for frame in frames for matches in frame.matches.values()])
     assert f"{ious.mean():.4f}" in text
+    assert json.loads((destination / "scores.json").read_text())["total"]["seg"] == pytest.approx(
+        ious.mean(), abs=1e-12
+    )
     assert all(word in text for word in ("SEG", "DET", "OP_CSB"))
 
 
@@ -81,14 +86,15 @@ def test_one_stack_without_truth(source, tmp_path):
     text = devonet(str(stack), str(tmp_path / "out"), spacing=SPACING)
     result = tifffile.imread(tmp_path / "out" / "instances" / "my embryo.tif")
     assert result.shape == tifffile.imread(stack).shape and result.max() > 0
+    assert np.allclose(read_spacing(tmp_path / "out" / "instances" / "my embryo.tif"), (2.0, 0.8, 0.8))
     assert "SEG" not in text
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: None, "no such folder"),
-        (lambda folder: folder.mkdir(), "no sequence folder found"),
+        (lambda folder: None, "no such file or folder; give a dataset"),
+        (lambda folder: folder.mkdir(), "neither sequences .* nor TIFF stacks"),
         (lambda folder: (folder / "01").mkdir(parents=True), "no image found"),
     ],
 )
@@ -97,6 +103,26 @@ def test_nothing_is_written_for_a_source_that_cannot_be_used(tmp_path, make, mes
     with pytest.raises((InputError, FileNotFoundError), match=message):
         devonet(str(tmp_path / "source"), str(tmp_path / "out"), spacing=SPACING)
     assert not (tmp_path / "out").exists()
+
+
+def test_results_of_other_images_are_not_mixed(source, done, tmp_path):
+    destination, _ = done
+    stack = tmp_path / "other.tif"
+    shutil.copy(source / "01" / "t000.tif", stack)
+    with pytest.raises(InputError, match="01_t000_instances.nii.gz: of an image that is not in the source"):
+        devonet(str(stack), str(destination), spacing=SPACING)
+
+
+def test_single_slice_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "flat.tif", np.zeros((16, 16), np.uint16), photometric="minisblack")
+    with pytest.raises(InputError, match="flat.tif: a single slice, expected a volume"):
+        devonet(str(tmp_path / "flat.tif"), str(tmp_path / "out"), spacing=SPACING)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_sequence_without_its_parent_is_told_that_its_truth_is_not_seen(source, caplog):
+    assert _find_sequences(source / "01") == {}
+    assert "give the folder above it" in caplog.text
 
 
 def test_missing_checkpoint_is_named(source, tmp_path):

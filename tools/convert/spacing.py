@@ -8,6 +8,8 @@ from tools.errors import InputError
 
 __all__ = ["parse_spacing"]
 
+SMALLEST_UM, LARGEST_UM = 0.01, 100.0
+
 
 def parse_spacing(text: str | None) -> tuple[float, float, float]:
     """Read a voxel spacing.
@@ -25,13 +27,11 @@ def parse_spacing(text: str | None) -> tuple[float, float, float]:
     Raises
     ------
     InputError
-        If it is missing or not three positive, finite numbers.
+        If it is missing or not three positive, finite numbers of plausible size.
     """
     expected = "expected micrometres per voxel as Z,Y,X, such as --spacing 2.0,0.8,0.8"
     if text is None:
-        raise InputError(
-            f"spacing missing: {expected}; TIFF files of this format do not say it, see the data set's page"
-        )
+        raise InputError(f"spacing missing: {expected}; the microscope's settings or the data set's description say it")
     parts = text.strip().strip("()[]").split(",")
     try:
         values = tuple(float(part) for part in parts)
@@ -41,4 +41,6 @@ def parse_spacing(text: str | None) -> tuple[float, float, float]:
         raise InputError(f"spacing {text!r} has {len(values)} numbers instead of three: {expected}")
     if not all(math.isfinite(value) and value > 0 for value in values):
         raise InputError(f"spacing {text!r} holds a number that is not positive and finite: {expected}")
+    if not all(SMALLEST_UM <= value <= LARGEST_UM for value in values):
+        raise InputError(f"spacing {text!r} is no light microscope's ({SMALLEST_UM} to {LARGEST_UM} um): {expected}")
     return values

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
@@ -11,10 +13,12 @@ from tools.command_line import reject
 from tools.convert.datalist import write_datalist
 from tools.convert.dataset import prepare_dataset, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
-from tools.convert.tiff import read_header
+from tools.convert.tiff import read_header, read_spacing
 from tools.errors import InputError
 
 __all__ = ["convert_stacks", "find_stacks", "tiff"]
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".tif", ".tiff")
 
@@ -69,6 +73,10 @@ def convert_stacks(
     """
     stacks = find_stacks(source)
     shapes = {stem: read_header(path).shape for stem, path in stacks.items()}
+    for path in stacks.values():
+        stated = read_spacing(path)
+        if stated is not None and not np.allclose(stated, spacing, rtol=0.02):
+            logger.warning("%s: says that its spacing is %s um (Z, Y, X), taken is %s", path, stated, spacing)
     datalist_path = prepare_dataset(destination, ("images",))
     testing = []
     for stem, path in tqdm(stacks.items(), desc="convert tiff", unit="stack"):

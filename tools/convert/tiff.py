@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
 from tools.errors import InputError
 
-__all__ = ["TiffHeader", "read_header", "read_volume"]
+__all__ = ["TiffHeader", "read_header", "read_spacing", "read_volume"]
+
+# lengths that ImageJ and OME files are written in, in micrometres
+_UNITS_UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3}
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,42 @@ def read_volume(path: Path) -> np.ndarray:
         except (ValueError, RuntimeError, OSError, zlib.error) as error:
             raise InputError(f"{path}: pixels cannot be decoded ({error}); copy or export it again") from error
     return pixels.reshape(header.shape)
+
+
+def read_spacing(path: Path) -> tuple[float, float, float] | None:
+    """Voxel spacing that an ImageJ or OME TIFF tells of.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file.
+
+    Returns
+    -------
+    tuple of float, or None
+        Spacing in µm as (Z, Y, X); None where the file does not say it along all axes, in a unit of length.
+    """
+    with _opened(path) as tiff:
+        if tiff.is_ome:
+            pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
+            found = {} if pixels is None else pixels.attrib
+            steps = [(found.get(f"PhysicalSize{a}"), found.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX"]
+        elif tiff.is_imagej:
+            unit, tags = tiff.imagej_metadata.get("unit"), tiff.pages[0].tags
+            per_pixel = [_per_pixel(tags.get(name)) for name in ("YResolution", "XResolution")]
+            steps = [(length, unit) for length in (tiff.imagej_metadata.get("spacing"), *per_pixel)]
+        else:
+            return None
+    try:
+        return tuple(float(length) * _UNITS_UM[unit.replace("\\u00B5", "µ")] for length, unit in steps)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return None
+
+
+def _per_pixel(resolution: tifffile.TiffTag | None) -> float | None:
+    """Length of a pixel, from the tag that says how many pixels a length has."""
+    pixels, length = resolution.value if resolution else (0, 0)
+    return length / pixels if pixels else None
 
 
 @contextmanager

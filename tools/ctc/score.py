@@ -20,7 +20,7 @@ from tools.ctc.frame import FrameScore, score_frame
 from tools.ctc.summary import as_text, summarise
 from tools.errors import InputError
 
-__all__ = ["score", "score_folders", "write_objects"]
+__all__ = ["score", "score_folders", "without_nan", "write_objects"]
 
 MAX_WORKERS = 8  # unless more are asked for: each needs the memory of two frames
 COLUMNS = ("sequence", "frame", "slice", "label", "result", "iou")
@@ -67,7 +67,7 @@ def score(
     scores = {sequence: summarise(members, detail=detail) for sequence, members in frames.items()}
     total = summarise([frame for members in frames.values() for frame in members], detail=detail)
     if json:
-        return json_format.dumps(_without_nan({"sequences": scores, "total": total}), indent=2)
+        return json_format.dumps(without_nan({"sequences": scores, "total": total}), indent=2)
     return as_text(scores if len(scores) == 1 else scores | {"total": total})
 
 
@@ -137,8 +137,8 @@ def _check_new_file(path: Path) -> None:
         raise InputError(f"{path.parent}: no such folder to write {path.name} to; make it first")
 
 
-def _without_nan(value: object) -> object:
+def without_nan(value: object) -> object:
     """The same with None for NaN, which JSON does not know."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(member) for key, member in value.items()}
+        return {key: without_nan(member) for key, member in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -47,11 +47,15 @@ def as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:
     return numbers[:-1].reshape(labels.shape).astype(np.uint16)
 
 
-def write_labels(path: Path, labels: np.ndarray) -> None:
-    """Write (Z, Y, X) as a gray TIFF, one page per slice."""
+def write_labels(path: Path, labels: np.ndarray, spacing: tuple[float, float, float] | None = None) -> None:
+    """Write (Z, Y, X) as a gray TIFF, one page per slice; with a spacing (µm), as an ImageJ stack that tells it."""
+    about = {"photometric": "minisblack", "metadata": None}
+    if spacing:
+        about = {"imagej": True, "metadata": {"axes": "ZYX", "spacing": spacing[0], "unit": "um"}}
+        about["resolution"] = (1 / spacing[2], 1 / spacing[1])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
-            tifffile.imwrite(partial, labels, photometric="minisblack", compression="zlib", metadata=None)
+            tifffile.imwrite(partial, labels, compression="zlib", **about)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error

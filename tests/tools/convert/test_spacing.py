@@ -19,6 +19,8 @@ def test_three_numbers_in_order(text):
         ("1,-1,1", "not positive and finite"),
         ("1,nan,1", "not positive and finite"),
         ("inf,1,1", "not positive and finite"),
+        ("2000,800,800", "no light microscope's"),
+        ("0.002,0.0008,0.0008", "no light microscope's"),
         ("1,1", "has 2 numbers instead of three"),
         ("1,1,1,1", "has 4 numbers instead of three"),
         ("1,one,1", "not made of numbers"),

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from tools.convert.stacks import tiff
+from tools.convert.tiff import read_spacing
 from tools.errors import InputError
 
 
@@ -29,6 +30,28 @@ def test_one_file_becomes_one_testing_image(tmp_path):
     image = nib.load(tmp_path / "out" / datalist["testing"][0]["image"])
     assert np.array_equal(np.asarray(image.dataobj).T, volume)
     assert np.allclose(image.header.get_zooms(), (0.5, 0.8, 2.0)) and image.header.get_xyzt_units()[0] == "micron"
+
+
+@pytest.mark.parametrize("kind", ["imagej", "ome"])
+def test_spacing_that_the_file_contradicts_is_told(tmp_path, caplog, kind):
+    volume = np.ones((4, 6, 5), np.uint16)
+    if kind == "imagej":
+        about = {"imagej": True, "resolution": (1 / 0.4, 1 / 0.8)}
+        about["metadata"] = {"axes": "ZYX", "spacing": 2.0, "unit": "um"}
+    else:
+        sizes = {"PhysicalSizeX": 400, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.8, "PhysicalSizeZ": 2.0}
+        about = {"ome": True, "metadata": {"axes": "ZYX", **sizes}}
+    tifffile.imwrite(tmp_path / "a.tif", volume, **about)
+    assert np.allclose(read_spacing(tmp_path / "a.tif"), (2.0, 0.8, 0.4))
+    tiff(str(tmp_path / "a.tif"), str(tmp_path / "same"), spacing="2,0.8,0.4")
+    assert "spacing" not in caplog.text
+    tiff(str(tmp_path / "a.tif"), str(tmp_path / "other"), spacing="1,1,1")
+    assert "a.tif: says that its spacing is (2.0, 0.8" in caplog.text
+
+
+def test_spacing_of_a_file_that_does_not_say_it(tmp_path):
+    write_stack(tmp_path / "a.tif")
+    assert read_spacing(tmp_path / "a.tif") is None
 
 
 def test_folder_of_stacks_in_order_of_their_names(tmp_path):
