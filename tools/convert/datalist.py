@@ -56,13 +56,13 @@ def check_replaceable(path: Path) -> None:
     Raises
     ------
     InputError
-        If it exists and is not a datalist with a spacing or a patch size.
+        If it exists and is not a datalist with a spacing, a patch size or a licence.
     """
     if not path.exists():
         return
     try:
         keys = set(json.loads(path.read_text()))
-        known = {"name", "training", "testing"} <= keys and bool(keys & {"spacing", "patch_size"})
+        known = {"name", "training", "testing"} <= keys and bool(keys & {"spacing", "patch_size", "licence"})
     except (ValueError, TypeError, OSError):
         known = False
     if not known:
@@ -77,7 +77,7 @@ def write_datalist(path: Path, datalist: dict) -> None:
     path : Path
         File to write or replace.
     datalist : dict
-        name, licence, spacing or patch_size, training, testing.
+        name, licence, training, testing, and what the converter adds, such as spacing or patch_size.
     """
     with replacing(path) as partial:
         partial.write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

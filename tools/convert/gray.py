@@ -1,0 +1,128 @@
+"""Gray images of 8 bit: read, checked, and copied without a change of a pixel; label images of 16 bit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image, PngImagePlugin
+
+from tools.atomic import replacing
+from tools.convert.dataset import describe
+from tools.errors import InputError
+
+__all__ = ["IMAGE_SUFFIXES", "copy_gray", "is_whole_png", "read_gray", "target_suffix", "write_png"]
+
+COPIED = {".tif": ".tif", ".tiff": ".tif", ".png": ".png"}
+IMAGE_SUFFIXES = (*COPIED, ".jpg", ".jpeg", ".bmp")
+DESCRIPTION = "Description"
+
+
+def read_gray(path: Path) -> np.ndarray:
+    """Read a gray image of 8 bit.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF, PNG, JPEG or BMP.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X)
+        Its pixels.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is in colour, has another type than 8 bit, or several pages.
+    """
+    try:
+        pixels = tifffile.imread(path) if COPIED.get(path.suffix.lower()) == ".tif" else _read_other(path)
+    except InputError:
+        raise
+    except Exception as error:  # a broken file makes the decoders raise almost anything
+        raise InputError(f"{path}: cannot be read ({error}); export the image again") from error
+    if pixels.ndim == 3 and pixels.shape[-1] in (2, 3, 4):
+        raise InputError(f"{path}: {pixels.shape[-1]} channels, expected one gray value per pixel; convert it to gray")
+    if pixels.ndim != 2 or not pixels.size:
+        raise InputError(f"{path}: shape {pixels.shape}, expected one page of (height, width); export single images")
+    if pixels.dtype != np.uint8:
+        raise InputError(
+            f"{path}: of type {pixels.dtype}, expected 8 bit (uint8); scale it to 0 to 255 and save it anew"
+        )
+    return pixels
+
+
+def target_suffix(path: Path) -> str:
+    """Ending that an image gets in a dataset: .tif and .png are copied, all others become .png."""
+    return COPIED.get(path.suffix.lower(), ".png")
+
+
+def copy_gray(source: Path, target: Path) -> None:
+    """Copy an image that `read_gray` takes, byte by byte, or pixel by pixel where the format changes.
+
+    Parameters
+    ----------
+    source : Path
+        The image.
+    target : Path
+        File to write, ending in `target_suffix`; left alone if it was made from this very source.
+    """
+    if COPIED.get(source.suffix.lower()) is None:
+        description = describe([source])
+        if not is_whole_png(target, description):
+            write_png(target, read_gray(source), description)
+        return
+    state = source.stat()
+    if target.is_file():
+        found = target.stat()
+        if (found.st_size, found.st_mtime_ns) == (state.st_size, state.st_mtime_ns):
+            return
+    with replacing(target) as partial:
+        shutil.copyfile(source, partial)
+        os.utime(partial, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def write_png(path: Path, pixels: np.ndarray, description: str) -> None:
+    """Write a PNG that knows what it was made from.
+
+    Parameters
+    ----------
+    path : Path
+        File to write or replace.
+    pixels : ndarray of uint8 or uint16, shape (Y, X)
+        Gray values or labels.
+    description : str
+        Text that changes when the source does.
+    """
+    text = PngImagePlugin.PngInfo()
+    text.add_text(DESCRIPTION, description)
+    with replacing(path) as partial:
+        Image.fromarray(pixels).save(partial, format="PNG", pnginfo=text, compress_level=4)
+
+
+def is_whole_png(path: Path, description: str) -> bool:
+    """Whether a PNG is there, complete, and was made from what the description tells of."""
+    if not path.is_file():
+        return False
+    try:
+        with Image.open(path) as image:
+            same = image.format == "PNG" and image.info.get(DESCRIPTION) == description
+            image.verify()  # checksums of all parts; directly after open
+        return same
+    except (OSError, SyntaxError, ValueError, zlib.error):
+        return False
+
+
+def _read_other(path: Path) -> np.ndarray:
+    """Pixels of a file that Pillow opens; colours as three channels."""
+    with Image.open(path) as image:
+        if image.mode in ("P", "PA", "1"):
+            raise InputError(
+                f"{path}: {image.mode} pixels (palette or one bit), expected 8 bit gray; convert it to gray"
+            )
+        return np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "LAB", "HSV") else image)

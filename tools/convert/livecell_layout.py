@@ -1,0 +1,147 @@
+"""Where the images and annotations of a COCO dataset lie: LIVECell's own folders, or one JSON with a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.convert.gray import IMAGE_SUFFIXES
+from tools.errors import InputError
+
+__all__ = ["PLAIN", "SPLITS", "Split", "find_splits", "match_images"]
+
+SPLITS = ("test", "val", "train")  # what comes first keeps an image that is in two
+PLAIN = "all"
+TRAINING_FOLDER, TESTING_FOLDER = "livecell_train_val_images", "livecell_test_images"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One annotation file and the folder of its images.
+
+    Attributes
+    ----------
+    name : str
+        test, val or train; ``"all"`` for plain COCO.
+    annotations : Path
+        The JSON.
+    images : Path
+        Folder of images, maybe with folders below.
+    """
+
+    name: str
+    annotations: Path
+    images: Path
+
+
+def find_splits(source: Path, images: Path | None = None) -> list[Split]:
+    """Annotation files of a source and where their images are.
+
+    Parameters
+    ----------
+    source : Path
+        Folder in LIVECell's layout, a COCO JSON, or a folder with one (itself or in annotations/).
+    images : Path, optional
+        Folder of images; without it, LIVECell's, else images/ beside the JSON or above it, else the JSON's folder.
+
+    Returns
+    -------
+    list of Split
+        test, val, train as far as they are there; or the one of plain COCO.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the source or a folder of images does not exist.
+    InputError
+        If there is no JSON, or several that are not LIVECell's.
+    """
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: no such file or folder, expected a copy of LIVECell or a COCO JSON")
+    if images is not None and not images.is_dir():
+        raise FileNotFoundError(f"{images}: no such folder, expected the images")
+    splits = [] if source.is_file() else _find_livecell(source, images)
+    return splits or [_find_plain(source, images)]
+
+
+def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple[dict[str, Path], int]:
+    """Image files by the names in a JSON, in a folder or anywhere below.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of images.
+    names : iterable of str
+        Names, maybe with folders.
+    annotations : Path
+        The JSON, for messages.
+
+    Returns
+    -------
+    files : dict of str to Path
+        Name -> file.
+    num_others : int
+        Image files that no name leads to.
+
+    Raises
+    ------
+    InputError
+        If an image is missing, or two files or two names could be meant.
+    """
+    names, found = list(names), {}
+    for path in sorted(folder.rglob("[!.]*")):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            found.setdefault(path.name, []).append(path)
+    files: dict[str, Path] = {}
+    missing = []
+    for name in names:
+        exact = [path for path in found.get(Path(name).name, []) if path == folder / name]
+        candidates = exact if exact and len(Path(name).parts) > 1 else found.get(Path(name).name, [])
+        if len(candidates) > 1:
+            raise InputError(f"{candidates[1]}: same file name as {candidates[0]}; remove or rename one of them")
+        if candidates:
+            files[name] = candidates[0]
+        else:
+            missing.append(name)
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise InputError(
+            f"{annotations}: image {missing[0]}{more} is not in {folder}, expected .tif, .png, .jpg or .bmp; "
+            "add it or remove its record"
+        )
+    return files, sum(map(len, found.values())) - len(files)
+
+
+def _find_livecell(source: Path, images: Path | None) -> list[Split]:
+    """Splits in LIVECell's layout; none if it is another."""
+    splits = []
+    for name in SPLITS:
+        path = source / f"annotations/livecell_coco_{name}.json"
+        if path.is_file():
+            folder = (images or source / "images") / (TESTING_FOLDER if name == "test" else TRAINING_FOLDER)
+            if not folder.is_dir():
+                raise FileNotFoundError(f"{folder}: no such folder, expected the images of {path.name}; add it")
+            splits.append(Split(name, path, folder))
+    return splits
+
+
+def _find_plain(source: Path, images: Path | None) -> Split:
+    """The one JSON of plain COCO."""
+    path = source
+    if source.is_dir():
+        jsons = sorted(p for folder in (source, source / "annotations") for p in folder.glob("[!.]*.json"))
+        if not jsons:
+            raise InputError(
+                f"{source}: no annotations, expected annotations/livecell_coco_{{train,val,test}}.json as LIVECell has "
+                "them, or one COCO JSON; add it"
+            )
+        if len(jsons) > 1:
+            found = ", ".join(p.name for p in jsons[:5])
+            raise InputError(
+                f"{source}: {len(jsons)} JSON files ({found}), expected one; give the one to convert itself"
+            )
+        path = jsons[0]
+    beside = [path.parent / "images", path.parent.parent / "images" if path.parent.name == "annotations" else None]
+    folders = [images, *beside, path.parent]
+    return Split(PLAIN, path, next(folder for folder in folders if folder is not None and folder.is_dir()))
