@@ -8,9 +8,17 @@ VERBS = {
     "convert ctc": ("tools.convert.ctc:ctc", "a Cell Tracking Challenge folder to NIfTI and dataset.json"),
     "convert tiff": ("tools.convert.stacks:tiff", "TIFF stacks, as they come from a microscope, to the same"),
     "convert crypts": ("tools.convert.crypts:crypts", "RGB slides with masks of crypts to tiled TIFF and dataset.json"),
+    "convert livecell": (
+        "tools.convert.livecell:livecell",
+        "LIVECell or COCO instances to label maps and dataset.json",
+    ),
     "sample devonet_nsn": ("tools.sample.devonet_nsn:devonet_nsn", "a small synthetic embryo in that source format"),
     "sample devonet_ndn": ("tools.sample.devonet_nsn:devonet_nsn", "the same, with the markers of its nuclei"),
     "sample crypt_unet": ("tools.sample.crypt_unet:crypt_unet", "synthetic stained slides with crypts and run lengths"),
+    "sample swinunet_livecell": (
+        "tools.sample.swinunet_livecell:swinunet_livecell",
+        "synthetic phase contrast in LIVECell's layout",
+    ),
     "devonet": ("tools.devonet:devonet", "nuclei in raw volumes: instances, tables, results and scores"),
     "score": ("tools.ctc.score:score", "SEG, DET and OP_CSB of results against truth, as the challenge measures them"),
     "export ctc": ("tools.export.ctc:ctc", "instance maps to result folders of the Cell Tracking Challenge"),

@@ -1,0 +1,155 @@
+"""Synthetic phase contrast in LIVECell's layout, for the swinunet_livecell bundle."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from fire.decorators import SetParseFns
+
+from tools.atomic import replacing
+from tools.command_line import reject, whole_number
+from tools.errors import InputError
+from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
+
+__all__ = ["draw_files", "swinunet_livecell", "write_sample"]
+
+FOLDERS = {
+    "train": "livecell_train_val_images",
+    "val": "livecell_train_val_images",
+    "test": "livecell_test_images",
+}
+
+
+@SetParseFns(destination=str, seed=str, num_images=str)
+def swinunet_livecell(
+    destination: str, *extra, seed: str = "0", num_images: str = "12", **unknown
+) -> dict[str, object]:
+    """Write synthetic phase contrast images with their outlines; the same seed gives the same bytes.
+
+    Parameters
+    ----------
+    destination : str
+        Folder to write images/ and annotations/ to, as LIVECell has them.
+    seed : int
+        Another number gives other images.
+    num_images : int
+        Number of images, at least 3; a quarter each goes to val and to test.
+    """
+    reject(unknown, swinunet_livecell, extra)
+    return write_sample(
+        Path(destination),
+        seed=whole_number("seed", seed, minimum=0),
+        num_images=whole_number("num_images", num_images, minimum=3),
+    )
+
+
+def write_sample(destination: Path, *, seed: int = 0, num_images: int = 12) -> dict[str, object]:
+    """Write synthetic images and annotations, or complete the same ones.
+
+    Parameters
+    ----------
+    destination : Path
+        Folder to write to.
+    seed, num_images : int
+        As for `draw_files`.
+
+    Returns
+    -------
+    dict of str to object
+        images, folder, and the command to run next.
+
+    Raises
+    ------
+    InputError
+        If the folder holds other images or annotations, or cannot be written.
+    """
+    files = dict(draw_files(seed=seed, num_images=num_images))
+    try:
+        for path in sorted([*destination.glob("images/*/[!.]*"), *destination.glob("annotations/[!.]*")]):
+            if files.pop(path.relative_to(destination).as_posix(), None) != path.read_bytes():
+                raise InputError(f"{path}: not of the dataset to write; choose an empty folder or remove it")
+        for name, content in files.items():
+            path = destination / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as partial:
+                partial.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+    words = ["convert", "livecell", destination, f"{destination}_dataset", "--name", "synthetic phase contrast"]
+    return {
+        "images": num_images,
+        "folder": destination,
+        "next": shlex.join(["python", "-m", "tools", *map(str, words)]),
+    }
+
+
+def draw_files(*, seed: int = 0, num_images: int = 12) -> Iterator[tuple[str, bytes]]:
+    """Draw the dataset, one file at a time.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of everything; an image depends on it, its split, its number there and nothing else.
+    num_images : int
+        Number of images; a quarter each, but at least one, is val and test. Cell types take turns.
+
+    Yields
+    ------
+    name : str
+        Path of a file, below the dataset's folder.
+    content : bytes
+        The file.
+    """
+    held_out = max(1, num_images // 4)
+    sizes = {"train": num_images - 2 * held_out, "val": held_out, "test": held_out}
+    for part, (split, size) in enumerate(sizes.items()):
+        document = {
+            "info": {"description": "synthetic phase contrast in LIVECell's layout"},
+            "licenses": [{"id": 1, "name": "CC0-1.0"}],
+            "images": [],
+            "annotations": [],
+            "categories": [{"id": 1, "name": "cell", "supercategory": "cell"}],
+        }
+        for index in range(size):
+            cell_type = list(CELL_TYPES)[index % len(CELL_TYPES)]
+            well = f"{chr(ord('A') + part)}{index + 1}"
+            name = f"{cell_type}_Phase_{well}_1_00d00h00m_1.tif"
+            image, outlines = draw_field(np.random.default_rng([seed, part, index]), cell_type)
+            _annotate(document, name, outlines)
+            yield f"images/{FOLDERS[split]}/{name}", _tiff(image)
+        yield f"annotations/livecell_coco_{split}.json", json.dumps(document).encode()
+
+
+def _annotate(document: dict, name: str, outlines: list[np.ndarray]) -> None:
+    """Put an image and its outlines into a COCO document."""
+    image_id = len(document["images"]) + 1
+    document["images"].append(
+        {"id": image_id, "width": SHAPE[1], "height": SHAPE[0], "file_name": name, "original_filename": name, "url": ""}
+    )
+    for outline in outlines:
+        (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
+        x, y = outline.T
+        document["annotations"].append(
+            {
+                "id": len(document["annotations"]) + 1,
+                "image_id": image_id,
+                "category_id": 1,
+                "segmentation": [outline.ravel().tolist()],
+                "area": round(abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2, 2),
+                "bbox": [float(side) for side in np.round((left, top, right - left, bottom - top), 2)],
+                "iscrowd": 0,
+            }
+        )
+
+
+def _tiff(image: np.ndarray) -> bytes:
+    """An image as the bytes of a TIFF file."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, image, photometric="minisblack", compression="zlib", metadata=None)
+    return stream.getvalue()
