@@ -25,6 +25,8 @@ VERBS = {
     "overlay": ("tools.overlay:overlay", "a picture of a volume with the outlines of its result and its truth"),
     "errors": ("tools.error_analysis:errors", "where masks differ from the truth: borders, dim nuclei, depth"),
     "card": ("tools.card:card", "measured scores of a run into a bundle's metadata and model card"),
+    "verify": ("tools.share.commands:verify", "check what must hold for a bundle that is given to others"),
+    "share": ("tools.share.commands:share", "a bundle as a zip file that monai.bundle downloads"),
     "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
     "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),

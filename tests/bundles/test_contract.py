@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -25,6 +27,7 @@ from monai.utils import path_to_sqlite_uri, set_determinism
 
 from tools.card import card_disagreements
 from tools.recipes import RECIPES
+from tools.share.commands import share
 from tools.vendor import differing_copies
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +87,23 @@ def image(bundle: Path) -> torch.Tensor:
     entry = read_json(bundle / "configs/metadata.json")["network_data_format"]["inputs"]["image"]
     shape = [size if isinstance(size, int) else 32 for size in entry["spatial_shape"]]
     return torch.rand(1, entry["num_channels"], *shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[Path], str]]:
+    """Function that serves a folder over HTTP while the test runs, and gives its address."""
+    servers = []
+
+    def serve(folder: Path) -> str:
+        handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 def test_metadata_fits_the_schema(bundle):
@@ -248,14 +268,14 @@ def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatc
     assert any(key_metric in run.data.metrics for run in client.search_runs(experiments))
 
 
-def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path):
-    """Zip, ``monai.bundle download`` by URL, inference in an empty directory, without this repository on the path."""
-    lone = shutil.ignore_patterns("__pycache__", "data", "output", "eval")
-    shutil.copytree(bundle, tmp_path / "pack" / bundle.name, ignore=lone)
-    archive = shutil.make_archive(str(tmp_path / bundle.name), "zip", tmp_path / "pack", bundle.name)
+def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path, served):
+    """``tools share``, ``monai.bundle download`` over HTTP, inference in an empty directory without this repository."""
+    shared = tmp_path / "shared"
+    share(str(bundle), str(shared), url=served(shared))
+    (entry,) = read_json(shared / "model_info.json").values()
     empty = tmp_path / "empty"
     empty.mkdir()
-    download(bundle.name, bundle_dir=str(empty), source="github", url=Path(archive).as_uri())
+    download(bundle.name, bundle_dir=str(empty), source="github", url=entry["source"])
     run_bundle(
         *("run", "--config_file", f"{bundle.name}/configs/inference.json", "--bundle_root", bundle.name),
         *("--dataset_dir", str(dataset_dir), "--output_dir", "results"),

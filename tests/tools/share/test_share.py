@@ -1,0 +1,162 @@
+"""Sharing bundles: what is refused, what is written, and that the same files give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tools.errors import InputError
+from tools.share.archive import write_archive
+from tools.share.checks import CHECKS, check_bundle
+from tools.share.commands import share, verify
+
+SHIPPED = Path(__file__).parents[3] / "bundles" / "devonet_nsn"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of a bundle, to break."""
+    return Path(shutil.copytree(SHIPPED, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+@pytest.fixture(autouse=True)
+def quick_checks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks for the schema (tests/bundles/test_contract.py does), and few load weights in a process."""
+    monkeypatch.setattr("tools.share.checks._schema_problems", lambda metadata: [])
+    if "loads_weights" not in request.fixturenames:
+        monkeypatch.setitem(CHECKS, "weights", lambda bundle: [])
+
+
+@pytest.fixture
+def loads_weights() -> None:
+    """Marks a test that loads weights as users do, which takes seconds."""
+
+
+def edit(path: Path, change: Callable[[dict], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def problems(bundle: Path) -> dict[str, list[str]]:
+    return {check.name: check.problems for check in check_bundle(bundle) if check.problems}
+
+
+def test_shipped_bundle_passes_every_check(loads_weights):
+    checks = check_bundle(SHIPPED)
+    assert [check.name for check in checks] == list(CHECKS) and not any(check.problems for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("damage", "check", "message"),
+    [
+        (lambda b: edit(b / "configs/metadata.json", lambda m: m.update(version="9")), "version", "9 is not in the"),
+        (lambda b: edit(b / "configs/metadata.json", lambda m: m.pop("authors")), "metadata", "lacks authors"),
+        (lambda b: (b / "configs/metadata.json").write_text("{"), "metadata", "cannot be read"),
+        (lambda b: edit(b / "configs/metadata.json", lambda m: m.pop("licences")), "licences", "code, weights, data"),
+        (lambda b: (b / "docs/data_license.txt").unlink(), "licences", "no docs/data_license.txt"),
+        (lambda b: (b / "docs/README.md").unlink(), "model card", "no docs/README.md"),
+        (lambda b: edit(b / "configs/train.json", lambda c: c.update(dataset_dir="/home/me/x")), "paths", "/home/me/x"),
+        (lambda b: (b / "configs/train.json").write_text("{"), "configs", "train.json: Expecting"),
+        (lambda b: (b / "docs/big.bin").write_bytes(bytes(25 * 2**20 + 1)), "file sizes", "docs/big.bin has"),
+    ],
+)
+def test_each_defect_is_found_and_nothing_is_written(copy, tmp_path, damage, check, message):
+    damage(copy)
+    found = problems(copy)
+    assert message in "; ".join(found[check])
+    with pytest.raises(InputError, match="cannot be read|not shared|neither a bundle"):
+        share(str(copy), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "no models/model.pt, and large_files.yml"),
+        (lambda path: torch.save({"model": {}}, path), "no plain state_dict"),
+        (lambda path: torch.save({"a": torch.zeros(1)}, path), "Error(s) in loading state_dict"),
+        (lambda path: path.write_bytes(b"PK"), "Error"),
+    ],
+)
+def test_weights_that_do_not_load_are_found(copy, loads_weights, damage, message):
+    damage(copy / "models/model.pt")
+    assert message in problems(copy)["weights"][0]
+
+
+def test_large_files_may_stand_for_the_weights(copy, loads_weights):
+    (copy / "models/model.pt").unlink()
+    (copy / "large_files.yml").write_text(
+        "large_files:\n- path: models/model.pt\n  url: https://example.org/model.pt\n"
+    )
+    assert "weights" not in problems(copy)
+
+
+def test_same_files_give_the_same_bytes_whatever_their_times_and_caches(copy, tmp_path):
+    write_archive(copy, tmp_path / "first.zip")
+    os.utime(copy / "LICENSE", (0, 0))
+    for name in ("copy/__pycache__/a.pyc", "output/model.pt", ".cache/x"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).touch()
+    write_archive(copy, tmp_path / "second.zip")
+    assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "second.zip") as archive:
+        assert all(name.startswith("copy/") for name in archive.namelist())
+        assert archive.read("copy/models/model.pt") == (copy / "models/model.pt").read_bytes()
+
+
+def test_model_info_keeps_other_bundles_and_has_the_checksum(tmp_path):
+    other = {"other_v1.0.0": {"checksum": "0", "source": "https://example.org/other_v1.0.0.zip"}}
+    (tmp_path / "model_info.json").write_text(json.dumps(other))
+    share("devonet_nsn", str(tmp_path), url="https://example.org/bundles/")
+    info = json.loads((tmp_path / "model_info.json").read_text())
+    version = json.loads((SHIPPED / "configs/metadata.json").read_text())["version"]
+    archive = tmp_path / f"devonet_nsn_v{version}.zip"
+    assert info.pop(archive.stem) == {
+        "checksum": hashlib.sha1(archive.read_bytes()).hexdigest(),
+        "source": f"https://example.org/bundles/{archive.name}",
+    }
+    assert info == other
+
+
+def test_foreign_model_info_is_left_alone(tmp_path):
+    (tmp_path / "model_info.json").write_text("[]")
+    with pytest.raises(InputError, match="not a model_info.json"):
+        share("devonet_nsn", str(tmp_path))
+    assert (tmp_path / "model_info.json").read_text() == "[]"
+
+
+def test_verify_tells_one_line_per_check_and_fails_as_a_whole(copy, capsys):
+    (copy / "LICENSE").unlink()
+    with pytest.raises(InputError, match=f"copy: 1 of {len(CHECKS)} checks failed: licences"):
+        verify(str(copy))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(CHECKS) and "NO  licences: no LICENSE" in lines and "ok  weights" in lines
+
+
+def test_verify_looks_into_an_archive(tmp_path, capsys):
+    write_archive(SHIPPED, tmp_path / "a.zip")
+    verify(str(tmp_path / "a.zip"))
+    assert capsys.readouterr().out.count("ok  ") == len(CHECKS)
+
+
+@pytest.mark.parametrize("member", ["../evil.py", "a/../../evil.py", "/evil.py", "..\\evil.py", "C:/evil.py"])
+def test_archive_that_writes_elsewhere_is_refused(tmp_path, member):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(member, "")
+    with pytest.raises(InputError, match="lies outside of the archive's folder"):
+        verify(str(tmp_path / "a.zip"))
+
+
+def test_file_that_is_no_archive(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"no")
+    with pytest.raises(InputError, match="not a readable zip file"):
+        verify(str(tmp_path / "a.zip"))

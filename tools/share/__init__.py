@@ -1,0 +1,1 @@
+"""Bundles as files that others can download, and what must hold before they are."""

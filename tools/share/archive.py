@@ -1,0 +1,96 @@
+"""A bundle as one zip file: the same files give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from tools.atomic import replacing
+from tools.errors import InputError
+from tools.share.checks import is_shared
+
+__all__ = ["check_members", "sha1_of", "update_model_info", "write_archive"]
+
+TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows
+MODEL_INFO = "model_info.json"
+
+
+def write_archive(bundle: Path, path: Path) -> None:
+    """Write a bundle's folder as zip, under its name: in order, without times, owners and caches.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+    path : Path
+        File to write or replace.
+    """
+    files = sorted(file for file in bundle.rglob("*") if is_shared(file, bundle))
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for file in files:
+            member = zipfile.ZipInfo(str(PurePosixPath(bundle.resolve().name, *file.relative_to(bundle).parts)), TIME)
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=6)
+
+
+def check_members(path: Path) -> None:
+    """Refuse an archive that would write outside of the folder it is unpacked in.
+
+    Raises
+    ------
+    InputError
+        If it is no zip file, or has such a member.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a readable zip file ({error}); download it again") from error
+    for name in names:
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if ".." in parts or name.startswith(("/", "\\")) or (parts and parts[0].endswith(":")):
+            raise InputError(f"{path}: member {name!r} lies outside of the archive's folder; do not unpack it")
+
+
+def update_model_info(folder: Path, archive: Path, url: str) -> Path:
+    """Enter an archive into the folder's ``model_info.json``, in the format of MONAI's Model Zoo.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file lies, or will.
+    archive : Path
+        ``<name>_v<version>.zip``.
+    url : str
+        Address of the folder that the archives will be downloaded from; empty for the bare file name.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If there is a file that is not of this format.
+    """
+    path = folder / MODEL_INFO
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        entries[archive.stem] = {
+            "checksum": sha1_of(archive),
+            "source": f"{url.rstrip('/')}/{archive.name}".lstrip("/"),
+        }
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: not a model_info.json of MONAI ({error}); choose another folder") from error
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(dict(sorted(entries.items())), indent=4) + "\n", encoding="utf-8")
+    return path
+
+
+def sha1_of(path: Path) -> str:
+    """SHA-1 of a file, which is what the Model Zoo's ``checksum`` is."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha1").hexdigest()

@@ -1,0 +1,195 @@
+"""What must hold for a bundle that is given to others."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import jsonschema
+import yaml
+
+from tools.card import card_disagreements
+from tools.errors import InputError
+
+__all__ = ["CHECKS", "Check", "check_bundle", "is_shared", "read_metadata"]
+
+METADATA, WEIGHTS, LARGE_FILES = "configs/metadata.json", "models/model.pt", "large_files.yml"
+MAX_FILE_BYTES = 25 * 2**20
+LEFT_OUT = {"__pycache__", "data", "output", "eval"}
+REQUIRED = ("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version")
+REQUIRED += ("required_packages_version", "task", "description", "authors", "copyright", "network_data_format")
+LICENCES = ("code", "weights", "data")
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.:/~@}])/(?:home|Users|root|mnt|media|data|scratch|workspace|tmp)/\S*|\b[A-Z]:\\\S*"
+)
+SCHEMA_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True)
+class Check:
+    """A name, and what is wrong: nothing, or one message each."""
+
+    name: str
+    problems: list[str]
+
+
+def check_bundle(bundle: Path) -> list[Check]:
+    """Check a bundle's folder.
+
+    Parameters
+    ----------
+    bundle : Path
+        Folder of a bundle, of this collection or of anybody; its network is built, so its code runs.
+
+    Returns
+    -------
+    list of Check
+        One for each of `CHECKS`, in order. Where the metadata cannot be read, no more than that one.
+    """
+    checks = []
+    for name, find_problems in CHECKS.items():
+        checks.append(Check(name, find_problems(bundle)))
+        if name == "metadata" and checks[-1].problems:
+            break
+    return checks
+
+
+def read_metadata(bundle: Path) -> dict[str, object]:
+    """metadata.json; InputError if it is missing or not JSON."""
+    path = bundle / METADATA
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); is {bundle} a bundle's folder?") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}, expected an object")
+    return content
+
+
+def is_shared(path: Path, bundle: Path) -> bool:
+    """Whether a file belongs into an archive: not hidden, not a cache, not what runs leave in the bundle's root."""
+    parts = path.relative_to(bundle).parts
+    return (
+        path.is_file()
+        and not any(part.startswith(".") or part == "__pycache__" for part in parts)
+        and (parts[0] not in LEFT_OUT)
+    )
+
+
+def _metadata_problems(bundle: Path) -> list[str]:
+    try:
+        metadata = read_metadata(bundle)
+    except InputError as error:
+        return [str(error)]
+    missing = [key for key in REQUIRED if key not in metadata]
+    return [f"lacks {', '.join(missing)}"] if missing else _schema_problems(metadata)
+
+
+def _schema_problems(metadata: dict[str, object]) -> list[str]:
+    """What the schema objects to; without a network the required keys have to do."""
+    try:
+        with urlopen(str(metadata["schema"]), timeout=SCHEMA_TIMEOUT_S) as answer:
+            schema = json.load(answer)
+    except (URLError, ValueError, OSError):
+        return []
+    errors = jsonschema.validators.validator_for(schema)(schema).iter_errors(metadata)
+    return [f"{'/'.join(map(str, error.absolute_path)) or 'top level'}: {error.message}" for error in errors]
+
+
+def _version_problems(bundle: Path) -> list[str]:
+    metadata = read_metadata(bundle)
+    version, changelog = metadata["version"], metadata["changelog"]
+    return (
+        [] if version in changelog else [f"version {version} is not in the changelog, which has {', '.join(changelog)}"]
+    )
+
+
+def _config_problems(bundle: Path) -> list[str]:
+    problems = []
+    for path in sorted((bundle / "configs").glob("*.json")):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            problems.append(f"{path.name}: {error}")
+    if not any(
+        (bundle / "configs" / f"{name}.{ending}").is_file()
+        for name in ("train", "inference")
+        for ending in ("json", "yaml", "yml")
+    ):
+        problems.append("neither train nor inference config in configs/")
+    return problems
+
+
+def _weights_problems(bundle: Path) -> list[str]:
+    if not (bundle / WEIGHTS).is_file():
+        return [] if WEIGHTS in _large_files(bundle) else [f"no {WEIGHTS}, and {LARGE_FILES} does not name it"]
+    done = subprocess.run(  # a process of its own: bundles have packages of the same names
+        [sys.executable, "-m", "tools.share.weights", str(bundle)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    if done.returncode == 0:
+        return []
+    return [
+        " ".join((done.stderr.strip().splitlines() or ["the process that loads them ended without a word"])[-1].split())
+    ]
+
+
+def _large_files(bundle: Path) -> list[str]:
+    path = bundle / LARGE_FILES
+    if not path.is_file():
+        return []
+    return [
+        entry.get("path", "")
+        for entry in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("large_files", [])
+    ]
+
+
+def _licence_problems(bundle: Path) -> list[str]:
+    problems = [f"no {name}" for name in ("LICENSE", "docs/data_license.txt") if not (bundle / name).is_file()]
+    licences = read_metadata(bundle).get("licences", {})
+    missing = [kind for kind in LICENCES if not (isinstance(licences, dict) and licences.get(kind))]
+    return problems + ([f"metadata: licences lacks {', '.join(missing)}"] if missing else [])
+
+
+def _card_problems(bundle: Path) -> list[str]:
+    if not (bundle / "docs/README.md").is_file():
+        return ["no docs/README.md"]
+    return card_disagreements(bundle) if "eval_metrics" in read_metadata(bundle) else ["metadata: no eval_metrics"]
+
+
+def _path_problems(bundle: Path) -> list[str]:
+    problems = []
+    for path in sorted(path for path in bundle.rglob("*") if is_shared(path, bundle)):
+        if path.suffix in (".json", ".yaml", ".yml", ".md", ".txt", ".py", ".conf"):
+            found = ABSOLUTE_PATH.search(path.read_text(encoding="utf-8", errors="replace"))
+            if found:
+                problems.append(f"{path.relative_to(bundle)}: {found[0]} exists on one machine only")
+    return problems
+
+
+def _size_problems(bundle: Path) -> list[str]:
+    large = [
+        path for path in sorted(bundle.rglob("*")) if is_shared(path, bundle) and path.stat().st_size > MAX_FILE_BYTES
+    ]
+    return [f"{path.relative_to(bundle)} has {path.stat().st_size} bytes; move it to {LARGE_FILES}" for path in large]
+
+
+CHECKS: dict[str, Callable[[Path], list[str]]] = {
+    "metadata": _metadata_problems,
+    "version": _version_problems,
+    "configs": _config_problems,
+    "weights": _weights_problems,
+    "licences": _licence_problems,
+    "model card": _card_problems,
+    "paths": _path_problems,
+    "file sizes": _size_problems,
+}

@@ -1,0 +1,84 @@
+"""The verbs ``share`` and ``verify``."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+from fire.decorators import SetParseFns
+
+from tools.card import find_bundle
+from tools.command_line import reject
+from tools.errors import InputError
+from tools.share.archive import check_members, update_model_info, write_archive
+from tools.share.checks import METADATA, check_bundle, read_metadata
+
+__all__ = ["share", "verify"]
+
+BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
+
+
+@SetParseFns(bundle=str, destination=str, url=str)
+def share(bundle: str, destination: str, *extra, url: str = "", **unknown) -> dict[str, object]:
+    """Write <name>_v<version>.zip and model_info.json, from which monai.bundle downloads; the bundle is checked first.
+
+    Parameters
+    ----------
+    bundle : str
+        A name in bundles/, a bundle's folder, or all.
+    destination : str
+        Folder to write to.
+    url : str
+        Address that the folder will be served at, for model_info.json.
+    """
+    reject(unknown, share, extra)
+    everything = sorted(path.parents[1] for path in BUNDLES.glob(f"*/{METADATA}"))
+    folders = everything if bundle == "all" else [find_bundle(bundle)]
+    for folder in folders:
+        problems = [f"{check.name}: {problem}" for check in check_bundle(folder) for problem in check.problems]
+        if problems:
+            raise InputError(f"{folder}: not shared: {'; '.join(problems)}")
+    target = Path(destination)
+    written = {}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for folder in folders:
+            archive = target / f"{folder.resolve().name}_v{read_metadata(folder)['version']}.zip"
+            write_archive(folder, archive)
+            written[archive.name] = f"{archive.stat().st_size / 2**20:.1f} MiB"
+            written["model info"] = update_model_info(target, archive, url)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); choose another folder") from error
+    return written
+
+
+@SetParseFns(bundle=str)
+def verify(bundle: str, *extra, **unknown) -> None:
+    """Check a bundle as share does, one line for each check; its code runs, so look at strangers' bundles first.
+
+    Parameters
+    ----------
+    bundle : str
+        A name in bundles/, a bundle's folder, or its zip file.
+    """
+    reject(unknown, verify, extra)
+    if not bundle.endswith(".zip"):
+        _report(find_bundle(bundle))
+        return
+    check_members(Path(bundle))
+    with tempfile.TemporaryDirectory(prefix="verify-") as folder, zipfile.ZipFile(bundle) as archive:
+        archive.extractall(folder)
+        found = sorted(path.parents[1] for path in Path(folder).glob(f"*/{METADATA}"))
+        if len(found) != 1:
+            raise InputError(f"{bundle}: {len(found)} bundles in it, expected one folder with {METADATA}")
+        _report(found[0])
+
+
+def _report(bundle: Path) -> None:
+    checks = check_bundle(bundle)
+    for check in checks:
+        print(f"NO  {check.name}: {'; '.join(check.problems)}" if check.problems else f"ok  {check.name}")
+    failed = [check.name for check in checks if check.problems]
+    if failed:
+        raise InputError(f"{bundle.name}: {len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
