@@ -236,7 +236,7 @@ def _check_polygons(path: Path, image: CocoImage, annotation: dict) -> bool:
     """Whether an object's polygons reach out of the image; InputError if they are none."""
     where = f"{path}: annotation {annotation.get('id')} of {image.file_name}"
     polygons = annotation["segmentation"]
-    if not polygons or any(polygon.ndim != 1 for polygon in polygons):
+    if not isinstance(polygons, list) or not polygons or any(polygon.ndim != 1 for polygon in polygons):
         raise InputError(f"{where}: no list of polygons [[x0, y0, x1, y1, ...]] nor run lengths; export it again")
     outside = False
     for polygon in polygons:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -10,6 +11,7 @@ import pytest
 
 from tools.convert.crypts import convert_crypts
 from tools.convert.ctc import convert_ctc
+from tools.convert.livecell import convert_livecell
 
 SPACING = (2.0, 0.7, 0.5)
 
@@ -56,3 +58,44 @@ def put_text(tmp_path):
 def convert_slides(tmp_path):
     """Function that converts the slides in ``tmp_path/source`` to ``tmp_path/out``."""
     return lambda **options: convert_crypts(tmp_path / "source", tmp_path / "out", **options)
+
+
+@pytest.fixture
+def coco_document():
+    """Function that makes a COCO document; each image is a name and its annotations (segmentations or whole dicts)."""
+
+    def make(images: dict[str, list], shape: tuple[int, int] = (40, 50)) -> dict:
+        document = {"licenses": [{"id": 1, "name": "CC0"}], "images": [], "annotations": []}
+        document["categories"] = [{"id": 1, "name": "cell"}]
+        for number, (name, objects) in enumerate(images.items(), 1):
+            document["images"].append({"id": number, "file_name": name, "height": shape[0], "width": shape[1]})
+            for annotation in objects:
+                if not isinstance(annotation, dict) or "segmentation" not in annotation:
+                    annotation = {"segmentation": annotation}
+                key = len(document["annotations"]) + 1
+                standard = {"id": key, "image_id": number, "category_id": 1, "iscrowd": 0}
+                document["annotations"].append(standard | annotation)
+        return document
+
+    return make
+
+
+@pytest.fixture
+def put_split(put, put_text, coco_document):
+    """Function that writes a split in LIVECell's layout, 40 x 50 pixels unlike any other's, to ``tmp_path/source``."""
+
+    def write(split: str, images: dict[str, list], *, folder: str = "", document: dict | None = None) -> Path:
+        place = "livecell_test_images" if split == "test" else "livecell_train_val_images"
+        for name in images:
+            pixels = np.random.default_rng(list(name.encode())).integers(0, 256, (40, 50), np.uint8)
+            put(f"images/{place}/{folder}{name}", pixels)
+        document = document or coco_document(images)
+        return put_text(f"source/annotations/livecell_coco_{split}.json", json.dumps(document))
+
+    return write
+
+
+@pytest.fixture
+def convert_cells(tmp_path):
+    """Function that converts the cells in ``tmp_path/source`` to ``tmp_path/out``."""
+    return lambda **options: convert_livecell(tmp_path / "source", tmp_path / "out", **options)

@@ -1,0 +1,169 @@
+"""Every kind of bad image, folder or option ends in one clear message, before the first file is written."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from tools.convert.livecell import convert_livecell
+from tools.errors import InputError
+
+CELL = [[5, 5, 12, 5, 12, 12]]
+FOLDER = "images/livecell_train_val_images"
+
+
+@pytest.fixture
+def refuses(tmp_path, convert_cells):
+    """Function that converts and expects an error and no output."""
+
+    def check(match: str, error: type[Exception] = InputError, **options) -> None:
+        with pytest.raises(error, match=match):
+            convert_cells(**options)
+        assert not (tmp_path / "out").exists()
+
+    return check
+
+
+@pytest.fixture
+def good(put_split):
+    """Split val with the images a_1.tif and a_2.tif."""
+    put_split("val", {"a_1.tif": [CELL], "a_2.tif": [CELL]})
+
+
+def test_source_or_images_that_do_not_exist(tmp_path, good):
+    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder, expected a copy of LIVECell"):
+        convert_livecell(tmp_path / "nowhere", tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder, expected the images"):
+        convert_livecell(tmp_path / "source", tmp_path / "out", images=tmp_path / "nowhere")
+
+
+def test_folder_of_images_is_missing(put_text, coco_document, refuses):
+    put_text("source/annotations/livecell_coco_test.json", json.dumps(coco_document({"a.tif": [CELL]})))
+    refuses("livecell_test_images: no such folder, expected the images of livecell_coco_test.json", FileNotFoundError)
+
+
+def test_folder_without_a_json(put, refuses):
+    put(f"{FOLDER}/a.tif", np.zeros((40, 50), np.uint8))
+    refuses("source: no annotations, expected annotations/livecell_coco_{train,val,test}.json")
+
+
+def test_two_json_files_to_choose_from(put_text, refuses):
+    put_text("source/a.json", "{}")
+    put_text("source/b.json", "{}")
+    refuses(r"source: 2 JSON files \(a.json, b.json\), expected one")
+
+
+def test_broken_json(good, put_text, refuses):
+    put_text("source/annotations/livecell_coco_train.json", '{"images": [')
+    refuses("livecell_coco_train.json: broken JSON at line 1, column 13")
+
+
+def test_image_that_is_missing(good, refuses, tmp_path):
+    for name in ("a_1.tif", "a_2.tif"):
+        (tmp_path / "source" / FOLDER / name).unlink()
+    refuses(r"livecell_coco_val.json: image a_1.tif \(and 1 more\) is not in .*livecell_train_val_images, expected")
+
+
+def test_two_files_of_one_name_in_two_folders(good, put, refuses):
+    put(f"{FOLDER}/A172/a_1.tif", np.zeros((40, 50), np.uint8))
+    refuses("a_1.tif: same file name as .*a_1.tif; remove or rename one of them")
+
+
+def test_two_endings_of_one_name(put_split, refuses):
+    put_split("val", {"a_1.tif": [CELL], "a_1.tiff": [CELL]})
+    refuses("a_1.tiff: same name as .*a_1.tif, so their results would be; rename one")
+
+
+def test_other_pixels_under_the_name_of_another_split(good, put_split, put, refuses):
+    put_split("test", {"a_1.tif": [CELL]})
+    put("images/livecell_test_images/a_1.tif", np.zeros((40, 50), np.uint8))
+    refuses("a_1.tif: same name as .*a_1.tif, so their results would be")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (
+            np.zeros((50, 40), "u1"),
+            r"40 x 50 pixels \(width x height\), expected 50 x 40 as livecell_coco_val.json says",
+        ),
+        (np.zeros((40, 50), "u2"), "of type uint16, expected 8 bit"),
+        (np.zeros((40, 50), "f4"), "of type float32, expected 8 bit"),
+        (np.zeros((40, 50, 3), "u1"), "3 channels, expected one gray value per pixel"),
+        (np.zeros((5, 40, 50), "u1"), r"shape \(5, 40, 50\), expected one page"),
+    ],
+    ids=["size", "16 bit", "float", "RGB", "stack"],
+)
+def test_tiff_of_another_kind(good, tmp_path, refuses, pixels, reason):
+    photometric = "rgb" if pixels.shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "source" / FOLDER / "a_2.tif", pixels, photometric=photometric)
+    refuses(f"a_2.tif: .*{reason}")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "mode", "reason"),
+    [
+        (np.zeros((40, 50), "u2"), None, "of type uint16, expected 8 bit"),
+        (np.zeros((40, 50, 3), "u1"), None, "3 channels, expected one gray value"),
+        (np.zeros((40, 50, 4), "u1"), None, "4 channels, expected one gray value"),
+        (np.zeros((40, 50), "u1"), "P", "P pixels .palette or one bit., expected 8 bit gray"),
+        (np.zeros((40, 50), "u1"), "1", "1 pixels .palette or one bit."),
+    ],
+)
+def test_png_of_another_kind(good, put_split, tmp_path, refuses, pixels, mode, reason):
+    path = tmp_path / "source" / FOLDER / "b_1.png"
+    put_split("train", {"b_1.png": [CELL]})
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path)
+    refuses(f"b_1.png: .*{reason}")
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0", b"no image at all"])
+def test_file_that_is_no_image(good, tmp_path, refuses, content):
+    (tmp_path / "source" / FOLDER / "a_1.tif").write_bytes(content)
+    refuses("a_1.tif: cannot be read .*; export the image again")
+
+
+def test_truncated_image(good, tmp_path, refuses):
+    path = tmp_path / "source" / FOLDER / "a_1.tif"
+    path.write_bytes(path.read_bytes()[:-300])
+    refuses("a_1.tif: cannot be read")
+
+
+@pytest.mark.parametrize("options", [{"num_folds": 3}, {"group": "(a)"}, {"test": ["a_1"]}])
+def test_folds_of_livecell_are_its_own(good, refuses, options):
+    refuses("source: --folds, --group and --test are for plain COCO; LIVECell has splits of its own", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"test": ["c"]}, "--test c: no such unit; known: a_1, b_1"),
+        ({"group": "("}, "--group \\(: no regular expression"),
+        ({"group": "a"}, "--group a: no group, expected one in parentheses"),
+        ({"group": "(a)"}, "b_1.tif: --group \\(a\\) finds nothing in its name"),
+    ],
+)
+def test_options_of_plain_coco(put, put_text, coco_document, refuses, options, reason):
+    put_text("source/cells.json", json.dumps(coco_document({"a_1.tif": [CELL], "b_1.tif": [CELL]})))
+    for number, name in enumerate(("a_1.tif", "b_1.tif")):
+        put(name, np.full((40, 50), number, np.uint8))
+    refuses(reason, **options)
+
+
+def test_clean_that_leaves_nothing(put_split, refuses):
+    off = [[60, 60, 70, 60, 70, 70]]
+    put_split("val", {"a_1.tif": [off]})
+    refuses("--clean leaves no image; convert without it", clean=True)
+
+
+def test_folder_with_a_dataset_of_somebody_else(good, tmp_path, convert_cells):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/dataset.json").write_text('{"training": []}')
+    with pytest.raises(InputError, match="dataset.json: not written by this converter"):
+        convert_cells()
+    assert (tmp_path / "out/dataset.json").read_text() == '{"training": []}'
