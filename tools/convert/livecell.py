@@ -62,8 +62,8 @@ def livecell(
         Folder to write images/, labels/ and dataset.json to.
     clean : bool
         Drop what is otherwise only reported: objects that cover the same pixels as another, the copy outside the test
-        split (or else in train) of an image that is in two splits, and nearly unannotated images, also of the test
-        split.
+        split (or else in train) of an image that is in two splits, the second copy in plain COCO, and nearly
+        unannotated images, also of the test split.
     min_share : float
         An image is nearly unannotated if it has no object, or fewer than this share of its cell type's median.
     images : str
@@ -138,8 +138,8 @@ def convert_livecell(
     -------
     dict of str to object
         What was found, dropped and written: images, objects, overlaid (hidden entirely by others), crowd, duplicates,
-        in_two_splits, without_objects, nearly_unannotated, not_annotated (files that no JSON names), dropped_objects,
-        dropped_images, training, testing, dataset.
+        in_two_splits (or twice in plain COCO), without_objects, nearly_unannotated, not_annotated (files that no JSON
+        names), dropped_objects, dropped_images, training, testing, dataset.
 
     Raises
     ------

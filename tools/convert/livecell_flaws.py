@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.convert.contours import find_duplicates
+from tools.convert.livecell_layout import PLAIN
 from tools.errors import InputError
 
 __all__ = ["Frame", "drop_duplicates", "find_leaks", "find_sparse"]
@@ -48,7 +49,7 @@ class Frame:
 
 
 def find_leaks(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
-    """Images that are in two splits, by their pixels, whatever their names.
+    """Images that are in two splits, by their pixels, whatever their names; of plain COCO those that are there twice.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def find_leaks(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
     Returns
     -------
     list of tuple of Frame
-        The frame to keep, and its copy in a later split.
+        The frame to keep, and its copy in a later split, or in the one that is dealt to folds.
 
     Raises
     ------
@@ -73,7 +74,7 @@ def find_leaks(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
         if other is not frame and (other.split == frame.split or other.digest != frame.digest):
             raise InputError(f"{frame.path}: same name as {other.path}, so their results would be; rename one")
         kept = first.setdefault(frame.digest, frame)
-        if kept.split != frame.split:
+        if kept.split != frame.split or (kept is not frame and frame.split == PLAIN):
             leaks.append((kept, frame))
     return leaks
 
