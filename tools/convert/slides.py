@@ -11,10 +11,10 @@ import tifffile
 
 from .windows import TiffWindows  # relative, so that a bundle can copy both
 
-__all__ = ["open_slide", "pixel_size_um"]
+__all__ = ["UNITS_UM", "open_slide", "pixel_size_um"]
 
 PLAUSIBLE_UM = (0.05, 20.0)
-UNITS_UM = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+UNITS_UM = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 JPEG = (6, 7, 33007, 34892)  # tifffile turns their YCbCr to RGB
 
 

@@ -13,12 +13,10 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
+from tools.convert.slides import UNITS_UM
 from tools.errors import InputError
 
 __all__ = ["TiffHeader", "read_header", "read_spacing", "read_volume"]
-
-# lengths that ImageJ and OME files are written in, in micrometres
-_UNITS_UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3}
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def read_spacing(path: Path) -> tuple[float, float, float] | None:
         else:
             return None
     try:
-        return tuple(float(length) * _UNITS_UM[unit.replace("\\u00B5", "µ")] for length, unit in steps)
+        return tuple(float(length) * UNITS_UM[unit.replace("\\u00B5", "µ")] for length, unit in steps)
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
 
