@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 
 from tools.atomic import replacing
+from tools.checksum import checksum
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.metrics_files import group_images, read_metric, read_overall
@@ -108,7 +108,7 @@ def measured_metrics(output_dir: Path, weights: Path) -> dict[str, dict[str, obj
             raise InputError(f"{output_dir}: {first}_raw.csv and {metric}_raw.csv list other images; evaluate again")
     cases = group_images(list(scores[first]))
     _check_weights(weights, output_dir / "metrics.csv")
-    origin = {"dataset": cases.dataset, "split": "testing", "checkpoint_sha256": _checksum(weights)}
+    origin = {"dataset": cases.dataset, "split": "testing", "checkpoint_sha256": checksum(weights)}
     measured = {}
     for metric, score_of in scores.items():
         try:
@@ -146,7 +146,7 @@ def card_disagreements(bundle: Path) -> list[str]:
     if eval_metrics and not weights.is_file():
         return [*messages, f"{weights}: no such file, but {METADATA} has scores of it"]
     for metric, entry in eval_metrics.items():
-        if entry["checkpoint_sha256"] != _checksum(weights):
+        if entry["checkpoint_sha256"] != checksum(weights):
             messages.append(f"{bundle / METADATA}: {metric} was measured with other weights than {WEIGHTS}")
     return messages
 
@@ -174,10 +174,10 @@ def _write(bundle: Path, measured: dict[str, dict[str, object]]) -> None:
     if not model_card.is_file():
         raise InputError(f"{model_card}: no such file; write the model card first")
     old_metadata, old_card = metadata.read_bytes().decode(), model_card.read_bytes().decode()
-    (checksum,) = {entry["checkpoint_sha256"] for entry in measured.values()}
+    (sha256,) = {entry["checkpoint_sha256"] for entry in measured.values()}
     former = json.loads(old_metadata)
     kept = {
-        metric: entry for metric, entry in former["eval_metrics"].items() if entry.get("checkpoint_sha256") == checksum
+        metric: entry for metric, entry in former["eval_metrics"].items() if entry.get("checkpoint_sha256") == sha256
     }
     eval_metrics = kept | measured
     with _naming(metadata):
@@ -196,8 +196,3 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

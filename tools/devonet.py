@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import logging
 import re
@@ -14,14 +13,15 @@ import numpy as np
 from fire.decorators import SetParseFns
 
 from tools.atomic import replacing
+from tools.checksum import checksum
 from tools.command_line import as_table, reject
 from tools.convert.ctc import convert_ctc
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.spacing import parse_spacing
 from tools.convert.stacks import convert_stacks, find_stacks
 from tools.convert.tiff import read_header
-from tools.ctc.score import score_folders, without_nan
-from tools.ctc.summary import as_text, summarise
+from tools.ctc.score import score_folders
+from tools.ctc.summary import as_json, as_text, summarise_sequences
 from tools.errors import InputError
 from tools.export.ctc import export_ctc
 from tools.export.labels import as_uint16, read_map, write_labels
@@ -165,7 +165,7 @@ def _check_same_images(results: Path, stems: set[str]) -> None:
 def _check_same_weights(destination: Path, weights: dict[str, Path]) -> None:
     """Refuse to go on with results of other weights; note down these ones."""
     path = destination / "weights.json"
-    checksums = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in weights.items()}
+    checksums = {name: checksum(file) for name, file in weights.items()}
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != checksums:
             raise InputError(f"{destination}: holds results of other weights; choose another folder, or remove it")
@@ -232,12 +232,10 @@ def _draw(dataset: Path, results: Path, item: dict[str, str], picture: Path) -> 
 
 
 def _score(source: Path, destination: Path) -> str:
-    frames = score_folders(source, destination)
-    scores = {sequence: summarise(members) for sequence, members in frames.items()}
-    total = summarise([frame for members in frames.values() for frame in members])
+    scores, total = summarise_sequences(score_folders(source, destination))
     with replacing(destination / "scores.json") as partial:
-        partial.write_text(json.dumps(without_nan({"sequences": scores, "total": total}), indent=2) + "\n")
-    return as_text(scores if len(scores) == 1 else scores | {"total": total})
+        partial.write_text(as_json(scores, total) + "\n")
+    return as_text(scores, total)
 
 
 def _stem(image: Path) -> str:

@@ -26,9 +26,11 @@ class Recipe:
     result_kind: str = "mask"
 
 
+EMBRYOS = ("ctc", "--spacing", "2.0,0.8,0.8", "--folds", "3", "--test", "04")
+
 RECIPES = {
     "devonet_nsn": Recipe(
-        convert=("ctc", "--spacing", "2.0,0.8,0.8", "--folds", "3", "--test", "04"),
+        convert=EMBRYOS,
         train={
             "spacing": "[2.0, 0.8, 0.8]",
             "max_epochs": "30",
@@ -37,7 +39,7 @@ RECIPES = {
         },
     ),
     "devonet_ndn": Recipe(
-        convert=("ctc", "--spacing", "2.0,0.8,0.8", "--folds", "3", "--test", "04"),
+        convert=EMBRYOS,
         train={
             "spacing": "[2.0, 1.6, 1.6]",
             "max_epochs": "30",

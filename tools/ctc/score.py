@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json as json_format
-import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +15,10 @@ from tools.atomic import replacing
 from tools.command_line import reject, whole_number
 from tools.ctc.folders import find_results
 from tools.ctc.frame import FrameScore, score_frame
-from tools.ctc.summary import as_text, summarise
+from tools.ctc.summary import as_json, as_text, summarise_sequences
 from tools.errors import InputError
 
-__all__ = ["score", "score_folders", "without_nan", "write_objects"]
+__all__ = ["score", "score_folders", "write_objects"]
 
 MAX_WORKERS = 8  # unless more are asked for: each needs the memory of two frames
 COLUMNS = ("sequence", "frame", "slice", "label", "result", "iou")
@@ -64,11 +62,8 @@ def score(
     frames = score_folders(Path(gt), Path(res), num_workers=num_workers)
     if csv:
         write_objects(Path(csv), frames)
-    scores = {sequence: summarise(members, detail=detail) for sequence, members in frames.items()}
-    total = summarise([frame for members in frames.values() for frame in members], detail=detail)
-    if json:
-        return json_format.dumps(without_nan({"sequences": scores, "total": total}), indent=2)
-    return as_text(scores if len(scores) == 1 else scores | {"total": total})
+    scores, total = summarise_sequences(frames, detail=detail)
+    return as_json(scores, total) if json else as_text(scores, total)
 
 
 def score_folders(truth: Path, results: Path, *, num_workers: int = 1) -> dict[str, list[FrameScore]]:
@@ -135,10 +130,3 @@ def _check_new_file(path: Path) -> None:
         raise InputError(f"{path}: is there already; remove it or choose another file")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: no such folder to write {path.name} to; make it first")
-
-
-def without_nan(value: object) -> object:
-    """The same with None for NaN, which JSON does not know."""
-    if isinstance(value, Mapping):
-        return {key: without_nan(member) for key, member in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +13,7 @@ from tools.ctc.f1 import THRESHOLDS, F1Sweep
 from tools.ctc.frame import FrameScore
 from tools.ctc.mistakes import Mistakes
 
-__all__ = ["as_text", "summarise"]
+__all__ = ["as_json", "as_text", "summarise", "summarise_sequences"]
 
 MAIN = ("seg", "det", "op_csb", "frames", "objects")
 MISTAKES = ("merged", "split", "missed", "extra")
@@ -59,19 +61,33 @@ def summarise(frames: Sequence[FrameScore], *, detail: bool = False) -> dict[str
     return score
 
 
-def as_text(scores: Mapping[str, Mapping[str, float | int]]) -> str:
-    """Aligned tables of the scores of several sequences.
+def summarise_sequences(
+    frames: Mapping[str, Sequence[FrameScore]], *, detail: bool = False
+) -> tuple[dict[str, dict[str, float | int]], dict[str, float | int]]:
+    """Scores of each sequence, and of the frames of all of them pooled; see `summarise`."""
+    scores = {sequence: summarise(members, detail=detail) for sequence, members in frames.items()}
+    return scores, summarise([frame for members in frames.values() for frame in members], detail=detail)
+
+
+def as_json(scores: Mapping[str, Mapping[str, float | int]], total: Mapping[str, float | int]) -> str:
+    """What `summarise_sequences` returns as JSON, with null for NaN, which JSON does not know."""
+    return json.dumps(_without_nan({"sequences": scores, "total": total}), indent=2)
+
+
+def as_text(scores: Mapping[str, Mapping[str, float | int]], total: Mapping[str, float | int]) -> str:
+    """Aligned tables of the scores of sequences, and of their total where there are several.
 
     Parameters
     ----------
-    scores : mapping of str to mapping
-        Name of the sequence -> what `summarise` returns, all with or all without detail.
+    scores, total : mapping
+        As `summarise_sequences` returns them, with or without detail.
 
     Returns
     -------
     str
         One table; with detail a second one of F1.
     """
+    scores = scores if len(scores) == 1 else {**scores, "total": total}
     detail = any(F1[0] in score for score in scores.values())
     headings = [key.upper() if key in MAIN[:3] else key for key in (*MAIN, *(MISTAKES if detail else ()))]
     main = _table(["", *headings], {name: [score[key.lower()] for key in headings] for name, score in scores.items()})
@@ -79,6 +95,13 @@ def as_text(scores: Mapping[str, Mapping[str, float | int]]) -> str:
         return main
     f1_headings = ["F1 at IoU >=", *(f"{threshold:.2f}" for threshold in THRESHOLDS)]
     return f"{main}\n\n{_table(f1_headings, {name: [score[key] for key in F1] for name, score in scores.items()})}"
+
+
+def _without_nan(value: object) -> object:
+    """The same with None for NaN."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(member) for key, member in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _table(headings: Sequence[str], rows: Mapping[str, Sequence[float | int]]) -> str:

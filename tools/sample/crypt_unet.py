@@ -11,10 +11,9 @@ import numpy as np
 import tifffile
 from fire.decorators import SetParseFns
 
-from tools.atomic import replacing
 from tools.command_line import reject, whole_number
 from tools.convert.rle import encode_rle
-from tools.errors import InputError
+from tools.sample.files import complete_files
 from tools.sample.tissue import PIXEL_SIZE_UM, STYLES, draw_slide
 
 __all__ = ["crypt_unet", "draw_files", "write_sample"]
@@ -69,16 +68,8 @@ def write_sample(destination: Path, *, seed: int = 0, num_slides: int = 4, size:
         If the folder holds other slides or cannot be written.
     """
     files = dict(draw_files(seed=seed, num_slides=num_slides, size=size))
-    try:
-        destination.mkdir(parents=True, exist_ok=True)
-        for path in sorted(path for path in destination.glob("[!.]*") if path.suffix in (".tiff", ".csv")):
-            if files.pop(path.name, None) != path.read_bytes():
-                raise InputError(f"{path}: not of the dataset to write; choose an empty folder or remove it")
-        for name, content in files.items():
-            with replacing(destination / name) as partial:
-                partial.write_bytes(content)
-    except OSError as error:
-        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+    present = [path for path in destination.glob("[!.]*") if path.suffix in (".tiff", ".csv")]
+    complete_files(destination, files, present)
     return {"slides": num_slides, "folder": destination, "next": _convert_command(destination, num_slides)}
 
 

@@ -12,9 +12,8 @@ import numpy as np
 import tifffile
 from fire.decorators import SetParseFns
 
-from tools.atomic import replacing
 from tools.command_line import reject, whole_number
-from tools.errors import InputError
+from tools.sample.files import complete_files
 from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
 
 __all__ = ["draw_files", "swinunet_livecell", "write_sample"]
@@ -70,17 +69,7 @@ def write_sample(destination: Path, *, seed: int = 0, num_images: int = 12) -> d
         If the folder holds other images or annotations, or cannot be written.
     """
     files = dict(draw_files(seed=seed, num_images=num_images))
-    try:
-        for path in sorted([*destination.glob("images/*/[!.]*"), *destination.glob("annotations/[!.]*")]):
-            if files.pop(path.relative_to(destination).as_posix(), None) != path.read_bytes():
-                raise InputError(f"{path}: not of the dataset to write; choose an empty folder or remove it")
-        for name, content in files.items():
-            path = destination / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as partial:
-                partial.write_bytes(content)
-    except OSError as error:
-        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+    complete_files(destination, files, [*destination.glob("images/*/[!.]*"), *destination.glob("annotations/[!.]*")])
     words = ["convert", "livecell", destination, f"{destination}_dataset", "--name", "synthetic phase contrast"]
     return {
         "images": num_images,

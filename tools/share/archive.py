@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from pathlib import Path, PurePosixPath
 
 from tools.atomic import replacing
+from tools.checksum import checksum
 from tools.errors import InputError
 from tools.share.checks import is_shared
 
-__all__ = ["check_members", "sha1_of", "update_model_info", "write_archive"]
+__all__ = ["check_members", "update_model_info", "write_archive"]
 
 TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows
 MODEL_INFO = "model_info.json"
@@ -80,7 +80,7 @@ def update_model_info(folder: Path, archive: Path, url: str) -> Path:
     try:
         entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         entries[archive.stem] = {
-            "checksum": sha1_of(archive),
+            "checksum": checksum(archive, "sha1"),
             "source": f"{url.rstrip('/')}/{archive.name}".lstrip("/"),
         }
     except (ValueError, TypeError) as error:
@@ -88,9 +88,3 @@ def update_model_info(folder: Path, archive: Path, url: str) -> Path:
     with replacing(path) as partial:
         partial.write_text(json.dumps(dict(sorted(entries.items())), indent=4) + "\n", encoding="utf-8")
     return path
-
-
-def sha1_of(path: Path) -> str:
-    """SHA-1 of a file, which is what the Model Zoo's ``checksum`` is."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha1").hexdigest()

@@ -22,7 +22,7 @@ __all__ = ["CHECKS", "Check", "check_bundle", "is_shared", "read_metadata"]
 
 METADATA, WEIGHTS, LARGE_FILES = "configs/metadata.json", "models/model.pt", "large_files.yml"
 MAX_FILE_BYTES = 25 * 2**20
-LEFT_OUT = {"__pycache__", "data", "output", "eval"}
+LEFT_OUT = {"data", "output", "eval"}
 REQUIRED = ("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version")
 REQUIRED += ("required_packages_version", "task", "description", "authors", "copyright", "network_data_format")
 LICENCES = ("code", "weights", "data")

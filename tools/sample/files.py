@@ -1,0 +1,42 @@
+"""Writing a sample, or completing the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tools.atomic import replacing
+from tools.errors import InputError
+
+__all__ = ["complete_files"]
+
+
+def complete_files(destination: Path, files: dict[str, bytes], present: Iterable[Path]) -> None:
+    """Write the files of a sample that are not there yet.
+
+    Parameters
+    ----------
+    destination : Path
+        Folder to write to.
+    files : dict of str to bytes
+        Path within the folder, POSIX -> content.
+    present : iterable of Path
+        What lies in the folder where a sample's files do.
+
+    Raises
+    ------
+    InputError
+        If anything present is not of this sample, or the folder cannot be written.
+    """
+    missing = dict(files)
+    try:
+        for path in sorted(present):
+            if missing.pop(path.relative_to(destination).as_posix(), None) != path.read_bytes():
+                raise InputError(f"{path}: not of the dataset to write; choose an empty folder or remove it")
+        for name, content in missing.items():
+            path = destination / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as partial:
+                partial.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
