@@ -13,7 +13,15 @@ __all__ = ["cut", "performance_table", "replace_eval_metrics", "replace_section"
 
 START = "<!-- performance: written by python -m tools card -->"
 END = "<!-- /performance -->"
-TITLES = {"iou": "IoU", "dice": "Dice", "seg": "SEG", "det": "DET", "f1": "F1"}
+TITLES = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "seg": "SEG",
+    "det": "DET",
+    "f1": "F1",
+    "patch_dice": "Dice on patches",
+    "patch_iou": "IoU on patches",
+}
 COLUMNS = ["metric", "score", "per case, mean ± std", "95 % interval", "cases", "units", "data"]
 COMMAND = """\
 python -m monai.bundle run --config_file "['configs/train.json','configs/evaluate.json']" \\

@@ -1,0 +1,125 @@
+"""Aggregates pool objects and patches over slides; the buffers, and so MetricsSaver's files, keep one row per slide."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from crypt_unet.metrics import ObjectF1Metric, PatchMetric, PatchMetricHandler
+from monai.engines import SupervisedEvaluator
+from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
+from monai.metrics import DiceMetric
+
+# two crypts, both found
+FOUND = (torch.tensor([[[1, 1, 0, 1]]]), torch.tensor([[[4, 4, 0, 9]]]))
+# one component where there are three crypts
+MISSED = (torch.tensor([[[1, 1, 1, 0], [0, 0, 0, 1]]]), torch.tensor([[[1, 2, 3, 0], [0, 0, 0, 0]]]))
+NOTHING = (torch.zeros(1, 1, 4, dtype=torch.int32), torch.zeros(1, 1, 4, dtype=torch.int32))
+
+
+def slide(mask, labels, corners, patch_size=2):
+    """An item as it comes out of the evaluator."""
+    return {"pred": mask, "label": labels, "patches": torch.tensor(corners).reshape(-1, 2), "patch_size": patch_size}
+
+
+def call(metric, items):
+    metric([item["pred"] for item in items], items)
+    return metric
+
+
+def test_f1_pools_over_objects_and_keeps_one_value_per_slide():
+    metric = ObjectF1Metric()
+    metric(*map(list, zip(FOUND, MISSED, NOTHING, strict=True)))
+    np.testing.assert_array_equal(metric.get_buffer(), [[1.0], [0.0], [np.nan]])
+    assert metric.aggregate().item() == pytest.approx(2 * 2 / (3 + 5))
+
+
+def test_predicted_pixels_that_touch_at_a_corner_are_one_object():
+    diagonal = torch.tensor([[[[1, 0], [0, 1]]]])
+    metric = ObjectF1Metric()
+    metric(diagonal.to(torch.uint8), diagonal * 3)
+    assert metric.aggregate().item() == 1
+    metric(diagonal.to(torch.uint8), torch.tensor([[[[1, 0], [0, 2]]]]))
+    assert metric.get_buffer().tolist() == [[1.0], [0.0]]
+
+
+def test_f1_without_any_object_is_undefined():
+    metric = ObjectF1Metric()
+    metric(*(image[None] for image in NOTHING))
+    assert metric.aggregate().isnan()
+
+
+def test_f1_refuses_labels_of_another_shape_or_kind():
+    with pytest.raises(ValueError, match=r"y_pred \(1, 1, 1, 4\), y \(1, 1, 2, 4\): expected masks and label images"):
+        ObjectF1Metric()(FOUND[0][None], MISSED[1][None])
+    with pytest.raises(ValueError, match="labels are float32, expected integers"):
+        ObjectF1Metric()(FOUND[0][None], FOUND[1][None].float())
+
+
+def test_patches_of_all_slides_weigh_the_same():
+    mask, labels = torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[0, 7, 0, 0]]])
+    one, three = slide(mask, labels, [[0, 0]]), slide(mask, labels, [[0, 1], [0, 2], [0, 2]])
+    metric = call(PatchMetric("iou"), [one, three])
+    assert metric.get_buffer().tolist() == [[0.5], [1.0]]
+    assert metric.aggregate().item() == pytest.approx((0.5 + 3) / 4)
+
+
+def test_patch_dice_agrees_with_monai():
+    generator = torch.Generator().manual_seed(0)
+    mask, labels = (torch.randint(0, 3, (1, 8, 8), generator=generator) for _ in range(2))
+    corners = [[0, 0], [2, 5], [6, 6]]
+    oracle = DiceMetric(ignore_empty=False)
+    for y, x in corners:
+        oracle(*((image[None, :, y : y + 4, x : x + 4] > 0) for image in (mask, labels)))
+    metric = call(PatchMetric("dice"), [slide(mask, labels, corners, 4)])
+    assert metric.aggregate().item() == pytest.approx(oracle.aggregate().item())
+
+
+def test_slide_without_patches_is_undefined():
+    metric = call(PatchMetric("dice"), [slide(*FOUND, [])])
+    assert metric.get_buffer().isnan().all() and metric.aggregate().isnan()
+
+
+def test_unknown_kind_and_a_call_without_patches_are_refused():
+    with pytest.raises(ValueError, match="kind 'f1': expected 'dice' or 'iou'"):
+        PatchMetric("f1")
+    with pytest.raises(ValueError, match="list of masks and a list of mappings"):
+        PatchMetric("iou")(FOUND[0][None], FOUND[1][None])
+
+
+@pytest.mark.parametrize("metric", [ObjectF1Metric(), PatchMetric("dice")])
+def test_nothing_to_aggregate(metric):
+    assert metric.get_buffer() is None
+    with pytest.raises(ValueError, match="nothing to aggregate"):
+        metric.aggregate()
+
+
+def test_evaluator_writes_one_row_per_slide(tmp_path):
+    mask, labels = torch.tensor([[[[1, 1, 0, 0]]]]), torch.tensor([[[[0, 7, 0, 0]]]])
+    batches = [
+        {"image": mask.float(), "label": labels, "patches": torch.tensor([corners]), "patch_size": torch.tensor([2])}
+        for corners in ([[0, 0]], [[0, 2], [0, 1]])
+    ]
+    evaluator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=batches,
+        network=torch.nn.Identity(),
+        key_val_metric={"f1": IgniteMetricHandler(ObjectF1Metric(), output_transform=from_engine(["pred", "label"]))},
+        additional_metrics={f"patch_{kind}": PatchMetricHandler(kind) for kind in ("dice", "iou")},
+        val_handlers=[
+            MetricsSaver(
+                str(tmp_path),
+                metric_details="*",
+                batch_transform=lambda batch: [{"filename_or_obj": str(len(item["patches"]))} for item in batch],
+            )
+        ],
+    )
+    evaluator.run()
+    overall = dict(csv.reader((tmp_path / "metrics.csv").open()))
+    assert {name: float(value) for name, value in overall.items()} == pytest.approx(
+        {"f1": 0, "patch_dice": (2 / 3 + 1 + 1) / 3, "patch_iou": (0.5 + 1 + 1) / 3}
+    )
+    rows = (tmp_path / "patch_iou_raw.csv").read_text().splitlines()
+    assert rows == ["filename,class0,mean", "1,0.5,0.5", "2,1.0,1.0"]
