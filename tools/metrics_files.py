@@ -27,13 +27,15 @@ class Cases:
     unit_of: dict[str, str]
 
 
-def read_overall(output_dir: Path) -> dict[str, float]:
+def read_overall(output_dir: Path, *, allow_undefined: bool = False) -> dict[str, float]:
     """Overall values in metrics.csv.
 
     Parameters
     ----------
     output_dir : Path
         Folder that an evaluation wrote to.
+    allow_undefined : bool
+        Return NaN for a metric that no case defines.
 
     Returns
     -------
@@ -43,7 +45,7 @@ def read_overall(output_dir: Path) -> dict[str, float]:
     Raises
     ------
     InputError
-        If there is no such file, none of the metrics in it, or one that is undefined.
+        If there is no such file, none of the metrics in it, or one that is undefined and must not be.
     """
     path = output_dir / "metrics.csv"
     if not path.is_file():
@@ -51,7 +53,7 @@ def read_overall(output_dir: Path) -> dict[str, float]:
     rows = _read_rows(path, num_values=1)
     overall = {name: _number(values[0], path) for name, values in rows if name in METRICS}
     for name, value in overall.items():
-        if not math.isfinite(value):
+        if not (math.isfinite(value) or allow_undefined and math.isnan(value)):
             raise InputError(f"{path}: {name} is {value}, no case defines it; leave it out of MetricsSaver's metrics")
     if not overall:
         found = ", ".join(name for name, _ in rows) or "nothing"
@@ -98,7 +100,7 @@ def read_metric(output_dir: Path, metric: str) -> dict[str, float]:
     return scores
 
 
-def group_images(images: Sequence[str]) -> Cases:
+def group_images(images: Sequence[str], section: str = "testing") -> Cases:
     """Find the dataset.json that the images belong to, and the unit of each.
 
     The unit is the item key that dataset.json names under ``unit``, else ``sequence``, ``subject`` or ``slide``, else
@@ -107,7 +109,9 @@ def group_images(images: Sequence[str]) -> Cases:
     Parameters
     ----------
     images : sequence of str
-        Image files, listed under ``testing`` in a dataset.json in their folder or above.
+        Image files, listed in a dataset.json in their folder or above.
+    section : str
+        The list that they have to be in, ``testing`` or ``training``.
 
     Returns
     -------
@@ -116,7 +120,7 @@ def group_images(images: Sequence[str]) -> Cases:
     Raises
     ------
     InputError
-        If there is no dataset.json, there are several, or it does not list an image under ``testing``.
+        If there is no dataset.json, there are several, or it does not list an image in that section.
     """
     paths = sorted({_find_datalist(Path(image).resolve().parent, image) for image in images})
     if len(paths) != 1:
@@ -124,13 +128,13 @@ def group_images(images: Sequence[str]) -> Cases:
     root = paths[0].parent
     try:
         datalist = json.loads(paths[0].read_text(encoding="utf-8"))
-        testing = {(root / item["image"]).resolve(): item for item in datalist.get("testing", [])}
+        listed = {(root / item["image"]).resolve(): item for item in datalist.get(section, [])}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{paths[0]}: not a MONAI datalist ({error}); convert the data again") from error
     for image in images:
-        if Path(image).resolve() not in testing:
-            raise InputError(f"{paths[0]}: {image} is not under testing; the card holds scores of testing only")
-    items = {image: testing[Path(image).resolve()] for image in images}
+        if Path(image).resolve() not in listed:
+            raise InputError(f"{paths[0]}: {image} is not under {section}, of which scores are expected")
+    items = {image: listed[Path(image).resolve()] for image in images}
     unit = datalist.get("unit") or next((key for key in UNIT_KEYS if any(key in i for i in items.values())), "case")
     for item in items.values():
         if unit != "case" and unit not in item:

@@ -1,0 +1,1 @@
+"""The networks that a bundle offers, trained and evaluated on the same folds of a dataset."""

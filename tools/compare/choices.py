@@ -1,0 +1,170 @@
+"""What can be compared: the networks of a bundle, the folds of a dataset, the knobs of a training."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.errors import InputError
+
+__all__ = ["Folds", "check_overrides", "choose", "read_folds", "read_json", "read_networks"]
+
+METADATA = "configs/metadata.json"
+OWN_FLAGS = {"fold": "choose with --folds", "ckpt_dir": "", "ckpt_path": "", "bundle_root": "", "config_file": ""}
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Folds with labelled images, ascending, and whether there are labelled images under ``testing``."""
+
+    folds: tuple[int, ...]
+    has_testing: bool
+
+
+def read_networks(bundle: Path, bundles: Path) -> tuple[str, tuple[str, ...]]:
+    """The networks that a bundle offers, as its metadata say under ``networks``.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+    bundles : Path
+        Folder of all bundles, to name those that offer a choice.
+
+    Returns
+    -------
+    knob : str
+        The top-level key of train.json that chooses the network.
+    choices : tuple of str
+
+    Raises
+    ------
+    InputError
+        If the bundle offers no choice, or its metadata name a knob that its train.json does not have.
+    """
+    path = bundle / METADATA
+    networks = read_json(path).get("networks")
+    if networks is None:
+        others = [p.parents[1].name for p in sorted(bundles.glob(f"*/{METADATA}")) if "networks" in read_json(p)]
+        raise InputError(
+            f"{path}: no key 'networks', so {bundle.name} has one network only; bundles that offer several: "
+            f"{', '.join(others) or 'none'}"
+        )
+    try:
+        knob, choices = str(networks["knob"]), tuple(map(str, networks["choices"]))
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f'{path}: networks is {networks!r}, expected {{"knob": KEY OF train.json, "choices": [NAMES]}}'
+        ) from error
+    if knob not in read_json(bundle / "configs/train.json"):
+        raise InputError(f"{path}: networks has the knob {knob!r}, which is no key of train.json; correct one of them")
+    return knob, choices
+
+
+def read_folds(dataset_dir: Path) -> Folds:
+    """Folds and testing images of a dataset that are completely labelled.
+
+    Parameters
+    ----------
+    dataset_dir : Path
+        Folder with dataset.json.
+
+    Returns
+    -------
+    Folds
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is malformed, or has no fold.
+    """
+    path = dataset_dir / "dataset.json"
+    try:
+        content = read_json(path)
+        training, testing = (
+            [item for item in content.get(section, []) if "label" in item and "annotated_slices" not in item]
+            for section in ("training", "testing")
+        )
+        folds = tuple(sorted({int(item["fold"]) for item in training}))
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a MONAI datalist with folds ({error!r}); convert the data again") from error
+    if len(folds) < 2:
+        raise InputError(
+            f"{path}: labelled images of {len(folds)} folds under training, expected two at least, one of them to "
+            "validate on; convert again with --folds"
+        )
+    return Folds(folds, bool(testing))
+
+
+def choose(flag: str, text: str, known: Sequence[object]) -> tuple:
+    """Those of the known that a comma-separated list names; all of them if it is empty.
+
+    Parameters
+    ----------
+    flag : str
+        Name of the option, for the message.
+    text : str
+        Its value.
+    known : sequence
+        What may be named.
+
+    Returns
+    -------
+    tuple
+        In the order of the list, each once.
+
+    Raises
+    ------
+    InputError
+        If something unknown is named.
+    """
+    by_name = {str(value): value for value in known}
+    words = [word for word in (part.strip() for part in text.strip("[]()").split(",")) if word]
+    for word in words:
+        if word not in by_name:
+            raise InputError(f"--{flag} {text}: {word} is unknown; there are {', '.join(by_name)}")
+    return tuple(dict.fromkeys(by_name[word] for word in words)) or tuple(known)
+
+
+def check_overrides(overrides: Mapping[str, str], train: Collection[str], knob: str) -> None:
+    """Refuse overrides that train.json does not know, or that a comparison sets itself.
+
+    Parameters
+    ----------
+    overrides : mapping of str to str
+        Key, such as ``max_epochs`` or ``train#trainer#max_epochs``, -> value.
+    train : collection of str
+        Top-level keys of train.json.
+    knob : str
+        The key that chooses the network.
+
+    Raises
+    ------
+    InputError
+        If there is such an override; it names the closest key.
+    """
+    own = OWN_FLAGS | {knob: "choose with --networks"}
+    for key in overrides:
+        top = re.split("#|::", key)[0]
+        if top in own:
+            raise InputError(f"--{key}: compare sets it for each run; {own[top] or 'leave it out'}")
+        if top not in train:
+            closest = difflib.get_close_matches(top, [*train, "networks", "folds", "dataset_dir"], n=1)
+            hint = f"did you mean --{closest[0]}?" if closest else f"there are {', '.join(sorted(train))}"
+            raise InputError(f"unknown override --{key}; {hint}")
+
+
+def read_json(path: Path) -> dict:
+    """Content of a JSON file; InputError if it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give a bundle, or a converted dataset") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not a JSON file ({error}); correct it, or convert the data again") from error

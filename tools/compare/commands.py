@@ -1,0 +1,76 @@
+"""The verb that trains the networks of a bundle on the same folds and puts their scores side by side."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from fire.decorators import SetParseFn
+
+from tools.card import BUNDLES, find_bundle
+from tools.command_line import reject
+from tools.compare.choices import check_overrides, choose, read_folds, read_json, read_networks
+from tools.compare.plan import Plan, validation_override
+from tools.compare.progress import run_plan, write_text
+from tools.compare.results import collect
+from tools.compare.table import as_text
+from tools.errors import InputError
+
+__all__ = ["compare"]
+
+logger = logging.getLogger(__name__)
+
+
+@SetParseFn(str)  # overrides go on to monai.bundle as they were typed
+def compare(
+    bundle: str,
+    *extra,
+    dataset_dir: str | None = None,
+    networks: str = "",
+    folds: str = "",
+    output_dir: str = "",
+    **overrides,
+) -> str:
+    """Train and evaluate the networks of a bundle on the same folds; print a table, write compare.md and compare.json.
+
+    What has finished is not run again, and an interrupted training goes on. Further options, such as --max_epochs 5,
+    override keys of the bundle's train.json in all trainings and, unless its evaluate.json sets them, evaluations.
+
+    Parameters
+    ----------
+    bundle : str
+        A name in bundles/, or a bundle's folder; its metadata.json names the networks.
+    dataset_dir : str
+        Converted dataset with folds.
+    networks : str
+        Some of them, separated by commas; all without it.
+    folds : str
+        Folds to leave out and validate on, one training for each, separated by commas; all without it.
+    output_dir : str
+        Folder for weights and scores, compare/BUNDLE without it: NETWORK/fold_FOLD/model.pt, validation/, testing/.
+    """
+    reject({}, compare, extra)
+    if not dataset_dir:
+        raise InputError("--dataset_dir missing; give a converted dataset with folds")
+    root = find_bundle(bundle)
+    knob, choices = read_networks(root, BUNDLES)
+    check_overrides(overrides, read_json(root / "configs/train.json"), knob)
+    known = read_folds(Path(dataset_dir))
+    plan = Plan(
+        bundle=root,
+        dataset_dir=Path(dataset_dir),
+        output_dir=Path(output_dir or Path("compare", root.resolve().name)),
+        knob=knob,
+        networks=choose("networks", networks, choices),
+        folds=choose("folds", folds, known.folds),
+        splits=("validation", "testing") if known.has_testing else ("validation",),
+        overrides=dict(sorted(overrides.items())),  # in another order it is the same command
+    )
+    run_plan(plan, validation_override(root))
+    comparison = collect(plan)
+    text = as_text(comparison)
+    write_text(plan.output_dir / "compare.json", json.dumps(comparison, indent=4, allow_nan=False) + "\n")
+    write_text(plan.output_dir / "compare.md", text + "\n")
+    logger.info("written: compare.md and compare.json in %s", plan.output_dir)
+    return text

@@ -1,0 +1,154 @@
+"""Which commands a comparison consists of, as a user would type them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.compare.choices import read_json
+from tools.errors import InputError
+
+__all__ = ["Plan", "Step", "steps", "validation_override"]
+
+RUN = ("python", "-m", "monai.bundle", "run")
+DATA = "validate#dataset#data"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, on which data, and where the results go.
+
+    Attributes
+    ----------
+    bundle, dataset_dir, output_dir : Path
+    knob : str
+        The key of train.json that chooses the network.
+    networks : tuple of str
+    folds : tuple of int
+    splits : tuple of str
+        What the networks are evaluated on: ``validation``, ``testing``.
+    overrides : mapping of str to str
+        Further keys of train.json -> value.
+    """
+
+    bundle: Path
+    dataset_dir: Path
+    output_dir: Path
+    knob: str
+    networks: tuple[str, ...]
+    folds: tuple[int, ...]
+    splits: tuple[str, ...]
+    overrides: Mapping[str, str]
+
+    def folder(self, network: str, fold: int) -> Path:
+        """Where a training writes its weights; its evaluations have folders in it."""
+        return self.output_dir / network / f"fold_{fold}"
+
+    def log(self, network: str, fold: int, step: str) -> Path:
+        """What a step printed."""
+        return self.folder(network, fold) / "logs" / f"{step}.log"
+
+    @property
+    def validation_config(self) -> Path:
+        """The config file with `validation_override`."""
+        return self.output_dir / "validation.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: what it reads, and what it leaves when it has finished."""
+
+    network: str
+    fold: int
+    name: str
+    command: list[str]
+    reads: tuple[Path, ...]
+    writes: tuple[Path, ...]
+
+
+def steps(plan: Plan) -> Iterator[Step]:
+    """Training and evaluations of every network on every fold, in this order."""
+    for network in plan.networks:
+        for fold in plan.folds:
+            folder = plan.folder(network, fold)
+            weights, datalist = folder / "model.pt", plan.dataset_dir / "dataset.json"
+            written = (weights, folder / "resume.pt")
+            yield Step(network, fold, "train", _training(plan, network, fold), (datalist,), written)
+            for split in plan.splits:
+                configs = (plan.validation_config,) if split == "validation" else ()
+                command = _evaluation(plan, network, fold, split)
+                yield Step(
+                    network, fold, split, command, (weights, datalist, *configs), (folder / split / "metrics.csv",)
+                )
+
+
+def validation_override(bundle: Path) -> dict[str, object]:
+    """Content of a config file that turns an evaluation on ``testing`` into one on the fold left out of the training.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder; the ``evaluation_items`` that its evaluate.json takes become ``validation_items``.
+
+    Returns
+    -------
+    dict of str to object
+
+    Raises
+    ------
+    InputError
+        If evaluate.json has no such function.
+    """
+    path = bundle / "configs/evaluate.json"
+    data = read_json(path).get(DATA)
+    target = data.get("_target_", "") if isinstance(data, dict) else ""
+    module, _, function = target.rpartition(".")
+    if function != "evaluation_items":
+        raise InputError(
+            f"{path}: {DATA} is {json.dumps(data)}, expected the _target_ PACKAGE.datalist.evaluation_items, which "
+            "compare replaces with validation_items"
+        )
+    return {DATA: data | {"_target_": f"{module}.validation_items", "fold": "@fold"}}
+
+
+def _training(plan: Plan, network: str, fold: int) -> list[str]:
+    config = _root(plan) / "configs" / "train.json"
+    return [
+        *(*RUN, "training", "--config_file", str(config)),
+        *_common(plan, network, fold),
+        *("--output_dir", str(plan.folder(network, fold))),
+        *_words(plan.overrides),
+    ]
+
+
+def _evaluation(plan: Plan, network: str, fold: int, split: str) -> list[str]:
+    """What evaluate.json sets itself, such as ``pretrained``, is not overridden."""
+    configs = [_root(plan) / "configs" / f"{name}.json" for name in ("train", "evaluate")]
+    configs += [plan.validation_config] if split == "validation" else []
+    own = {key.replace("::", "#") for key in read_json(plan.bundle / "configs/evaluate.json")}
+    overrides = {key: value for key, value in plan.overrides.items() if key.replace("::", "#") not in own}
+    folder = plan.folder(network, fold)
+    return [
+        *(*RUN, "--config_file", "[" + ",".join(f"'{path.as_posix()}'" for path in configs) + "]"),
+        *_common(plan, network, fold),
+        *("--output_dir", str(folder / split), "--ckpt_path", str(folder / "model.pt")),
+        *_words(overrides),
+    ]
+
+
+def _common(plan: Plan, network: str, fold: int) -> list[str]:
+    return [
+        *("--bundle_root", str(_root(plan)), "--dataset_dir", str(plan.dataset_dir)),
+        *("--fold", str(fold), f"--{plan.knob}", network),
+    ]
+
+
+def _words(overrides: Mapping[str, str]) -> list[str]:
+    return [word for key, value in overrides.items() for word in (f"--{key}", value)]
+
+
+def _root(plan: Plan) -> Path:
+    return Path(os.path.relpath(plan.bundle))

@@ -1,0 +1,89 @@
+"""Running what is not done yet, so that an interrupted comparison goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from tools.atomic import replacing
+from tools.compare.choices import read_json
+from tools.compare.plan import Plan, Step, steps
+from tools.errors import InputError
+from tools.steps import run_step
+
+__all__ = ["is_done", "run_plan", "write_text"]
+
+logger = logging.getLogger(__name__)
+
+PROLONGING = ("max_epochs", "patience")  # with another value of these a training goes on, and is no other one
+
+
+def run_plan(plan: Plan, validation: dict[str, object]) -> None:
+    """Run every step that is not done, in order.
+
+    Parameters
+    ----------
+    plan : Plan
+    validation : dict of str to object
+        Content of the config file for evaluations on the fold left out.
+
+    Raises
+    ------
+    InputError
+        If a step fails, or the output folder holds a training with other overrides.
+    """
+    plan.output_dir.mkdir(parents=True, exist_ok=True)
+    write_text(plan.validation_config, json.dumps(validation, indent=4) + "\n")
+    for step in steps(plan):
+        name = f"{step.network}, fold {step.fold}: {step.name}"
+        if is_done(plan, step):
+            logger.info("%s: done before", name)
+            continue
+        _stamp(plan, step).unlink(missing_ok=True)
+        if step.name == "train":
+            _remember_overrides(plan, plan.folder(step.network, step.fold))
+        run_step(name, step.command, plan.log(step.network, step.fold, step.name))
+        missing = [path for path in step.writes if not path.is_file()]
+        if missing:
+            raise InputError(f"{missing[0]}: not written by {name}; see {plan.log(step.network, step.fold, step.name)}")
+        write_text(_stamp(plan, step), json.dumps({"command": step.command}, indent=4) + "\n")
+
+
+def is_done(plan: Plan, step: Step) -> bool:
+    """Whether this very command has finished, later than what it reads was written."""
+    stamp = _stamp(plan, step)
+    if not (stamp.is_file() and all(path.is_file() for path in (*step.reads, *step.writes))):
+        return False
+    finished = stamp.stat().st_mtime_ns
+    return read_json(stamp).get("command") == step.command and all(
+        path.stat().st_mtime_ns <= finished for path in step.reads
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all; one that holds this text already keeps its date."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _stamp(plan: Plan, step: Step) -> Path:
+    """Written when a step has finished."""
+    return plan.log(step.network, step.fold, step.name).with_suffix(".json")
+
+
+def _remember_overrides(plan: Plan, folder: Path) -> None:
+    """Refuse to go on with a training that was begun with other overrides: its scores would be of neither."""
+    path = folder / "overrides.json"
+    if path.is_file() and (folder / "resume.pt").is_file() and plan.overrides.get("resume") != "False":
+        begun = read_json(path)
+        for key in sorted(begun.keys() | plan.overrides.keys()):
+            if key not in PROLONGING and begun.get(key) != plan.overrides.get(key):
+                raise InputError(
+                    f"{folder}: holds a training with --{key} {begun.get(key, 'not given')}, now it is "
+                    f"{plan.overrides.get(key, 'not given')}; give another --output_dir"
+                )
+    write_text(path, json.dumps(dict(plan.overrides), indent=4) + "\n")
