@@ -24,7 +24,7 @@ def has_fast_bfloat16() -> bool:
 
 
 def to_device(network: nn.Module, device: torch.device | str) -> nn.Module:
-    """Move a 3D network to a device in the memory layout that its convolutions are fastest in.
+    """Move a network to a device in the memory layout that its convolutions, 2D or 3D, are fastest in.
 
     On a CPU, glibc is told to keep freed memory: feature maps are hundreds of megabytes, and without this each one
     is mapped and zeroed by the kernel again at every step.
@@ -33,7 +33,8 @@ def to_device(network: nn.Module, device: torch.device | str) -> nn.Module:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    return network.to(device, memory_format=torch.channels_last_3d)
+    is_3d = any(isinstance(module, nn.Conv3d) for module in network.modules())
+    return network.to(device, memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
 
 
 def to_distributed(network: nn.Module, device: torch.device) -> DistributedDataParallel:

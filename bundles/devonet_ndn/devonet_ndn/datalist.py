@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .volumes import stem
+from .names import IMAGE_SUFFIXES, stem
 
 __all__ = ["evaluation_items", "inference_items", "training_items", "validation_items"]
 
 logger = logging.getLogger(__name__)
 
 DATALIST = "dataset.json"
-PATH_KEYS = ("image", "label", "markers")
-IMAGE_SUFFIXES = (".nii.gz", ".nii")
+PATH_KEYS = ("image", "label", "markers", "patches")
 
 
 def training_items(
-    dataset_dir: str | os.PathLike, fold: int, truth: Sequence[str] = ("label",)
+    dataset_dir: str | os.PathLike, fold: int | str, truth: Sequence[str] = ("label",), extra: Sequence[str] = ()
 ) -> list[dict[str, str]]:
     """Labelled items of ``training`` outside ``fold``.
 
@@ -31,16 +30,18 @@ def training_items(
     ----------
     dataset_dir : path
         Folder that holds ``dataset.json``.
-    fold : int
-        The fold left out for validation.
+    fold : int or "none"
+        The fold left out for validation; the word ``none`` leaves none out.
     truth : sequence of str
         Keys that may hold the truth, the best first.
+    extra : sequence of str
+        Keys of further files that every item has to have, such as ``patches``.
 
     Returns
     -------
     list of dict
-        Absolute paths under ``image`` and ``label``, whichever key the truth came from. Frames of which only single
-        slices are annotated are left out, with a warning: their other slices are unknown, not background.
+        Absolute paths under ``image``, ``label``, whichever key the truth came from, and ``extra``. Frames of which
+        only single slices are annotated are left out, with a warning: their other slices are unknown, not background.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def training_items(
     """
     items = _with_truth(dataset_dir, "training", truth)
     _check_fold(items, fold, dataset_dir)
-    chosen = [_paths(item, "image", "label") for item in items if item["fold"] != fold]
+    chosen = [_paths(item, dataset_dir, "image", "label", *extra) for item in items if item["fold"] != fold]
     if not chosen:
         raise InputError(
             f"{Path(dataset_dir, DATALIST)}: no completely labelled image outside fold {fold} to train on; "
@@ -59,15 +60,17 @@ def training_items(
 
 
 def validation_items(
-    dataset_dir: str | os.PathLike, fold: int, truth: Sequence[str] = ("label",)
+    dataset_dir: str | os.PathLike, fold: int | str, truth: Sequence[str] = ("label",), extra: Sequence[str] = ()
 ) -> list[dict[str, str]]:
     """Labelled items of ``training`` that belong to ``fold``; see `training_items`."""
     items = _with_truth(dataset_dir, "training", truth)
     _check_fold(items, fold, dataset_dir)
-    return [_paths(item, "image", "label") for item in items if item["fold"] == fold]
+    return [_paths(item, dataset_dir, "image", "label", *extra) for item in items if item["fold"] == fold]
 
 
-def evaluation_items(dataset_dir: str | os.PathLike, truth: Sequence[str] = ("label",)) -> list[dict[str, str]]:
+def evaluation_items(
+    dataset_dir: str | os.PathLike, truth: Sequence[str] = ("label",), extra: Sequence[str] = ()
+) -> list[dict[str, str]]:
     """Labelled items of ``testing``; see `training_items`."""
     items = _with_truth(dataset_dir, "testing", truth)
     if not items:
@@ -75,11 +78,11 @@ def evaluation_items(dataset_dir: str | os.PathLike, truth: Sequence[str] = ("la
             f"{Path(dataset_dir, DATALIST)}: no labelled image under 'testing' to evaluate on; "
             "put some there (tools convert ... --test)"
         )
-    return [_paths(item, "image", "label") for item in items]
+    return [_paths(item, dataset_dir, "image", "label", *extra) for item in items]
 
 
 def inference_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
-    """All items of ``testing``; where there is no ``dataset.json``, every NIfTI image in the folder.
+    """All items of ``testing``; where there is no ``dataset.json``, every image in the folder.
 
     Raises
     ------
@@ -91,13 +94,13 @@ def inference_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
         items = _read(root, "testing")
         if not items:
             raise InputError(f"{root / DATALIST}: nothing under 'testing' to segment; add images there")
-        return _with_distinct_stems([_paths(item, "image") for item in items])
+        return _with_distinct_stems([_paths(item, dataset_dir, "image") for item in items])
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; give --dataset_dir a folder with {DATALIST} or NIfTI images")
-    images = sorted(path for path in root.iterdir() if path.name.endswith(IMAGE_SUFFIXES) and path.name[0] != ".")
+        raise InputError(f"{root}: no such folder; give --dataset_dir a folder with {DATALIST} or images")
+    images = sorted(p for p in root.iterdir() if p.name.lower().endswith(IMAGE_SUFFIXES) and p.name[0] != ".")
     if not images:
         raise InputError(
-            f"{root}: neither {DATALIST} nor a NIfTI image (*.nii, *.nii.gz) in it; convert the data first"
+            f"{root}: neither {DATALIST} nor an image ({', '.join(IMAGE_SUFFIXES)}) in it; convert the data first"
         )
     return _with_distinct_stems([{"image": str(path)} for path in images])
 
@@ -112,8 +115,12 @@ def _with_distinct_stems(items: list[dict[str, str]]) -> list[dict[str, str]]:
     return items
 
 
-def _paths(item: dict[str, Any], *keys: str) -> dict[str, str]:
+def _paths(item: dict[str, Any], dataset_dir: str | os.PathLike, *keys: str) -> dict[str, str]:
     """Only what the transforms read: MONAI takes further keys such as ``label_source`` for metadata of ``label``."""
+    for key in keys:
+        if key not in item:
+            source = Path(dataset_dir, DATALIST)
+            raise InputError(f"{source}: {item['image']} has no '{key}'; convert the data again")
     return {key: item[key] for key in keys}
 
 
@@ -164,12 +171,12 @@ def _with_absolute_paths(item: dict[str, Any], root: Path, source: Path) -> dict
     return item
 
 
-def _check_fold(items: list[dict[str, Any]], fold: int, dataset_dir: str | os.PathLike) -> None:
+def _check_fold(items: list[dict[str, Any]], fold: int | str, dataset_dir: str | os.PathLike) -> None:
     """Refuse a fold that no item belongs to: a training would validate on nothing."""
     source = Path(dataset_dir, DATALIST)
     for item in items:
         if not isinstance(item.get("fold"), int):
             raise InputError(f"{source}: {item['image']} needs a whole number as 'fold'; found {item.get('fold')!r}")
     folds = sorted({item["fold"] for item in items})
-    if fold not in folds:
+    if fold != "none" and fold not in folds:
         raise InputError(f"{source}: no completely labelled image in fold {fold}; there are folds {folds}")

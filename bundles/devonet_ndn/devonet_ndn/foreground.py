@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import InputError
-from .volumes import stem
+from .names import stem
 
 __all__ = ["with_foreground"]
 

@@ -14,8 +14,8 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from .atomic import replacing
+from .names import stem
 from .nuclei import COLUMNS, measure_nuclei
-from .volumes import stem
 
 __all__ = ["SaveMarkerTabled", "SaveNucleusTabled", "write_table"]
 

@@ -18,35 +18,13 @@ from monai.utils import convert_to_numpy
 
 from .atomic import replacing
 from .errors import InputError
+from .names import stem
 
-__all__ = ["CheckVolumed", "EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed", "prepare_output_dir", "stem"]
+__all__ = ["CheckVolumed", "EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed"]
 
 logger = logging.getLogger(__name__)
 
 SMALLEST_UM, LARGEST_UM = 0.01, 100.0
-
-
-def stem(path: str | os.PathLike) -> str:
-    """File name without ``.nii`` or ``.nii.gz``."""
-    return Path(path).name.removesuffix(".gz").removesuffix(".nii")
-
-
-def prepare_output_dir(output_dir: str | os.PathLike) -> None:
-    """Create the folder that results go to.
-
-    Raises
-    ------
-    InputError
-        If it cannot be created or written to.
-    """
-    folder = Path(output_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write there ({error.strerror}); give another --output_dir") from error
 
 
 def _check_spacing(volume: MetaTensor, name: str) -> None:

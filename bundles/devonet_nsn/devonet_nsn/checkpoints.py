@@ -82,7 +82,7 @@ def _load(network: nn.Module, weights: dict[str, torch.Tensor], source: str) -> 
         if found != wanted:
             raise InputError(
                 f"{source}: checkpoint of another architecture: {name} is {found} in the file and {wanted} in the "
-                "network; give the checkpoint of this network, or its init_channels"
+                "network; give the checkpoint of this network, or the knobs that it was trained with"
             )
     _bare(network).load_state_dict(weights)
 
@@ -101,6 +101,8 @@ class TrainingCheckpoint:
         The validation engine, whose key metric (larger is better) chooses the checkpoint.
     identity : dict
         What a resumed training must have in common with the interrupted one, such as the fold.
+    keep_last : bool
+        Every epoch's weights replace the ones before, as a training that validates on nothing needs it.
     patience : int
         Stop after this many validations without a better one; 0 never stops.
     resume : bool
@@ -117,13 +119,15 @@ class TrainingCheckpoint:
         lr_scheduler: Any,
         evaluator: Engine,
         identity: dict[str, Any],
+        keep_last: bool = False,
         patience: int = 0,
         resume: bool = True,
         is_writer: bool = True,
     ) -> None:
         self.ckpt_dir, self.network, self.evaluator = Path(ckpt_dir), network, evaluator
         self.stateful = {"optimizer": optimizer, "lr_scheduler": lr_scheduler}
-        self.identity, self.patience, self.resume, self.is_writer = identity, patience, resume, is_writer
+        self.identity, self.keep_last, self.patience = identity, keep_last, patience
+        self.resume, self.is_writer = resume, is_writer
         self.progress = {"best_metric": float("-inf"), "best_epoch": 0, "num_worse": 0}
         self.trainer: Engine | None = None
 
@@ -183,6 +187,8 @@ class TrainingCheckpoint:
     def save(self, engine: Engine) -> None:
         if not self.is_writer:
             return
+        if self.keep_last:
+            save_atomically(_bare(self.network).state_dict(), self.best_path)
         state = {name: target.state_dict() for name, target in self._stateful(engine).items()}
         state.update(
             network=_bare(self.network).state_dict(),

@@ -33,7 +33,6 @@ def _are_three(value: Any, is_right: Callable[[Any], bool]) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 3 and all(map(is_right, value))
 
 
-_SIZE = (lambda value: _are_three(value, _is_count), "three positive whole numbers as [Z,Y,X]")
 _COUNT = (_is_count, "a positive whole number")
 _POSITIVE = (lambda value: _is_number(value) and value > 0, "a positive number")
 _NOT_NEGATIVE = (lambda value: _is_number(value) and value >= 0, "a number from 0")
@@ -45,14 +44,15 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value == "none" or _are_three(value, lambda step: _is_number(step) and step > 0),
         "three positive numbers as [Z,Y,X] in micrometres, or none",
     ),
-    "patch_size": _SIZE,
-    "roi_size": _SIZE,
     "batch_size": _COUNT,
     "patches_per_volume": _COUNT,
     "init_channels": _COUNT,
     "max_epochs": _COUNT,
     "val_interval": _COUNT,
-    "fold": (lambda value: _is_number(value, int) and value >= 0, "a whole number from 0"),
+    "fold": (
+        lambda value: value == "none" or (_is_number(value, int) and value >= 0),
+        "a whole number from 0, or none",
+    ),
     "learning_rate": _POSITIVE,
     "threshold": _FRACTION,
     "foreground_threshold": _FRACTION,
@@ -61,6 +61,11 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "min_distance": _POSITIVE,
     "min_volume": _NOT_NEGATIVE,
     "min_nucleus_volume": _NOT_NEGATIVE,
+    "downsample": _COUNT,
+    "sw_batch_size": _COUNT,
+    "overlap": (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0 to below 1"),
+    "unannotated_ratio": _NOT_NEGATIVE,
+    "min_crypt_area": _NOT_NEGATIVE,
     "ball_radius_unit": _UNIT,
     "distance_unit": _UNIT,
 }
@@ -112,11 +117,23 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
         for key, default in known.items()
         if isinstance(default, bool)
     }
+    sizes = {key: _size_rule(known[key]) for key in ("patch_size", "roi_size") if isinstance(known.get(key), list)}
     return [
         f"--{key} {config[key]}: expected {expected}"
-        for key, (is_right, expected) in {**_RULES, **switches}.items()
+        for key, (is_right, expected) in {**_RULES, **switches, **sizes}.items()
         if key in config and not str(config[key]).startswith(("$", "@")) and not is_right(config[key])
     ]
+
+
+def _size_rule(default: list[int]) -> tuple[Callable[[Any], bool], str]:
+    """Rule of a size in pixels or voxels, which needs as many numbers as its default has."""
+    axes = ["Z", "Y", "X"][-len(default) :]
+    numeral = {2: "two", 3: "three"}[len(default)]
+
+    def is_size(value: Any) -> bool:
+        return isinstance(value, (list, tuple)) and len(value) == len(axes) and all(map(_is_count, value))
+
+    return is_size, f"{numeral} positive whole numbers as [{','.join(axes)}]"
 
 
 def check_overrides(bundle_root: str | os.PathLike) -> None:

@@ -96,6 +96,11 @@ def test_the_best_is_kept_and_not_the_last(tmp_path):
     assert not torch.equal(training.weights()["0.weight"], kept["0.weight"])
 
 
+def test_without_validation_the_last_is_kept(tmp_path):
+    training = Training(tmp_path, [0.1, 0.9, 0.5], keep_last=True).run()
+    torch.testing.assert_close(torch.load(tmp_path / "model.pt", weights_only=True), training.weights())
+
+
 def test_killed_in_an_epoch_it_goes_on_as_if_nothing_had_happened(tmp_path):
     metrics = [0.1, 0.2, 0.3, 0.4]
     whole = Training(tmp_path / "whole", metrics).run()

@@ -39,6 +39,17 @@ def test_fold_that_no_image_is_in(three_folds, items, fold):
         items(three_folds, fold)
 
 
+def test_the_word_none_trains_on_every_fold(three_folds):
+    assert names(training_items(three_folds, "none")) == list("abcd")
+    assert validation_items(three_folds, "none") == []
+
+
+def test_further_files_that_every_item_needs(write_datalist):
+    folder = write_datalist({"training": [item("a", fold=0, markers="labels/a.nii.gz"), item("b", fold=0)]})
+    with pytest.raises(InputError, match=r"b.nii.gz has no 'markers'; convert the data again"):
+        validation_items(folder, 0, extra=("markers",))
+
+
 def test_single_fold_leaves_nothing_to_train_on(write_datalist):
     folder = write_datalist({"training": [item("a", fold=0), item("b", fold=0)]})
     with pytest.raises(InputError, match="no completely labelled image outside fold 0 .* 2 labelled images"):
@@ -95,7 +106,7 @@ def test_inference_without_a_datalist_takes_every_nifti_image(tmp_path):
 
 def test_inference_on_a_folder_of_tiff(tmp_path):
     (tmp_path / "t000.tif").touch()
-    with pytest.raises(InputError, match=r"neither dataset.json nor a NIfTI image .* convert the data first"):
+    with pytest.raises(InputError, match=r"neither dataset.json nor an image .* convert the data first"):
         inference_items(tmp_path)
 
 

@@ -7,7 +7,15 @@ from devonet_nsn.errors import find_input_error
 from devonet_nsn.knobs import find_mistakes, find_wrong_values
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
-KNOWN = {"fold": 0, "amp": True, "spacing": [1.0, 1.0, 1.0], "max_epochs": 5, "ckpt_path": "none"}
+SIZE = [32, 64, 64]
+KNOWN = {
+    "fold": 0,
+    "amp": True,
+    "spacing": [1.0, 1.0, 1.0],
+    "patch_size": SIZE,
+    "max_epochs": 5,
+    "ckpt_path": "none",
+}
 
 
 def refusal(workflow) -> str:
@@ -23,7 +31,7 @@ def test_mistyped_key_names_the_nearest():
 
 def test_key_like_no_other_lists_all():
     (mistake,) = find_mistakes({"zzz": 1}, KNOWN)
-    assert mistake.endswith("known keys are: amp, ckpt_path, fold, max_epochs, spacing")
+    assert mistake.endswith("known keys are: amp, ckpt_path, fold, max_epochs, patch_size, spacing")
 
 
 def test_new_key_that_an_override_refers_to_is_no_mistake():
@@ -62,12 +70,21 @@ def test_value_that_cannot_work(knob, value):
         {"spacing": (2, 0.5, 0.5)},
         {"patch_size": [1, 1, 1]},
         {"fold": 0},
+        {"fold": "none"},
         {"learning_rate": 1},
         {"amp": "$torch.cuda.is_available()", "fold": "@seed"},
     ],
 )
 def test_value_that_works(config):
     assert find_wrong_values(config, KNOWN) == []
+
+
+def test_size_of_a_plane_has_two_numbers():
+    plane = {"patch_size": SIZE[1:], "roi_size": SIZE[1:]}
+    assert find_wrong_values({"patch_size": [8, 8], "roi_size": "@patch_size"}, plane) == []
+    assert find_wrong_values({"patch_size": SIZE}, plane) == [
+        "--patch_size [32, 64, 64]: expected two positive whole numbers as [Y,X]"
+    ]
 
 
 @pytest.mark.parametrize("name", ["train", "inference"])
@@ -81,7 +98,7 @@ def test_configs_as_they_are_pass(open_workflow, name):
         ({"foldd": 1}, "unknown override --foldd; did you mean --fold?"),
         ({"amp": "false"}, "--amp false is read as a word; write --amp False"),
         ({"spacing": 1}, "--spacing 1: expected three positive numbers as [Z,Y,X] in micrometres, or none"),
-        ({"fold": "all"}, "--fold all: expected a whole number from 0"),
+        ({"fold": "all"}, "--fold all: expected a whole number from 0, or none"),
     ],
 )
 def test_mistakes_are_refused_from_python_too(open_workflow, overrides, message):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 from devonet_nsn.errors import InputError
-from devonet_nsn.loading import CheckedLoadImage, CheckedLoadImaged, PrefetchingLoader
+from devonet_nsn.loading import CheckedLoadImage, CheckedLoadImaged
+from devonet_nsn.prefetching import PrefetchingLoader
 from monai.data import Dataset
 
 

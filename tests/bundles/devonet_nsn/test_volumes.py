@@ -9,13 +9,13 @@ import pytest
 import torch
 from devonet_nsn import volumes
 from devonet_nsn.errors import InputError
+from devonet_nsn.folders import prepare_output_dir
+from devonet_nsn.names import stem
 from devonet_nsn.volumes import (
     CheckVolumed,
     EmptyIfConstantd,
     ForegroundProbabilityd,
     SaveVolumed,
-    prepare_output_dir,
-    stem,
 )
 from monai.data import MetaTensor
 
