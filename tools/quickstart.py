@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import os
 import time
@@ -72,8 +73,9 @@ def commands(bundle: str, recipe: Recipe, folder: Path) -> Iterator[tuple[str, l
     configs = {name: root / "configs" / f"{name}.json" for name in ("train", "evaluate", "inference")}
     run = ["python", "-m", "monai.bundle", "run"]
     common = ["--bundle_root", str(root), "--dataset_dir", str(folder / "dataset")]
-    overrides = [word for key, value in recipe.train.items() for word in (f"--{key}", value)]
-    inherited = ["--spacing", recipe.train["spacing"]] if "spacing" in recipe.train else []
+    overrides = [word for key, value in {**recipe.train, **recipe.offline}.items() for word in (f"--{key}", value)]
+    inference_knobs = json.loads((BUNDLES / bundle / "configs" / "inference.json").read_text())
+    inherited = [word for key in recipe.train if key in inference_knobs for word in (f"--{key}", recipe.train[key])]
     weights = ["--ckpt_path", str(folder / "training" / "model.pt")]
     both = f"['{configs['train'].as_posix()}','{configs['evaluate'].as_posix()}']"
     yield "sample", ["python", "-m", "tools", "sample", bundle, str(folder / "source")]
@@ -108,8 +110,8 @@ def _draw(recipe: Recipe, folder: Path) -> Path:
 
     dataset = folder / "dataset"
     item = json.loads((dataset / "dataset.json").read_text())["testing"][-1]
-    image = dataset / item["image"]
-    suffix = "".join(image.suffixes)
-    result = folder / "results" / f"{image.name.removesuffix(suffix)}_{recipe.result_kind}{suffix}"
-    overlay(str(image), str(result), str(folder / "overlay.png"), label=str(dataset / item["label"]))
+    name = Path(item["image"]).name
+    name = name.removesuffix(".gz").removesuffix(Path(name.removesuffix(".gz")).suffix)
+    (result,) = (folder / "results").glob(f"{glob.escape(name)}_{recipe.result_kind}.*")
+    overlay(str(dataset / item["image"]), str(result), str(folder / "overlay.png"), label=str(dataset / item["label"]))
     return folder / "overlay.png"

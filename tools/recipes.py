@@ -19,11 +19,14 @@ class Recipe:
         Overrides of train.json that make a training useful on the sample within the quick start's minutes.
     result_kind : str
         Kind of the result that is drawn over the image: ``<stem>_<kind>``.
+    offline : mapping of str to str
+        Overrides of train.json without which a training would fetch something.
     """
 
     convert: tuple[str, ...]
     train: dict[str, str] = field(default_factory=dict)
     result_kind: str = "mask"
+    offline: dict[str, str] = field(default_factory=dict)
 
 
 EMBRYOS = ("ctc", "--spacing", "2.0,0.8,0.8", "--folds", "3", "--test", "04")
@@ -47,5 +50,10 @@ RECIPES = {
             "patch_size": "[24, 32, 32]",
         },
         result_kind="markers",
+    ),
+    "crypt_unet": Recipe(
+        convert=("crypts", "--folds", "3", "--test", "slide_04"),
+        train={"learning_rate": "0.002", "max_epochs": "30", "val_interval": "10", "downsample": "4"},
+        offline={"encoder_weights": "none"},
     ),
 }

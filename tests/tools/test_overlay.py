@@ -3,10 +3,11 @@
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from tools.errors import InputError
-from tools.overlay import ENLARGEMENT, RESULT_COLOUR, TRUTH_COLOUR, draw_overlay, overlay
+from tools.overlay import ENLARGEMENT, RESULT_COLOUR, TRUTH_COLOUR, draw_overlay, draw_plane_overlay, overlay
 
 
 def block(low: int, high: int) -> np.ndarray:
@@ -58,3 +59,27 @@ def test_command_writes_a_png_and_refuses_files_of_other_grids(tmp_path):
     with pytest.raises(InputError, match="missing.nii.gz: no such file"):
         overlay(paths["image"], paths["missing"], str(tmp_path / "no.png"))
     assert not (tmp_path / "no.png").exists()
+
+
+def test_plane_is_shrunk_and_outlined_beside_itself():
+    image = np.full((3201, 1000, 3), (10, 20, 30), np.uint8)
+    mask = np.zeros((3201, 1000), np.uint8)
+    mask[300:600, 300:600] = 255
+    picture = draw_plane_overlay(image, mask, mask.astype(bool))
+    assert picture.shape == (1067, 2 * 334 + 4, 3)
+    assert colours(picture[:, :334]) == {(10, 20, 30)}, "the left half is the image alone"
+    rows, columns = np.nonzero((picture[:, 338:] == 255).all(axis=-1))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (99, 200, 99, 200)
+
+
+def test_slide_with_its_mask_is_drawn_and_a_mask_of_another_size_refused(tmp_path):
+    for name, shape in (("slide", (40, 50, 3)), ("mask", (40, 50)), ("other", (50, 40))):
+        tifffile.imwrite(tmp_path / f"{name}.tiff", np.ones(shape, np.uint8))
+    slide, mask, other, picture = (str(tmp_path / name) for name in ("slide.tiff", "mask.tiff", "other.tiff", "o.png"))
+    overlay(slide, mask, picture, label=mask)
+    assert Image.open(picture).size == (104, 40)
+    with pytest.raises(InputError, match=r"other.tiff: shape .50, 40., its image .40, 50.; give files of one grid"):
+        overlay(slide, other, picture)
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(InputError, match="text.png: cannot be read"):
+        overlay(str(tmp_path / "text.png"), mask, picture)
