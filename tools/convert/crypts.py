@@ -20,7 +20,7 @@ from tools.convert.datalist import assign_folds, write_datalist
 from tools.convert.dataset import describe, prepare_dataset
 from tools.convert.patches import PatchRules, index_patches
 from tools.convert.slides import open_slide
-from tools.convert.tiles import is_whole_tiff, write_tiled
+from tools.convert.tiles import write_tiled
 from tools.convert.windows import TiffWindows
 
 __all__ = ["convert_crypts", "crypts"]
@@ -215,25 +215,36 @@ def _convert_slide(stem: str, slide: Slide, destination: Path) -> tuple[dict[str
 def _write_image(path: Path, slide: Slide) -> None:
     """Copy a slide's pixels, unless that is done."""
     description = f"{describe([slide.path])} {slide.pixel_size_um}".encode("ascii", "replace").decode()
-    if is_whole_tiff(path, slide.shape, description=description):
+    if _is_whole(path, slide.shape, description=description):
         return
     with naming(), open_slide(slide.path) as pixels:
         rows, size = _rows_of(pixels), slide.pixel_size_um
-        write_tiled(path, rows, slide.shape, np.uint8, description=description, pixel_size_um=size)
+        with replacing(path) as partial:
+            write_tiled(partial, rows, slide.shape, np.uint8, description=description, pixel_size_um=size)
 
 
 def _write_labels(path: Path, slide: Slide) -> np.ndarray:
     """Labels of a slide; written, unless that is done."""
     shape = slide.shape[:2]
     description = f"{slide.mask.description} {slide.pixel_size_um}".encode("ascii", "replace").decode()
-    if is_whole_tiff(path, shape, description=description):
+    if _is_whole(path, shape, description=description):
         with naming(), TiffWindows(path) as image:
             return image.read(0, 0, *shape)
     labels, highest = ndimage.label(slide.mask.read(shape), EIGHT_NEIGHBOURS, output=np.int32)
     dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32
     size = slide.pixel_size_um
-    write_tiled(path, lambda a, b: labels[a:b], shape, dtype, description=description, pixel_size_um=size)
+    with replacing(path) as partial:
+        write_tiled(partial, lambda a, b: labels[a:b], shape, dtype, description=description, pixel_size_um=size)
     return labels
+
+
+def _is_whole(path: Path, shape: tuple[int, ...], *, description: str) -> bool:
+    """Whether an earlier run has finished writing this very image; no pixel is decoded."""
+    try:
+        with TiffWindows(path) as image:
+            return image.shape == tuple(shape) and image.description == description
+    except (ValueError, OSError):
+        return False
 
 
 def _write_patches(path: Path, image: Path, labels: np.ndarray | None, rules: PatchRules) -> np.ndarray:

@@ -1,0 +1,241 @@
+"""Crypts as objects: from probabilities at the working resolution to masks at the resolution of the slide."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
+from scipy import ndimage
+
+__all__ = ["Crypt", "CryptMaskd", "find_crypts", "geometry", "paint"]
+
+EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+MARGIN = 2  # working pixels around a crypt: one that it fades out in, one more to see whether another crypt begins
+BAND_PX = 1 << 22
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Crypt:
+    """One crypt at the slide's full resolution, cropped to its bounding box.
+
+    Attributes
+    ----------
+    top, left : int
+        Where the box begins, in slide pixels.
+    mask : ndarray of bool, shape (height, width)
+        Its pixels, connected (8 neighbours).
+    """
+
+    top: int
+    left: int
+    mask: np.ndarray
+
+
+def find_crypts(
+    probability: np.ndarray,
+    slide_shape: tuple[int, int],
+    downsample: int,
+    *,
+    threshold: float = 0.5,
+    min_area: int = 2500,
+    fill_holes: bool = True,
+) -> list[Crypt]:
+    """Crypts of a slide: what is connected above the threshold, enlarged one by one.
+
+    A crypt is enlarged bilinearly, so that its border runs where the probability crosses the threshold, between the
+    centres of working pixels. Where a single working pixel parts two crypts, it goes on parting them. A thin bridge
+    over a corner may break; then each part is a crypt.
+
+    Parameters
+    ----------
+    probability : ndarray of float32, shape (h, w)
+        Of crypt, at the working resolution.
+    slide_shape : tuple of int
+        (Y, X) at full resolution.
+    downsample : int
+        Slide pixels per working pixel along each axis; the last row and column of blocks may be partial.
+    threshold : float
+        A crypt's probability lies above it.
+    min_area : int
+        Smaller ones are dropped, in slide pixels.
+    fill_holes : bool
+        Whether background that a crypt encloses belongs to it, and so does whatever lies in there.
+
+    Returns
+    -------
+    list of Crypt
+        Ordered by top, then left. No two overlap. Nothing as large as the slide is ever in memory, unless its crypts
+        are.
+
+    Raises
+    ------
+    ValueError
+        If the shape of ``probability`` is not the slide's, downsampled.
+    """
+    expected = tuple(-(-size // downsample) for size in slide_shape)
+    if probability.shape != expected:
+        raise ValueError(
+            f"probability of {probability.shape}, expected {expected}: {tuple(slide_shape)} pixels by {downsample}"
+        )
+    foreground = probability > threshold
+    if fill_holes:
+        holes = _holes(foreground)
+        probability, foreground = np.where(holes, np.float32(1), probability), foreground | holes
+    labels, _ = ndimage.label(foreground, EIGHT_NEIGHBOURS)
+    crypts = []
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if _largest_area(box, downsample) >= min_area:
+            part = _grown(box, labels.shape)
+            alone = _without_others(probability[part], labels[part], label)
+            corner = tuple(axis.start * downsample for axis in part)
+            room = (slide_shape[0] - corner[0], slide_shape[1] - corner[1])
+            mask = _enlarge(alone, downsample, room, threshold)
+            crypts += _split(mask, corner, max(min_area, 1))
+    return sorted(crypts, key=lambda crypt: (crypt.top, crypt.left))
+
+
+def paint(crypts: Iterable[Crypt], top: int, left: int, height: int, width: int) -> np.ndarray:
+    """Union of crypts in a window.
+
+    Parameters
+    ----------
+    crypts : iterable of Crypt
+        Those outside the window are passed over.
+    top, left : int
+        The window's corner, in slide pixels.
+    height, width : int
+        Its size.
+
+    Returns
+    -------
+    ndarray of bool, shape (height, width)
+    """
+    window = np.zeros((height, width), bool)
+    for crypt in crypts:
+        y, x = crypt.top - top, crypt.left - left
+        rows, columns = crypt.mask.shape
+        if y < height and x < width and y + rows > 0 and x + columns > 0:
+            part = crypt.mask[max(-y, 0) : height - y, max(-x, 0) : width - x]
+            window[max(y, 0) : y + rows, max(x, 0) : x + columns] |= part
+    return window
+
+
+def geometry(image: MetaTensor) -> tuple[tuple[int, int], int]:
+    """Shape (Y, X) of a slide at full resolution, and slide pixels per working pixel, as its image's metadata tell."""
+    height, width = image.meta["slide_shape"][:2]
+    return (int(height), int(width)), int(image.meta["downsample"])
+
+
+class CryptMaskd(MapTransform):
+    """Replaces a probability (1, h, w) by the mask of its crypts at full resolution, uint8 (1, Y, X), to be scored.
+
+    The mask of the whole slide is in memory; `SaveCryptsd` does without.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Probabilities at the working resolution.
+    image_key : str
+        The slide they come from, whose metadata tell ``slide_shape`` and ``downsample``.
+    threshold, min_area
+        As for `find_crypts`.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        image_key: str = "image",
+        threshold: float = 0.5,
+        min_area: int = 2500,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key, self.threshold, self.min_area = image_key, threshold, min_area
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        data = dict(data)
+        image = data[self.image_key]
+        shape, downsample = geometry(image)
+        for key in self.key_iterator(data):
+            probability = convert_to_numpy(data[key])[0]
+            crypts = find_crypts(probability, shape, downsample, threshold=self.threshold, min_area=self.min_area)
+            mask = torch.from_numpy(paint(crypts, 0, 0, *shape).view(np.uint8)[None])
+            data[key] = MetaTensor(mask, meta=dict(image.meta)) if isinstance(data[key], MetaTensor) else mask
+        return data
+
+
+def _holes(foreground: np.ndarray) -> np.ndarray:
+    """Background that has no way (4 neighbours) to the border of the image."""
+    regions, num_regions = ndimage.label(~foreground)
+    is_hole = np.ones(num_regions + 1, bool)
+    is_hole[0] = False
+    for edge in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
+        is_hole[edge] = False
+    return is_hole[regions]
+
+
+def _largest_area(box: Box, downsample: int) -> int:
+    """Slide pixels that a crypt can cover: it ends before the centres of the working pixels around its box."""
+    return int(np.prod([axis.stop - axis.start + 1 for axis in box])) * downsample**2
+
+
+def _grown(box: Box, shape: tuple[int, int]) -> Box:
+    """Box with a margin, inside the image."""
+    return tuple(
+        slice(max(axis.start - MARGIN, 0), min(axis.stop + MARGIN, size)) for axis, size in zip(box, shape, strict=True)
+    )
+
+
+def _without_others(probability: np.ndarray, labels: np.ndarray, label: int) -> np.ndarray:
+    """Probability that is 0 in all other crypts and beside them, so that enlarging does not bridge a narrow gap."""
+    others = (labels != 0) & (labels != label)
+    if not others.any():
+        return probability
+    beside = ndimage.binary_dilation(others, EIGHT_NEIGHBOURS) & (labels != label)
+    return np.where(beside, np.float32(0), probability)
+
+
+def _enlarge(image: np.ndarray, factor: int, shape: tuple[int, int], threshold: float) -> np.ndarray:
+    """Where a bilinear enlargement, in which a pixel covers its block and which ``shape`` crops, is above a threshold.
+
+    The numbers are computed a band of rows at a time; only the mask is as large as the result.
+    """
+    lower, upper, weight = _neighbours(image.shape[0], factor, shape[0])
+    left, right, weight_x = _neighbours(image.shape[1], factor, shape[1])
+    mask = np.empty((len(lower), len(left)), bool)
+    for top in range(0, len(mask), num_rows := max(BAND_PX // len(left), 1)):
+        band = slice(top, top + num_rows)
+        rows = _between(image[lower[band]], image[upper[band]], weight[band, None])
+        mask[band] = _between(rows[:, left], rows[:, right], weight_x) > threshold
+    return mask
+
+
+def _between(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Linear interpolation that gives equal values back exactly, so that none rises above the threshold by rounding."""
+    return first + weight * (second - first)
+
+
+def _neighbours(num_pixels: int, factor: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every enlarged pixel the two pixels whose centres lie around its own, and the second one's weight."""
+    position = (np.arange(min(num_pixels * factor, size)) + 0.5) / factor - 0.5
+    position = position.clip(0, num_pixels - 1)
+    lower = position.astype(np.intp)
+    return lower, np.minimum(lower + 1, num_pixels - 1), (position - lower).astype(np.float32)
+
+
+def _split(mask: np.ndarray, corner: tuple[int, int], min_area: int) -> list[Crypt]:
+    """Connected parts of a mask that are large enough, in the coordinates of the slide."""
+    labels, _ = ndimage.label(mask, EIGHT_NEIGHBOURS)
+    parts = [(box, labels[box] == label) for label, box in enumerate(ndimage.find_objects(labels), start=1)]
+    return [
+        Crypt(corner[0] + box[0].start, corner[1] + box[1].start, part)
+        for box, part in parts
+        if np.count_nonzero(part) >= min_area
+    ]

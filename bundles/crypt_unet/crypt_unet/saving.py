@@ -1,0 +1,155 @@
+"""What a slide's segmentation leaves on disk: mask, polygons, table, picture and run lengths."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
+from PIL import Image
+
+from .atomic import replacing
+from .crypts import Crypt, find_crypts, geometry, paint
+from .folders import prepare_output_dir
+from .names import stem
+from .outlines import feature_collection
+from .run_lengths import encode_crypts, put_run_lengths
+from .tables import measure_crypts, write_table
+from .thumbnail import draw_thumbnail
+from .tiles import write_tiled
+
+__all__ = ["SaveCryptsd", "write_crypts", "write_mask", "write_probability"]
+
+logger = logging.getLogger(__name__)
+
+
+def write_mask(path: Path, crypts: Sequence[Crypt], shape: tuple[int, int], pixel_size_um: float | None = None) -> None:
+    """Write the crypts' mask, 0 and 255, as tiled TIFF, painted a row of tiles at a time.
+
+    Parameters
+    ----------
+    path : Path
+        File to write or replace.
+    crypts : sequence of Crypt
+        In slide pixels.
+    shape : tuple of int
+        Shape (Y, X) of the slide.
+    pixel_size_um : float, optional
+        For the resolution tags.
+    """
+    with replacing(path) as partial:
+        write_tiled(
+            partial,
+            lambda top, bottom: paint(crypts, top, 0, bottom - top, shape[1]).view(np.uint8) * np.uint8(255),
+            shape,
+            np.uint8,
+            pixel_size_um=pixel_size_um,
+        )
+
+
+def write_probability(path: Path, probability: np.ndarray, pixel_size_um: float | None = None) -> None:
+    """Write a probability (h, w) as tiled TIFF, 0 to 255 for 0 to 1; the size is that of its own pixels."""
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        return (probability[top:bottom].clip(0, 1) * 255).round().astype(np.uint8)
+
+    with replacing(path) as partial:
+        write_tiled(partial, rows, probability.shape, np.uint8, pixel_size_um=pixel_size_um)
+
+
+def write_crypts(
+    output_dir: Path,
+    name: str,
+    image: np.ndarray,
+    crypts: Sequence[Crypt],
+    slide_shape: tuple[int, int],
+    downsample: int,
+    pixel_size_um: float | None = None,
+) -> None:
+    """Write all that is made of a slide's crypts, each file whole or not at all, and its row in rle.csv last.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Folder for ``<name>_mask.tiff``, ``_crypts.geojson``, ``_crypts.csv``, ``_overlay.png``, and rle.csv.
+    name : str
+        The slide's.
+    image : ndarray of uint8, shape (h, w, 3)
+        The slide at the working resolution.
+    crypts : sequence of Crypt
+        In slide pixels.
+    slide_shape : tuple of int
+        (Y, X) at full resolution.
+    downsample : int
+        Slide pixels per working pixel.
+    pixel_size_um : float, optional
+        µm per slide pixel.
+
+    Raises
+    ------
+    InputError
+        If there is an rle.csv that is none.
+    """
+    write_mask(output_dir / f"{name}_mask.tiff", crypts, slide_shape, pixel_size_um)
+    with replacing(output_dir / f"{name}_crypts.geojson") as partial:
+        partial.write_text(json.dumps(feature_collection(crypts, name)), encoding="utf-8")
+    write_table(output_dir / f"{name}_crypts.csv", *measure_crypts(crypts, pixel_size_um))
+    with replacing(output_dir / f"{name}_overlay.png") as partial:
+        Image.fromarray(draw_thumbnail(image, crypts, downsample)).save(partial, format="PNG")
+    put_run_lengths(output_dir / "rle.csv", name, encode_crypts(crypts, slide_shape))
+
+
+class SaveCryptsd(MapTransform):
+    """Writes the crypts of a slide in every form that others read; see `write_crypts`.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Probabilities (1, h, w) at the working resolution.
+    output_dir : path
+        Folder for the results; it is created.
+    image_key : str
+        The slide at the working resolution, uint8 (3, h, w), whose metadata tell ``filename_or_obj``,
+        ``slide_shape``, ``downsample`` and ``pixel_size_um`` (0 for unknown).
+    threshold, min_area
+        As for `find_crypts`.
+    save_probability : bool
+        Whether to write ``<name>_prob.tiff``, 0 to 255 at the working resolution.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | os.PathLike,
+        image_key: str = "image",
+        threshold: float = 0.5,
+        min_area: int = 2500,
+        save_probability: bool = False,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir, self.image_key, self.save_probability = Path(output_dir), image_key, save_probability
+        self.threshold, self.min_area = threshold, min_area
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        image = data[self.image_key]
+        shape, downsample = geometry(image)
+        source, size = image.meta["filename_or_obj"], float(image.meta.get("pixel_size_um") or 0) or None
+        pixels, name = convert_to_numpy(image).transpose(1, 2, 0), stem(source)
+        prepare_output_dir(self.output_dir)
+        for key in self.key_iterator(data):
+            probability = convert_to_numpy(data[key])[0]
+            crypts = find_crypts(probability, shape, downsample, threshold=self.threshold, min_area=self.min_area)
+            if self.save_probability:
+                path = self.output_dir / f"{name}_prob.tiff"
+                write_probability(path, probability, size and size * downsample)
+            write_crypts(self.output_dir, name, pixels, crypts, shape, downsample, size)
+            logger.info("wrote %d crypts of %s to %s", len(crypts), Path(source).name, self.output_dir)
+        return dict(data)

@@ -1,0 +1,71 @@
+"""Tables of crypts: a line each, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from skimage.measure import regionprops
+
+from .atomic import replacing
+from .crypts import Crypt
+
+__all__ = ["COLUMNS", "UM_COLUMNS", "measure_crypts", "write_table"]
+
+COLUMNS = ("crypt", "y", "x", "area", "major_axis", "minor_axis", "orientation")
+UM_COLUMNS = ("y_um", "x_um", "area_um2", "major_axis_um", "minor_axis_um")
+
+
+def measure_crypts(
+    crypts: Iterable[Crypt], pixel_size_um: float | None = None
+) -> tuple[tuple[str, ...], list[tuple[float, ...]]]:
+    """Place, size and direction of every crypt.
+
+    Parameters
+    ----------
+    crypts : iterable of Crypt
+        They are numbered from 1 in this order.
+    pixel_size_um : float, optional
+        µm per slide pixel; without it, or with 0, there are no columns in µm.
+
+    Returns
+    -------
+    columns : tuple of str
+        `COLUMNS`, and `UM_COLUMNS` where the size of pixels is known.
+    rows : list of tuple
+        Centroid, where (0, 0) is the image's upper left corner and centres of pixels lie at .5, as in the GeoJSON;
+        area; axes of the ellipse with the same second moments, all in slide pixels; direction of its major axis in
+        degrees, from 0 to below 180, from the x axis counter-clockwise as one sees it on the screen.
+    """
+    rows = [(number, *_measure(crypt)) for number, crypt in enumerate(crypts, start=1)]
+    if not pixel_size_um:
+        return COLUMNS, rows
+    size = pixel_size_um
+    in_um = [
+        (y * size, x * size, area * size**2, major * size, minor * size) for _, y, x, area, major, minor, _ in rows
+    ]
+    return COLUMNS + UM_COLUMNS, [(*row, *more) for row, more in zip(rows, in_um, strict=True)]
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
+    """Write a CSV file with a header; numbers that are not whole get eight significant digits."""
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([f"{value:.8g}" if isinstance(value, float) else value for value in row] for row in rows)
+
+
+def _measure(crypt: Crypt) -> tuple[float, float, int, float, float, float]:
+    (region,) = regionprops(crypt.mask.astype("uint8"))
+    y, x = region.centroid
+    degrees = math.degrees(region.orientation) + 90  # scikit-image counts from the y axis
+    return (
+        float(crypt.top + y + 0.5),
+        float(crypt.left + x + 0.5),
+        int(region.area),
+        float(region.axis_major_length),
+        float(region.axis_minor_length),
+        round(degrees, 3) % 180,  # rounded first, so that nothing just below 180 is written as 180
+    )

@@ -1,0 +1,76 @@
+"""The table of crypts against scikit-image's measures of the whole mask."""
+
+import csv
+
+import numpy as np
+import pytest
+from crypt_unet.crypts import Crypt, find_crypts, paint
+from crypt_unet.tables import COLUMNS, UM_COLUMNS, measure_crypts, write_table
+from skimage.draw import ellipse
+from skimage.measure import label, regionprops
+
+
+def slanted(degrees: float) -> Crypt:
+    """An ellipse whose major axis points up from the x axis by an angle, as seen on the screen."""
+    mask = np.zeros((121, 121), bool)
+    mask[ellipse(60, 60, 20, 50, rotation=np.deg2rad(degrees))] = True
+    return find_crypts(mask.astype(np.float32), mask.shape, 1, min_area=0)[0]
+
+
+def test_measured_in_the_crop_as_in_the_whole_mask():
+    probability = np.zeros((80, 90), np.float32)
+    probability[5:20, 7:40], probability[30:70, 50:60], probability[75:, 80:] = 1, 1, 1
+    crypts = find_crypts(probability, (240, 270), 3, min_area=0)
+    columns, rows = measure_crypts(crypts)
+    regions = regionprops(label(paint(crypts, 0, 0, 240, 270)))
+    assert columns == COLUMNS
+    assert len(rows) == len(regions) == 3
+    for number, (row, region) in enumerate(zip(rows, regions, strict=True), start=1):
+        y, x = region.centroid
+        axes = region.axis_major_length, region.axis_minor_length
+        assert row[:6] == pytest.approx((number, y + 0.5, x + 0.5, region.area, *axes))
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 90, 135, 179])
+def test_orientation_is_counted_from_the_x_axis_counter_clockwise(degrees):
+    _, [row] = measure_crypts([slanted(degrees)])
+    assert (row[-1] - degrees + 90) % 180 - 90 == pytest.approx(0, abs=0.5)
+    assert 0 <= row[-1] < 180
+
+
+def test_the_slanted_ellipse_of_these_tests_rises_to_the_right():
+    mask = slanted(30).mask
+    right = np.flatnonzero(mask[:, -5:].any(axis=1)).mean()
+    assert right < mask.shape[0] / 2
+
+
+def test_micrometres_come_with_the_size_of_pixels():
+    crypt = Crypt(10, 20, np.ones((4, 8), bool))
+    columns, [row] = measure_crypts([crypt], 0.5)
+    assert columns == COLUMNS + UM_COLUMNS
+    values = dict(zip(columns, row, strict=True))
+    assert [values[name] for name in ("y", "x", "area")] == [12, 24, 32]
+    assert [values[name] for name in ("y_um", "x_um", "area_um2")] == [6, 12, 8]
+    assert values["major_axis_um"] == pytest.approx(values["major_axis"] / 2)
+    assert values["minor_axis_um"] == pytest.approx(values["minor_axis"] / 2)
+    assert measure_crypts([crypt], 0)[0] == COLUMNS
+
+
+def test_places_on_large_slides_keep_their_digits(tmp_path):
+    write_table(tmp_path / "a.csv", *measure_crypts([Crypt(123456, 9, np.ones((3, 3), bool))]))
+    header, row = csv.reader((tmp_path / "a.csv").open(newline=""))
+    assert header == list(COLUMNS)
+    assert row[:4] == ["1", "123457.5", "10.5", "9"]
+
+
+def test_no_crypt_is_a_header(tmp_path):
+    write_table(tmp_path / "a.csv", *measure_crypts([], 0.25))
+    assert (tmp_path / "a.csv").read_text() == ",".join(COLUMNS + UM_COLUMNS) + "\n"
+
+
+def test_a_table_that_fails_leaves_the_old_one(tmp_path):
+    write_table(tmp_path / "a.csv", ("crypt",), [(1,)])
+    with pytest.raises(ZeroDivisionError, match="division"):
+        write_table(tmp_path / "a.csv", ("crypt",), ([1 / number] for number in (1, 0)))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    assert (tmp_path / "a.csv").read_text() == "crypt\n1\n"
