@@ -56,7 +56,8 @@ def find_masks(source: Path, stems: Collection[str], masks: Path | None = None) 
         Their names without ending.
     masks : Path, optional
         A CSV of run lengths, or a folder of mask TIFF and GeoJSON files. Without one, the first there is of: a CSV
-        named as the folder and beside it, a CSV in the folder, ``<stem>_mask.tif[f]`` and ``<stem>.geojson`` in it.
+        named as the folder and beside it, a CSV in the folder, ``<stem>_mask.tif[f]`` and ``<stem>.geojson`` in it;
+        ``<stem>_crypts.geojson``, as crypt_unet writes it, will do as well.
 
     Returns
     -------
@@ -154,7 +155,7 @@ def _masks_of_files(folder: Path, source: Path, stems: Collection[str]) -> dict[
     for path in sorted(folder.glob("[!.]*")):
         suffix, is_mask = path.suffix.lower(), path.stem.endswith("_mask")
         if suffix == ".geojson":
-            stem, make = path.name[: -len(suffix)], _mask_of_geojson
+            stem, make = path.name[: -len(suffix)].removesuffix("_crypts"), _mask_of_geojson
         elif suffix in TIFF_SUFFIXES and (is_mask or own_folder):
             stem, make = path.stem.removesuffix("_mask"), _mask_of_tiff
         else:

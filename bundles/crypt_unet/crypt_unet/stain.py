@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
+from monai.utils import convert_to_dst_type
 from skimage.color import hed_from_rgb, rgb_from_hed
 
 __all__ = ["RandStaind", "perturb_stain"]
 
-# the darkest value that is told from black, so that its optical density stays finite
-_DARKEST = 1e-3
+WHITE = 255.0
+# taken for black, so that its optical density stays finite
+_DARKEST = 0.25
 
 
 def perturb_stain(image: torch.Tensor, scales: Sequence[float], shifts: Sequence[float]) -> torch.Tensor:
@@ -25,7 +27,7 @@ def perturb_stain(image: torch.Tensor, scales: Sequence[float], shifts: Sequence
     Parameters
     ----------
     image : Tensor of float, shape (3, Y, X)
-        RGB in [0, 1].
+        RGB from 0 to 255.
     scales : sequence of 3 floats
         Factors of the concentrations; 1 changes nothing.
     shifts : sequence of 3 floats
@@ -34,7 +36,7 @@ def perturb_stain(image: torch.Tensor, scales: Sequence[float], shifts: Sequence
     Returns
     -------
     Tensor of float32, shape (3, Y, X)
-        RGB in [0, 1].
+        RGB from 0 to 255.
 
     References
     ----------
@@ -42,13 +44,13 @@ def perturb_stain(image: torch.Tensor, scales: Sequence[float], shifts: Sequence
     Histol 23, 291-299 (2001). Tellez, D. et al. Whole-slide mitosis detection in H&E breast histology. IEEE TMI 37,
     2126-2136 (2018).
     """
-    density = -torch.log(image.float().clamp(min=_DARKEST)).flatten(1)
+    density = -torch.log(image.float().clamp(min=_DARKEST) / WHITE).flatten(1)
     # scaling between deconvolution and recomposition is one linear map of optical densities
     change = hed_from_rgb @ np.diag(scales) @ rgb_from_hed
     offset = np.asarray(shifts) @ rgb_from_hed
     as_tensor = torch.as_tensor(np.vstack([change, offset]), dtype=torch.float32)
     perturbed = as_tensor[:3].T @ density + as_tensor[3][:, None]
-    return torch.exp(-perturbed).clamp(0, 1).reshape(image.shape)
+    return (WHITE * torch.exp(-perturbed)).clamp(0, WHITE).reshape(image.shape)
 
 
 class RandStaind(RandomizableTransform, MapTransform):
@@ -57,7 +59,7 @@ class RandStaind(RandomizableTransform, MapTransform):
     Parameters
     ----------
     keys : collection of str
-        RGB images (3, Y, X) in [0, 1].
+        RGB images (3, Y, X) from 0 to 255.
     prob : float
         How often.
     scale : float
@@ -87,5 +89,5 @@ class RandStaind(RandomizableTransform, MapTransform):
         shifts = self.R.uniform(-self.shift, self.shift, 3)
         for key in self.key_iterator(data):
             perturbed = perturb_stain(torch.as_tensor(data[key]), scales, shifts)
-            data[key] = data[key].copy_(perturbed) if hasattr(data[key], "meta") else perturbed
+            data[key] = convert_to_dst_type(perturbed, data[key], dtype=torch.float32)[0]
         return data

@@ -105,7 +105,7 @@ def geojson_of_blobs() -> str:
     return json.dumps({"type": "FeatureCollection", "features": features})
 
 
-@pytest.mark.parametrize("place", ["source/s_mask.tif", "source/s.geojson", "masks/s.tiff", "masks/s.geojson"])
+@pytest.mark.parametrize("place", ["source/s_mask.tif", "source/s.geojson", "masks/s.tiff", "masks/s_crypts.geojson"])
 def test_mask_tiff_and_geojson_are_found(put_slide, put, put_text, convert_slides, tmp_path, place):
     put_slide("s.tiff")
     if place.endswith("geojson"):

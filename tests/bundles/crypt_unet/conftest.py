@@ -1,0 +1,45 @@
+"""Helpers that write small slides and open the bundle's workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from monai.bundle import ConfigWorkflow
+
+ROOT = Path(__file__).parents[3] / "bundles" / "crypt_unet"
+
+
+@pytest.fixture
+def write_slide(tmp_path: Path) -> Callable[..., Path]:
+    """Function that writes an array as TIFF, RGB unless options of tifffile say otherwise."""
+
+    def write(name: str, pixels: np.ndarray, **options: Any) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_rgb = pixels.ndim == 3 and pixels.shape[-1] == 3
+        tifffile.imwrite(path, pixels, **{"photometric": "rgb"} | options if is_rgb else options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def open_workflow(tmp_path: Path) -> Callable[..., ConfigWorkflow]:
+    """Function that opens a workflow of the bundle by the names of its configs, with overrides."""
+
+    def open_configs(*names: str, **overrides: Any) -> ConfigWorkflow:
+        return ConfigWorkflow(
+            config_file=[str(ROOT / "configs" / f"{name}.json") for name in names],
+            workflow_type="infer" if names[0] == "inference" else "train",
+            logging_file=False,
+            **{"bundle_root": str(ROOT), "output_dir": str(tmp_path / "output"), "device": torch.device("cpu")}
+            | overrides,
+        )
+
+    return open_configs

@@ -1,0 +1,116 @@
+"""Slides are read at the working resolution exactly, in parts, and refused when they are no slides."""
+
+import numpy as np
+import pytest
+import torch
+from crypt_unet import reading
+from crypt_unet.errors import InputError
+from crypt_unet.reading import ReadLabelsd, ReadSlided, block_mean, read_scaled
+from crypt_unet.windows import TiffWindows
+from skimage.transform import downscale_local_mean
+
+
+def random_rgb(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_blocks_are_averaged_as_scikit_image_does():
+    image = random_rgb(24, 40)
+    np.testing.assert_allclose(block_mean(image, 8), downscale_local_mean(image, (8, 8, 1)), rtol=1e-6)
+
+
+def test_partial_blocks_at_the_border_average_the_pixels_they_have():
+    image = random_rgb(10, 9)
+    shrunk = block_mean(image, 4)
+    assert shrunk.shape == (3, 3, 3)
+    np.testing.assert_allclose(shrunk[2, 2], image[8:, 8:].mean(axis=(0, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1, 3, 8])
+def test_bands_make_the_same_image_as_one_piece(write_slide, monkeypatch, factor):
+    image = random_rgb(101, 57)
+    monkeypatch.setattr(reading, "BAND", 16)
+    with TiffWindows(write_slide("a.tiff", image, tile=(16, 16))) as slide:
+        np.testing.assert_array_equal(read_scaled(slide, factor), np.rint(block_mean(image, factor)).astype(np.uint8))
+
+
+def test_mask_of_labels_takes_the_majority_of_a_block(write_slide):
+    labels = np.zeros((4, 8), np.uint16)
+    labels[:2, :4], labels[:1, 4:] = 7, 300  # half of one block, a quarter of the other
+    with TiffWindows(write_slide("labels.tiff", labels)) as image:
+        np.testing.assert_array_equal(read_scaled(image, 4, foreground=True)[..., 0], [[1, 0]])
+
+
+def test_region_is_moved_into_the_slide(write_slide):
+    image = random_rgb(64, 96)
+    item = {"image": str(write_slide("a.tiff", image)), "region": (2, 90, 32)}
+    read = ReadSlided("image", downsample=4)(item)
+    assert "region" not in read
+    np.testing.assert_array_equal(
+        read["image"].numpy(), np.rint(block_mean(image[:32, 64:], 4)).astype(np.uint8).transpose(2, 0, 1)
+    )
+
+
+def test_region_larger_than_the_slide_is_the_slide(write_slide):
+    item = {"image": str(write_slide("a.tiff", random_rgb(20, 30))), "region": (10, 15, 400)}
+    assert ReadSlided("image", downsample=2)(item)["image"].shape == (3, 10, 15)
+
+
+def test_slide_knows_where_it_comes_from(write_slide):
+    path = write_slide("a.tiff", random_rgb(21, 30), resolution=(20000, 20000), resolutionunit=3)
+    image = ReadSlided("image", downsample=4)({"image": str(path)})["image"]
+    assert (image.dtype, image.shape) == (torch.uint8, (3, 6, 8))
+    wanted = {"filename_or_obj": str(path), "slide_shape": (21, 30), "downsample": 4, "pixel_size_um": 0.5}
+    assert {key: image.meta[key] for key in wanted} == wanted
+
+
+def test_labels_are_read_as_they_are(write_slide):
+    labels = np.arange(12 * 9, dtype=np.uint16).reshape(12, 9)
+    item = {"image": str(write_slide("a.tiff", random_rgb(12, 9))), "label": str(write_slide("l.tiff", labels))}
+    read = ReadLabelsd("label")(ReadSlided("image", downsample=4)(item))
+    np.testing.assert_array_equal(read["label"].numpy(), labels[None])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "message"),
+    [
+        (np.zeros((32, 32, 4), np.uint8), {"photometric": "rgb", "extrasamples": [2]}, "without the alpha channel"),
+        (np.zeros((32, 32), np.uint8), {}, "1 samples per pixel .* export the slide in colour"),
+        (np.zeros((32, 32, 3), np.uint16), {}, "type uint16, expected 3 .RGB. of type uint8"),
+        (np.zeros((32, 32, 4), np.uint8), {"photometric": "separated"}, "SEPARATED.* convert it to RGB"),
+    ],
+    ids=["RGBA", "gray", "16 bit", "CMYK"],
+)
+def test_image_that_is_no_rgb_slide(write_slide, pixels, options, message):
+    path = write_slide("a.tiff", pixels, **options)
+    with pytest.raises(InputError, match=rf"a\.tiff: .*{message}"):
+        ReadSlided("image", downsample=2)({"image": str(path)})
+
+
+def test_truncated_slide(write_slide):
+    path = write_slide("a.tiff", random_rgb(64, 64))
+    path.write_bytes(path.read_bytes()[:4000])
+    with pytest.raises(InputError, match=r"a\.tiff: (truncated|.*pixels cannot be decoded)"):
+        ReadSlided("image", downsample=2)({"image": str(path)})
+
+
+def test_tiles_in_jpeg_are_read_in_colour(write_slide):
+    image = np.full((64, 64, 3), (200, 40, 120), np.uint8)
+    path = write_slide("a.tiff", image, compression="jpeg", tile=(32, 32))
+    read = ReadSlided("image", downsample=8)({"image": str(path)})["image"]
+    np.testing.assert_allclose(read.numpy(), np.broadcast_to(image[0, 0][:, None, None], (3, 8, 8)), atol=4)
+
+
+@pytest.mark.parametrize("transform", [ReadSlided(["image", "label"], downsample=2), ReadLabelsd("label")])
+def test_labels_of_another_size(write_slide, transform):
+    labels = str(write_slide("labels.tiff", np.zeros((10, 12), np.uint8)))
+    item = {"image": str(write_slide("a.tiff", random_rgb(12, 10))), "label": labels}
+    if isinstance(transform, ReadLabelsd):
+        item = ReadSlided("image", downsample=2)(item)
+    with pytest.raises(InputError, match=r"labels\.tiff: 10 x 12 pixels, its slide has 12 x 10"):
+        transform(item)
+
+
+def test_slide_that_is_gone(tmp_path):
+    with pytest.raises(InputError, match="gone.tiff: no such file"):
+        ReadSlided("image", downsample=2)({"image": str(tmp_path / "gone.tiff")})

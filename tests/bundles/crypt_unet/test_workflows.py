@@ -1,0 +1,162 @@
+"""From slides on disk to masks, polygons and tables, through the configs; bad input ends with one clear error."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from crypt_unet.errors import InputError, find_input_error
+from crypt_unet.network import CryptNet
+from skimage.draw import disk
+from torch import nn
+
+from tools.convert.crypts import convert_crypts
+from tools.convert.geojson import find_polygons, rasterise
+from tools.convert.rle import decode_rle
+from tools.sample.crypt_unet import write_sample
+
+PURPLE, GREEN = (150, 80, 160), (80, 170, 90)
+
+
+class GreenIsCrypt(nn.Module):
+    """A stand-in for the trained network."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return (image[:, 1:2] - image[:, 0:1]) / 4
+
+
+@pytest.fixture
+def infer(open_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
+    """Function that runs inference.json on a folder of slides with the stand-in; returns the folder of results."""
+
+    def run(dataset_dir: Path, **overrides) -> Path:
+        workflow = open_workflow("inference", dataset_dir=str(dataset_dir), **{"ckpt_path": "none"} | overrides)
+        workflow.initialize()
+        workflow.network_def = GreenIsCrypt()  # MONAI's name for the slot
+        workflow.run()
+        return tmp_path / "output"
+
+    return run
+
+
+def slide(height: int = 300, width: int = 420) -> np.ndarray:
+    """Purple tissue with two green crypts."""
+    pixels = np.full((height, width, 3), PURPLE, np.uint8)
+    for centre in ((100, 120), (200, 300)):
+        pixels[disk(centre, 48, shape=(height, width))] = GREEN
+    return pixels
+
+
+def test_a_slide_becomes_mask_polygons_run_lengths_table_and_picture(write_slide, infer):
+    pixels = slide()
+    write_slide("slides/one.tiff", pixels, resolution=(20000, 20000), resolutionunit=3)
+    results = infer(write_slide("slides/two.tif", np.full((64, 80, 3), 240, np.uint8)).parent, downsample=2)
+    kinds = ("mask.tiff", "crypts.geojson", "crypts.csv", "overlay.png")
+    expected = {f"{stem}_{kind}" for stem in ("one", "two") for kind in kinds} | {"rle.csv"}
+    assert {path.name for path in results.iterdir()} == expected
+    truth, mask = (pixels == GREEN).all(axis=-1), tifffile.imread(results / "one_mask.tiff") > 0
+    assert mask.shape == truth.shape
+    assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.97
+    rows = list(csv.DictReader((results / "one_crypts.csv").open()))
+    np.testing.assert_allclose([float(row["area_um2"]) for row in rows], np.pi * 24**2, rtol=0.05)
+    encodings = {row["id"]: row["predicted"] for row in csv.DictReader((results / "rle.csv").open())}
+    np.testing.assert_array_equal(decode_rle(encodings["one"], mask.shape), mask)
+    polygons = find_polygons(json.loads((results / "one_crypts.geojson").read_text()))
+    assert len(polygons) == 2
+    assert (rasterise(polygons, mask.shape) != mask).mean() < 0.002, "outlines are thinned by half a pixel at most"
+
+
+def test_a_slide_of_glass_has_no_crypts(write_slide, infer):
+    results = infer(write_slide("slides/glass.tiff", np.full((200, 200, 3), 240, np.uint8)).parent)
+    assert not tifffile.imread(results / "glass_mask.tiff").any()
+    assert json.loads((results / "glass_crypts.geojson").read_text())["features"] == []
+    assert len((results / "glass_crypts.csv").read_text().splitlines()) == 1
+    assert (results / "rle.csv").read_text().splitlines() == ["id,predicted", "glass,0 0"]
+
+
+def test_a_slide_smaller_than_a_patch(write_slide, infer):
+    pixels = slide()[:160, :180]
+    results = infer(write_slide("slides/small.tiff", pixels).parent, downsample=4)
+    mask = tifffile.imread(results / "small_mask.tiff") > 0
+    assert mask.shape == (160, 180)
+    assert abs(int(mask.sum()) - int((pixels == GREEN).all(axis=-1).sum())) < 0.05 * mask.sum()
+
+
+def test_small_things_are_no_crypts(write_slide, infer):
+    results = infer(write_slide("slides/a.tiff", slide()).parent, downsample=2, min_crypt_area=8000)
+    assert not tifffile.imread(results / "a_mask.tiff").any()
+
+
+def test_probabilities_on_request(write_slide, infer):
+    results = infer(write_slide("slides/a.tiff", slide()).parent, downsample=2, save_probability=True)
+    assert tifffile.imread(results / "a_prob.tiff").shape == (150, 210)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.zeros((64, 64), np.uint8), "bad.tiff: 1 samples per pixel .* export the slide in colour"),
+        (np.zeros((64, 64, 4), np.uint8), "bad.tiff: 4 samples per pixel"),
+        (np.zeros((64, 64, 3), np.uint16), "bad.tiff: .* of type uint16, expected 3 .RGB. of type uint8"),
+    ],
+    ids=["gray", "RGBA", "16 bit"],
+)
+def test_image_that_is_no_slide_is_named(write_slide, infer, pixels, message):
+    options = {"photometric": "rgb"} if pixels.ndim == 3 else {}
+    with pytest.raises(Exception, match=".") as caught:
+        infer(write_slide("slides/bad.tiff", pixels, **options).parent)
+    known = find_input_error(caught.value)
+    assert isinstance(known, InputError)
+    with pytest.raises(InputError, match=message):
+        raise known
+
+
+def test_training_without_a_connection_ends_before_it_begins(open_workflow, tmp_path, monkeypatch):
+    def no_connection(name: str, weights: str):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("crypt_unet.encoder_weights.get_encoder", no_connection)
+    write_sample(tmp_path / "source", num_slides=2, size=256)
+    convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
+    options = {"dataset_dir": str(tmp_path / "dataset"), "encoder": "resnet18", "patch_size": [32, 32]}
+    workflow = open_workflow("train", **options)
+    workflow.initialize()
+    with pytest.raises(Exception, match=".") as caught:
+        workflow.run()
+    assert "give --encoder_weights none" in str(find_input_error(caught.value))
+    assert not (tmp_path / "output" / "resume.pt").exists()
+
+
+def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
+    write_sample(tmp_path / "source", num_slides=2, size=256)
+    convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
+    options = {"encoder": "resnet18", "patch_size": [32, 32], "max_epochs": 1, "encoder_weights": "none"}
+    workflow = open_workflow("train", dataset_dir=str(tmp_path / "dataset"), fold="none", **options)
+    workflow.initialize()
+    workflow.run()
+    kept = torch.load(tmp_path / "output" / "model.pt", weights_only=True)
+    last = torch.load(tmp_path / "output" / "resume.pt", weights_only=True)["network"]
+    assert all(torch.equal(value, last[name]) for name, value in kept.items())
+
+
+def test_evaluation_of_an_ensemble_of_two(open_workflow, tmp_path):
+    write_sample(tmp_path / "source", num_slides=1, size=256)
+    convert_crypts(tmp_path / "source", tmp_path / "dataset", test=["all"])
+    torch.save(CryptNet("unet", "resnet18").state_dict(), tmp_path / "a.pt")
+    torch.save(CryptNet("deeplabv3plus", "resnet18").state_dict(), tmp_path / "b.pt")
+    workflow = open_workflow(
+        "train",
+        "evaluate",
+        dataset_dir=str(tmp_path / "dataset"),
+        encoder="resnet18",
+        ckpt_path=str(tmp_path / "a.pt"),
+        ensemble=[{"architecture": "deeplabv3plus", "encoder": "resnet18", "ckpt_path": str(tmp_path / "b.pt")}],
+    )
+    workflow.initialize()
+    workflow.run()
+    scores = dict(csv.reader((tmp_path / "output" / "metrics.csv").open()))
+    assert {"dice", "iou", "patch_dice", "patch_iou"} <= scores.keys()
