@@ -36,6 +36,7 @@ VERBS = {
         "tools.bench.devonet:devonet",
         "SEG and time of the DevoNet bundles against a classical pipeline",
     ),
+    "bench crypts": ("tools.bench.crypts:crypts", "time and memory of crypt_unet on whole slides, and of run lengths"),
 }
 
 if __name__ == "__main__":
