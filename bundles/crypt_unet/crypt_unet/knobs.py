@@ -118,7 +118,8 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
         for key, default in known.items()
         if isinstance(default, bool)
     }
-    sizes = {key: _size_rule(known[key]) for key in ("patch_size", "roi_size") if isinstance(known.get(key), list)}
+    default = known.get("patch_size")
+    sizes = {key: _size_rule(default) for key in ("patch_size", "roi_size") if isinstance(default, list)}
     return [
         f"--{key} {config[key]}: expected {expected}"
         for key, (is_right, expected) in {**_RULES, **switches, **sizes}.items()
