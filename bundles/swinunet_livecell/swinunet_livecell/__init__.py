@@ -1,0 +1,5 @@
+"""Cells in phase contrast: gray images in, masks out."""
+
+from .network import SwinUNet
+
+__all__ = ["SwinUNet"]
