@@ -1,0 +1,75 @@
+"""The table of scores per cell type, written after an evaluation."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import ignite.distributed as idist
+from ignite.engine import Engine, Events
+from monai.utils import string_list_all_gather
+
+from .atomic import replacing
+from .cell_types import per_type_table
+from .folders import prepare_output_dir
+
+__all__ = ["CellTypeTable"]
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "per_cell_type.csv"
+UNKNOWN = "unknown"
+
+
+class CellTypeTable:
+    """Writes ``per_cell_type.csv`` after an evaluation whose items tell their ``cell_type``.
+
+    MONAI's evaluators leave whatever is neither image nor label in ``engine.state.batch``, and its metric handlers
+    leave the score of every image in ``engine.state.metric_details``; this handler joins the two. It goes among the
+    evaluator's handlers, which are attached after its metrics.
+
+    Parameters
+    ----------
+    output_dir : path
+        Folder of the table; it is created.
+    metrics : sequence of str
+        Names of the metrics to tell, each with one score per image.
+    key : str
+        What items hold their cell type under; images without it are of the type ``unknown``.
+    """
+
+    def __init__(self, output_dir: str | os.PathLike, metrics: Sequence[str], key: str = "cell_type") -> None:
+        self.output_dir, self.metrics, self.key = Path(output_dir), tuple(metrics), key
+        self.cell_types: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
+
+    def start(self, engine: Engine) -> None:
+        self.cell_types = []
+
+    def collect(self, engine: Engine) -> None:
+        self.cell_types += [item.get(self.key, UNKNOWN) for item in engine.state.batch]
+
+    def write(self, engine: Engine) -> None:
+        cell_types = self.cell_types
+        if idist.get_world_size() > 1:  # the metrics' scores are gathered from all processes in the same order
+            cell_types = string_list_all_gather(cell_types)
+        if idist.get_rank() > 0:
+            return
+        details = engine.state.metric_details
+        scores = {name: details[name].reshape(len(details[name]), -1).nanmean(dim=1).tolist() for name in self.metrics}
+        rows = per_type_table(scores, cell_types)
+        prepare_output_dir(self.output_dir)
+        with replacing(self.output_dir / FILE_NAME) as partial, partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        for row in rows:
+            means = ", ".join(f"{name} {row[f'{name}_mean']:.3f}" for name in self.metrics)
+            logger.info("%s (%d images): %s", row["cell_type"], row["n"], means)
