@@ -58,13 +58,17 @@ class EncoderWeightsLoader:
 
 def _fetch(name: str, weights: str) -> dict[str, torch.Tensor]:
     """State of an encoder with pretrained weights, from the local cache or its hub."""
+    hub_logger = logging.getLogger("huggingface_hub")
+    level = hub_logger.level
+    hub_logger.setLevel(logging.ERROR)  # one line tells better than its every attempt that there is no connection
     try:
         return get_encoder(name, weights=weights).state_dict()
     except KeyError as error:
         raise InputError(f"--encoder_weights {weights}: {error.args[0]}; or give --encoder_weights none") from error
     except Exception as error:  # hubs and their HTTP libraries raise many kinds
-        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"the {weights} weights of {name} cannot be fetched ({type(error).__name__}: {reason}); connect to the "
-            "network once, or give --encoder_weights none to start from random weights"
+            f"the {weights} weights of {name} cannot be fetched ({type(error).__name__}); connect to the network once, "
+            "or give --encoder_weights none to start from random weights, or --pretrained True for this bundle's own"
         ) from error
+    finally:
+        hub_logger.setLevel(level)

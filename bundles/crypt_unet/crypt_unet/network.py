@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 import segmentation_models_pytorch as smp
@@ -9,6 +10,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from monai.networks.nets import UNETR
+from segmentation_models_pytorch.encoders import get_encoder_names
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
@@ -101,8 +103,9 @@ def build_body(architecture: str, encoder: str | None, patch_size: Sequence[int]
     try:
         return SMP_CLASSES[architecture](encoder, encoder_weights=None, in_channels=3, classes=1, **stride)
     except (KeyError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"--encoder {encoder}: does not fit {architecture} ({reason}); give another") from error
+        close = difflib.get_close_matches(encoder, get_encoder_names(), n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "give one of segmentation-models-pytorch"
+        raise InputError(f"--encoder {encoder}: does not fit {architecture}; {hint}") from error
 
 
 class CryptNet(nn.Module):

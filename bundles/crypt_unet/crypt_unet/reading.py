@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from .errors import InputError
 from .slides import open_slide, pixel_size_um
 from .windows import TiffWindows
 
-__all__ = ["ReadLabelsd", "ReadSlided", "block_mean", "read_scaled", "read_whole"]
+__all__ = ["ReadLabelsd", "ReadSlided", "block_mean", "check_slides", "read_scaled", "read_whole"]
 
 # rows of a slide in memory at a time; a row of a converter's tiles
 BAND = 512
@@ -97,6 +98,32 @@ def read_whole(image: TiffWindows) -> np.ndarray:
         bottom = min(top + BAND, image.shape[0])
         labels[top:bottom] = image.read(top, 0, bottom - top, image.shape[1])
     return labels
+
+
+def check_slides(items: Sequence[Mapping[str, Any]]) -> None:
+    """Open every slide, so that one that cannot be read stops a night's work before it begins, not in the middle.
+
+    Parameters
+    ----------
+    items : sequence of mapping
+        Each with the path of a slide under ``image``.
+
+    Raises
+    ------
+    InputError
+        If headers cannot be read or are no 8 bit RGB slide's; it names all of them.
+    """
+    problems = []
+    for item in items:
+        try:
+            open_slide(Path(item["image"])).close()
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError(
+            f"{len(problems)} of {len(items)} slides cannot be read, so none was: {'; '.join(problems)}; mend them or "
+            "move them out of the folder"
+        )
 
 
 def _square_inside(centre: Sequence[int], size: int, shape: Sequence[int]) -> tuple[int, int, int, int]:

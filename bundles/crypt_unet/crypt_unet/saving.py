@@ -20,7 +20,9 @@ from .crypts import Crypt, find_crypts, geometry, paint
 from .folders import prepare_output_dir
 from .names import stem
 from .outlines import feature_collection
+from .reading import read_scaled
 from .run_lengths import encode_crypts, put_run_lengths
+from .slides import open_slide
 from .tables import measure_crypts, write_table
 from .thumbnail import draw_thumbnail
 from .tiles import write_tiled
@@ -28,6 +30,8 @@ from .tiles import write_tiled
 __all__ = ["SaveCryptsd", "write_crypts", "write_mask", "write_probability"]
 
 logger = logging.getLogger(__name__)
+
+PICTURE_PX = 1500  # longest side of a picture, about; crypts are hard to judge in smaller ones
 
 
 def write_mask(path: Path, crypts: Sequence[Crypt], shape: tuple[int, int], pixel_size_um: float | None = None) -> None:
@@ -82,13 +86,13 @@ def write_crypts(
     name : str
         The slide's.
     image : ndarray of uint8, shape (h, w, 3)
-        The slide at the working resolution.
+        The slide, shrunk, for the picture.
     crypts : sequence of Crypt
         In slide pixels.
     slide_shape : tuple of int
         (Y, X) at full resolution.
     downsample : int
-        Slide pixels per working pixel.
+        Slide pixels per pixel of ``image``.
     pixel_size_um : float, optional
         µm per slide pixel.
 
@@ -142,7 +146,8 @@ class SaveCryptsd(MapTransform):
         image = data[self.image_key]
         shape, downsample = geometry(image)
         source, size = image.meta["filename_or_obj"], float(image.meta.get("pixel_size_um") or 0) or None
-        pixels, name = convert_to_numpy(image).transpose(1, 2, 0), stem(source)
+        name = stem(source)
+        picture, factor = _picture(source, convert_to_numpy(image).transpose(1, 2, 0), shape, downsample)
         prepare_output_dir(self.output_dir)
         for key in self.key_iterator(data):
             probability = convert_to_numpy(data[key])[0]
@@ -150,6 +155,15 @@ class SaveCryptsd(MapTransform):
             if self.save_probability:
                 path = self.output_dir / f"{name}_prob.tiff"
                 write_probability(path, probability, size and size * downsample)
-            write_crypts(self.output_dir, name, pixels, crypts, shape, downsample, size)
+            write_crypts(self.output_dir, name, picture, crypts, shape, factor, size)
             logger.info("wrote %d crypts of %s to %s", len(crypts), Path(source).name, self.output_dir)
         return dict(data)
+
+
+def _picture(source: str, image: np.ndarray, slide_shape: tuple[int, int], downsample: int) -> tuple[np.ndarray, int]:
+    """The slide to draw on, and slide pixels per pixel of it: read again where the network saw only a small one."""
+    factor = -(-max(slide_shape) // PICTURE_PX)
+    if factor >= downsample or not Path(source).is_file():
+        return image, downsample
+    with open_slide(Path(source)) as slide:
+        return read_scaled(slide, factor), factor

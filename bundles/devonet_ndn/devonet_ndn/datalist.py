@@ -100,7 +100,8 @@ def inference_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
     images = sorted(p for p in root.iterdir() if p.name.lower().endswith(IMAGE_SUFFIXES) and p.name[0] != ".")
     if not images:
         raise InputError(
-            f"{root}: neither {DATALIST} nor an image ({', '.join(IMAGE_SUFFIXES)}) in it; convert the data first"
+            f"{root}: neither {DATALIST} nor an image ({', '.join(IMAGE_SUFFIXES)}) in it; put images there, or "
+            "convert the data"
         )
     return _with_distinct_stems([{"image": str(path)} for path in images])
 

@@ -63,7 +63,7 @@ def test_unetr_refuses_what_is_larger_than_it_was_built_for():
     ("options", "message"),
     [
         ({"architecture": "unnet"}, "--architecture unnet: unknown; choose one of unet, unetpp"),
-        ({"encoder": "resnet19"}, "--encoder resnet19: does not fit unet"),
+        ({"encoder": "resnet19"}, "--encoder resnet19: does not fit unet; did you mean resnet18 or"),
         ({"encoder": "xception"}, "--encoder xception: .* take timm's, tu-xception"),
         ({"architecture": "unetr", "encoder": "resnet18"}, "unetr has an encoder of its own"),
         ({"architecture": "unetr", "patch_size": (50, 64)}, "unetr needs multiples of 32"),

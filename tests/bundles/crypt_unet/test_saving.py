@@ -163,6 +163,15 @@ def test_convert_crypts_reads_polygons_back_within_their_tolerance(tmp_path):
     assert np.count_nonzero(read & expected) / np.count_nonzero(read | expected) > 0.99
 
 
+def test_picture_is_fine_enough_to_judge_where_the_network_saw_a_small_slide(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "B1_a.tiff", pixels, photometric="rgb")
+    data = slide(probability=np.zeros((133, 146), np.float32))
+    data["image"].meta["filename_or_obj"] = str(tmp_path / "B1_a.tiff")
+    SaveCryptsd("pred", tmp_path / "results")(data)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "results" / "B1_a_overlay.png")), pixels)
+
+
 def test_nothing_found_leaves_empty_files(tmp_path):
     SaveCryptsd("pred", tmp_path)(slide(probability=np.zeros((133, 146), np.float32)))
     assert not tifffile.imread(tmp_path / "B1_a_mask.tiff").any()

@@ -115,6 +115,19 @@ def test_image_that_is_no_slide_is_named(write_slide, infer, pixels, message):
         raise known
 
 
+def test_one_bad_slide_is_told_before_the_first_is_segmented(write_slide, infer, tmp_path):
+    write_slide("slides/a.tiff", slide())
+    write_slide("slides/b.tiff", np.zeros((64, 64), np.uint8))
+    folder = write_slide("slides/c.tiff", np.zeros((64, 64, 3), np.uint16)).parent
+    with pytest.raises(Exception, match=".") as caught:
+        infer(folder)
+    message = str(find_input_error(caught.value))
+    assert message.startswith("2 of 3 slides cannot be read, so none was: ")
+    assert "b.tiff: 1 samples" in message
+    assert "c.tiff: 3 samples" in message
+    assert not (tmp_path / "output").exists()
+
+
 def test_training_without_a_connection_ends_before_it_begins(open_workflow, tmp_path, monkeypatch):
     def no_connection(name: str, weights: str):
         raise OSError("no route to host")

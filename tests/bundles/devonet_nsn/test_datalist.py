@@ -106,7 +106,7 @@ def test_inference_without_a_datalist_takes_every_nifti_image(tmp_path):
 
 def test_inference_on_a_folder_of_tiff(tmp_path):
     (tmp_path / "t000.tif").touch()
-    with pytest.raises(InputError, match=r"neither dataset.json nor an image .* convert the data first"):
+    with pytest.raises(InputError, match=r"neither dataset.json nor an image .* put images there"):
         inference_items(tmp_path)
 
 
