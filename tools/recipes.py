@@ -53,7 +53,15 @@ RECIPES = {
     ),
     "crypt_unet": Recipe(
         convert=("crypts", "--folds", "3", "--test", "slide_04"),
-        train={"learning_rate": "0.002", "max_epochs": "30", "val_interval": "10", "downsample": "4"},
+        train={
+            "encoder": "resnet18",
+            "downsample": "4",
+            "patch_size": "[128, 128]",
+            "batch_size": "4",
+            "learning_rate": "0.002",
+            "max_epochs": "30",
+            "val_interval": "10",
+        },
         offline={"encoder_weights": "none"},
     ),
 }
