@@ -105,6 +105,8 @@ class TrainingCheckpoint:
         Every epoch's weights replace the ones before, as a training that validates on nothing needs it.
     patience : int
         Stop after this many validations without a better one; 0 never stops.
+    patience_start : int
+        Patience is lost only after this epoch, however early the best validation was.
     resume : bool
         False starts anew and overwrites.
     is_writer : bool
@@ -121,12 +123,14 @@ class TrainingCheckpoint:
         identity: dict[str, Any],
         keep_last: bool = False,
         patience: int = 0,
+        patience_start: int = 0,
         resume: bool = True,
         is_writer: bool = True,
     ) -> None:
         self.ckpt_dir, self.network, self.evaluator = Path(ckpt_dir), network, evaluator
         self.stateful = {"optimizer": optimizer, "lr_scheduler": lr_scheduler}
-        self.identity, self.keep_last, self.patience = identity, keep_last, patience
+        self.identity, self.keep_last = identity, keep_last
+        self.patience, self.patience_start = patience, patience_start
         self.resume, self.is_writer = resume, is_writer
         self.progress = {"best_metric": float("-inf"), "best_epoch": 0, "num_worse": 0}
         self.trainer: Engine | None = None
@@ -178,7 +182,7 @@ class TrainingCheckpoint:
             self.progress = {"best_metric": metric, "best_epoch": self.trainer.state.epoch, "num_worse": 0}
             if self.is_writer:
                 save_atomically(_bare(self.network).state_dict(), self.best_path)
-        else:
+        elif self.trainer.state.epoch > self.patience_start:
             self.progress["num_worse"] += 1
             if self._has_lost_patience():
                 logger.info("stopping early: no better validation since epoch %d", self.progress["best_epoch"])
