@@ -64,4 +64,14 @@ RECIPES = {
         },
         offline={"encoder_weights": "none"},
     ),
+    "swinunet_livecell": Recipe(
+        convert=("livecell",),
+        train={
+            "batch_size": "8",
+            "learning_rate": "0.002",
+            "warmup_epochs": "2",
+            "max_epochs": "40",
+            "val_interval": "10",
+        },
+    ),
 }

@@ -34,6 +34,7 @@ def _are_three(value: Any, is_right: Callable[[Any], bool]) -> bool:
 
 
 _COUNT = (_is_count, "a positive whole number")
+_WHOLE = (lambda value: _is_number(value, int) and value >= 0, "a whole number from 0")
 _POSITIVE = (lambda value: _is_number(value) and value > 0, "a positive number")
 _NOT_NEGATIVE = (lambda value: _is_number(value) and value >= 0, "a number from 0")
 _UNIT = (lambda value: value in ("um", "voxel"), "um or voxel")
@@ -66,6 +67,13 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "overlap": (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0 to below 1"),
     "unannotated_ratio": _NOT_NEGATIVE,
     "min_crypt_area": _NOT_NEGATIVE,
+    "min_area": _NOT_NEGATIVE,
+    "min_depth": _NOT_NEGATIVE,
+    "mode": (lambda value: value in ("crop", "resize"), "crop or resize"),
+    "patches_per_image": _COUNT,
+    "patience": _WHOLE,
+    "patience_start": _WHOLE,
+    "warmup_epochs": _WHOLE,
     "ball_radius_unit": _UNIT,
     "distance_unit": _UNIT,
 }
@@ -118,7 +126,7 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
         if isinstance(default, bool)
     }
     default = known.get("patch_size")
-    sizes = {key: _size_rule(default) for key in ("patch_size", "roi_size") if isinstance(default, list)}
+    sizes = {key: _size_rule(default) for key in ("patch_size", "roi_size", "image_size") if isinstance(default, list)}
     return [
         f"--{key} {config[key]}: expected {expected}"
         for key, (is_right, expected) in {**_RULES, **switches, **sizes}.items()

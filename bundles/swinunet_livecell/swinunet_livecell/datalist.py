@@ -35,7 +35,7 @@ def training_items(
     truth : sequence of str
         Keys that may hold the truth, the best first.
     extra : sequence of str
-        Keys of further files that every item has to have, such as ``patches``.
+        Further keys that every item has to have, such as ``patches``.
 
     Returns
     -------
@@ -69,16 +69,22 @@ def validation_items(
 
 
 def evaluation_items(
-    dataset_dir: str | os.PathLike, truth: Sequence[str] = ("label",), extra: Sequence[str] = ()
+    dataset_dir: str | os.PathLike,
+    truth: Sequence[str] = ("label",),
+    extra: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """Labelled items of ``testing``; see `training_items`."""
+    """Labelled items of ``testing``, with the keys ``optional`` where they have them; see `training_items`."""
     items = _with_truth(dataset_dir, "testing", truth)
     if not items:
         raise InputError(
             f"{Path(dataset_dir, DATALIST)}: no labelled image under 'testing' to evaluate on; "
             "put some there (tools convert ... --test)"
         )
-    return [_paths(item, dataset_dir, "image", "label", *extra) for item in items]
+    return [
+        _paths(item, dataset_dir, "image", "label", *extra, *(key for key in optional if key in item))
+        for item in items
+    ]
 
 
 def inference_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:

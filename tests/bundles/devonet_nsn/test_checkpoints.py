@@ -155,6 +155,11 @@ def test_it_stops_when_nothing_gets_better(tmp_path):
     assert Training(tmp_path, [0.5, 0.4, 0.5, 0.6, 0.7], patience=2).run().epochs == [1, 2, 3]
 
 
+def test_patience_is_not_lost_before_its_start(tmp_path):
+    metrics = [0.5, 0.4, 0.3, 0.2, 0.1, 0.1]
+    assert Training(tmp_path, metrics, patience=2, patience_start=3).run().epochs == [1, 2, 3, 4, 5]
+
+
 def test_patience_counts_across_an_interruption(tmp_path):
     metrics = [0.5, 0.4, 0.4, 0.9]
     kill_in_third_epoch(tmp_path, metrics, patience=2)

@@ -50,6 +50,12 @@ def test_further_files_that_every_item_needs(write_datalist):
         validation_items(folder, 0, extra=("markers",))
 
 
+def test_further_keys_that_only_some_items_have(write_datalist):
+    folder = write_datalist({"training": [], "testing": [item("a", cell_type="A172"), item("b")]})
+    items = evaluation_items(folder, optional=("cell_type",))
+    assert [entry.get("cell_type") for entry in items] == ["A172", None]
+
+
 def test_single_fold_leaves_nothing_to_train_on(write_datalist):
     folder = write_datalist({"training": [item("a", fold=0), item("b", fold=0)]})
     with pytest.raises(InputError, match="no completely labelled image outside fold 0 .* 2 labelled images"):

@@ -1,4 +1,4 @@
-"""Helpers that write small images."""
+"""Helpers that write small images and open the bundle's workflows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
+from monai.bundle import ConfigWorkflow
 from PIL import Image
+
+ROOT = Path(__file__).parents[3] / "bundles" / "swinunet_livecell"
 
 
 @pytest.fixture
@@ -18,6 +22,7 @@ def write_image(tmp_path: Path) -> Callable[..., Path]:
 
     def write(name: str, pixels: np.ndarray, **options: Any) -> Path:
         path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".png":
             Image.fromarray(pixels).save(path)
         else:
@@ -26,3 +31,19 @@ def write_image(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def open_workflow(tmp_path: Path) -> Callable[..., ConfigWorkflow]:
+    """Function that opens a workflow of the bundle by the names of its configs, with overrides."""
+
+    def open_configs(*names: str, **overrides: Any) -> ConfigWorkflow:
+        return ConfigWorkflow(
+            config_file=[str(ROOT / "configs" / f"{name}.json") for name in names],
+            workflow_type="infer" if names[0] == "inference" else "train",
+            logging_file=False,
+            **{"bundle_root": str(ROOT), "output_dir": str(tmp_path / "output"), "device": torch.device("cpu")}
+            | overrides,
+        )
+
+    return open_configs
