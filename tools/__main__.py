@@ -37,6 +37,7 @@ VERBS = {
         "SEG and time of the DevoNet bundles against a classical pipeline",
     ),
     "bench crypts": ("tools.bench.crypts:crypts", "time and memory of crypt_unet on whole slides, and of run lengths"),
+    "bench livecell": ("tools.bench.livecell:livecell", "drawing outlines, inference at native size, ONNX Runtime"),
 }
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from tools.bench.large_slide import write_large_slide
 from tools.bench.progress import progress_on_stderr
 from tools.bench.rle_loops import decode_by_loop, encode_by_groupby, encode_by_search
 from tools.bench.table import Row, as_text
+from tools.bench.testing_items import read_testing_items
 from tools.bench.tiles512 import shrink
 from tools.bench.whole_slides import SlideTimes, Way, count_windows, read_mask, time_ways
 from tools.command_line import reject, whole_number
@@ -83,7 +83,7 @@ def crypts(
         raise InputError(f"--skip_large {skip_large}: expected True or False")
     if not dataset_dir:
         raise InputError("--dataset_dir missing; give a converted dataset with slides under testing")
-    name, items = _read_items(Path(dataset_dir))
+    name, items = read_testing_items(Path(dataset_dir))
     overrides = {"bundle_root": str(BUNDLE), "ckpt_path": _weights(ckpt_path)}
     with progress_on_stderr(), tempfile.TemporaryDirectory(prefix="bench-crypts-") as folder:
         parts = {
@@ -298,24 +298,6 @@ def _network_with_weights(parser: ConfigParser) -> torch.nn.Module:
     parser.get_parsed_content("checkpoint_loader").attach(engine)
     engine.run([None])
     return parser.get_parsed_content("network").eval()
-
-
-def _read_items(dataset_dir: Path) -> tuple[str, list[dict[str, Path]]]:
-    """Name of a dataset, and paths of the slides under testing and of their labels."""
-    path = dataset_dir / "dataset.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        testing = content.get("testing", [])
-        keys = [("image", "label") if "label" in item else ("image",) for item in testing]
-        items = [{key: dataset_dir / item[key] for key in chosen} for item, chosen in zip(testing, keys, strict=True)]
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a MONAI datalist ({error!r}); give a converted dataset") from error
-    if not items:
-        raise InputError(f"{path}: nothing under testing; convert with --test, or give another --dataset_dir")
-    for file in (file for item in items for file in item.values()):
-        if not file.is_file():
-            raise InputError(f"{file}: no such file, but {path} lists it; convert the data again")
-    return content.get("name", dataset_dir.name), items
 
 
 def _weights(ckpt_path: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from tools.bench import crypts as module
 from tools.bench.crypts import compare_inference, compare_run_lengths, crypts, many_short_runs, peak_memory
+from tools.bench.testing_items import read_testing_items
 from tools.bench.whole_slides import SlideTimes
 from tools.convert.crypts import convert_crypts
 from tools.errors import InputError
@@ -99,7 +100,7 @@ def test_large_slide_can_be_left_out(dataset, monkeypatch):
 
 
 def test_pointwise_network_scores_alike_in_tiles_of_the_same_slide(dataset, overrides):
-    _, items = module._read_items(dataset)
+    _, items = read_testing_items(dataset)
     rows = rows_by_name(compare_inference({**overrides, "network_def": POINTWISE, "amp": False}, items, rounds=2))
     dice = rows["slide_04, 512 x 512: Dice, 1/8 as ours"]
     assert abs(float(dice.ours) - float(dice.other)) < 0.1  # ours leaves out what was never scanned
@@ -107,14 +108,14 @@ def test_pointwise_network_scores_alike_in_tiles_of_the_same_slide(dataset, over
 
 
 def test_without_labels_no_dice_is_told(dataset, overrides):
-    _, items = module._read_items(dataset)
+    _, items = read_testing_items(dataset)
     items = [{"image": item["image"]} for item in items]
     rows = compare_inference({**overrides, "network_def": POINTWISE}, items)
     assert [row.what.split(": ")[1].split(",")[0] for row in rows] == ["time", "time", "windows without tissue"]
 
 
 def test_skipped_windows_are_those_of_glass(dataset, overrides):
-    _, items = module._read_items(dataset)
+    _, items = read_testing_items(dataset)
     small = {**overrides, "network_def": POINTWISE, "roi_size": [16, 16], "downsample": 8, "overlap": 0.0}
     row = rows_by_name(compare_inference(small, items))["slide_04: windows without tissue, skipped"]
     skipped, total = map(int, row.ours.split(",")[0].split(" of "))
