@@ -1,0 +1,120 @@
+"""Instances of whole volumes from a network that looks at slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
+from monai.utils import convert_to_numpy
+from torch import nn
+from tqdm import tqdm
+
+from .detections import SliceObjects, paint_detections
+from .errors import InputError
+from .linking import SliceLinker, link_slices
+from .targets import check_num_slices, stack_indices
+
+__all__ = ["SCORES", "VolumeInstanceInferer"]
+
+SCORES = "instance_scores"
+
+
+class VolumeInstanceInferer(Inferer):
+    """Detects in a volume slice by slice and links what it finds; the volume may be of any depth.
+
+    Beside volume and result, the detections of one slab, a few painted slices and, where the network shares them, the
+    features of a slab are in memory. The volume may stay on the CPU; slabs go to the network's device.
+
+    Parameters
+    ----------
+    num_slices : int
+        Slices that the network sees at once, odd; at the ends of the volume the last slice is repeated.
+    slab : int
+        Slices whose detections are computed together.
+    mask_threshold, min_area_px, min_visible
+        As for `paint_detections`.
+    min_iou, max_gap, min_slices, fill_gaps
+        As for `SliceLinker`.
+    progress : bool
+        Whether to show a bar that counts slices.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range, or the volume is not of shape (1, 1, Z, Y, X).
+    """
+
+    def __init__(
+        self,
+        num_slices: int,
+        slab: int = 8,
+        *,
+        mask_threshold: float = 0.5,
+        min_area_px: int = 10,
+        min_visible: float = 0.5,
+        min_iou: float = 0.3,
+        max_gap: int = 1,
+        min_slices: int = 2,
+        fill_gaps: bool = True,
+        progress: bool = False,
+    ) -> None:
+        super().__init__()
+        check_num_slices(num_slices)
+        if slab < 1:
+            raise InputError(f"slab is {slab}, expected at least one slice at a time")
+        self.painting = {"mask_threshold": mask_threshold, "min_area_px": min_area_px, "min_visible": min_visible}
+        self.linking = {"min_iou": min_iou, "max_gap": max_gap, "min_slices": min_slices, "fill_gaps": fill_gaps}
+        SliceLinker(**self.linking)  # refuses wrong settings before hours of work
+        self.num_slices, self.slab, self.progress = num_slices, slab, progress
+
+    @torch.no_grad()
+    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args, **kwargs) -> MetaTensor:
+        """Instances of a volume.
+
+        Parameters
+        ----------
+        inputs : Tensor of float, shape (1, 1, Z, Y, X)
+            A normalized volume.
+        network : Module
+            With ``detect(stacks)``: of stacks (b, num_slices, Y, X) a list of b dictionaries with ``boxes``,
+            ``scores`` and ``masks`` as torchvision's; or with ``detect_volume(volume, batch_size=slab)``, which yields
+            one for every slice of a volume (Z, Y, X) and is preferred.
+
+        Returns
+        -------
+        MetaTensor of int32, shape (1, 1, Z, Y, X)
+            Labels 1..n on the CPU or GPU of ``inputs``, with their metadata, and ``meta["instance_scores"]``, float32
+            (1, n): the mean score of object i + 1; `TakeScoresd` unpacks it.
+        """
+        if inputs.ndim != 5 or inputs.shape[:2] != (1, 1):
+            raise InputError(
+                f"an image of shape {tuple(inputs.shape)}: expected one gray volume (1, 1, Z, Y, X); "
+                "set batch_size 1, and give volumes, not single slices"
+            )
+        volume = inputs.as_subclass(torch.Tensor)[0, 0]
+        found = self._detect(volume, getattr(network, "module", network))
+        shown = tqdm(found, total=len(volume), desc="slices", disable=not self.progress, leave=False)
+        linked = link_slices((self._paint(detections) for detections in shown), volume.shape, **self.linking)
+        labels = MetaTensor(torch.from_numpy(linked.labels)[None, None].to(inputs.device))
+        if isinstance(inputs, MetaTensor):
+            labels.copy_meta_from(inputs)
+        else:
+            labels.meta["affine"] = labels.affine[None]
+        labels.is_batch = True
+        labels.meta[SCORES] = torch.from_numpy(linked.scores)[None]
+        return labels
+
+    def _detect(self, volume: torch.Tensor, network: nn.Module) -> Iterator[Mapping[str, torch.Tensor]]:
+        """What the network finds in each slice."""
+        if hasattr(network, "detect_volume"):
+            yield from network.detect_volume(volume, batch_size=self.slab)
+            return
+        device = next((parameter.device for parameter in network.parameters()), volume.device)
+        for centres in torch.arange(len(volume)).split(self.slab):
+            yield from network.detect(volume[stack_indices(centres, len(volume), self.num_slices)].to(device))
+
+    def _paint(self, detections: Mapping[str, torch.Tensor]) -> SliceObjects:
+        boxes, scores, masks = (convert_to_numpy(detections[key].detach()) for key in ("boxes", "scores", "masks"))
+        return paint_detections(boxes, scores, masks, **self.painting)

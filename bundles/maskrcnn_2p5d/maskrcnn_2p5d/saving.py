@@ -1,0 +1,81 @@
+"""What a volume's instances leave on disk: the label volume and the table of its objects."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
+
+from .atomic import replacing
+from .inferers import SCORES
+from .names import stem
+from .objects import COLUMNS, measure_objects
+from .volumes import SaveVolumed
+
+__all__ = ["SaveInstancesd", "TakeScoresd", "label_dtype", "write_table"]
+
+logger = logging.getLogger(__name__)
+
+
+def label_dtype(num_objects: int) -> str:
+    """Name of the smallest type that NIfTI readers know and that holds so many labels: ``uint16`` or ``int32``."""
+    return "uint16" if num_objects <= np.iinfo(np.uint16).max else "int32"
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
+    """Write a CSV file with a header; numbers that are not whole get six significant digits."""
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
+    logger.info("wrote %s", path)
+
+
+class TakeScoresd(MapTransform):
+    """Moves the scores that `VolumeInstanceInferer` leaves in the metadata of ``key`` to ``<key>_scores``.
+
+    It belongs before ``Invertd``, which gives predictions the metadata of their image.
+    """
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        data = dict(data)
+        for key in self.key_iterator(data):
+            data[f"{key}_scores"] = data[key].meta.pop(SCORES)
+        return data
+
+
+class SaveInstancesd(MapTransform):
+    """Writes ``<image stem>_instances.nii.gz`` and ``<image stem>_objects.csv``; see `measure_objects`.
+
+    The volume has the grid and affine of the input, as uint16, or int32 where there are more than 65535 objects.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Instances (1, X, Y, Z) on the grid of the input, whose metadata they carry; `TakeScoresd` has left
+        ``<key>_scores``.
+    output_dir : path
+        Folder for the results; it exists.
+    """
+
+    def __init__(self, keys: KeysCollection, output_dir: str | os.PathLike, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir = Path(output_dir)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        for key in self.key_iterator(data):
+            # inverting a resampling makes floating point of labels
+            labels = convert_to_numpy(data[key])[0].T.astype(np.int32)
+            spacing, scores = convert_to_numpy(data[key].pixdim)[::-1], convert_to_numpy(data[f"{key}_scores"])
+            SaveVolumed(key, self.output_dir, "instances", label_dtype(int(labels.max(initial=0))))(data)
+            path = self.output_dir / f"{stem(data[key].meta['filename_or_obj'])}_objects.csv"
+            write_table(path, COLUMNS, measure_objects(labels, spacing, scores))
+        return dict(data)

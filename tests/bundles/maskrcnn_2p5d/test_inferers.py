@@ -1,0 +1,236 @@
+"""From a volume to its instances, files and table, with networks that stand in for the real one."""
+
+import csv
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Events
+from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.inferers import SCORES, VolumeInstanceInferer
+from maskrcnn_2p5d.intensity import ScaleFluorescenced
+from maskrcnn_2p5d.loading import CheckedLoadImaged
+from maskrcnn_2p5d.metric import SEGMetric
+from maskrcnn_2p5d.metrics import InstanceMetric
+from maskrcnn_2p5d.objects import COLUMNS, measure_objects
+from maskrcnn_2p5d.saving import SaveInstancesd, TakeScoresd, label_dtype
+from maskrcnn_2p5d.volumes import CheckVolumed
+from monai.data import DataLoader, Dataset, MetaTensor
+from monai.engines import SupervisedEvaluator
+from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
+from monai.transforms import CastToTyped, Compose, Invertd, Spacingd, Transposed
+from scipy import ndimage
+from torch import nn
+
+AFFINE = np.diag([0.8, 0.8, 2.0, 1.0])
+
+
+class Components(nn.Module):
+    """Detects the connected components of the slice in the middle of each stack; remembers the stacks."""
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        super().__init__()
+        self.threshold, self.stacks = threshold, []
+
+    def detect(self, stacks: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+        self.stacks.append(stacks.clone())
+        return [self.find(stack[stacks.shape[1] // 2]) for stack in stacks]
+
+    def find(self, plane: torch.Tensor) -> dict[str, torch.Tensor]:
+        labels, number = ndimage.label(plane.numpy() > self.threshold)
+        boxes = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
+        masks = [torch.from_numpy(labels == index)[None].float() for index in range(1, number + 1)]
+        return {
+            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+            "labels": torch.ones(number, dtype=torch.int64),
+            "scores": torch.full((number,), 0.75),
+            "masks": torch.stack(masks) if masks else torch.zeros(0, 1, *plane.shape),
+        }
+
+
+class WholeVolume(Components):
+    """Has the way for whole volumes as well, and no other that works."""
+
+    def detect_volume(self, volume: torch.Tensor, *, batch_size: int):
+        for plane in volume:
+            yield self.find(plane)
+
+    detect = None
+
+
+def balls(shape: tuple[int, int, int] = (9, 24, 30)) -> np.ndarray:
+    """Two balls (Z, Y, X), apart in each slice."""
+    z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    labels = np.zeros(shape, np.int32)
+    for label, centre in enumerate([(4, 8, 8), (5, 15, 21)], start=1):
+        labels[(z - centre[0]) ** 2 * 4 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 <= 36] = label
+    return labels
+
+
+def as_batch(volume: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy((volume > 0).astype(np.float32))[None, None]
+
+
+@pytest.mark.parametrize("network", [Components(), WholeVolume()])
+@pytest.mark.parametrize("slab", [1, 2, 100])
+def test_objects_of_a_volume_are_found_whatever_the_slab(network, slab):
+    result = VolumeInstanceInferer(3, slab, min_area_px=1, min_iou=0.01)(as_batch(balls()), network)
+    assert result.dtype == torch.int32 and result.shape == (1, 1, 9, 24, 30)
+    assert (result[0, 0].numpy() == balls()).all()
+    assert result.meta[SCORES].tolist() == [[0.75, 0.75]]
+
+
+def test_stacks_hold_the_neighbours_and_repeat_the_last_slice():
+    network = Components()
+    volume = torch.arange(4.0)[None, None, :, None, None].expand(1, 1, 4, 2, 2)
+    VolumeInstanceInferer(5, slab=3)(volume, network)
+    stacks = torch.cat(network.stacks)[:, :, 0, 0]
+    assert stacks.tolist() == [[0, 0, 0, 1, 2], [0, 0, 1, 2, 3], [0, 1, 2, 3, 3], [1, 2, 3, 3, 3]]
+    assert [len(stack) for stack in network.stacks] == [3, 1]
+
+
+@pytest.mark.parametrize("num_slices", [1, 3, 7])
+def test_one_slice_is_a_volume_too(num_slices):
+    volume = balls()[4:5]
+    result = VolumeInstanceInferer(num_slices)(as_batch(volume), Components())
+    assert (result[0, 0].numpy() > 0).sum() == (volume > 0).sum() and result.max() == 2
+
+
+def test_no_detections_give_an_empty_volume():
+    result = VolumeInstanceInferer(3)(as_batch(balls()) * 0, Components())
+    assert not result.any() and result.shape == (1, 1, 9, 24, 30) and result.meta[SCORES].shape == (1, 0)
+
+
+@pytest.mark.parametrize("settings", [{"num_slices": 4}, {"num_slices": 3, "slab": 0}, {"num_slices": 3, "min_iou": 2}])
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(InputError, match="num_slices 4|slab is 0|min_iou is 2"):
+        VolumeInstanceInferer(**settings)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (2, 1, 3, 8, 8), (1, 3, 3, 8, 8)])
+def test_what_is_no_single_volume_is_refused(shape):
+    with pytest.raises(InputError, match="expected one gray volume"):
+        VolumeInstanceInferer(3)(torch.zeros(shape), Components())
+
+
+def write(path: Path, volume: np.ndarray) -> str:
+    """Write (Z, Y, X) as NIfTI (X, Y, Z)."""
+    nib.save(nib.Nifti1Image(volume.T, AFFINE), path)
+    return str(path)
+
+
+def run(folder: Path, images: list[np.ndarray], labels: list[np.ndarray], threshold: float = 0.5):
+    """Evaluate as a workflow does, resampling Y and X to half the pixels; returns the engine."""
+    items = [
+        {"image": write(folder / f"a{i}.nii.gz", image), "label": write(folder / f"l{i}.nii.gz", truth)}
+        for i, (image, truth) in enumerate(zip(images, labels, strict=True))
+    ]
+    output = folder / "output"
+    output.mkdir()
+    preprocessing = Compose(
+        [
+            CheckedLoadImaged(["image", "label"], ensure_channel_first=True),
+            CheckVolumed(["image", "label"]),
+            CastToTyped("label", dtype=torch.int32),
+            Spacingd("image", pixdim=(1.6, 1.6, 2.0), mode="bilinear"),
+            Transposed("image", indices=[0, 3, 2, 1]),
+            ScaleFluorescenced("image"),
+        ]
+    )
+    postprocessing = Compose(
+        [
+            TakeScoresd("pred"),
+            Invertd("pred", transform=preprocessing, orig_keys="image", nearest_interp=True),
+            CastToTyped("pred", dtype=torch.int32),
+            SaveInstancesd("pred", output),
+        ]
+    )
+    pairs = from_engine(["pred", "label"])
+    evaluator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(Dataset(items, preprocessing), batch_size=1),
+        network=Components(threshold),
+        inferer=VolumeInstanceInferer(3, min_area_px=1, min_iou=0.1),
+        postprocessing=postprocessing,
+        key_val_metric={"seg": IgniteMetricHandler(metric_fn=SEGMetric(), output_transform=pairs)},
+        additional_metrics={
+            kind: IgniteMetricHandler(metric_fn=InstanceMetric(kind), output_transform=pairs)
+            for kind in InstanceMetric.KINDS
+        },
+        val_handlers=[MetricsSaver(str(output), metrics="*", metric_details="*", summary_ops="*")],
+    )
+    evaluator.add_event_handler(Events.EXCEPTION_RAISED, _raise)
+    evaluator.run()
+    return evaluator, output
+
+
+def _raise(engine, error: BaseException) -> None:
+    raise error
+
+
+def test_a_volume_goes_through_an_evaluation_to_files_on_its_grid(tmp_path):
+    truth = np.repeat(np.repeat(balls((9, 24, 30)), 2, axis=1), 2, axis=2).astype(np.uint16)
+    evaluator, output = run(tmp_path, [truth.astype(np.float32)], [truth])
+    scores = evaluator.state.metrics
+    assert scores["seg"] > 0.7 and scores["iou"] > 0.7 and scores["f1"] > 0.7 and scores["count_error"] == 0
+    saved = nib.load(output / "a0_instances.nii.gz")
+    assert saved.shape == truth.T.shape and saved.get_data_dtype() == np.uint16 and np.allclose(saved.affine, AFFINE)
+    assert saved.header.get_xyzt_units()[0] == "micron"
+    labels = np.asarray(saved.dataobj).T
+    with (output / "a0_objects.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == list(COLUMNS) and [row[0] for row in rows] == ["1", "2"]
+    assert float(rows[0][1]) == pytest.approx(np.sum(labels == 1) * 0.8 * 0.8 * 2, rel=1e-5)
+    assert [row[3] for row in rows] == ["0.75", "0.75"]
+    assert [float(value) for value in rows[0][4:7]] == pytest.approx([8, 16.5 * 0.8, 16.5 * 0.8], abs=1.7)
+    assert sorted(path.name for path in output.iterdir()) == sorted(
+        ["a0_instances.nii.gz", "a0_objects.csv", "metrics.csv"]
+        + [f"{name}_{file}.csv" for name in ("seg", *InstanceMetric.KINDS) for file in ("raw", "summary")]
+    )
+
+
+def test_an_empty_result_is_scored_and_written(tmp_path):
+    truth = balls().astype(np.uint16)
+    evaluator, output = run(tmp_path, [truth.astype(np.float32)], [truth], threshold=1000.0)
+    scores = evaluator.state.metrics
+    assert (scores["seg"], scores["iou"], scores["f1"], scores["count_error"]) == (0, 0, 0, 2)
+    assert not np.asarray(nib.load(output / "a0_instances.nii.gz").dataobj).any()
+    assert (output / "a0_objects.csv").read_text() == ",".join(COLUMNS) + "\n"
+
+
+@pytest.mark.parametrize(("shape", "message"), [((24, 30), "one gray volume"), ((8, 24, 30), "same grid")])
+def test_a_label_image_of_another_shape_is_refused(tmp_path, shape, message):
+    image = write(tmp_path / "a.nii.gz", balls().astype(np.float32))
+    label = write(tmp_path / "l.nii.gz", np.zeros(shape, np.uint16))
+    loaded = CheckedLoadImaged(["image", "label"], ensure_channel_first=True)({"image": image, "label": label})
+    with pytest.raises(InputError, match=message):
+        CheckVolumed(["image", "label"])(loaded)
+
+
+@pytest.mark.parametrize(("number", "dtype"), [(0, "uint16"), (65535, "uint16"), (65536, "int32")])
+def test_the_type_on_disk_holds_all_labels(number, dtype):
+    assert label_dtype(number) == dtype
+
+
+def test_more_than_65535_objects_are_saved_apart(tmp_path):
+    labels = np.arange(1, 70001, dtype=np.int32).reshape(7, 100, 100)
+    tensor = MetaTensor(
+        torch.from_numpy(labels.T.copy())[None],
+        affine=torch.from_numpy(AFFINE),
+        meta={"filename_or_obj": "many.nii.gz"},
+    )
+    SaveInstancesd("pred", tmp_path)({"pred": tensor, "pred_scores": torch.ones(70000)})
+    saved = nib.load(tmp_path / "many_instances.nii.gz")
+    assert saved.get_data_dtype() == np.int32 and (np.asarray(saved.dataobj).T == labels).all()
+    assert len((tmp_path / "many_objects.csv").read_text().splitlines()) == 70001
+
+
+def test_objects_are_measured_in_micrometres_and_voxels():
+    labels = np.zeros((4, 5, 6), np.int32)
+    labels[1:3, 2, 2:4] = 3
+    rows = measure_objects(labels, (2.0, 0.5, 0.25), np.array([0.1, 0.2, 0.3]))
+    assert rows == [(3, pytest.approx(1.0), 2, 0.3, 3.0, 1.0, 0.625, 1.5, 2.0, 2.5)]
+    with pytest.raises(ValueError, match="label 3 but 2 scores"):
+        measure_objects(labels, (1, 1, 1), np.ones(2))

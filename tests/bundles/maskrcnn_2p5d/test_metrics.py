@@ -1,0 +1,82 @@
+"""Scores of instance volumes."""
+
+import numpy as np
+import pytest
+import torch
+from maskrcnn_2p5d.metric import SEGMetric
+from maskrcnn_2p5d.metrics import InstanceMetric
+
+
+def volume(*boxes: tuple[slice, slice, slice]) -> torch.Tensor:
+    """Label volume (1, 1, X, Y, Z) with a box for each object."""
+    labels = torch.zeros(1, 1, 6, 6, 4, dtype=torch.int32)
+    for label, box in enumerate(boxes, start=1):
+        labels[0, 0][box] = label
+    return labels
+
+
+EMPTY = volume()
+LEFT = (slice(0, 3), slice(0, 6), slice(0, 4))
+RIGHT = (slice(3, 6), slice(0, 6), slice(0, 4))
+HALF_DEPTH = (slice(0, 3), slice(0, 6), slice(0, 2))
+
+
+def value(kind: str, *pairs: tuple[torch.Tensor, torch.Tensor]) -> tuple[float, list[float]]:
+    metric = SEGMetric() if kind == "seg" else InstanceMetric(kind)
+    for y_pred, y in pairs:
+        metric(list(y_pred), list(y))
+    buffer = metric.get_buffer()
+    assert buffer.shape == (len(pairs), 1)
+    return float(metric.aggregate()), buffer[:, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "truth", "expected"),
+    [
+        ("iou", volume(LEFT, RIGHT), volume(LEFT), 0.5),
+        ("iou", EMPTY, EMPTY, 1.0),
+        ("iou", EMPTY, volume(LEFT), 0.0),
+        ("f1", volume(HALF_DEPTH), volume(LEFT), 2 * 2 / (2 + 4)),  # found in two slices of four
+        ("f1", volume(LEFT, RIGHT), volume(LEFT), 2 * 4 / (8 + 4)),
+        ("f1", volume(LEFT), EMPTY, 0.0),
+        ("f1", EMPTY, EMPTY, float("nan")),
+        ("count_error", volume(LEFT, RIGHT), volume(LEFT), 1.0),
+        ("count_error", EMPTY, volume(LEFT, RIGHT), 2.0),
+        ("seg", EMPTY, volume(LEFT), 0.0),
+        ("seg", volume(LEFT), EMPTY, float("nan")),
+    ],
+)
+def test_scores_of_one_volume(kind, result, truth, expected):
+    total, each = value(kind, (result, truth))
+    assert [total, *each] == pytest.approx([expected, expected], nan_ok=True)
+
+
+def test_f1_pools_masks_and_the_others_are_means_over_volumes():
+    pairs = [(volume(LEFT), volume(LEFT)), (EMPTY, volume(LEFT, RIGHT))]
+    assert value("f1", *pairs)[0] == pytest.approx(2 * 4 / (4 + 4 + 8))
+    assert value("iou", *pairs)[0] == pytest.approx(0.5)
+    assert value("count_error", *pairs)[0] == pytest.approx(1.0)
+
+
+def test_slices_may_lie_along_another_axis():
+    result, truth = (labels.permute(0, 1, 4, 3, 2) for labels in (volume(HALF_DEPTH), volume(LEFT)))
+    metric = InstanceMetric("f1", slice_axis=0)
+    metric(result, truth)
+    assert float(metric.aggregate()) == pytest.approx(2 / 3)
+
+
+def test_unknown_kinds_shapes_and_floating_labels_are_refused():
+    with pytest.raises(ValueError, match="kind is 'dice'"):
+        InstanceMetric("dice")
+    with pytest.raises(ValueError, match="one shape"):
+        InstanceMetric("f1")(EMPTY, EMPTY[..., :2])
+    with pytest.raises(ValueError, match="expected integers"):
+        InstanceMetric("f1")(EMPTY.double(), EMPTY)
+    with pytest.raises(ValueError, match="nothing to aggregate"):
+        InstanceMetric("f1").aggregate()
+
+
+def test_scores_do_not_depend_on_names():
+    names = torch.from_numpy(np.array([0, 900000, 3], np.int32))
+    result = volume(LEFT, RIGHT)
+    assert value("f1", (names[result.long()], result)) == value("f1", (result, result))
