@@ -199,7 +199,7 @@ def test_many_objects_are_linked_fast():
     stack = np.empty((200, 512, 512), np.int32)
     for z in range(200):
         names = np.append(0, random.permutation(100) + 1)
-        names[random.integers(1, 101)] = 0
+        names[z % 100 + 1] = 0  # each object is missed in two slices far apart
         stack[z] = np.roll(names[grid] * inside, (z % 3, z % 2), (0, 1))
     start = time.process_time()
     linked = link_stack(stack)
