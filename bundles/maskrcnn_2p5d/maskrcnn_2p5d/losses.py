@@ -48,7 +48,8 @@ class DetectionLoss(nn.Module):
 class TargetsFromLabels:
     """A ``prepare_batch`` for `SupervisedTrainer`: label images become targets, which go to the network too.
 
-    On the labels of the batch, after flips and crops of images and labels together.
+    On the labels of the batch, after flips and crops of images and labels together. The trainer needs
+    ``decollate=False``: MONAI cannot take apart a batch whose slices have different numbers of objects.
 
     Parameters
     ----------

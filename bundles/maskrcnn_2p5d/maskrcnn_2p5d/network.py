@@ -62,6 +62,10 @@ class MaskRCNN2p5D(MaskRCNN):
     ImageNet's weights know images of mean 0 and deviation 1. Robustly scaled volumes have background 0 and nuclei
     about 1, so a fraction of that deviation, which ``learn_contrast`` and a first convolution that is trained mend.
 
+    ``torch.jit.trace`` exports the map of scores (``ckpt_export --use_trace True``) for images of any size, in
+    batches as large as the traced one. ``torch.jit.script`` fails here and ``torch.export`` fails in torchvision,
+    whose suppression of overlapping boxes branches on how many there are.
+
     Parameters
     ----------
     num_slices : int
