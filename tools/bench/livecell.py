@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "swinunet_livecell"
 CONFIG = BUNDLE / "configs" / "inference.json"
 NO_SAVING = {"postprocessing#transforms#2#_disabled_": True}
+NO_FLIPS = {"test_time_augmentation": False}
 MODES = {"ours": "crop", "squash": "resize"}
 SAMPLE = "synthetic phase contrast (python -m tools sample swinunet_livecell)"
 ABOUT_DRAWING = (
@@ -46,7 +47,8 @@ ABOUT_DRAWING = (
 )
 ABOUT_INFERENCE = (
     "from the image's file to its probabilities at the original size, with preprocessing, inferer and postprocessing\n"
-    "of inference.json; nothing is written. ours: mode crop, overlapping windows at native resolution.\n"
+    "of inference.json, without its flips, which show the network everything four times; nothing is written.\n"
+    "ours: mode crop, windows at native resolution.\n"
     "other: mode resize, the image squashed to one window and its probabilities resized back: the same network sees\n"
     "fewer pixels, so an image takes less time. What that costs is in the table too: the best that any network could\n"
     "reach at the original size is the truth itself after being resized and resized back."
@@ -186,7 +188,7 @@ class _PixelCounter(nn.Module):
 
 def _parser(mode: str, ckpt_path: str, overrides: Mapping[str, object] | None = None) -> ConfigParser:
     settings = {"bundle_root": str(BUNDLE), "ckpt_path": ckpt_path, "mode": mode}
-    return parse_config(CONFIG, {**settings, **NO_SAVING, **(overrides or {})})
+    return parse_config(CONFIG, {**settings, **NO_SAVING, **NO_FLIPS, **(overrides or {})})
 
 
 def _segmenter(parser: ConfigParser, network: nn.Module) -> Callable[[Path], np.ndarray]:

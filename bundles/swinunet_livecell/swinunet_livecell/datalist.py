@@ -82,8 +82,7 @@ def evaluation_items(
             "put some there (tools convert ... --test)"
         )
     return [
-        _paths(item, dataset_dir, "image", "label", *extra, *(key for key in optional if key in item))
-        for item in items
+        _paths(item, dataset_dir, "image", "label", *extra, *(key for key in optional if key in item)) for item in items
     ]
 
 
