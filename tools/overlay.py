@@ -77,7 +77,7 @@ def draw_plane_overlay(image: np.ndarray, result: np.ndarray, labels: np.ndarray
     if labels is not None and len(np.unique(result)) <= 2:
         labels = labels > 0
     factor = max(1, -(-max(image.shape[:2]) // MAX_PLANE_PX))
-    colours = image if image.ndim == 3 else np.stack([_to_gray(image)] * 3, axis=-1)
+    colours = image if image.ndim == 3 else np.stack([_to_gray(image, low=0.5, gamma=1.0)] * 3, axis=-1)
     filled = np.pad(colours, [(0, -size % factor) for size in colours.shape[:2]] + [(0, 0)], mode="edge")
     plain = downscale_local_mean(filled, (factor, factor, 1)).round().astype(np.uint8)
     maps = [None if array is None else array[::factor, ::factor] for array in (result, labels)]
@@ -138,9 +138,11 @@ def _is_rgb(array: np.ndarray) -> bool:
     return array.ndim == 3 and array.shape[-1] == 3 and array.dtype == np.uint8
 
 
-def _to_gray(image: np.ndarray) -> np.ndarray:
-    low, high = np.percentile(image, [50, 99.8])
-    return (np.clip((image - low) / max(high - low, 1e-6), 0, 1) ** 0.6 * 255).astype(np.uint8)
+def _to_gray(image: np.ndarray, low: float = 50, gamma: float = 0.6) -> np.ndarray:
+    """Gray values from a percentile up; by default fluorescence, whose background, half of the image, is black."""
+    darkest, brightest = np.percentile(image, [low, 99.8])
+    scaled = (image - darkest) / max(brightest - darkest, 1e-6)
+    return (np.clip(scaled, 0, 1) ** gamma * 255).astype(np.uint8)
 
 
 def _column(

@@ -27,6 +27,7 @@ __all__ = ["convert_livecell", "livecell"]
 logger = logging.getLogger(__name__)
 
 OFFICIAL_FOLDS = {"val": 0, "train": 1}
+WELL = re.compile(r"([^_]+_Phase_[^_]+)_")  # A172_Phase_A7_1_00d00h00m_1: images of one well are alike
 
 
 @SetParseFns(
@@ -71,8 +72,8 @@ def livecell(
     folds : int
         Plain COCO only: number of folds, 5 if not given.
     group : str
-        Plain COCO only: regular expression whose first group, found in an image's name, is the unit that folds never
-        split, such as "(well_[A-Z][0-9]+)"; without it every image is one.
+        Regular expression whose first group, found in an image's name, is the unit that its scores count by and that
+        folds of plain COCO never split, such as "(well_[A-Z][0-9]+)"; without it LIVECell's well, else every image.
     test : str
         Plain COCO only: units that go under testing, such as well_A1,well_B2, or all.
     name, licence : str
@@ -128,7 +129,7 @@ def convert_livecell(
     num_folds : int, optional
         Plain COCO: number of folds, 5 if not given.
     group : str
-        Plain COCO: regular expression whose first group is the unit of an image; empty for its own name.
+        Regular expression whose first group is the unit of an image; empty for LIVECell's well, or the image itself.
     test : list of str, optional
         Plain COCO: units that go under testing; ``["all"]`` for all of them.
     name, licence : str
@@ -150,21 +151,24 @@ def convert_livecell(
     """
     splits = find_splits(source, images)
     plain = splits[0].name == PLAIN
-    if not plain and (num_folds or group or test):
-        raise InputError(f"{source}: --folds, --group and --test are for plain COCO; LIVECell has splits of its own")
+    if not plain and (num_folds or test):
+        raise InputError(f"{source}: --folds and --test are for plain COCO; LIVECell has splits of its own")
     frames, found_licence, num_others = _read_frames(splits)
-    units = _units(frames, group) if plain else {}
-    tested = _tested(units, test or [], source)
+    units = _wells(frames) if not (plain or group) else _units(frames, group)
+    tested = _tested(units, test or [], source) if plain else set()
     folds = assign_folds(set(units.values()) - tested, num_folds or 5) if plain else {}
+    unit_of = {id(frame): units[frame.stem] for frame in frames}
+    has_groups = any(unit != stem for stem, unit in units.items())
     frames, report = _examine(frames, clean=clean, min_share=min_share)
     datalist_path = prepare_dataset(destination, ("images", "labels"))
     datalist = {"name": name or source.resolve().stem, "licence": licence or found_licence or "unknown"}
-    datalist |= {"training": [], "testing": []}
+    datalist |= ({"unit": "group"} if has_groups else {}) | {"training": [], "testing": []}
     num_overlaid = 0
     for frame in tqdm(frames, desc="convert livecell", unit="image"):
         item, num_hidden = _write_frame(frame, destination)
         num_overlaid += num_hidden
-        fold = folds.get(units[frame.stem]) if plain else OFFICIAL_FOLDS.get(frame.split)
+        item |= {"group": unit_of[id(frame)]} if has_groups else {}
+        fold = folds.get(unit_of[id(frame)]) if plain else OFFICIAL_FOLDS.get(frame.split)
         datalist["testing" if fold is None else "training"].append(item | ({} if fold is None else {"fold": fold}))
     for part in ("training", "testing"):
         datalist[part].sort(key=lambda item: item["image"])
@@ -257,8 +261,14 @@ def _write_frame(frame: Frame, destination: Path) -> tuple[dict[str, object], in
     return item, len(hidden)
 
 
+def _wells(frames: list[Frame]) -> dict[str, str]:
+    """Well of each image by its stem; an image that is not named as LIVECell's stands for itself."""
+    wells = {frame.stem: WELL.match(frame.stem) for frame in frames}
+    return {stem: well[1] if well else stem for stem, well in wells.items()}
+
+
 def _units(frames: list[Frame], group: str) -> dict[str, str]:
-    """Unit of each image of plain COCO that folds never split, by its stem."""
+    """Unit of each image, by its stem."""
     if not group:
         return {frame.stem: frame.stem for frame in frames}
     try:

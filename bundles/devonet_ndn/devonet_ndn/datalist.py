@@ -22,7 +22,11 @@ PATH_KEYS = ("image", "label", "markers", "patches")
 
 
 def training_items(
-    dataset_dir: str | os.PathLike, fold: int | str, truth: Sequence[str] = ("label",), extra: Sequence[str] = ()
+    dataset_dir: str | os.PathLike,
+    fold: int | str,
+    truth: Sequence[str] = ("label",),
+    extra: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """Labelled items of ``training`` outside ``fold``.
 
@@ -36,11 +40,13 @@ def training_items(
         Keys that may hold the truth, the best first.
     extra : sequence of str
         Further keys that every item has to have, such as ``patches``.
+    optional : sequence of str
+        Further keys that are handed on where an item has them, such as ``cell_type``.
 
     Returns
     -------
     list of dict
-        Absolute paths under ``image``, ``label``, whichever key the truth came from, and ``extra``. Frames of which
+        Absolute paths under ``image``, ``label``, whichever key the truth came from, and further keys. Frames of which
         only single slices are annotated are left out, with a warning: their other slices are unknown, not background.
 
     Raises
@@ -50,7 +56,7 @@ def training_items(
     """
     items = _with_truth(dataset_dir, "training", truth)
     _check_fold(items, fold, dataset_dir)
-    chosen = [_paths(item, dataset_dir, "image", "label", *extra) for item in items if item["fold"] != fold]
+    chosen = [_labelled(item, dataset_dir, extra, optional) for item in items if item["fold"] != fold]
     if not chosen:
         raise InputError(
             f"{Path(dataset_dir, DATALIST)}: no completely labelled image outside fold {fold} to train on; "
@@ -60,12 +66,16 @@ def training_items(
 
 
 def validation_items(
-    dataset_dir: str | os.PathLike, fold: int | str, truth: Sequence[str] = ("label",), extra: Sequence[str] = ()
+    dataset_dir: str | os.PathLike,
+    fold: int | str,
+    truth: Sequence[str] = ("label",),
+    extra: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """Labelled items of ``training`` that belong to ``fold``; see `training_items`."""
     items = _with_truth(dataset_dir, "training", truth)
     _check_fold(items, fold, dataset_dir)
-    return [_paths(item, dataset_dir, "image", "label", *extra) for item in items if item["fold"] == fold]
+    return [_labelled(item, dataset_dir, extra, optional) for item in items if item["fold"] == fold]
 
 
 def evaluation_items(
@@ -74,16 +84,14 @@ def evaluation_items(
     extra: Sequence[str] = (),
     optional: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """Labelled items of ``testing``, with the keys ``optional`` where they have them; see `training_items`."""
+    """Labelled items of ``testing``; see `training_items`."""
     items = _with_truth(dataset_dir, "testing", truth)
     if not items:
         raise InputError(
             f"{Path(dataset_dir, DATALIST)}: no labelled image under 'testing' to evaluate on; "
             "put some there (tools convert ... --test)"
         )
-    return [
-        _paths(item, dataset_dir, "image", "label", *extra, *(key for key in optional if key in item)) for item in items
-    ]
+    return [_labelled(item, dataset_dir, extra, optional) for item in items]
 
 
 def inference_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
@@ -119,6 +127,12 @@ def _with_distinct_stems(items: list[dict[str, str]]) -> list[dict[str, str]]:
         if other != image:
             raise InputError(f"{image}: its results would have the same name as those of {other}; rename one")
     return items
+
+
+def _labelled(
+    item: dict[str, Any], dataset_dir: str | os.PathLike, extra: Sequence[str], optional: Sequence[str]
+) -> dict[str, str]:
+    return _paths(item, dataset_dir, "image", "label", *extra, *(key for key in optional if key in item))
 
 
 def _paths(item: dict[str, Any], dataset_dir: str | os.PathLike, *keys: str) -> dict[str, str]:

@@ -182,8 +182,23 @@ def test_plain_coco_is_dealt_to_folds_by_unit(put, put_text, coco_document, data
         ("wellC_1.png", 1),
         ("wellC_2.png", 1),
     ]
-    assert [item["cell_type"] for item in datalist()["testing"]] == ["wellB", "wellB"]
+    assert [(item["cell_type"], item["group"]) for item in datalist()["testing"]] == [("wellB", "wellB")] * 2
+    assert datalist()["unit"] == "group"
     assert convert_cells(test=["all"])["testing"] == 6
+
+
+def test_scores_of_livecell_count_by_well(put_split, convert_cells, datalist):
+    put_split("train", {"A172_Phase_A7_1_00d00h00m_1.tif": [LARGE], "A172_Phase_A7_2_01d00h00m_1.tif": [SMALL]})
+    put_split("val", {"BV2_Phase_A7_1_00d00h00m_1.tif": [OTHER]})
+    put_split("test", {"other.tif": [LARGE]})
+    convert_cells()
+    content = datalist()
+    groups = [item["group"] for item in content["training"] + content["testing"]]
+    assert groups == ["A172_Phase_A7", "A172_Phase_A7", "BV2_Phase_A7", "other"]
+    assert content["unit"] == "group"
+    convert_cells(group="^(.)")
+    assert [item["group"] for item in datalist()["training"]] == ["A", "A", "B"]
+    assert [item["fold"] for item in datalist()["training"]] == [1, 1, 0]
 
 
 def test_image_that_plain_coco_holds_twice_is_told(put, put_text, coco_document, convert_cells, datalist):

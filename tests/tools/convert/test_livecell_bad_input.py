@@ -134,9 +134,9 @@ def test_truncated_image(good, tmp_path, refuses):
     refuses("a_1.tif: cannot be read")
 
 
-@pytest.mark.parametrize("options", [{"num_folds": 3}, {"group": "(a)"}, {"test": ["a_1"]}])
+@pytest.mark.parametrize("options", [{"num_folds": 3}, {"test": ["a_1"]}])
 def test_folds_of_livecell_are_its_own(good, refuses, options):
-    refuses("source: --folds, --group and --test are for plain COCO; LIVECell has splits of its own", **options)
+    refuses("source: --folds and --test are for plain COCO; LIVECell has splits of its own", **options)
 
 
 @pytest.mark.parametrize(
