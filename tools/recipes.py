@@ -67,11 +67,11 @@ RECIPES = {
     "swinunet_livecell": Recipe(
         convert=("livecell",),
         train={
+            "pretrained": "True",
             "batch_size": "8",
-            "learning_rate": "0.002",
-            "warmup_epochs": "2",
-            "max_epochs": "40",
-            "val_interval": "10",
+            "learning_rate": "0.0005",
+            "max_epochs": "16",
+            "val_interval": "8",
         },
     ),
 }
