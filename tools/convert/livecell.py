@@ -49,7 +49,8 @@ def livecell(
 ) -> dict[str, object]:
     """Convert LIVECell, or plain COCO instances, to gray images, 16 bit label maps and dataset.json.
 
-    LIVECell's own splits are kept: val is fold 0, train is fold 1, test goes under testing. Where objects overlap, a
+    LIVECell's own splits are kept: val is fold 0, train is fold 1, test goes under testing. What stands before the
+    first underscore of an image's name is its cell type. Where objects overlap, a
     pixel goes to the smaller one (of equal ones to the later annotation); crowd regions lie beneath single cells. A
     second run skips the files that are already there and whole.
 
@@ -75,7 +76,7 @@ def livecell(
         Regular expression whose first group, found in an image's name, is the unit that its scores count by and that
         folds of plain COCO never split, such as "(well_[A-Z][0-9]+)"; without it LIVECell's well, else every image.
     test : str
-        Plain COCO only: units that go under testing, such as well_A1,well_B2, or all.
+        Plain COCO only: units that go under testing, as --group finds them (well_A1,well_B2), or all.
     name, licence : str
         Texts for dataset.json; they default to the source's name and to the licence that the JSON tells.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from .errors import InputError
 
-__all__ = ["ReadGrayd", "ReadLabelsd", "read_gray", "read_labels"]
+__all__ = ["ReadGrayd", "ReadLabelsd", "check_images", "read_gray", "read_labels"]
 
 MAX_LABEL = np.iinfo(np.int32).max
 TIFF_COLOURS = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
@@ -87,6 +87,32 @@ def read_labels(path: str | os.PathLike) -> np.ndarray:
             f"{path}: labels from {pixels.min()} to {pixels.max()}, expected 0 to {MAX_LABEL}; number the objects anew"
         )
     return pixels.astype(np.int32)
+
+
+def check_images(items: Sequence[Mapping[str, Any]]) -> None:
+    """Read every image, so that one that cannot be read stops a long run before it begins, not in the middle.
+
+    Parameters
+    ----------
+    items : sequence of mapping
+        Each with the path of an image under ``image``.
+
+    Raises
+    ------
+    InputError
+        If any of them is refused by `read_gray`; it names all of those.
+    """
+    problems = []
+    for item in items:
+        try:
+            read_gray(item["image"])
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError(
+            f"{len(problems)} of {len(items)} images cannot be segmented, so none was: {'; '.join(problems)}; mend them "
+            "or move them out of the folder"
+        )
 
 
 class ReadGrayd(MapTransform):

@@ -126,6 +126,20 @@ def test_an_image_in_colour_is_named(write_image, run):
     assert "he.png: 3 channels that differ, expected a gray image" in str(known)
 
 
+def test_bad_images_are_all_told_before_the_first_is_segmented(write_image, run, tmp_path):
+    write_image("images/a.png", photograph(cells()))
+    write_image("images/b.png", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    folder = write_image("images/c.png", photograph(cells())).parent
+    (folder / "c.png").write_bytes((folder / "c.png").read_bytes()[:-200])
+    with pytest.raises(Exception, match=".") as caught:
+        run("inference", dataset_dir=folder)
+    message = str(find_input_error(caught.value))
+    assert message.startswith("2 of 3 images cannot be segmented, so none was: ")
+    assert "b.png: 3 channels" in message
+    assert "c.png: cannot be read" in message
+    assert not (tmp_path / "output").exists()
+
+
 @pytest.mark.parametrize("mode", ["crop", "resize"])
 def test_evaluation_at_the_original_size_by_cell_type(write_dataset, run, mode):
     labels, empty = cells(), np.zeros((210, 300), np.uint16)
