@@ -110,8 +110,8 @@ def check_images(items: Sequence[Mapping[str, Any]]) -> None:
             problems.append(str(error))
     if problems:
         raise InputError(
-            f"{len(problems)} of {len(items)} images cannot be segmented, so none was: {'; '.join(problems)}; mend them "
-            "or move them out of the folder"
+            f"{len(problems)} of {len(items)} images cannot be segmented, so none was: {'; '.join(problems)}; "
+            "mend them or move them out of the folder"
         )
 
 
