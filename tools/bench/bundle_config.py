@@ -11,7 +11,7 @@ from torch import nn
 
 from tools.errors import InputError
 
-__all__ = ["find_weights", "network_with_weights", "parse_config"]
+__all__ = ["existing_weights", "find_weights", "network_with_weights", "parse_config"]
 
 
 def parse_config(config: Path, overrides: Mapping[str, object]) -> ConfigParser:
@@ -29,8 +29,8 @@ def network_with_weights(parser: ConfigParser) -> nn.Module:
     return parser.get_parsed_content("network").eval()
 
 
-def find_weights(bundle: Path, ckpt_path: str) -> str:
-    """Absolute path of the weights, the shipped ones if none are named; or the word none.
+def existing_weights(bundle: Path, ckpt_path: str) -> Path:
+    """Absolute path of the weights, the shipped ones if none are named.
 
     Parameters
     ----------
@@ -41,16 +41,19 @@ def find_weights(bundle: Path, ckpt_path: str) -> str:
 
     Returns
     -------
-    str
+    Path
 
     Raises
     ------
     InputError
         If there is no such file.
     """
-    if ckpt_path == "none":
-        return ckpt_path
     path = Path(ckpt_path) if ckpt_path else bundle / "models" / "model.pt"
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train first, or give --ckpt_path")
-    return str(path.resolve())
+    return path.resolve()
+
+
+def find_weights(bundle: Path, ckpt_path: str) -> str:
+    """As `existing_weights`, as a config takes it; the word none, for random weights, stays as it is."""
+    return ckpt_path if ckpt_path == "none" else str(existing_weights(bundle, ckpt_path))

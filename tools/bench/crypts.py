@@ -13,10 +13,9 @@ import numpy as np
 import tifffile
 import torch
 from fire.decorators import SetParseFns
-from ignite.engine import Engine
-from monai.bundle import ConfigParser, ConfigWorkflow
 from tqdm import tqdm
 
+from tools.bench.bundle_config import find_weights, network_with_weights, parse_config
 from tools.bench.child import run_measured
 from tools.bench.device import describe_device
 from tools.bench.large_slide import write_large_slide
@@ -84,7 +83,7 @@ def crypts(
     if not dataset_dir:
         raise InputError("--dataset_dir missing; give a converted dataset with slides under testing")
     name, items = read_testing_items(Path(dataset_dir))
-    overrides = {"bundle_root": str(BUNDLE), "ckpt_path": _weights(ckpt_path)}
+    overrides = {"bundle_root": str(BUNDLE), "ckpt_path": find_weights(BUNDLE, ckpt_path)}
     with progress_on_stderr(), tempfile.TemporaryDirectory(prefix="bench-crypts-") as folder:
         parts = {
             ABOUT_INFERENCE: compare_inference(overrides, items, rounds=rounds),
@@ -119,9 +118,10 @@ def compare_inference(
     list of Row
     """
     overrides = {**overrides, "test_time_augmentation": False}
-    ours, tiles = _parser(overrides), _parser({**overrides, "inferer#inferer": TILES})
-    everywhere = _parser({**overrides, "inferer#inferer#min_tissue": 0.0, "inferer#inferer#progress": False})
-    network, device = _network_with_weights(ours), ours.get_parsed_content("device")
+    ours, tiles = parse_config(CONFIG, overrides), parse_config(CONFIG, {**overrides, "inferer#inferer": TILES})
+    no_skipping = {"inferer#inferer#min_tissue": 0.0, "inferer#inferer#progress": False}
+    everywhere = parse_config(CONFIG, {**overrides, **no_skipping})
+    network, device = network_with_weights(ours), ours.get_parsed_content("device")
     preprocessing, downsample = ours.get_parsed_content("preprocessing"), ours.get_parsed_content("downsample")
     inferers = {name: parser.get_parsed_content("inferer") for name, parser in (("ours", ours), ("tiles", tiles))}
 
@@ -284,27 +284,3 @@ def _yes(met: bool) -> str:
 
 def _to_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(image).permute(2, 0, 1)
-
-
-def _parser(overrides: Mapping[str, object]) -> ConfigParser:
-    workflow = ConfigWorkflow(str(CONFIG), workflow_type=None, logging_file=False, **overrides)
-    workflow.initialize()
-    return workflow.parser
-
-
-def _network_with_weights(parser: ConfigParser) -> torch.nn.Module:
-    """The network, after what the config's loader does when an engine starts."""
-    engine = Engine(lambda engine, batch: None)
-    parser.get_parsed_content("checkpoint_loader").attach(engine)
-    engine.run([None])
-    return parser.get_parsed_content("network").eval()
-
-
-def _weights(ckpt_path: str) -> str:
-    """Absolute path of the weights, or the word none."""
-    if ckpt_path == "none":
-        return ckpt_path
-    path = Path(ckpt_path) if ckpt_path else BUNDLE / "models" / "model.pt"
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train first, or give --ckpt_path")
-    return str(path.resolve())

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from fire.decorators import SetParseFns
-from ignite.engine import Engine
-from monai.bundle import ConfigParser, ConfigWorkflow
-from torch import nn
+from monai.bundle import ConfigWorkflow
 
+from tools.bench.bundle_config import existing_weights, network_with_weights
 from tools.bench.child import run_measured
 from tools.bench.device import describe_device
 from tools.bench.progress import progress_on_stderr
@@ -71,7 +70,7 @@ def nsn(
     num_volumes = whole_number("num_volumes", num_volumes, minimum=3)
     if memory not in ("True", "False"):
         raise InputError(f"--memory {memory}: expected True or False")
-    overrides = {"bundle_root": str(BUNDLE), "ckpt_path": str(_weights(ckpt_path))}
+    overrides = {"bundle_root": str(BUNDLE), "ckpt_path": str(existing_weights(BUNDLE, ckpt_path))}
     if init_channels:
         overrides["init_channels"] = whole_number("init_channels", init_channels, minimum=1)
     with progress_on_stderr(), tempfile.TemporaryDirectory(prefix="bench-nsn-") as folder:
@@ -102,7 +101,7 @@ def compare_inference(overrides: Mapping[str, object], num_volumes: int) -> list
     changes = {"ours": {}, "qcanet": {"validate#inferer#inferer": QCANET}, "float32": {"amp": False}}
     parsers = {way: _workflow(["train", "evaluate"], {**overrides, **change}).parser for way, change in changes.items()}
     inferers = {way: parser.get_parsed_content("validate#inferer") for way, parser in parsers.items()}
-    network = _network_with_weights(parsers["ours"])
+    network = network_with_weights(parsers["ours"])
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     seconds, ious = measure(
         {way: (inferer, plain if way == "float32" else network) for way, inferer in inferers.items()},
@@ -212,14 +211,6 @@ def _workflow(configs: list[str], overrides: Mapping[str, object]) -> ConfigWork
     return workflow
 
 
-def _network_with_weights(parser: ConfigParser) -> nn.Module:
-    """The network, after what the config's loader does when an engine starts."""
-    engine = Engine(lambda engine, batch: None)
-    parser.get_parsed_content("checkpoint_loader").attach(engine)
-    engine.run([None])
-    return parser.get_parsed_content("network").eval()
-
-
 def _datasets(dataset_dir: str, train_dir: str, folder: Path) -> tuple[Path, Path]:
     """Folders to infer and to train on; the synthetic sample is made where it is needed."""
     test, train = Path(dataset_dir) if dataset_dir else None, Path(train_dir) if train_dir else None
@@ -241,13 +232,6 @@ def _count(dataset_dir: Path, section: str) -> int:
         return len(json.loads(path.read_text(encoding="utf-8")).get(section, []))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: not a MONAI datalist ({error}); give a converted dataset") from error
-
-
-def _weights(ckpt_path: str) -> Path:
-    path = Path(ckpt_path) if ckpt_path else BUNDLE / "models" / "model.pt"
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train first, or give --ckpt_path")
-    return path.resolve()
 
 
 def _name(dataset_dir: Path, folder: Path) -> str:

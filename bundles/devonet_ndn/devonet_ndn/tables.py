@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import logging
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,22 +11,11 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
-from .atomic import replacing
+from .csv_files import write_table
 from .names import stem
 from .nuclei import COLUMNS, measure_nuclei
 
-__all__ = ["SaveMarkerTabled", "SaveNucleusTabled", "write_table"]
-
-logger = logging.getLogger(__name__)
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
-    """Write a CSV file with a header; numbers that are not whole get six significant digits."""
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
-    logger.info("wrote %s", path)
+__all__ = ["SaveMarkerTabled", "SaveNucleusTabled"]
 
 
 class SaveMarkerTabled(MapTransform):

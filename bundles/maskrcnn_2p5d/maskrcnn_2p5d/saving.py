@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import logging
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +12,18 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
-from .atomic import replacing
+from .csv_files import write_table
 from .inferers import SCORES
 from .names import stem
 from .objects import COLUMNS, measure_objects
 from .volumes import SaveVolumed
 
-__all__ = ["SaveInstancesd", "TakeScoresd", "label_dtype", "write_table"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["SaveInstancesd", "TakeScoresd", "label_dtype"]
 
 
 def label_dtype(num_objects: int) -> str:
     """Name of the smallest type that NIfTI readers know and that holds so many labels: ``uint16`` or ``int32``."""
     return "uint16" if num_objects <= np.iinfo(np.uint16).max else "int32"
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
-    """Write a CSV file with a header; numbers that are not whole get six significant digits."""
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows)
-    logger.info("wrote %s", path)
 
 
 class TakeScoresd(MapTransform):

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from devonet_ndn.csv_files import write_table
 from devonet_ndn.nuclei import COLUMNS
-from devonet_ndn.tables import SaveMarkerTabled, SaveNucleusTabled, write_table
+from devonet_ndn.tables import SaveMarkerTabled, SaveNucleusTabled
 
 SPACING = np.diag([0.5, 1.0, 2.0, 1.0])  # X, Y, Z
 

@@ -7,7 +7,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+from monai.bundle import ConfigWorkflow
 
+from tools.bench import bundle_config
 from tools.bench import crypts as module
 from tools.bench.crypts import compare_inference, compare_run_lengths, crypts, many_short_runs, peak_memory
 from tools.bench.testing_items import read_testing_items
@@ -83,7 +85,7 @@ def test_changed_keys_are_keys_of_the_config():
 
 def test_whole_benchmark_on_a_drawn_slide(dataset, monkeypatch):
     monkeypatch.setattr(module, "RLE_SHAPE", (30, 40))
-    monkeypatch.setattr(module, "ConfigWorkflow", partial(module.ConfigWorkflow, network_def=POINTWISE))
+    monkeypatch.setattr(bundle_config, "ConfigWorkflow", partial(ConfigWorkflow, network_def=POINTWISE))
     monkeypatch.setattr(module, "peak_memory", lambda folder, overrides: [module.Row("peak", "1 GiB")])
     text = crypts(dataset_dir=str(dataset), ckpt_path="none")
     assert text.startswith("data: source: n = 1\ndevice: ") and "\nweights: none\n" in text
