@@ -29,7 +29,7 @@ STRIDES = (4, 8, 16, 32)  # of the levels that boxes are taken from
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4  # boxes of this size are taken from stride 2**4, of the FPN paper
 # of the many boxes of an image, so many are learned from: on crops, torchvision's 512 makes the mask head cost more
 # than all the rest
-BOXES_PER_IMAGE = 128
+BOXES_PER_IMAGE = 64
 
 Detections = dict[str, torch.Tensor]
 
@@ -54,8 +54,9 @@ class MaskRCNN2p5D(MaskRCNN):
     With resnet18, se fusion and three slices it has 12.0 million parameters, 24 MB in half precision: 11.2 in the
     ResNet, 0.2 in the pyramid, 0.4 in the box head, 0.2 in the mask head.
 
-    Batch normalization keeps the statistics of pretrained weights, as in torchvision's detectors; from random weights
-    it learns them, since with fixed ones (mean 0, deviation 1) a ResNet hardly trains. Both make the same state_dict.
+    With ``fixed_statistics`` batch normalization keeps those of pretrained weights, as in torchvision's detectors; from
+    random weights it has to learn them, since with fixed ones (mean 0, deviation 1) a ResNet hardly trains. Both make
+    the same state_dict.
     Group normalization, which is the other way to start from random weights, would scale every slice by itself: the
     noise of an empty slice would look like objects.
 
@@ -76,8 +77,8 @@ class MaskRCNN2p5D(MaskRCNN):
     trainable_layers : int
         How many of layer4, layer3, layer2, layer1 and the first convolution are trained. Fewer than 5 make sense with
         pretrained weights only.
-    weights : str
-        ``none``, ``imagenet`` or a path, of the backbone; see `backbones`.
+    fixed_statistics : bool
+        Whether batch normalization keeps the statistics of pretrained weights; see above.
     fpn_channels, box_features : int
         Width of the pyramid with its heads, and of the box head.
     anchor_sizes : sequence of float
@@ -96,7 +97,7 @@ class MaskRCNN2p5D(MaskRCNN):
     Raises
     ------
     InputError
-        If a knob has a value that is not allowed, or the weights cannot be had.
+        If a knob has a value that is not allowed.
 
     References
     ----------
@@ -110,7 +111,7 @@ class MaskRCNN2p5D(MaskRCNN):
         backbone: str = "resnet18",
         *,
         trainable_layers: int = 5,
-        weights: str = "none",
+        fixed_statistics: bool = False,
         fpn_channels: int = 64,
         box_features: int = 128,
         anchor_sizes: Sequence[float] = (16, 24, 32, 48, 64),
@@ -141,7 +142,6 @@ class MaskRCNN2p5D(MaskRCNN):
                 backbone,
                 slice_fusion.in_channels,
                 fpn_channels,
-                weights=weights,
                 trainable_layers=trainable_layers,
             ),
             rpn_anchor_generator=AnchorGenerator(
@@ -162,11 +162,11 @@ class MaskRCNN2p5D(MaskRCNN):
         self.fusion = slice_fusion
         self.contrast = LearnedContrast() if learn_contrast else nn.Identity()
         self.num_slices = num_slices
-        self.has_fixed_statistics = weights != "none"
+        self.fixed_statistics = fixed_statistics
 
     def train(self, mode: bool = True) -> MaskRCNN2p5D:
         super().train(mode)
-        if self.has_fixed_statistics:
+        if self.fixed_statistics:
             for module in self.backbone.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
-from monai.utils import convert_to_numpy
 
 from .errors import InputError
-from .targets import check_num_slices, slice_targets, stack_indices
+from .targets import check_num_slices, stack_indices
 
-__all__ = ["RandSlicesd", "TargetsFromLabeld", "draw_slices"]
+__all__ = ["RandSlicesd", "draw_slices"]
 
 
 def draw_slices(
@@ -116,21 +115,3 @@ class RandSlicesd(RandomizableTransform, MapTransform):
             {image_key: image[0, stack], **{key: volume[0, [centre]] for key, volume in volumes.items()}}
             for centre, stack in zip(self.centres, stacks, strict=True)
         ]
-
-
-class TargetsFromLabeld(MapTransform):
-    """Dictionary form of `slice_targets`: a label image (1, Y, X) becomes a dictionary of boxes, labels and masks.
-
-    It comes after the augmentation, so that boxes fit turned and cropped masks, and what a crop has left too little of
-    is no object.
-    """
-
-    def __init__(self, keys: KeysCollection, min_area_px: int = 1, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.min_area_px = min_area_px
-
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor | dict[str, torch.Tensor]]:
-        data = dict(data)
-        for key in self.key_iterator(data):
-            data[key] = slice_targets(convert_to_numpy(data[key])[0], min_area_px=self.min_area_px)
-        return data

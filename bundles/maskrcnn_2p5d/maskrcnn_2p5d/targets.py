@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from .errors import InputError
 
-__all__ = ["check_num_slices", "cut_stack", "slice_targets", "stack_indices"]
+__all__ = ["check_num_slices", "slice_targets", "stack_indices"]
 
 
 def check_num_slices(num_slices: int) -> None:
@@ -35,33 +35,6 @@ def stack_indices(centres: torch.Tensor, depth: int, num_slices: int) -> torch.T
     check_num_slices(num_slices)
     offsets = torch.arange(num_slices, device=centres.device) - num_slices // 2
     return (centres[:, None] + offsets).clamp(0, depth - 1)
-
-
-def cut_stack(volume: np.ndarray, centre: int, num_slices: int) -> np.ndarray:
-    """The stack around one slice of a volume.
-
-    Parameters
-    ----------
-    volume : ndarray, shape (Z, Y, X)
-    centre : int
-        In [0, Z).
-    num_slices : int
-        Odd; at the ends of the volume the last slice is repeated.
-
-    Returns
-    -------
-    ndarray, shape (num_slices, Y, X)
-
-    Raises
-    ------
-    InputError
-        If the array has not three axes, or no such slice.
-    """
-    if volume.ndim != 3:
-        raise InputError(f"an image of shape {volume.shape}: stacks are cut from volumes of three axes (Z, Y, X)")
-    if not 0 <= centre < len(volume):
-        raise InputError(f"slice {centre} of a volume of {len(volume)} slices: give 0 to {len(volume) - 1}")
-    return volume[stack_indices(torch.tensor([centre]), len(volume), num_slices)[0].numpy()]
 
 
 def slice_targets(labels: np.ndarray, *, min_area_px: int = 1) -> dict[str, torch.Tensor]:

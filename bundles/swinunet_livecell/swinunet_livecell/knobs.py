@@ -40,6 +40,7 @@ _POSITIVE = (lambda value: _is_number(value) and value > 0, "a positive number")
 _NOT_NEGATIVE = (lambda value: _is_number(value) and value >= 0, "a number from 0")
 _UNIT = (lambda value: value in ("um", "voxel"), "um or voxel")
 _FRACTION = (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1")
+_SHARE = (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0 to below 1")
 # knob -> what makes a value right, and how to say so
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "spacing": (
@@ -65,7 +66,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "min_nucleus_volume": _NOT_NEGATIVE,
     "downsample": _COUNT,
     "sw_batch_size": _COUNT,
-    "overlap": (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0 to below 1"),
+    "overlap": _SHARE,
     "unannotated_ratio": _NOT_NEGATIVE,
     "min_crypt_area": _NOT_NEGATIVE,
     "min_area": _NOT_NEGATIVE,
@@ -75,6 +76,12 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "patience": _WHOLE,
     "patience_start": _WHOLE,
     "warmup_epochs": _WHOLE,
+    "score_threshold": _SHARE,
+    "nms_threshold": _FRACTION,
+    "detections_per_slice": _COUNT,
+    "slices_per_volume": _COUNT,
+    "empty_ratio": _NOT_NEGATIVE,
+    "clip_norm": _POSITIVE,
     "ball_radius_unit": _UNIT,
     "distance_unit": _UNIT,
 }

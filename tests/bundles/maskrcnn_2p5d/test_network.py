@@ -162,29 +162,20 @@ def test_metadata_stays_outside(network):
     assert {type(value) for value in network.detect(image)[0].values()} == {torch.Tensor}
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
-    from torchvision.models import get_model
-
-    torch.save(get_model("resnet18", weights=None).state_dict(), path)
-    return path
-
-
 def statistics(network: MaskRCNN2p5D) -> torch.Tensor:
     return network.backbone.body.bn1.running_mean.clone()
 
 
-@pytest.mark.parametrize("pretrained", [False, True])
-def test_statistics_of_pretrained_weights_are_kept_and_others_learned(weights, pretrained):
-    network = build(weights=str(weights) if pretrained else "none").train()
+@pytest.mark.parametrize("fixed", [False, True])
+def test_statistics_of_pretrained_weights_are_kept_and_others_learned(fixed):
+    network = build(fixed_statistics=fixed).train()
     before = statistics(network)
     network(torch.rand(1, 3, 32, 32), [a_square()])
-    assert torch.equal(statistics(network), before) == pretrained
+    assert torch.equal(statistics(network), before) == fixed
 
 
-def test_weights_from_either_start_fit_the_same_network(weights):
-    pretrained = build(weights=str(weights), trainable_layers=2)
+def test_weights_from_either_start_fit_the_same_network():
+    pretrained = build(fixed_statistics=True, trainable_layers=2)
     build().load_state_dict(pretrained.state_dict())
 
 

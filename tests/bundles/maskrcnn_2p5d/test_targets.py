@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from maskrcnn_2p5d.errors import InputError
-from maskrcnn_2p5d.targets import cut_stack, slice_targets, stack_indices
+from maskrcnn_2p5d.targets import slice_targets, stack_indices
 
 label_images = npst.arrays(np.int32, npst.array_shapes(min_dims=2, max_dims=2, max_side=7), elements=st.integers(0, 4))
 
@@ -66,26 +66,18 @@ def test_the_last_slice_is_repeated():
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_volumes_flatter_than_a_stack_are_repeated(depth):
-    volume = np.arange(depth)[:, None, None] * np.ones((1, 3, 3))
-    assert cut_stack(volume, 0, 5)[:, 0, 0].tolist() == [0, 0, 0, depth - 1, depth - 1]
+    assert stack_indices(torch.tensor([0]), depth, 5).tolist() == [[0, 0, 0, depth - 1, depth - 1]]
 
 
 @given(st.integers(1, 6), st.data(), st.sampled_from([1, 3, 5]))
 def test_stacks_are_padded_volumes(depth, data, num_slices):
     centre = data.draw(st.integers(0, depth - 1))
-    volume = np.random.default_rng(depth).random((depth, 2, 3))
-    padded = np.pad(volume, ((num_slices // 2,) * 2, (0, 0), (0, 0)), mode="edge")
-    np.testing.assert_array_equal(cut_stack(volume, centre, num_slices), padded[centre : centre + num_slices])
+    padded = np.pad(np.arange(depth), num_slices // 2, mode="edge")
+    (stack,) = stack_indices(torch.tensor([centre]), depth, num_slices).tolist()
+    assert stack == padded[centre : centre + num_slices].tolist()
 
 
 @pytest.mark.parametrize("num_slices", [0, -1, 2, 4])
 def test_stacks_have_a_middle(num_slices):
     with pytest.raises(InputError, match=f"--num_slices {num_slices}: a stack needs a slice in the middle"):
-        cut_stack(np.zeros((5, 4, 4)), 0, num_slices)
-
-
-def test_stacks_are_cut_from_volumes():
-    with pytest.raises(InputError, match=r"shape \(4, 4\).*three axes"):
-        cut_stack(np.zeros((4, 4)), 0, 3)
-    with pytest.raises(InputError, match="slice 5 of a volume of 5 slices: give 0 to 4"):
-        cut_stack(np.zeros((5, 4, 4)), 5, 3)
+        stack_indices(torch.tensor([0]), 5, num_slices)
