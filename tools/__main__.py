@@ -29,7 +29,7 @@ VERBS = {
     "share": ("tools.share.commands:share", "a bundle as a zip file that monai.bundle downloads"),
     "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
-    "compare": ("tools.compare.commands:compare", "the networks of a bundle, trained on the same folds, in one table"),
+    "compare": ("tools.compare.commands:compare", "networks, or values of a knob, trained on the same folds: a table"),
     "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),
     "bench ctc": ("tools.bench.ctc:ctc", "how many times faster score is than py-ctcmetrics"),
     "bench devonet": (

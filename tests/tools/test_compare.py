@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.compare import commands, progress
 from tools.compare.commands import compare
+from tools.compare.knobs import split_values
 from tools.compare.plan import validation_override
 from tools.compare.results import average_by_image, count_parameters, evaluation_seconds
 from tools.errors import InputError
 
 TRAIN = {"dataset_dir": "", "fold": 0, "output_dir": "", "ckpt_path": "", "pretrained": False, "max_epochs": 9}
-TRAIN |= {"architecture": "small", "resume": True, "train": {}}
+TRAIN |= {"architecture": "small", "resume": True, "train": {}, "rate": 0.1, "patch": [4, 4]}
 EVALUATE = {
     "pretrained": True,
     "validate#dataset#data": {"_target_": "some_bundle.datalist.evaluation_items", "dataset_dir": "@dataset_dir"},
@@ -79,7 +81,7 @@ def ran(monkeypatch, dataset):
         log.parent.mkdir(parents=True, exist_ok=True)
         output_dir.mkdir(parents=True, exist_ok=True)
         if "training" in command:
-            size = {"small": 1_250_000, "large": 3_000_000}[option["--architecture"]]
+            size = {"large": 3_000_000}.get(option.get("--architecture"), 1_250_000)
             weights = {"conv.weight": torch.zeros(size), "bn.running_mean": torch.zeros(7), "bn.n": torch.tensor(1)}
             torch.save(weights, output_dir / "model.pt")
             torch.save({"epoch": 9, "progress": {"best_epoch": 6 + fold}}, output_dir / "resume.pt")
@@ -106,7 +108,7 @@ def compared(bundles, dataset, ran):
 
 
 def rows(text):
-    """Network -> cells, for each table."""
+    """First cell -> the others, for each table."""
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
     return [{line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]] for line in t} for t in tables]
 
@@ -117,7 +119,7 @@ class TestTables:
         about, validation, testing = rows(compared())
         assert about["small"] == ["1.25 M", "6, 7", "9, 9", "2.00"]  # 2 x 3 s + 2 x 4 s for 2 + 1 + 2 + 2 images
         assert about["large"][0] == "3.00 M"
-        assert validation["network"] == testing["network"] == ["IoU", "F1"]
+        assert validation["architecture"] == testing["architecture"] == ["IoU", "F1"]
         assert validation["small"] == ["0.7500 (0.6250 to 1.0000)", "undefined"]  # slide 1 has 0.625, slide 2 has 1
         assert testing["small"] == ["0.6875 (0.6250 to 0.7500)", "0.7500, n = 1"]  # (0.5 + 0.75) / 2, (1 + 0.5) / 2
 
@@ -138,16 +140,18 @@ class TestTables:
         content["testing"] = [{"image": "d"}]
         (dataset / "dataset.json").write_text(json.dumps(content))
         assert "no labelled images under testing" in compared(networks="small")
-        assert ran == [f"small, fold {fold}: {step}" for fold in (0, 1) for step in ("train", "validation")]
+        assert ran == [
+            f"architecture small, fold {fold}: {step}" for fold in (0, 1) for step in ("train", "validation")
+        ]
 
     def test_both_files_are_written(self, compared):
         text = compared(max_epochs="9")
         assert Path("out/compare.md").read_text() == text + "\n" and "Trained with --max_epochs 9." in text
         comparison = json.loads(Path("out/compare.json").read_text())
-        testing = comparison["networks"]["large"]["splits"]["testing"]["metrics"]["iou"]
+        testing = comparison["values"]["large"]["splits"]["testing"]["metrics"]["iou"]
         assert testing["unit_means"] == {"3": 0.625, "4": 0.75}
         assert testing["overall_by_fold"] == {"0": 0.75, "1": 0.625}
-        assert comparison["networks"]["large"]["splits"]["validation"]["metrics"]["f1"]["mean"] is None
+        assert comparison["values"]["large"]["splits"]["validation"]["metrics"]["f1"]["mean"] is None
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:Degrees of freedom", "ignore:All-NaN")
@@ -169,7 +173,7 @@ class TestSteps:
         Path("out/large/fold_1/logs/train.json").unlink()  # as if killed within this training
         ran.clear()
         compared()
-        assert ran == ["large, fold 1: train", "large, fold 1: validation", "large, fold 1: testing"]
+        assert ran == [f"architecture large, fold 1: {step}" for step in ("train", "validation", "testing")]
 
     def test_weights_newer_than_their_evaluation_are_evaluated_again(self, compared, ran):
         compared()
@@ -177,13 +181,13 @@ class TestSteps:
         os.utime("out/small/fold_0/model.pt", (later, later))
         ran.clear()
         compared()
-        assert ran == ["small, fold 0: validation", "small, fold 0: testing"]
+        assert ran == ["architecture small, fold 0: validation", "architecture small, fold 0: testing"]
 
     def test_more_epochs_prolong_what_is_there_but_other_overrides_are_refused(self, compared, ran):
         compared(max_epochs="2", networks="small", folds="0")
         ran.clear()
         compared(max_epochs="9", networks="small", folds="0")
-        assert ran == [f"small, fold 0: {step}" for step in ("train", "validation", "testing")]
+        assert ran == [f"architecture small, fold 0: {step}" for step in ("train", "validation", "testing")]
         with pytest.raises(
             InputError, match="out/small/fold_0: holds a training with --pretrained not given, now .*Tr"
         ):
@@ -192,13 +196,113 @@ class TestSteps:
 
     def test_step_that_leaves_no_result_is_an_error(self, compared, monkeypatch):
         monkeypatch.setattr(progress, "run_step", lambda *arguments: None)
-        with pytest.raises(InputError, match=r"model\.pt: not written by small, fold 0: train; see .*train\.log"):
+        with pytest.raises(InputError, match=r"model\.pt: not written by .* small, fold 0: train; see .*train\.log"):
             compared()
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:Degrees of freedom", "ignore:All-NaN")
+class TestKnob:
+    def test_values_of_any_key_are_compared_in_a_bundle_with_one_network(self, bundles, dataset, ran):
+        text = compare("plain_bundle", dataset_dir=str(dataset), knob="rate=0.1,1e-2", folds="0")
+        steps = ("train", "validation", "testing")
+        assert ran == [f"rate {value}, fold 0: {step}" for value in ("0.1", "1e-2") for step in steps]
+        assert all(table.keys() >= {"rate", "0.1", "1e-2"} for table in rows(text))
+        assert text.startswith("# plain_bundle on drawn, folds 0: values of rate\n")
+        comparison = json.loads(Path("compare/plain_bundle/rate/compare.json").read_text())
+        assert comparison["knob"] == "rate" and list(comparison["values"]) == ["0.1", "1e-2"]
+        ran.clear()
+        assert compare("plain_bundle", dataset_dir=str(dataset), knob="rate=1e-2,0.1", folds="0") and ran == []
+
+    def test_knob_of_the_metadata_is_the_same_comparison_as_networks(self, compared, ran):
+        compared(knob="architecture=large", folds="0")
+        ran.clear()
+        compared(networks="large", folds="0")
+        assert ran == []
+        compared(knob="architecture", folds="0")
+        assert ran == [f"architecture small, fold 0: {step}" for step in ("train", "validation", "testing")]
+
+    def test_default_folder_of_another_knob_is_not_that_of_the_networks(self, bundles, dataset, ran):
+        compare("some_bundle", dataset_dir=str(dataset), folds="0", networks="small")
+        compare("some_bundle", dataset_dir=str(dataset), folds="0", knob="rate=0.1")
+        found = sorted(str(path.parent) for path in Path("compare").rglob("compare.md"))
+        assert found == ["compare/some_bundle", "compare/some_bundle/rate"]
+
+    def test_one_folder_is_not_shared_by_two_knobs(self, compared, ran):
+        compared(knob="rate=1", folds="0")
+        ran.clear()
+        with pytest.raises(InputError, match="out: holds a comparison of rate, now it is of patch; give another --out"):
+            compared(knob="patch=1", folds="0")
+        assert ran == []
+
+    def test_odd_values_get_folders_of_their_own_within_the_output_folder(self, compared, ran):
+        values = ["[4, 4]", "[4,4]", "a/b", "a b", "../x", "..", "$max(1, 2) | 3", "x" * 300]
+        text = compared(knob="patch=" + ",".join(values), folds="0")
+        folders = [path.parents[2] for path in Path("out").rglob("logs/train.json")]
+        assert len(set(folders)) == len(values) and {folder.parent for folder in folders} == {Path("out")}
+        assert all(re.fullmatch(r"[\w.+-]{1,80}", folder.name) for folder in folders)
+        assert list(json.loads(Path("out/compare.json").read_text())["values"]) == values
+        assert r"| $max(1, 2) \| 3 " in text
+        ran.clear()
+        assert compared(knob="patch=" + ",".join(values), folds="0") == text and ran == []
+
+    def test_interrupted_training_of_a_value_goes_on_alone(self, compared, ran):
+        compared(knob="patch=[4,4],none", folds="0")
+        (stamp,) = Path("out").glob("4_4_*/fold_0/logs/train.json")
+        stamp.unlink()
+        ran.clear()
+        compared(knob="patch=[4,4],none", folds="0")
+        assert ran == [f"patch [4,4], fold 0: {step}" for step in ("train", "validation", "testing")]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("0.1, 1e-2,word,word", ("0.1", "1e-2", "word")),
+        ("[1,2],(3,[4,5]),none,", ("[1,2]", "(3,[4,5])", "none")),
+        ("{'a': 1, 'b': 2}", ("{'a': 1, 'b': 2}",)),
+        ("", ()),
+    ],
+)
+def test_commas_within_brackets_do_not_split(text, values):
+    assert split_values("--knob", text) == values
+
+
+@pytest.mark.parametrize(("text", "match"), [("[1,2", r"\[ is not closed"), ("1],2", r"\] closes nothing")])
+def test_brackets_that_do_not_match_are_told(text, match):
+    with pytest.raises(InputError, match=f"--knob patch=.*: {match}; separate values by commas, lists in brackets"):
+        split_values(f"--knob patch={text}", text)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"knob": "rate=1", "networks": "small"}, "--knob rate=1 and --networks small exclude each other"),
+        ({"knob": "architecture=small,huge"}, "--knob architecture=small,huge: huge is unknown; there are small,"),
+        ({"knob": "architecture="}, "--knob architecture=: no values; there are small, large"),
+        ({"knob": "rate"}, r"--knob rate: no values; give --knob rate=A,B \(only architecture, which .*metadata.json"),
+        ({"knob": "rate=,"}, "--knob rate=,: no values; give --knob rate=A,B"),
+        ({"knob": "rat=1"}, r"--knob rat: no key at the top of .*train\.json; did you mean rate\?"),
+        ({"knob": "train#rate=1"}, "--knob train#rate: no key at the top of"),
+        ({"knob": "fold=0,1"}, "--knob fold: compare sets it for each run; choose with --folds"),
+        ({"knob": "dataset_dir=a,b"}, "--knob dataset_dir: compare sets it for each run; give another key"),
+        ({"knob": "rate=1,2", "rate": "3"}, "--rate: compare sets it for each run; choose with --knob"),
+        ({"knobs": "rate=1"}, "unknown override --knobs; did you mean --knob?"),
+    ],
+)
+def test_wrong_knobs_are_refused_before_anything_runs(compared, ran, options, match):
+    with pytest.raises(InputError, match=match):
+        compared(**options)
+    assert ran == [] and not Path("out").exists()
+
+
+def test_knob_without_values_is_refused_where_the_metadata_name_none(bundles, dataset):
+    with pytest.raises(InputError, match=r"--knob rate: no values; give .*\(only a key that the metadata name has"):
+        compare("plain_bundle", dataset_dir=str(dataset), knob="rate")
 
 
 @pytest.fixture
 def commands_of(bundles, dataset, monkeypatch):
-    """Function that returns the commands of a comparison of the small network on fold 1, without running them."""
+    """Function that returns the commands of a comparison on fold 1, of the small network, without running them."""
     found = {}
 
     def run_step(name, command, log):
@@ -208,8 +312,9 @@ def commands_of(bundles, dataset, monkeypatch):
         for name in ("model.pt", "resume.pt", "metrics.csv"):
             (output_dir / name).touch()
 
-    def call(**overrides):
-        compare("some_bundle", dataset_dir="dataset", networks="small", folds="1", output_dir="out", **overrides)
+    def call(**options):
+        options = options if "knob" in options else options | {"networks": "small"}
+        compare("some_bundle", dataset_dir="dataset", folds="1", output_dir="out", **options)
         return found
 
     monkeypatch.setattr(progress, "run_step", run_step)
@@ -239,6 +344,18 @@ def test_evaluation_commands_load_the_trained_weights_and_keep_what_evaluate_jso
         f"{run_command} [{configs},'out/validation.json'] {common.format('validation')}"
     )
     assert "False" in found["train"]
+
+
+def test_knob_that_evaluate_json_sets_is_left_to_it_in_evaluations(commands_of):
+    found = commands_of(knob="pretrained=False")
+    assert "--pretrained False" in " ".join(found["train"])
+    assert not any("--pretrained" in found[split] for split in ("validation", "testing"))
+
+
+def test_value_reaches_training_and_evaluations_as_typed(commands_of):
+    found = commands_of(knob="patch=[4, 4]")
+    for command in found.values():
+        assert command[command.index("--patch") + 1] == "[4, 4]"
 
 
 def test_validation_takes_the_items_of_the_fold(commands_of):

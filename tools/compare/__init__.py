@@ -1,1 +1,1 @@
-"""The networks that a bundle offers, trained and evaluated on the same folds of a dataset."""
+"""Networks that a bundle offers, or values of another knob, trained and evaluated on the same folds of a dataset."""

@@ -1,4 +1,4 @@
-"""What can be compared: the networks of a bundle, the folds of a dataset, the knobs of a training."""
+"""What can be chosen: the folds of a dataset, some of a list, the keys of train.json that a run may override."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.errors import InputError
 
-__all__ = ["Folds", "check_overrides", "choose", "read_folds", "read_json", "read_networks"]
+__all__ = ["Folds", "check_overrides", "choose", "read_folds", "read_json"]
 
 METADATA = "configs/metadata.json"
 OWN_FLAGS = {"fold": "choose with --folds", "ckpt_dir": "", "ckpt_path": "", "bundle_root": "", "config_file": ""}
@@ -23,46 +23,6 @@ class Folds:
 
     folds: tuple[int, ...]
     has_testing: bool
-
-
-def read_networks(bundle: Path, bundles: Path) -> tuple[str, tuple[str, ...]]:
-    """The networks that a bundle offers, as its metadata say under ``networks``.
-
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    bundles : Path
-        Folder of all bundles, to name those that offer a choice.
-
-    Returns
-    -------
-    knob : str
-        The top-level key of train.json that chooses the network.
-    choices : tuple of str
-
-    Raises
-    ------
-    InputError
-        If the bundle offers no choice, or its metadata name a knob that its train.json does not have.
-    """
-    path = bundle / METADATA
-    networks = read_json(path).get("networks")
-    if networks is None:
-        others = [p.parents[1].name for p in sorted(bundles.glob(f"*/{METADATA}")) if "networks" in read_json(p)]
-        raise InputError(
-            f"{path}: no key 'networks', so {bundle.name} has one network only; bundles that offer several: "
-            f"{', '.join(others) or 'none'}"
-        )
-    try:
-        knob, choices = str(networks["knob"]), tuple(map(str, networks["choices"]))
-    except (TypeError, KeyError) as error:
-        raise InputError(
-            f'{path}: networks is {networks!r}, expected {{"knob": KEY OF train.json, "choices": [NAMES]}}'
-        ) from error
-    if knob not in read_json(bundle / "configs/train.json"):
-        raise InputError(f"{path}: networks has the knob {knob!r}, which is no key of train.json; correct one of them")
-    return knob, choices
 
 
 def read_folds(dataset_dir: Path) -> Folds:
@@ -102,15 +62,15 @@ def read_folds(dataset_dir: Path) -> Folds:
     return Folds(folds, bool(testing))
 
 
-def choose(flag: str, text: str, known: Sequence[object]) -> tuple:
+def choose(given: str, text: str, known: Sequence[object]) -> tuple:
     """Those of the known that a comma-separated list names; all of them if it is empty.
 
     Parameters
     ----------
-    flag : str
-        Name of the option, for the message.
+    given : str
+        The option as it was given, such as ``folds 0,1``, for the message.
     text : str
-        Its value.
+        The list.
     known : sequence
         What may be named.
 
@@ -128,11 +88,11 @@ def choose(flag: str, text: str, known: Sequence[object]) -> tuple:
     words = [word for word in (part.strip() for part in text.strip("[]()").split(",")) if word]
     for word in words:
         if word not in by_name:
-            raise InputError(f"--{flag} {text}: {word} is unknown; there are {', '.join(by_name)}")
+            raise InputError(f"--{given}: {word} is unknown; there are {', '.join(by_name)}")
     return tuple(dict.fromkeys(by_name[word] for word in words)) or tuple(known)
 
 
-def check_overrides(overrides: Mapping[str, str], train: Collection[str], knob: str) -> None:
+def check_overrides(overrides: Mapping[str, str], train: Collection[str], knob: str, flag: str) -> None:
     """Refuse overrides that train.json does not know, or that a comparison sets itself.
 
     Parameters
@@ -142,20 +102,22 @@ def check_overrides(overrides: Mapping[str, str], train: Collection[str], knob: 
     train : collection of str
         Top-level keys of train.json.
     knob : str
-        The key that chooses the network.
+        The key that is compared.
+    flag : str
+        The option that chooses its values.
 
     Raises
     ------
     InputError
         If there is such an override; it names the closest key.
     """
-    own = OWN_FLAGS | {knob: "choose with --networks"}
+    own = OWN_FLAGS | {knob: f"choose with --{flag}"}
     for key in overrides:
         top = re.split("#|::", key)[0]
         if top in own:
             raise InputError(f"--{key}: compare sets it for each run; {own[top] or 'leave it out'}")
         if top not in train:
-            closest = difflib.get_close_matches(top, [*train, "networks", "folds", "dataset_dir"], n=1)
+            closest = difflib.get_close_matches(top, [*train, "networks", "knob", "folds", "dataset_dir"], n=1)
             hint = f"did you mean --{closest[0]}?" if closest else f"there are {', '.join(sorted(train))}"
             raise InputError(f"unknown override --{key}; {hint}")
 

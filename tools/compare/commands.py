@@ -1,4 +1,4 @@
-"""The verb that trains the networks of a bundle on the same folds and puts their scores side by side."""
+"""The verb that trains the networks of a bundle, or other values of a knob, on the same folds, side by side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from fire.decorators import SetParseFn
 
 from tools.card import BUNDLES, find_bundle
 from tools.command_line import reject
-from tools.compare.choices import check_overrides, choose, read_folds, read_json, read_networks
+from tools.compare.choices import check_overrides, choose, read_folds, read_json
+from tools.compare.knobs import choose_knob
 from tools.compare.plan import Plan, validation_override
 from tools.compare.progress import run_plan, write_text
 from tools.compare.results import collect
@@ -28,11 +29,12 @@ def compare(
     *extra,
     dataset_dir: str | None = None,
     networks: str = "",
+    knob: str = "",
     folds: str = "",
     output_dir: str = "",
     **overrides,
 ) -> str:
-    """Train and evaluate the networks of a bundle on the same folds; print a table, write compare.md and compare.json.
+    """Train and evaluate networks, or values of any knob, on the same folds; print and write a table.
 
     What has finished is not run again, and an interrupted training goes on. Further options, such as --max_epochs 5,
     override keys of the bundle's train.json in all trainings and, unless its evaluate.json sets them, evaluations.
@@ -40,30 +42,33 @@ def compare(
     Parameters
     ----------
     bundle : str
-        A name in bundles/, or a bundle's folder; its metadata.json names the networks.
+        A name in bundles/, or a bundle's folder; its metadata.json names the networks, if it offers several.
     dataset_dir : str
         Converted dataset with folds.
     networks : str
-        Some of them, separated by commas; all without it.
+        Some of the networks, separated by commas; all without it.
+    knob : str
+        Instead of networks, values of any key of train.json: learning_rate=0.001,0.0001; lists in brackets.
     folds : str
         Folds to leave out and validate on, one training for each, separated by commas; all without it.
     output_dir : str
-        Folder for weights and scores, compare/BUNDLE without it: NETWORK/fold_FOLD/model.pt, validation/, testing/.
+        Folder for compare.md, compare.json, weights and scores: NETWORK/fold_FOLD/model.pt, validation/, testing/.
+        compare/BUNDLE without it, or of a key that chooses no network compare/BUNDLE/KEY, with VALUE for NETWORK.
     """
     reject({}, compare, extra)
     if not dataset_dir:
         raise InputError("--dataset_dir missing; give a converted dataset with folds")
     root = find_bundle(bundle)
-    knob, choices = read_networks(root, BUNDLES)
-    check_overrides(overrides, read_json(root / "configs/train.json"), knob)
+    chosen = choose_knob(root, BUNDLES, networks=networks, knob=knob)
+    check_overrides(overrides, read_json(root / "configs/train.json"), chosen.name, "knob" if knob else "networks")
     known = read_folds(Path(dataset_dir))
     plan = Plan(
         bundle=root,
         dataset_dir=Path(dataset_dir),
-        output_dir=Path(output_dir or Path("compare", root.resolve().name)),
-        knob=knob,
-        networks=choose("networks", networks, choices),
-        folds=choose("folds", folds, known.folds),
+        output_dir=Path(output_dir or Path("compare", root.resolve().name, "" if chosen.of_metadata else chosen.name)),
+        knob=chosen.name,
+        values=chosen.values,
+        folds=choose(f"folds {folds}", folds, known.folds),
         splits=("validation", "testing") if known.has_testing else ("validation",),
         overrides=dict(sorted(overrides.items())),  # in another order it is the same command
     )

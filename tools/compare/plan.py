@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.compare.choices import read_json
+from tools.compare.knobs import folder_name
 from tools.errors import InputError
 
 __all__ = ["Plan", "Step", "steps", "validation_override"]
@@ -25,11 +26,12 @@ class Plan:
     ----------
     bundle, dataset_dir, output_dir : Path
     knob : str
-        The key of train.json that chooses the network.
-    networks : tuple of str
+        The key of train.json that is compared.
+    values : tuple of str
+        Its values.
     folds : tuple of int
     splits : tuple of str
-        What the networks are evaluated on: ``validation``, ``testing``.
+        What the trained networks are evaluated on: ``validation``, ``testing``.
     overrides : mapping of str to str
         Further keys of train.json -> value.
     """
@@ -38,18 +40,18 @@ class Plan:
     dataset_dir: Path
     output_dir: Path
     knob: str
-    networks: tuple[str, ...]
+    values: tuple[str, ...]
     folds: tuple[int, ...]
     splits: tuple[str, ...]
     overrides: Mapping[str, str]
 
-    def folder(self, network: str, fold: int) -> Path:
+    def folder(self, value: str, fold: int) -> Path:
         """Where a training writes its weights; its evaluations have folders in it."""
-        return self.output_dir / network / f"fold_{fold}"
+        return self.output_dir / folder_name(value) / f"fold_{fold}"
 
-    def log(self, network: str, fold: int, step: str) -> Path:
+    def log(self, value: str, fold: int, step: str) -> Path:
         """What a step printed."""
-        return self.folder(network, fold) / "logs" / f"{step}.log"
+        return self.folder(value, fold) / "logs" / f"{step}.log"
 
     @property
     def validation_config(self) -> Path:
@@ -61,7 +63,7 @@ class Plan:
 class Step:
     """One command: what it reads, and what it leaves when it has finished."""
 
-    network: str
+    value: str
     fold: int
     name: str
     command: list[str]
@@ -70,19 +72,18 @@ class Step:
 
 
 def steps(plan: Plan) -> Iterator[Step]:
-    """Training and evaluations of every network on every fold, in this order."""
-    for network in plan.networks:
+    """Training and evaluations of every value on every fold, in this order."""
+    for value in plan.values:
         for fold in plan.folds:
-            folder = plan.folder(network, fold)
+            folder = plan.folder(value, fold)
             weights, datalist = folder / "model.pt", plan.dataset_dir / "dataset.json"
             written = (weights, folder / "resume.pt")
-            yield Step(network, fold, "train", _training(plan, network, fold), (datalist,), written)
+            yield Step(value, fold, "train", _training(plan, value, fold), (datalist,), written)
             for split in plan.splits:
                 configs = (plan.validation_config,) if split == "validation" else ()
-                command = _evaluation(plan, network, fold, split)
-                yield Step(
-                    network, fold, split, command, (weights, datalist, *configs), (folder / split / "metrics.csv",)
-                )
+                command = _evaluation(plan, value, fold, split)
+                reads = (weights, datalist, *configs)
+                yield Step(value, fold, split, command, reads, (folder / split / "metrics.csv",))
 
 
 def validation_override(bundle: Path) -> dict[str, object]:
@@ -114,40 +115,38 @@ def validation_override(bundle: Path) -> dict[str, object]:
     return {DATA: data | {"_target_": f"{module}.validation_items", "fold": "@fold"}}
 
 
-def _training(plan: Plan, network: str, fold: int) -> list[str]:
+def _training(plan: Plan, value: str, fold: int) -> list[str]:
     config = _root(plan) / "configs" / "train.json"
     return [
         *(*RUN, "training", "--config_file", str(config)),
-        *_common(plan, network, fold),
-        *("--output_dir", str(plan.folder(network, fold))),
+        *_common(plan, fold),
+        *(f"--{plan.knob}", value, "--output_dir", str(plan.folder(value, fold))),
         *_words(plan.overrides),
     ]
 
 
-def _evaluation(plan: Plan, network: str, fold: int, split: str) -> list[str]:
+def _evaluation(plan: Plan, value: str, fold: int, split: str) -> list[str]:
     """What evaluate.json sets itself, such as ``pretrained``, is not overridden."""
     configs = [_root(plan) / "configs" / f"{name}.json" for name in ("train", "evaluate")]
     configs += [plan.validation_config] if split == "validation" else []
     own = {key.replace("::", "#") for key in read_json(plan.bundle / "configs/evaluate.json")}
-    overrides = {key: value for key, value in plan.overrides.items() if key.replace("::", "#") not in own}
-    folder = plan.folder(network, fold)
+    knob = {} if plan.knob in own else {plan.knob: value}
+    overrides = {key: word for key, word in plan.overrides.items() if key.replace("::", "#") not in own}
+    folder = plan.folder(value, fold)
     return [
         *(*RUN, "--config_file", "[" + ",".join(f"'{path.as_posix()}'" for path in configs) + "]"),
-        *_common(plan, network, fold),
+        *(*_common(plan, fold), *_words(knob)),
         *("--output_dir", str(folder / split), "--ckpt_path", str(folder / "model.pt")),
         *_words(overrides),
     ]
 
 
-def _common(plan: Plan, network: str, fold: int) -> list[str]:
-    return [
-        *("--bundle_root", str(_root(plan)), "--dataset_dir", str(plan.dataset_dir)),
-        *("--fold", str(fold), f"--{plan.knob}", network),
-    ]
+def _common(plan: Plan, fold: int) -> list[str]:
+    return ["--bundle_root", str(_root(plan)), "--dataset_dir", str(plan.dataset_dir), "--fold", str(fold)]
 
 
 def _words(overrides: Mapping[str, str]) -> list[str]:
-    return [word for key, value in overrides.items() for word in (f"--{key}", value)]
+    return [word for key, text in overrides.items() for word in (f"--{key}", text)]
 
 
 def _root(plan: Plan) -> Path:

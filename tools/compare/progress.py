@@ -31,22 +31,23 @@ def run_plan(plan: Plan, validation: dict[str, object]) -> None:
     Raises
     ------
     InputError
-        If a step fails, or the output folder holds a training with other overrides.
+        If a step fails, or the output folder holds a comparison of another knob, or a training with other overrides.
     """
     plan.output_dir.mkdir(parents=True, exist_ok=True)
+    _remember_knob(plan)
     write_text(plan.validation_config, json.dumps(validation, indent=4) + "\n")
     for step in steps(plan):
-        name = f"{step.network}, fold {step.fold}: {step.name}"
+        name = f"{plan.knob} {step.value}, fold {step.fold}: {step.name}"
         if is_done(plan, step):
             logger.info("%s: done before", name)
             continue
         _stamp(plan, step).unlink(missing_ok=True)
         if step.name == "train":
-            _remember_overrides(plan, plan.folder(step.network, step.fold))
-        run_step(name, step.command, plan.log(step.network, step.fold, step.name))
+            _remember_overrides(plan, plan.folder(step.value, step.fold))
+        run_step(name, step.command, plan.log(step.value, step.fold, step.name))
         missing = [path for path in step.writes if not path.is_file()]
         if missing:
-            raise InputError(f"{missing[0]}: not written by {name}; see {plan.log(step.network, step.fold, step.name)}")
+            raise InputError(f"{missing[0]}: not written by {name}; see {plan.log(step.value, step.fold, step.name)}")
         write_text(_stamp(plan, step), json.dumps({"command": step.command}, indent=4) + "\n")
 
 
@@ -72,7 +73,18 @@ def write_text(path: Path, text: str) -> None:
 
 def _stamp(plan: Plan, step: Step) -> Path:
     """Written when a step has finished."""
-    return plan.log(step.network, step.fold, step.name).with_suffix(".json")
+    return plan.log(step.value, step.fold, step.name).with_suffix(".json")
+
+
+def _remember_knob(plan: Plan) -> None:
+    """Refuse a folder with values of another knob: one training could be taken for another of the same name."""
+    path = plan.output_dir / "knob.json"
+    begun = read_json(path).get("knob") if path.is_file() else plan.knob
+    if begun != plan.knob:
+        raise InputError(
+            f"{plan.output_dir}: holds a comparison of {begun}, now it is of {plan.knob}; give another --output_dir"
+        )
+    write_text(path, json.dumps({"knob": plan.knob}) + "\n")
 
 
 def _remember_overrides(plan: Plan, folder: Path) -> None:

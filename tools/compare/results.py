@@ -34,7 +34,7 @@ def collect(plan: Plan) -> dict[str, object]:
     Returns
     -------
     dict of str to object
-        ``bundle``, ``dataset``, ``folds``, ``overrides`` and ``networks``: network -> ``parameters``,
+        ``bundle``, ``dataset``, ``knob``, ``folds``, ``overrides`` and ``values``: value -> ``parameters``,
         ``seconds_per_image`` (None if the logs do not tell), ``folds`` (fold -> ``best_epoch``, ``epochs``) and
         ``splits``: split -> ``images``, ``units``, ``unit`` and ``metrics``: metric -> what `tools.scores.summarise`
         says of the scores by image, and ``overall_by_fold``, the values in metrics.csv. Undefined values are None.
@@ -47,9 +47,10 @@ def collect(plan: Plan) -> dict[str, object]:
     return {
         "bundle": plan.bundle.name,
         "dataset": read_json(plan.dataset_dir / "dataset.json").get("name") or plan.dataset_dir.resolve().name,
+        "knob": plan.knob,
         "folds": list(plan.folds),
         "overrides": dict(plan.overrides),
-        "networks": {network: _collect_network(plan, network) for network in plan.networks},
+        "values": {value: _collect_value(plan, value) for value in plan.values},
     }
 
 
@@ -142,22 +143,22 @@ def evaluation_seconds(log: Path) -> float | None:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _collect_network(plan: Plan, network: str) -> dict[str, object]:
+def _collect_value(plan: Plan, value: str) -> dict[str, object]:
     folds = {}
     for fold in plan.folds:
-        best_epoch, epochs = read_epochs(plan.folder(network, fold) / "resume.pt")
+        best_epoch, epochs = read_epochs(plan.folder(value, fold) / "resume.pt")
         folds[str(fold)] = {"best_epoch": best_epoch, "epochs": epochs}
     return {
-        "parameters": count_parameters(plan.folder(network, plan.folds[0]) / "model.pt"),
-        "seconds_per_image": _seconds_per_image(plan, network),
+        "parameters": count_parameters(plan.folder(value, plan.folds[0]) / "model.pt"),
+        "seconds_per_image": _seconds_per_image(plan, value),
         "folds": folds,
-        "splits": {split: _collect_split(plan, network, split) for split in plan.splits},
+        "splits": {split: _collect_split(plan, value, split) for split in plan.splits},
     }
 
 
-def _collect_split(plan: Plan, network: str, split: str) -> dict[str, object]:
+def _collect_split(plan: Plan, value: str, split: str) -> dict[str, object]:
     """Scores of the models of all folds on one split."""
-    folders = [plan.folder(network, fold) / split for fold in plan.folds]
+    folders = [plan.folder(value, fold) / split for fold in plan.folds]
     overall = [read_overall(folder, allow_undefined=True) for folder in folders]
     for folder, values in zip(folders, overall, strict=True):
         if values.keys() != overall[0].keys():
@@ -178,14 +179,14 @@ def _summarise(scores: dict[str, float], unit_of: dict[str, str]) -> dict[str, o
     return summarise(list(scores.values()), [unit_of[image] for image in scores])
 
 
-def _seconds_per_image(plan: Plan, network: str) -> float | None:
+def _seconds_per_image(plan: Plan, value: str) -> float | None:
     seconds, num_images = 0.0, 0
     for fold in plan.folds:
         for split in plan.splits:
-            taken = evaluation_seconds(plan.log(network, fold, split))
+            taken = evaluation_seconds(plan.log(value, fold, split))
             if taken is None:
                 return None
-            folder = plan.folder(network, fold) / split
+            folder = plan.folder(value, fold) / split
             seconds += taken
             num_images += len(read_metric(folder, next(iter(read_overall(folder, allow_undefined=True)))))
     return seconds / num_images

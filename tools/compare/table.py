@@ -1,4 +1,4 @@
-"""A comparison as text: a table of the networks, one of each split, and how to read them."""
+"""A comparison as text: a table of what was trained, one of each split, and how to read them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ABOUT_VALIDATION = (
     "that was not trained on its fold."
 )
 ABOUT_TESTING = (
-    "Testing chose nothing, so its scores are not optimistic until the best network is picked by them; the score of "
+    "Testing chose nothing, so its scores are not optimistic until the best row is picked by them; the score of "
     "an image is the mean over the models of the folds."
 )
 NO_TESTING = "There are no labelled images under testing, so there is no score that is not optimistic."
@@ -38,51 +38,51 @@ def as_text(comparison: Mapping[str, object]) -> str:
     Returns
     -------
     str
-        Tables with one row for each network, and what they are made of.
+        Tables with one row for each value, and what they are made of.
     """
-    networks, folds = comparison["networks"], ", ".join(map(str, comparison["folds"]))
-    splits = next(iter(networks.values()))["splits"]
+    by_value, knob, folds = comparison["values"], comparison["knob"], ", ".join(map(str, comparison["folds"]))
+    splits = next(iter(by_value.values()))["splits"]
     overrides = " ".join(f"--{key} {value}" for key, value in comparison["overrides"].items())
     parts = [
-        f"# Networks of {comparison['bundle']} on {comparison['dataset']}, folds {folds}",
+        f"# {comparison['bundle']} on {comparison['dataset']}, folds {folds}: values of {knob}",
         f"Trained with {overrides or 'the defaults of train.json'}.",
-        _network_table(networks),
+        _value_table(by_value, knob),
         f"{ABOUT_PARAMETERS} {ABOUT_SECONDS}",
     ]
     for split, about in (("validation", ABOUT_VALIDATION), ("testing", ABOUT_TESTING)):
         if split in splits:
-            parts += [*_split_parts(networks, split), f"{about} {_about_interval(splits[split])}"]
+            parts += [*_split_parts(by_value, knob, split), f"{about} {_about_interval(splits[split])}"]
     if "testing" not in splits:
         parts.append(NO_TESTING)
     return "\n\n".join(parts)
 
 
-def _network_table(networks: Mapping[str, Mapping]) -> str:
-    columns = ["network", "parameters", "best epoch", "epochs", "s per image"]
+def _value_table(by_value: Mapping[str, Mapping], knob: str) -> str:
+    columns = [knob, "parameters", "best epoch", "epochs", "s per image"]
     rows = [
         [
             name,
-            f"{network['parameters'] / 1e6:.2f} M",
-            ", ".join(str(fold["best_epoch"]) for fold in network["folds"].values()),
-            ", ".join(str(fold["epochs"]) for fold in network["folds"].values()),
-            "not in the logs" if network["seconds_per_image"] is None else f"{network['seconds_per_image']:.2f}",
+            f"{trained['parameters'] / 1e6:.2f} M",
+            ", ".join(str(fold["best_epoch"]) for fold in trained["folds"].values()),
+            ", ".join(str(fold["epochs"]) for fold in trained["folds"].values()),
+            "not in the logs" if trained["seconds_per_image"] is None else f"{trained['seconds_per_image']:.2f}",
         ]
-        for name, network in networks.items()
+        for name, trained in by_value.items()
     ]
     return _table(columns, rows)
 
 
-def _split_parts(networks: Mapping[str, Mapping], split: str) -> list[str]:
+def _split_parts(by_value: Mapping[str, Mapping], knob: str, split: str) -> list[str]:
     """Heading with n, and the table of scores."""
-    first = next(iter(networks.values()))["splits"][split]
-    metrics = list(dict.fromkeys(m for network in networks.values() for m in network["splits"][split]["metrics"]))
+    first = next(iter(by_value.values()))["splits"][split]
+    metrics = list(dict.fromkeys(m for trained in by_value.values() for m in trained["splits"][split]["metrics"]))
     rows = [
-        [name, *(_cell(network["splits"][split]["metrics"].get(metric), first["images"]) for metric in metrics)]
-        for name, network in networks.items()
+        [name, *(_cell(trained["splits"][split]["metrics"].get(metric), first["images"]) for metric in metrics)]
+        for name, trained in by_value.items()
     ]
     n = f"n = {_number_of(first['images'], 'image')}"
     groups = "" if first["unit"] == "case" else f" of {_number_of(first['units'], first['unit'])}"
-    return [f"## {split.capitalize()}: {n}{groups}", _table(["network", *(TITLES[m] for m in metrics)], rows)]
+    return [f"## {split.capitalize()}: {n}{groups}", _table([knob, *(TITLES[m] for m in metrics)], rows)]
 
 
 def _cell(summary: Mapping[str, object] | None, num_images: int) -> str:
@@ -111,6 +111,7 @@ def _number_of(count: int, noun: str) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    columns, *rows = [[cell.replace("|", "\\|") for cell in line] for line in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     ruler = ["-" * width for width in widths]
     return "\n".join(
