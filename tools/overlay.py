@@ -1,7 +1,8 @@
-"""Pictures to judge a result by: image, truth and prediction, for volumes slice by slice."""
+"""Pictures to judge a result by: image, truth and prediction, for volumes in sections along two axes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -20,12 +21,18 @@ from tools.errors import InputError
 __all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "write_overlay"]
 
 TRUTH_COLOUR, RESULT_COLOUR = (0, 220, 0), (255, 0, 255)
-NUM_SLICES, ENLARGEMENT, GAP_PX = 4, 3, 4
+NUM_SLICES, ENLARGEMENT, GAP_PX, BLOCK_GAP_PX = 4, 3, 4, 16
 MAX_PLANE_PX = 1600
 
 
-def draw_overlay(image: np.ndarray, result: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-    """Image above, image with outlines below, for slices spread over the objects' depth and for the whole volume.
+def draw_overlay(
+    image: np.ndarray,
+    result: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+) -> np.ndarray:
+    """Sections of a volume seen along Z, and below them seen along Y: each as image, and under it with outlines.
 
     Parameters
     ----------
@@ -35,26 +42,28 @@ def draw_overlay(image: np.ndarray, result: np.ndarray, labels: np.ndarray | Non
         Mask or instance map, outlined in magenta.
     labels : ndarray of int or bool, shape (Z, Y, X), optional
         Truth, outlined in green; where both outlines meet they are white.
+    spacing : sequence of float
+        µm per voxel in (Z, Y, X), all above 0; only their ratio matters.
 
     Returns
     -------
     ndarray of uint8, shape (height, width, 3)
-        The last column is the maximum intensity projection along Z.
+        Two blocks of up to five columns: sections spread over the objects' extent, and last the maximum intensity
+        projection. The upper block shows (Y, X), the lower one (Z, X), with the first plane on top. All are drawn to
+        one scale: 3 pixels for the shortest edge of a voxel, or fewer where an axis would get more than 1600 pixels.
     """
     if labels is not None and result.max() <= 1:
         labels = labels > 0  # a mask says nothing about borders between touching objects
-    depth = np.flatnonzero((result if labels is None else labels).any(axis=(1, 2)))
-    first, last = (depth[0], depth[-1]) if depth.size else (0, len(image) - 1)
-    slices = np.unique(np.linspace(first, last, NUM_SLICES + 2)[1:-1].round().astype(int))
-    gray = _to_gray(image)
-    planes = [(gray[z], result[z], None if labels is None else labels[z]) for z in slices]
-    planes.append((gray.max(0), result.max(0), None if labels is None else labels.max(0)))
-    columns = [
-        _column(np.stack([_enlarge(plane)] * 3, axis=-1), *(None if part is None else _enlarge(part) for part in parts))
-        for plane, *parts in planes
-    ]
-    gap = np.full((columns[0].shape[0], GAP_PX, 3), 255, np.uint8)
-    return np.concatenate([piece for column in columns for piece in (column, gap)][:-1], axis=1)
+    extent = np.multiply(result.shape, spacing)
+    pixels_per_um = min(ENLARGEMENT / min(spacing), MAX_PLANE_PX / max(extent))
+    size = np.maximum(1, np.round(extent * pixels_per_um)).astype(int)
+    blocks = [_block(_to_gray(image), result, labels, axis=axis, size=np.delete(size, axis)) for axis in (0, 1)]
+    width = max(block.shape[1] for block in blocks)
+    gap = np.full((BLOCK_GAP_PX, width, 3), 255, np.uint8)
+    upper, lower = (
+        np.pad(block, [(0, 0), (0, width - block.shape[1]), (0, 0)], constant_values=255) for block in blocks
+    )
+    return np.concatenate([upper, gap, lower])
 
 
 def draw_plane_overlay(image: np.ndarray, result: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
@@ -84,22 +93,32 @@ def draw_plane_overlay(image: np.ndarray, result: np.ndarray, labels: np.ndarray
     return _column(plain, *maps, axis=1, thickness=2)
 
 
-def write_overlay(path: Path, image: np.ndarray, result: np.ndarray, labels: np.ndarray | None = None) -> None:
-    """Write the picture of `draw_overlay`, or for a single plane of `draw_plane_overlay`, as PNG."""
-    draw = draw_overlay if result.ndim == 3 else draw_plane_overlay
+def write_overlay(
+    path: Path,
+    image: np.ndarray,
+    result: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+) -> None:
+    """Write the picture of `draw_overlay`, or for a single plane (no spacing) of `draw_plane_overlay`, as PNG."""
+    if result.ndim == 3:
+        picture = draw_overlay(image, result, labels, spacing=spacing)
+    else:
+        picture = draw_plane_overlay(image, result, labels)
     with replacing(path) as partial:
-        Image.fromarray(draw(image, result, labels)).save(partial, format="PNG")
+        Image.fromarray(picture).save(partial, format="PNG")
 
 
 @SetParseFns(image=str, result=str, destination=str, label=str)
 def overlay(image: str, result: str, destination: str, *extra, label: str = "", **unknown) -> dict[str, object]:
-    """Draw a result (and the truth) over its image, as PNG; of a volume slices and the maximum projection.
+    """Draw a result (and the truth) over its image, as PNG; of a volume sections along Z and along Y.
 
     Parameters
     ----------
     image, result : str
-        Files on one grid: the image, and its mask or instance map (magenta outlines). NIfTI for volumes; TIFF or PNG,
-        gray or RGB, for planes.
+        Files on one grid: the image, and its mask or instance map (magenta outlines). NIfTI for volumes, whose spacing
+        is read from the image; TIFF or PNG, gray or RGB, for planes.
     destination : str
         The PNG to write.
     label : str
@@ -112,7 +131,7 @@ def overlay(image: str, result: str, destination: str, *extra, label: str = "", 
     for name, array in zip(names[1:], arrays[1:], strict=True):
         if array.shape != grid:
             raise InputError(f"{name}: shape {array.shape}, its image {grid}; give files of one grid")
-    write_overlay(Path(destination), *arrays)
+    write_overlay(Path(destination), *arrays, spacing=_read_spacing(Path(image)))
     return {"picture": destination}
 
 
@@ -132,6 +151,16 @@ def _read(path: Path) -> np.ndarray:
     if plane.ndim != 2 and not _is_rgb(plane):
         raise InputError(f"{path}: shape {plane.shape}, expected a gray or RGB plane; volumes come as NIfTI")
     return plane
+
+
+def _read_spacing(path: Path) -> tuple[float, ...]:
+    """Spacing of a NIfTI volume in (Z, Y, X); that of a plane, 1, is not used."""
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return (1.0, 1.0, 1.0)
+    spacing = tuple(map(float, nib.load(path).header.get_zooms()[2::-1]))
+    if not all(0 < step < np.inf for step in spacing):
+        raise InputError(f"{path}: spacing {spacing} in its header, expected numbers above 0; convert the image again")
+    return spacing
 
 
 def _is_rgb(array: np.ndarray) -> bool:
@@ -171,5 +200,26 @@ def _edge(labels: np.ndarray, thickness: int) -> np.ndarray:
     return edge if thickness == 1 else binary_dilation(edge, iterations=thickness - 1)
 
 
-def _enlarge(array: np.ndarray) -> np.ndarray:
-    return array.repeat(ENLARGEMENT, axis=0).repeat(ENLARGEMENT, axis=1)
+def _block(
+    gray: np.ndarray, result: np.ndarray, labels: np.ndarray | None, *, axis: int, size: Sequence[int]
+) -> np.ndarray:
+    """Columns of sections across an axis, and of the maximum along it, every picture of ``size`` pixels."""
+    objects = result if labels is None else labels
+    inside = np.flatnonzero(objects.any(axis=tuple({0, 1, 2} - {axis})))
+    first, last = (inside[0], inside[-1]) if inside.size else (0, result.shape[axis] - 1)
+    positions = np.unique(np.linspace(first, last, NUM_SLICES + 2)[1:-1].round().astype(int))
+    volumes = [gray, result] if labels is None else [gray, result, labels]
+    views = [[volume.take(position, axis) for volume in volumes] for position in positions]
+    views.append([volume.max(axis) for volume in volumes])
+    columns = []
+    for view in views:
+        plane, *maps = (_resize(part, size) for part in view)
+        columns.append(_column(np.stack([plane] * 3, axis=-1), maps[0], maps[1] if len(maps) > 1 else None))
+    gap = np.full((columns[0].shape[0], GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([piece for column in columns for piece in (column, gap)][:-1], axis=1)
+
+
+def _resize(array: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """A plane of another size, from the nearest pixels."""
+    rows, columns = (np.arange(new) * old // new for new, old in zip(size, array.shape, strict=True))
+    return array[np.ix_(rows, columns)]

@@ -7,13 +7,31 @@ import tifffile
 from PIL import Image
 
 from tools.errors import InputError
-from tools.overlay import ENLARGEMENT, RESULT_COLOUR, TRUTH_COLOUR, draw_overlay, draw_plane_overlay, overlay
+from tools.overlay import (
+    BLOCK_GAP_PX,
+    ENLARGEMENT,
+    GAP_PX,
+    MAX_PLANE_PX,
+    RESULT_COLOUR,
+    TRUTH_COLOUR,
+    draw_overlay,
+    draw_plane_overlay,
+    overlay,
+)
+
+WHITE = (255, 255, 255)
 
 
 def block(low: int, high: int) -> np.ndarray:
     volume = np.zeros((6, 12, 12), np.uint8)
     volume[1:5, low:high, low:high] = 1
     return volume
+
+
+def bounds(picture: np.ndarray, colour: tuple[int, ...]) -> tuple[int, ...]:
+    """First row of a colour and the one after its last, the same of columns."""
+    rows, columns = np.nonzero((picture == colour).all(axis=-1))
+    return rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
 
 
 def colours(picture: np.ndarray) -> set[tuple[int, ...]]:
@@ -32,10 +50,50 @@ def test_disagreement_shows_both_colours():
 
 def test_outline_lies_on_the_object():
     picture = draw_overlay(np.zeros((6, 12, 12)), block(3, 8))
-    lower = picture[12 * ENLARGEMENT + 4 :, : 12 * ENLARGEMENT]
-    rows, columns = np.nonzero((lower == RESULT_COLOUR).all(axis=-1))
-    assert (rows.min(), rows.max()) == (3 * ENLARGEMENT, 8 * ENLARGEMENT - 1)
-    assert (columns.min(), columns.max()) == (3 * ENLARGEMENT, 8 * ENLARGEMENT - 1)
+    height = 12 * ENLARGEMENT
+    outlined = picture[height + GAP_PX : 2 * height + GAP_PX, :height]
+    assert bounds(outlined, RESULT_COLOUR) == (3 * ENLARGEMENT, 8 * ENLARGEMENT, 3 * ENLARGEMENT, 8 * ENLARGEMENT)
+
+
+def xz_panels(picture: np.ndarray, height: int) -> list[np.ndarray]:
+    """Panels with outlines of the lower block of a volume with 12 rows and columns, from left to right."""
+    width = 12 * ENLARGEMENT
+    top = 2 * width + GAP_PX + BLOCK_GAP_PX + height + GAP_PX
+    assert picture.shape[0] == top + height
+    return [picture[top:, left : left + width] for left in range(0, picture.shape[1], width + GAP_PX)]
+
+
+@pytest.mark.parametrize(("spacing", "stretch"), [((1.0, 1.0, 1.0), 1), ((1.5, 0.5, 0.5), 3), ((3.5, 2.0, 2.0), 1.75)])
+def test_outline_along_y_lies_on_the_object_with_z_drawn_to_scale(spacing, stretch):
+    picture = draw_overlay(np.zeros((6, 12, 12)), block(3, 8), spacing=spacing)
+    top, bottom, left, right = bounds(xz_panels(picture, round(6 * ENLARGEMENT * stretch))[0], RESULT_COLOUR)
+    assert (left, right) == (3 * ENLARGEMENT, 8 * ENLARGEMENT)
+    assert (top, bottom) == pytest.approx((1 * ENLARGEMENT * stretch, 5 * ENLARGEMENT * stretch), abs=1)
+
+
+def test_sections_along_y_are_spread_over_the_objects_and_end_with_the_projection():
+    image, result = np.zeros((6, 12, 12)), np.zeros((6, 12, 12), int)
+    for y in (3, 4, 5, 6, 7):  # with every y the object begins one voxel further to the right
+        result[2:4, y, y : y + 2] = 1
+    image[1, 5] = 100  # in the section at y = 5, and nowhere else
+    panels = xz_panels(draw_overlay(image, result), 6 * ENLARGEMENT)
+    lefts = [bounds(panel, RESULT_COLOUR)[2] // ENLARGEMENT for panel in panels]
+    assert lefts == [4, 5, 6, 3]
+    *sections, projection = [(panel[ENLARGEMENT : 2 * ENLARGEMENT] == 255).all() for panel in panels]
+    assert sections == [left == 5 for left in lefts[:-1]] and projection
+
+
+def test_truth_result_and_agreement_have_their_colours_along_y():
+    result, labels = block(3, 8), block(3, 8)
+    labels[1:3] = 0  # seen along y, the truth begins two planes lower
+    for panel in xz_panels(draw_overlay(np.zeros((6, 12, 12)), result, labels), 6 * ENLARGEMENT):
+        assert bounds(panel, RESULT_COLOUR)[0] == 1 * ENLARGEMENT and bounds(panel, TRUTH_COLOUR)[0] == 3 * ENLARGEMENT
+        assert bounds(panel, WHITE) == (3 * ENLARGEMENT, 5 * ENLARGEMENT, 3 * ENLARGEMENT, 8 * ENLARGEMENT)
+
+
+def test_coarse_planes_do_not_make_the_picture_endless():
+    picture = draw_overlay(np.zeros((6, 12, 12)), block(3, 8), spacing=(1000.0, 1.0, 1.0))
+    assert picture.shape[0] < 3 * MAX_PLANE_PX
 
 
 def test_touching_instances_of_the_truth_are_not_counted_against_a_mask():
@@ -59,6 +117,15 @@ def test_command_writes_a_png_and_refuses_files_of_other_grids(tmp_path):
     with pytest.raises(InputError, match="missing.nii.gz: no such file"):
         overlay(paths["image"], paths["missing"], str(tmp_path / "no.png"))
     assert not (tmp_path / "no.png").exists()
+
+
+def test_command_takes_the_spacing_of_the_image(tmp_path):
+    for name, step in (("image", 4), ("mask", 1)):
+        volume = nib.Nifti1Image(np.ones((12, 12, 6), np.uint8), np.diag([2, 2, step, 1]))
+        nib.save(volume, tmp_path / f"{name}.nii.gz")
+    picture = tmp_path / "picture.png"
+    overlay(str(tmp_path / "image.nii.gz"), str(tmp_path / "mask.nii.gz"), str(picture))
+    xz_panels(np.asarray(Image.open(picture)), 6 * ENLARGEMENT * 2)  # tells the height
 
 
 def test_plane_is_shrunk_and_outlined_beside_itself():
