@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # before torch is imported, and for the commands that tests start: the workers share the cores, threads beyond that
+    # only wait for each other
+    os.environ["OMP_NUM_THREADS"] = str(
+        max(1, len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    )
 
 from tools.command_line import run as run_tools
 from tools.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
+CONTRACT = ROOT / "tests" / "bundles" / "test_contract.py"
 BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/metadata.json"))
 
 # also a bundle that is not complete yet has tests of its package
 for _package in sorted(ROOT.glob("bundles/*/*/__init__.py")):
     sys.path.append(str(_package.parents[1]))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the contract first: the longest stretch of work, which should not be what one worker is left with."""
+    items.sort(key=lambda item: item.path != CONTRACT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give ``pytest -n`` whole files to hand out, so that no fixture is made twice, and the contract by bundle."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFileAndBundle(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path, _, test = nodeid.partition("::")
+            if path != CONTRACT.relative_to(ROOT).as_posix():
+                return path
+            return next((bundle.name for bundle in BUNDLES if bundle.name in test.partition("[")[2]), path)
+
+    config.option.loadscopereorder = False  # in the order of collection, not by the number of tests
+    return ByFileAndBundle(config, log)
 
 
 @pytest.fixture(scope="session", params=BUNDLES, ids=lambda path: path.name)
