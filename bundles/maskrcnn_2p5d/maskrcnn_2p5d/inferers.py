@@ -14,6 +14,7 @@ from tqdm import tqdm
 from .detections import SliceObjects, paint_detections
 from .errors import InputError
 from .linking import SliceLinker, link_slices
+from .splitting import split_along_z
 from .targets import check_num_slices, stack_indices
 
 __all__ = ["SCORES", "VolumeInstanceInferer"]
@@ -37,6 +38,8 @@ class VolumeInstanceInferer(Inferer):
         As for `paint_detections`.
     min_iou, max_gap, min_slices, fill_gaps
         As for `SliceLinker`.
+    max_valley, min_tail
+        As for `split_along_z`.
     progress : bool
         Whether to show a bar that counts slices.
 
@@ -58,6 +61,8 @@ class VolumeInstanceInferer(Inferer):
         max_gap: int = 1,
         min_slices: int = 2,
         fill_gaps: bool = True,
+        max_valley: float = 0.9,
+        min_tail: float = 0.2,
         progress: bool = False,
     ) -> None:
         super().__init__()
@@ -67,6 +72,9 @@ class VolumeInstanceInferer(Inferer):
         self.painting = {"mask_threshold": mask_threshold, "min_area_px": min_area_px, "min_visible": min_visible}
         self.linking = {"min_iou": min_iou, "max_gap": max_gap, "min_slices": min_slices, "fill_gaps": fill_gaps}
         SliceLinker(**self.linking)  # refuses wrong settings before hours of work
+        if not (0 <= max_valley <= 1 and 0 <= min_tail <= 1):
+            raise InputError(f"max_valley is {max_valley}, min_tail {min_tail}: expected numbers from 0 to 1")
+        self.splitting = {"max_valley": max_valley, "min_tail": min_tail, "min_slices": min_slices}
         self.num_slices, self.slab, self.progress = num_slices, slab, progress
 
     @torch.no_grad()
@@ -86,7 +94,7 @@ class VolumeInstanceInferer(Inferer):
         -------
         MetaTensor of int32, shape (1, 1, Z, Y, X)
             Labels 1..n on the CPU or GPU of ``inputs``, with their metadata, and ``meta["instance_scores"]``, float32
-            (1, n): the mean score of object i + 1; `TakeScoresd` unpacks it.
+            (1, n): the mean score of object i + 1, or of the one it was cut from; `TakeScoresd` unpacks it.
         """
         if inputs.ndim != 5 or inputs.shape[:2] != (1, 1):
             raise InputError(
@@ -97,13 +105,14 @@ class VolumeInstanceInferer(Inferer):
         found = self._detect(volume, getattr(network, "module", network))
         shown = tqdm(found, total=len(volume), desc="slices", disable=not self.progress, leave=False)
         linked = link_slices((self._paint(detections) for detections in shown), volume.shape, **self.linking)
-        labels = MetaTensor(torch.from_numpy(linked.labels)[None, None].to(inputs.device))
+        pieces, parents = split_along_z(linked.labels, convert_to_numpy(volume), **self.splitting)
+        labels = MetaTensor(torch.from_numpy(pieces)[None, None].to(inputs.device))
         if isinstance(inputs, MetaTensor):
             labels.copy_meta_from(inputs)
         else:
             labels.meta["affine"] = labels.affine[None]
         labels.is_batch = True
-        labels.meta[SCORES] = torch.from_numpy(linked.scores)[None]
+        labels.meta[SCORES] = torch.from_numpy(linked.scores[parents - 1])[None]
         return labels
 
     def _detect(self, volume: torch.Tensor, network: nn.Module) -> Iterator[Mapping[str, torch.Tensor]]:

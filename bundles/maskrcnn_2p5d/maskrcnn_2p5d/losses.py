@@ -1,4 +1,4 @@
-"""Training a detector with MONAI's trainer: what goes in, and the sum of what it loses."""
+"""Training a detector with MONAI's trainer: what goes in, what it loses, and the sum of that."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from monai.inferers import Inferer
 from torch import nn
 
 from .errors import InputError
 from .targets import slice_targets
 
-__all__ = ["LOSSES", "DetectionLoss", "TargetsFromLabels"]
+__all__ = ["LOSSES", "DetectionLoss", "LossInferer", "TargetsFromLabels"]
 
 # torchvision's names: class of a box, its corners, its mask; whether an anchor holds an object, and its corners
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
@@ -19,8 +20,64 @@ LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "lo
 Targets = list[dict[str, torch.Tensor]]
 
 
+class TargetsFromLabels:
+    """A ``prepare_batch`` for `SupervisedTrainer`: label images become targets, which go to the network too.
+
+    On the labels of the batch, after flips and crops of images and labels together.
+
+    Parameters
+    ----------
+    min_area_px : int
+        Objects with fewer pixels in the slice are left out.
+    """
+
+    def __init__(self, min_area_px: int = 1) -> None:
+        self.min_area_px = min_area_px
+
+    def __call__(
+        self, batchdata: Mapping[str, torch.Tensor], device: Any = None, non_blocking: bool = False, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[Targets], dict]:
+        """Image, label images, and what else the network is called with: targets.
+
+        Parameters
+        ----------
+        batchdata : mapping
+            ``image`` (B, n, Y, X) and ``label`` (B, 1, Y, X), the instances in the slice in the middle.
+        """
+        image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
+        targets = [
+            {
+                name: value.to(device=device, non_blocking=non_blocking)
+                for name, value in slice_targets(labels[0].cpu().numpy(), min_area_px=self.min_area_px).items()
+            }
+            for labels in batchdata["label"]
+        ]
+        return image, batchdata["label"], (targets,), {}
+
+
+class LossInferer(Inferer):
+    """Calls a detector in training, which gives its losses instead of a prediction."""
+
+    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The losses of a batch.
+
+        Parameters
+        ----------
+        inputs : Tensor of float, shape (B, n, Y, X)
+        network : Module
+            Called with ``inputs`` and what follows it; gives a scalar under each name of `LOSSES`.
+
+        Returns
+        -------
+        Tensor of float, shape (B, 5)
+            In the order of `LOSSES`; the same for all of the batch, so that MONAI can take it apart as any prediction.
+        """
+        losses = network(inputs, *args, **kwargs)
+        return torch.stack([losses[name] for name in LOSSES]).expand(len(inputs), -1)
+
+
 class DetectionLoss(nn.Module):
-    """Weighted sum of the losses that the network gives in training; a ``loss_function`` for `SupervisedTrainer`.
+    """Weighted sum of what `LossInferer` gives; a ``loss_function`` for `SupervisedTrainer`.
 
     Parameters
     ----------
@@ -40,42 +97,6 @@ class DetectionLoss(nn.Module):
             raise InputError(f"loss weights of {', '.join(unknown)}: unknown; the losses are {', '.join(LOSSES)}")
         self.weights = dict.fromkeys(LOSSES, 1.0) | dict(weights or {})
 
-    def forward(self, losses: Mapping[str, torch.Tensor], targets: Targets) -> torch.Tensor:
-        """Scalar; the targets are in the losses already."""
-        return torch.stack([weight * losses[name] for name, weight in self.weights.items()]).sum()
-
-
-class TargetsFromLabels:
-    """A ``prepare_batch`` for `SupervisedTrainer`: label images become targets, which go to the network too.
-
-    On the labels of the batch, after flips and crops of images and labels together. The trainer needs
-    ``decollate=False``: MONAI cannot take apart a batch whose slices have different numbers of objects.
-
-    Parameters
-    ----------
-    min_area_px : int
-        Objects with fewer pixels in the slice are left out.
-    """
-
-    def __init__(self, min_area_px: int = 1) -> None:
-        self.min_area_px = min_area_px
-
-    def __call__(
-        self, batchdata: Mapping[str, torch.Tensor], device: Any = None, non_blocking: bool = False, **kwargs: Any
-    ) -> tuple[torch.Tensor, Targets, tuple[Targets], dict]:
-        """Image, targets, and what else the network is called with.
-
-        Parameters
-        ----------
-        batchdata : mapping
-            ``image`` (B, n, Y, X) and ``label`` (B, 1, Y, X), the instances in the slice in the middle.
-        """
-        image = batchdata["image"].to(device=device, non_blocking=non_blocking, **kwargs)
-        targets = [
-            {
-                name: value.to(device=device, non_blocking=non_blocking)
-                for name, value in slice_targets(labels[0].cpu().numpy(), min_area_px=self.min_area_px).items()
-            }
-            for labels in batchdata["label"]
-        ]
-        return image, targets, (targets,), {}
+    def forward(self, losses: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Scalar, of losses (B, 5); the labels are in them already."""
+        return (losses.mean(dim=0) * losses.new_tensor(list(self.weights.values()))).sum()

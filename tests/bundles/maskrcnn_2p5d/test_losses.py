@@ -7,11 +7,12 @@ import pytest
 import torch
 from ignite.engine import Events
 from maskrcnn_2p5d.errors import InputError
-from maskrcnn_2p5d.losses import LOSSES, DetectionLoss, TargetsFromLabels
+from maskrcnn_2p5d.losses import LOSSES, DetectionLoss, LossInferer, TargetsFromLabels
 from maskrcnn_2p5d.network import MaskRCNN2p5D
 from maskrcnn_2p5d.targets import slice_targets
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedTrainer
+from monai.handlers import from_engine
 
 
 @pytest.fixture
@@ -24,9 +25,11 @@ def items() -> list[dict[str, torch.Tensor]]:
 
 
 def test_sum_is_weighted():
-    losses = {name: torch.tensor(float(number)) for number, name in enumerate(LOSSES)}
-    assert DetectionLoss()(losses, []) == 0 + 1 + 2 + 3 + 4
-    assert DetectionLoss({"loss_mask": 10, "loss_box_reg": 0.5})(losses, []) == 0 + 0.5 + 20 + 3 + 4
+    given = {name: torch.tensor(float(number)) for number, name in enumerate(LOSSES)}
+    losses = LossInferer()(torch.zeros(2, 3, 8, 8), lambda image: given)
+    assert losses.shape == (2, 5)
+    assert DetectionLoss()(losses, None) == 0 + 1 + 2 + 3 + 4
+    assert DetectionLoss({"loss_mask": 10, "loss_box_reg": 0.5})(losses, None) == 0 + 0.5 + 20 + 3 + 4
 
 
 def test_unknown_weights():
@@ -36,8 +39,8 @@ def test_unknown_weights():
 
 def test_labels_become_targets(items):
     batch = next(iter(DataLoader(Dataset(items), batch_size=3)))
-    image, targets, args, kwargs = TargetsFromLabels(min_area_px=121)(batch, "cpu", False)
-    assert torch.equal(image, batch["image"]) and args == (targets,) and kwargs == {}
+    image, labels, (targets,), kwargs = TargetsFromLabels(min_area_px=121)(batch, "cpu", False)
+    assert torch.equal(image, batch["image"]) and torch.equal(labels, batch["label"]) and kwargs == {}
     assert [len(target["boxes"]) for target in targets] == [1, 1, 0]  # 10 x 12 pixels are too few
     for target, item in zip(targets, items, strict=True):
         expected = slice_targets(np.asarray(item["label"][0]), min_area_px=121)
@@ -57,9 +60,10 @@ def test_loss_falls_in_monai_trainer(items, fusion):
         optimizer=torch.optim.AdamW(network.parameters(), lr=1e-3),
         loss_function=DetectionLoss(),
         prepare_batch=TargetsFromLabels(),
-        decollate=False,
+        inferer=LossInferer(),
     )
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: losses.append(engine.state.output["loss"]))
+    loss_of = from_engine(["loss"], first=True)  # as MONAI's handlers and trackers read it
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: losses.append(loss_of(engine.state.output)))
     trainer.run()
     assert len(losses) == 4 and losses[-1] < losses[0]
     assert before is None or not torch.equal(network.fusion.gates["all"].prior, before)
