@@ -38,6 +38,7 @@ VERBS = {
     ),
     "bench crypts": ("tools.bench.crypts:crypts", "time and memory of crypt_unet on whole slides, and of run lengths"),
     "bench livecell": ("tools.bench.livecell:livecell", "drawing outlines, inference at native size, ONNX Runtime"),
+    "bench maskrcnn": ("tools.bench.maskrcnn:maskrcnn", "fusions, shared features and linking of maskrcnn_2p5d"),
 }
 
 if __name__ == "__main__":
