@@ -41,6 +41,7 @@ _NOT_NEGATIVE = (lambda value: _is_number(value) and value >= 0, "a number from 
 _UNIT = (lambda value: value in ("um", "voxel"), "um or voxel")
 _FRACTION = (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1")
 _SHARE = (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0 to below 1")
+_FROM_0_TO_1 = (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
 # knob -> what makes a value right, and how to say so
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "spacing": (
@@ -78,6 +79,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "warmup_epochs": _WHOLE,
     "score_threshold": _SHARE,
     "nms_threshold": _FRACTION,
+    "mask_threshold": _FRACTION,
+    "max_valley": _FROM_0_TO_1,
+    "min_tail": _FROM_0_TO_1,
     "detections_per_slice": _COUNT,
     "slices_per_volume": _COUNT,
     "empty_ratio": _NOT_NEGATIVE,
