@@ -14,6 +14,7 @@ VERBS = {
     ),
     "sample devonet_nsn": ("tools.sample.devonet_nsn:devonet_nsn", "a small synthetic embryo in that source format"),
     "sample devonet_ndn": ("tools.sample.devonet_nsn:devonet_nsn", "the same, with the markers of its nuclei"),
+    "sample maskrcnn_2p5d": ("tools.sample.devonet_nsn:devonet_nsn", "the same"),
     "sample crypt_unet": ("tools.sample.crypt_unet:crypt_unet", "synthetic stained slides with crypts and run lengths"),
     "sample swinunet_livecell": (
         "tools.sample.swinunet_livecell:swinunet_livecell",
@@ -38,6 +39,7 @@ VERBS = {
     ),
     "bench crypts": ("tools.bench.crypts:crypts", "time and memory of crypt_unet on whole slides, and of run lengths"),
     "bench livecell": ("tools.bench.livecell:livecell", "drawing outlines, inference at native size, ONNX Runtime"),
+    "bench linking": ("tools.bench.slice_linking:linking", "SEG of linked slices against connected components"),
     "bench maskrcnn": ("tools.bench.maskrcnn:maskrcnn", "fusions, shared features and linking of maskrcnn_2p5d"),
 }
 

@@ -74,4 +74,14 @@ RECIPES = {
             "val_interval": "8",
         },
     ),
+    "maskrcnn_2p5d": Recipe(
+        convert=EMBRYOS,
+        train={
+            "pretrained": "True",
+            "spacing": "[2.0, 0.4, 0.4]",
+            "max_epochs": "8",
+            "val_interval": "4",
+        },
+        result_kind="instances",
+    ),
 }

@@ -37,4 +37,4 @@ def test_unknown_bundle_is_refused_with_the_known_ones():
 
 def test_readme_has_exactly_the_two_commands_that_ci_runs():
     found = re.findall(r"^pip install -r requirements\.txt && python -m (.+)$", (ROOT / "README.md").read_text(), re.M)
-    assert found == ["tools quickstart", "pytest"]
+    assert found == ["tools quickstart", "pytest -n auto"]
