@@ -47,7 +47,7 @@ PAIRS = 4
 DISCS = {"num_slices": 200, "num_objects": 100, "size": 512}
 SAMPLE = f"synthetic embryo of {NUM_NUCLEI} nuclei, repeated {REPEATS} x {REPEATS} times"
 ABOUT_FUSIONS = (
-    "time: the inferer of inference.json on a preprocessed volume: slices, detections, painting, linking.\n"
+    "time: the inferer of inference.json on a preprocessed volume: slices, detections, painting, linking, cuts.\n"
     "other: center, the 2D detector, which sees the slice in the middle alone.\n"
     "Weights are random if trained is not said. Random ones find objects everywhere, up to the limit per slice, which\n"
     "makes painting and linking slow, and alike for all kinds; compare times where detections per slice are alike.\n"
