@@ -33,8 +33,8 @@ LINKED, UNCUT, COMPONENTS = "linked and cut", "linked", "components"
 EVERYTHING = {"max_gap": 0, "min_slices": 1, "max_valley": 0, "min_tail": 0}
 WAYS = {LINKED: {}, UNCUT: {"max_valley": 0, "min_tail": 0}, COMPONENTS: EVERYTHING}
 ABOUT = (
-    "All ways get the same detections, found once. linked and cut: as inference.json does it; linked: without the cuts\n"
-    "at dark slices and the ends taken off; components: connected components of the volume that the detections cover."
+    "All ways get the same detections, found once. linked and cut: as inference.json does it; linked: without cuts at\n"
+    "dark slices and without ends taken off; components: connected components of the volume that the detections cover."
 )
 
 
@@ -99,7 +99,8 @@ def as_table(rows: Mapping[str, Sequence[tuple[np.ndarray, int]]]) -> str:
     Parameters
     ----------
     rows : mapping of str to sequence of (ndarray of float, int)
-        Way -> for each volume the IoU of each reference object with its match, 0 without one, and the number of results.
+        Way -> for each volume the IoU of each reference object with its match, 0 without one, and the number of
+        results.
 
     Returns
     -------

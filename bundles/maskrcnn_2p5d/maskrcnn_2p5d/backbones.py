@@ -151,7 +151,9 @@ def _read_weights(name: str, weights: str) -> dict[str, torch.Tensor]:
     try:
         return torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise InputError(f"--encoder_weights {weights}: damaged, or no PyTorch file ({type(error).__name__})") from error
+        raise InputError(
+            f"--encoder_weights {weights}: damaged, or no PyTorch file ({type(error).__name__})"
+        ) from error
 
 
 def _freeze(resnet: ResNet, trainable_layers: int) -> None:

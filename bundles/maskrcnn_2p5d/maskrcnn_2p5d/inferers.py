@@ -25,9 +25,9 @@ SCORES = "instance_scores"
 class VolumeInstanceInferer(Inferer):
     """Detects in a volume slice by slice, links what it finds, and cuts objects that lie on top of each other apart.
 
-    The volume may be of any depth. Beside volume and result, the detections of one slab, a few painted slices and, where
-    the network shares them, the features of a slab are in memory. The volume may stay on the CPU; slabs go to the
-    network's device.
+    The volume may be of any depth. Beside volume and result, the detections of one slab, a few painted slices and,
+    where the network shares them, the features of a slab are in memory. The volume may stay on the CPU; slabs go to
+    the network's device.
 
     Parameters
     ----------

@@ -64,7 +64,9 @@ def test_without_a_connection_the_ways_out_are_named(monkeypatch):
         raise OSError("Name or service not known")
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", no_connection)
-    with pytest.raises(InputError, match="imagenet weights of resnet18 cannot be fetched .*--encoder_weights none.*PATH"):
+    with pytest.raises(
+        InputError, match="imagenet weights of resnet18 cannot be fetched .*--encoder_weights none.*PATH"
+    ):
         load_into_new("imagenet")
 
 

@@ -1,26 +1,18 @@
 """From a volume to its instances, files and table, with networks that stand in for the real one."""
 
-import csv
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from ignite.engine import Events
 from maskrcnn_2p5d.errors import InputError
 from maskrcnn_2p5d.inferers import SCORES, VolumeInstanceInferer
-from maskrcnn_2p5d.intensity import ScaleFluorescenced
 from maskrcnn_2p5d.loading import CheckedLoadImaged
-from maskrcnn_2p5d.metric import SEGMetric
-from maskrcnn_2p5d.metrics import InstanceMetric
-from maskrcnn_2p5d.objects import COLUMNS, measure_objects
-from maskrcnn_2p5d.saving import SaveInstancesd, TakeScoresd, label_dtype
+from maskrcnn_2p5d.objects import measure_objects
+from maskrcnn_2p5d.saving import SaveInstancesd, label_dtype
 from maskrcnn_2p5d.volumes import CheckVolumed
-from monai.data import DataLoader, Dataset, MetaTensor
-from monai.engines import SupervisedEvaluator
-from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
-from monai.transforms import CastToTyped, Compose, Invertd, Spacingd, Transposed
+from monai.data import MetaTensor
 from scipy import ndimage
 from torch import nn
 

@@ -59,7 +59,11 @@ def test_profiles_are_means_over_the_object_smoothed_and_interpolated():
     labels, image = np.zeros((2, 5, 2, 2))
     labels[[1, 3], 0, 0], image[:, 0, 0], image[:, 1, 1] = 2, [9, 4, 100, 8, -5], 50
     ((label, (slices, profile)),) = axial_profiles(labels.astype(np.int32), image).items()
-    assert label == 2 and slices.tolist() == [1, 3] and profile.tolist() == [(2 * 4 + 6) / 4, (4 + 12 + 8) / 4, (6 + 16) / 4]
+    assert (
+        label == 2
+        and slices.tolist() == [1, 3]
+        and profile.tolist() == [(2 * 4 + 6) / 4, (4 + 12 + 8) / 4, (6 + 16) / 4]
+    )
 
 
 @pytest.mark.parametrize(

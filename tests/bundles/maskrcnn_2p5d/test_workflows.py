@@ -62,7 +62,9 @@ def write_dataset(folder: Path, truths: list[np.ndarray], affine: np.ndarray = A
     for index, truth in enumerate(truths):
         item = {"image": f"a{index}.nii.gz", "label": f"l{index}.nii.gz"}
         noise = np.random.default_rng(index).normal(0, 3, truth.shape)
-        nib.save(nib.Nifti1Image((100 + 100 * (truth > 0) + noise).astype(np.float32).T, affine), folder / item["image"])
+        nib.save(
+            nib.Nifti1Image((100 + 100 * (truth > 0) + noise).astype(np.float32).T, affine), folder / item["image"]
+        )
         nib.save(nib.Nifti1Image(changes.get(item["label"][:2], truth).T, affine), folder / item["label"])
         items.append(item)
     training = [item | {"fold": index % 2} for index, item in enumerate(items)]
@@ -122,7 +124,9 @@ def test_evaluation_writes_every_score(tmp_path, run):
     scores = read_metrics(output)
     assert set(scores) == {"seg", *InstanceMetric.KINDS}
     assert scores["seg"] > 0.8 and scores["iou"] > 0.8 and scores["f1"] > 0.8 and scores["count_error"] == 0
-    assert {f"{name}_{file}.csv" for name in scores for file in ("raw", "summary")} <= {p.name for p in output.iterdir()}
+    assert {f"{name}_{file}.csv" for name in scores for file in ("raw", "summary")} <= {
+        p.name for p in output.iterdir()
+    }
 
 
 def test_a_volume_without_detections_scores_zero(tmp_path, run):

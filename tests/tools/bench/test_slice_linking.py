@@ -76,7 +76,9 @@ def test_components_are_connected_through_faces():
 
 
 def test_table_pools_the_objects_of_all_volumes():
-    table = as_table({"a": [(np.array([1.0, 0.0]), 3), (np.array([0.5]), 1)], "b": [(np.zeros(2), 0), (np.zeros(1), 0)]})
+    table = as_table(
+        {"a": [(np.array([1.0, 0.0]), 3), (np.array([0.5]), 1)], "b": [(np.zeros(2), 0), (np.zeros(1), 0)]}
+    )
     assert [line.split()[-2:] for line in table.splitlines()] == [
         *(["a", "b"], ["0.5000", "0.0000"], ["4", "0"], ["3", "3"], ["1", "3"])
     ]
