@@ -1,0 +1,210 @@
+"""Segment Anything that takes the prompts of a whole batch at once, on images or on their embeddings."""
+
+from __future__ import annotations
+
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder
+from torch import nn
+
+from .variants import EMBEDDING_CHANNELS, META_IMAGE_SIZE, build_sam
+
+__all__ = ["SamMyelin", "freeze", "freeze_for_training"]
+
+# what Segment Anything's prompt encoder knows: nothing here, a point outside, a point inside, corners of a box
+NO_POINT, FIRST_CORNER, LAST_CORNER = -1, 2, 3
+MASK_TOKEN = 0  # the one for a prompt that means one object; the other three are for ambiguous ones
+
+
+class SamMyelin(nn.Module):
+    """Segment Anything, batched over images and over their prompts.
+
+    Images may have different numbers of prompts: shorter lists are filled up, and ``present`` tells which are real.
+    Logits and estimated IoU of a prompt equal those of `segment_anything.modeling.Sam`, whatever else is in the batch.
+    Parts and names of weights are those of Segment Anything, so that Meta's checkpoints fit. For the number of
+    parameters see `build_sam`; of the mask decoder's 4 058 340, 3 506 304 have a part in these logits.
+
+    Parameters
+    ----------
+    variant : str
+        ``vit_tiny``, ``vit_b``, ``vit_l`` or ``vit_h``.
+    image_size : int
+        S, side of the images in pixels; 1024 for all but ``vit_tiny``.
+
+    Raises
+    ------
+    InputError
+        As `build_sam`.
+    """
+
+    def __init__(self, variant: str = "vit_tiny", image_size: int = META_IMAGE_SIZE) -> None:
+        super().__init__()
+        sam = build_sam(variant, image_size=image_size)
+        self.variant, self.image_size = variant, image_size
+        self.image_encoder, self.prompt_encoder, self.mask_decoder = (
+            sam.image_encoder,
+            sam.prompt_encoder,
+            sam.mask_decoder,
+        )
+
+    def forward(
+        self,
+        inputs: torch.Tensor,
+        boxes: torch.Tensor | None = None,
+        points: torch.Tensor | None = None,
+        point_labels: torch.Tensor | None = None,
+        present: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logits of one mask per prompt, at a quarter of the image's resolution.
+
+        Parameters
+        ----------
+        inputs : Tensor of float, shape (B, 3, S, S) or (B, 256, S / 16, S / 16)
+            Images in Segment Anything's normalisation, or what `encode` made of them.
+        boxes : Tensor of float, shape (B, n, 4), optional
+            Centres of the first and the last pixel inside, (x, y, x, y); NaN for a prompt that has points only.
+            Without boxes and points, one box is put around the whole image.
+        points : Tensor of float, shape (B, n, p, 2), optional
+            (x, y); integers are centres of pixels.
+        point_labels : Tensor, shape (B, n, p), optional
+            1 inside the object, 0 outside, -1 no point; without it, all are inside.
+        present : Tensor of bool, shape (B, n), optional
+            False for prompts that only fill up the batch. They are not computed, and their logits are 0.
+
+        Returns
+        -------
+        Tensor of float, shape (B, n, 1, S / 4, S / 4)
+        """
+        embedding = inputs if inputs.shape[1] == EMBEDDING_CHANNELS else self.encode(inputs)
+        return self.decode(embedding, boxes, points, point_labels, present)[0]
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """Embeddings (B, 256, S / 16, S / 16) of images (B, 3, S, S) in Segment Anything's normalisation."""
+        return self.image_encoder(image)
+
+    def decode(
+        self,
+        embedding: torch.Tensor,
+        boxes: torch.Tensor | None = None,
+        points: torch.Tensor | None = None,
+        point_labels: torch.Tensor | None = None,
+        present: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (B, n, 1, S / 4, S / 4), and the IoU (B, n) that the decoder expects them to have; see `forward`."""
+        if boxes is None and points is None:
+            boxes = embedding.new_tensor([0, 0, self.image_size - 1, self.image_size - 1]).repeat(len(embedding), 1, 1)
+        coordinates, kinds = prompt_tokens(boxes, points, point_labels)
+        batch, num_prompts = kinds.shape[:2]
+        owners = torch.arange(batch, device=kinds.device).repeat_interleave(num_prompts)
+        coordinates, kinds = coordinates.flatten(0, 1), kinds.flatten(0, 1)
+        if present is None:
+            logits, iou = self._decode_flat(embedding[owners], coordinates, kinds)
+        else:
+            real = present.flatten()
+            found, found_iou = self._decode_flat(embedding[owners[real]], coordinates[real], kinds[real])
+            logits = found.new_zeros(len(real), *found.shape[1:]).index_put((real,), found)
+            iou = found_iou.new_zeros(len(real)).index_put((real,), found_iou)
+        return logits.unflatten(0, (batch, num_prompts)), iou.unflatten(0, (batch, num_prompts))
+
+    def _decode_flat(
+        self, embedding: torch.Tensor, coordinates: torch.Tensor, kinds: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (N, 1, Y, X) and expected IoU (N,) of N prompts, each with an embedding of its own."""
+        sparse = embed_points(self.prompt_encoder, coordinates, kinds)
+        dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        return predict_mask(self.mask_decoder, embedding + dense, self.prompt_encoder.get_dense_pe(), sparse)
+
+
+def prompt_tokens(
+    boxes: torch.Tensor | None, points: torch.Tensor | None, point_labels: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points and corners of boxes in one list per prompt, as Segment Anything's prompt encoder orders them.
+
+    Returns
+    -------
+    coordinates : Tensor of float, shape (B, n, t, 2)
+    kinds : Tensor of float, shape (B, n, t)
+        -1 nothing, 0 point outside, 1 point inside, 2 and 3 corners. Points alone are followed by one "nothing", which
+        stands for the box and which the decoder was trained with.
+    """
+    coordinates, kinds = [], []
+    if points is not None:
+        coordinates.append(points)
+        kinds.append(torch.ones_like(points[..., 0]) if point_labels is None else point_labels.to(points.dtype))
+    if boxes is not None:
+        known = ~boxes.isnan().any(dim=-1, keepdim=True)
+        coordinates.append(boxes.nan_to_num().unflatten(-1, (2, 2)))
+        corners = boxes.new_tensor([FIRST_CORNER, LAST_CORNER]).expand(*boxes.shape[:2], 2)
+        kinds.append(torch.where(known, corners, NO_POINT))
+    else:
+        coordinates.append(torch.zeros_like(points[..., :1, :]))
+        kinds.append(torch.full_like(points[..., :1, 0], NO_POINT))
+    return torch.cat(coordinates, dim=-2), torch.cat(kinds, dim=-1)
+
+
+def embed_points(encoder: PromptEncoder, coordinates: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
+    """Embeddings (N, t, 256) of points (N, t, 2) of some kinds (N, t); no index depends on a value, so it exports."""
+    position = encoder.pe_layer.forward_with_coords(coordinates + 0.5, encoder.input_image_size)  # centres of pixels
+    kinds = kinds[..., None]
+    embedded = torch.where(kinds == NO_POINT, encoder.not_a_point_embed.weight, position)
+    for kind, learned in enumerate(encoder.point_embeddings):
+        embedded = embedded + learned.weight * (kinds == kind)
+    return embedded
+
+
+def predict_mask(
+    decoder: MaskDecoder, source: torch.Tensor, position: torch.Tensor, sparse: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `MaskDecoder.forward` does for one mask per prompt, but every prompt has an embedding of its own.
+
+    Parameters
+    ----------
+    decoder : MaskDecoder
+    source : Tensor of float, shape (N, 256, h, w)
+        Embedding of each prompt's image, with what stands for a mask prompt added.
+    position : Tensor of float, shape (1, 256, h, w)
+    sparse : Tensor of float, shape (N, t, 256)
+
+    Returns
+    -------
+    logits : Tensor of float, shape (N, 1, 4h, 4w)
+    iou : Tensor of float, shape (N,)
+    """
+    output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([output_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
+    seen, keys = decoder.transformer(source, position, tokens)
+    pixels = decoder.output_upscaling(keys.transpose(1, 2).unflatten(2, source.shape[2:]))
+    filters = decoder.output_hypernetworks_mlps[MASK_TOKEN](seen[:, 1 + MASK_TOKEN])
+    logits = (filters[:, None] @ pixels.flatten(2)).unflatten(2, pixels.shape[2:])
+    return logits, decoder.iou_prediction_head(seen[:, 0])[:, MASK_TOKEN]
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """The module itself; its weights need no gradient any more."""
+    return module.requires_grad_(False)
+
+
+def freeze_for_training(network: SamMyelin, *, finetune_encoder: bool = False) -> SamMyelin:
+    """Leave what is trained: the mask decoder, less its parts for ambiguous prompts and for the expected IoU.
+
+    What has no part in the logits would get no gradient; frozen, it needs no search by DistributedDataParallel.
+
+    Parameters
+    ----------
+    network : SamMyelin
+    finetune_encoder : bool
+        Whether the image encoder is trained too, which needs images, not embeddings.
+
+    Returns
+    -------
+    SamMyelin
+        The network itself.
+    """
+    network.requires_grad_(True)
+    freeze(network.prompt_encoder)
+    if not finetune_encoder:
+        freeze(network.image_encoder)
+    freeze(network.mask_decoder.iou_prediction_head)
+    for token, mlp in enumerate(network.mask_decoder.output_hypernetworks_mlps):
+        if token != MASK_TOKEN:
+            freeze(mlp)
+    return network

@@ -1,0 +1,95 @@
+"""Large images in overlapping tiles of one size."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import InputError
+
+__all__ = ["Tile", "cut_tiles", "tile_of_boxes"]
+
+
+class Tile(NamedTuple):
+    """What a tile shows, halo included, and the part of it that is its own: pixels (top, left, bottom, right)."""
+
+    outer: tuple[int, int, int, int]
+    core: tuple[int, int, int, int]
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """To cut what it shows out of an image (Y, X)."""
+        top, left, bottom, right = self.outer
+        return slice(top, bottom), slice(left, right)
+
+
+def cut_tiles(shape: tuple[int, int], *, tile_px: int, halo_px: int) -> list[Tile]:
+    """Tiles that cover an image; every pixel is in the core of exactly one.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Y, X) of the image.
+    tile_px : int
+        Side of a tile, halo included. The last tiles are moved inwards, so that all have this size; a side of the
+        image that is shorter is not cut.
+    halo_px : int
+        How far a tile at least reaches over its core, except at the image's border. Half of the largest fibre or more.
+
+    Returns
+    -------
+    list of Tile
+        By rows.
+
+    Raises
+    ------
+    InputError
+        If the halo leaves no core.
+    """
+    if halo_px < 0 or 2 * halo_px >= tile_px:
+        raise InputError(f"--halo_px {halo_px}: tiles of {tile_px} pixels keep no core; give 0 to {(tile_px - 1) // 2}")
+    rows, columns = (_cut(length, tile_px, halo_px) for length in shape)
+    return [
+        Tile((top, left, bottom, right), (core_top, core_left, core_bottom, core_right))
+        for top, bottom, core_top, core_bottom in rows
+        for left, right, core_left, core_right in columns
+    ]
+
+
+def tile_of_boxes(boxes: np.ndarray, tiles: list[Tile]) -> np.ndarray:
+    """Index of the tile that shows most of each box, and among those the one in whose middle it lies.
+
+    Parameters
+    ----------
+    boxes : ndarray of number, shape (n, 4)
+        First and last pixel inside, (x, y, x, y); of a point, give it twice.
+    tiles : list of Tile
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
+    windows = np.array([tile.outer for tile in tiles])
+    top, left, bottom, right = windows.T[:, None, :]
+    x_min, y_min, x_max, y_max = np.asarray(boxes, float).reshape(-1, 4).T[:, :, None]
+    height = (np.minimum(y_max + 1, bottom) - np.maximum(y_min, top)).clip(0)
+    width = (np.minimum(x_max + 1, right) - np.maximum(x_min, left)).clip(0)
+    hidden = 1 - height * width / ((y_max - y_min + 1) * (x_max - x_min + 1))
+    off_centre = np.hypot(y_min + y_max + 1 - top - bottom, x_min + x_max + 1 - left - right)
+    order = np.lexsort((off_centre, hidden.round(6)), axis=1)
+    return order[:, 0]
+
+
+def _cut(length: int, tile: int, halo: int) -> list[tuple[int, int, int, int]]:
+    """First and last + 1 pixel of tiles and cores along one side."""
+    if length <= tile:
+        return [(0, length, 0, length)]
+    step = tile - 2 * halo
+    num_tiles = 1 + -(-(length - tile) // step)
+    starts = [min(index * step, length - tile) for index in range(num_tiles)]
+    borders = [0, *(start + tile - halo for start in starts[:-1]), length]
+    return [
+        (start, start + tile, first, last)
+        for start, first, last in zip(starts, borders[:-1], borders[1:], strict=True)
+    ]

@@ -1,0 +1,38 @@
+"""Tiles cover the image, their cores do not overlap, and a fibre goes to the tile that shows it whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sam_myelin.errors import InputError
+from sam_myelin.tiles import cut_tiles, tile_of_boxes
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(8, 40), st.integers(0, 3))
+def test_every_pixel_has_one_core_and_a_halo_around(height, width, tile_px, halo_px):
+    covered = np.zeros((height, width), int)
+    for tile in cut_tiles((height, width), tile_px=tile_px, halo_px=halo_px):
+        top, left, bottom, right = tile.core
+        covered[top:bottom, left:right] += 1
+        assert bottom > top and right > left
+        outer = np.array(tile.outer).reshape(2, 2)
+        np.testing.assert_array_equal(outer[1] - outer[0], np.minimum(tile_px, (height, width)))
+        assert covered[tile.slices].shape == tuple(outer[1] - outer[0])
+        first, last = np.maximum(0, [top - halo_px, left - halo_px]), np.array([bottom, right]) + halo_px
+        assert (outer[0] <= first).all() and (outer[1] >= np.minimum(last, (height, width))).all()
+    assert (covered == 1).all()
+
+
+def test_boxes_go_where_they_are_whole():
+    tiles = cut_tiles((20, 50), tile_px=20, halo_px=5)
+    assert [tile.outer[1] for tile in tiles] == [0, 10, 20, 30]
+    boxes = np.array([[0, 0, 4, 4], [12, 3, 19, 9], [14, 0, 25, 9], [46, 10, 49, 19], [20, 5, 20, 5]])
+    np.testing.assert_array_equal(tile_of_boxes(boxes, tiles), [0, 1, 1, 3, 1])
+    assert tile_of_boxes(np.zeros((0, 4)), tiles).shape == (0,)
+
+
+def test_halo_without_core():
+    with pytest.raises(InputError, match="--halo_px 10: tiles of 20 pixels keep no core; give 0 to 9"):
+        cut_tiles((50, 50), tile_px=20, halo_px=10)
