@@ -41,7 +41,9 @@ CONFIG = BUNDLE / "configs" / "inference.json"
 LINK_STACK = {"link": {"_target_": "maskrcnn_2p5d.linking.link_stack", "_mode_": "callable"}}
 FUSIONS = ("center", "channel", "se", "windowed", "pixel", "late")
 SHARED = ("se", "pixel", "late")
-SHARED_SLICES, SHARED_DETECTIONS = 5, 10
+SHARED_SLICES = 5
+# random weights find objects everywhere, with scores about one half: as many as nuclei in a slice are kept
+RANDOM = {"ckpt_path": "none", "score_threshold": 0.05, "detections_per_slice": 10}
 NUM_NUCLEI, REPEATS = 20, 2
 PAIRS = 4
 DISCS = {"num_slices": 200, "num_objects": 100, "size": 512}
@@ -49,8 +51,8 @@ SAMPLE = f"synthetic embryo of {NUM_NUCLEI} nuclei, repeated {REPEATS} x {REPEAT
 ABOUT_FUSIONS = (
     "time: the inferer of inference.json on a preprocessed volume: slices, detections, painting, linking, cuts.\n"
     "other: center, the 2D detector, which sees the slice in the middle alone.\n"
-    "Weights are random if trained is not said. Random ones find objects everywhere, up to the limit per slice, which\n"
-    "makes painting and linking slow, and alike for all kinds; compare times where detections per slice are alike.\n"
+    f"Weights are random if trained is not said; of theirs, at most {RANDOM['detections_per_slice']} detections per slice\n"
+    "are kept, since they find objects everywhere. Compare times where detections per slice are alike.\n"
     "memory: the largest resident set of monai.bundle run on the first volume, as a user starts it, with Python, its\n"
     "libraries and all results; memory of a GPU is not in it."
 )
@@ -59,8 +61,8 @@ ABOUT_PASSES = (
     "detect, every stack by itself, as many stacks together; stacks are put together within the time.\n"
     "whole detection: from slices to boxes, scores and masks in full size; not painting and linking.\n"
     "backbone and fusion alone: the same calls, with proposals, boxes and masks left out.\n"
-    f"At most {SHARED_DETECTIONS} detections per slice, about as many nuclei as a slice has: without trained weights "
-    "every slice\nreaches the limit, and the work on boxes and masks, the same in both ways, would hide the backbone's."
+    f"At most {RANDOM['detections_per_slice']} detections per slice are kept: more would be work on boxes and masks, the\n"
+    "same in both ways, that hides the backbone's."
 )
 ABOUT_LINKING = (
     "discs that drift, in memory; ours links the whole stack, with all that belongs to it: tracks, gaps, the volume.\n"
@@ -202,12 +204,12 @@ class _Counter:
             yield detections
 
 
-def _ways(ckpt_path: str, fusion: str) -> dict[str, dict[str, str]]:
+def _ways(ckpt_path: str, fusion: str) -> dict[str, dict[str, object]]:
     """What is changed in inference.json for each fusion with random weights, and for the trained one, which is last."""
     fusion = fusion or json.loads(CONFIG.read_text(encoding="utf-8"))["fusion"]
     if fusion not in FUSIONS:
         raise InputError(f"--fusion {fusion}: unknown; give one of {', '.join(FUSIONS)}")
-    ways = {name: {"fusion": name, "ckpt_path": "none"} for name in FUSIONS}
+    ways = {name: {"fusion": name, **RANDOM} for name in FUSIONS}
     if ckpt_path != "none":
         ways[f"{fusion}, trained"] = {"fusion": fusion, "ckpt_path": str(existing_weights(BUNDLE, ckpt_path))}
     return ways
@@ -244,9 +246,9 @@ def _segmenter(parser: ConfigParser, network: _Counter) -> Callable[[torch.Tenso
 
 
 def _compare_all_passes(overrides: Mapping[str, object], volume: torch.Tensor, *, rounds: int) -> list[Row]:
-    rows, sizes = [], {"num_slices": SHARED_SLICES, "detections_per_slice": SHARED_DETECTIONS}
+    rows = []
     for fusion in SHARED:
-        parser = _parser({**overrides, **sizes, "fusion": fusion, "ckpt_path": "none"})
+        parser = _parser({**overrides, **RANDOM, "num_slices": SHARED_SLICES, "fusion": fusion})
         network, slab = network_with_weights(parser), parser.get_parsed_content("slab")
         slices = volume.as_subclass(torch.Tensor)[0].to(parser.get_parsed_content("device"))
         rows += compare_passes(fusion, network, slices, batch_size=slab, rounds=rounds)

@@ -23,8 +23,8 @@ from tools.errors import InputError
 @pytest.fixture(scope="module")
 def network():
     """The bundle's, with random weights, as small as its knobs make it."""
-    overrides = {"bundle_root": str(module.BUNDLE), "num_slices": 5, "detections_per_slice": 3, "ckpt_path": "none"}
-    return module.network_with_weights(module._parser({**overrides, "fusion": "pixel"}))
+    overrides = {"bundle_root": str(module.BUNDLE), "num_slices": 5, "fusion": "pixel"}
+    return module.network_with_weights(module._parser({**overrides, **module.RANDOM, "detections_per_slice": 3}))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_arguments_without_a_name_are_refused():
 def test_changed_keys_are_keys_of_the_config():
     config = json.loads(module.CONFIG.read_text())
     assert "progress" in config["inferer"] and config["fusion"] in module.FUSIONS
-    assert {"fusion", "num_slices", "detections_per_slice", "slab", "min_iou", "amp", "ckpt_path"} <= set(config)
+    assert {"fusion", "num_slices", "slab", *module.RANDOM, "min_iou", "amp"} <= set(config)
 
 
 def test_every_fusion_is_measured_with_random_weights_and_one_with_trained_ones(tmp_path):
@@ -77,7 +77,7 @@ def test_every_fusion_is_measured_with_random_weights_and_one_with_trained_ones(
     (tmp_path / "late.pt").touch()
     ways = module._ways(str(tmp_path / "late.pt"), "late")
     assert ways.popitem() == ("late, trained", {"fusion": "late", "ckpt_path": str(tmp_path / "late.pt")})
-    assert ways == {name: {"fusion": name, "ckpt_path": "none"} for name in module.FUSIONS}
+    assert ways == {name: {"fusion": name, **module.RANDOM} for name in module.FUSIONS}
 
 
 def test_whole_benchmark(dataset, monkeypatch):
