@@ -43,7 +43,8 @@ FUSIONS = ("center", "channel", "se", "windowed", "pixel", "late")
 SHARED = ("se", "pixel", "late")
 SHARED_SLICES = 5
 # random weights find objects everywhere, with scores about one half: as many as nuclei in a slice are kept
-RANDOM = {"ckpt_path": "none", "score_threshold": 0.05, "detections_per_slice": 10}
+KEPT = 10
+RANDOM = {"ckpt_path": "none", "score_threshold": 0.05, "detections_per_slice": KEPT}
 NUM_NUCLEI, REPEATS = 20, 2
 PAIRS = 4
 DISCS = {"num_slices": 200, "num_objects": 100, "size": 512}
@@ -51,7 +52,7 @@ SAMPLE = f"synthetic embryo of {NUM_NUCLEI} nuclei, repeated {REPEATS} x {REPEAT
 ABOUT_FUSIONS = (
     "time: the inferer of inference.json on a preprocessed volume: slices, detections, painting, linking, cuts.\n"
     "other: center, the 2D detector, which sees the slice in the middle alone.\n"
-    f"Weights are random if trained is not said; of theirs, at most {RANDOM['detections_per_slice']} detections per slice\n"
+    f"Weights are random if trained is not said; of theirs, at most {KEPT} detections per slice\n"
     "are kept, since they find objects everywhere. Compare times where detections per slice are alike.\n"
     "memory: the largest resident set of monai.bundle run on the first volume, as a user starts it, with Python, its\n"
     "libraries and all results; memory of a GPU is not in it."
@@ -61,7 +62,7 @@ ABOUT_PASSES = (
     "detect, every stack by itself, as many stacks together; stacks are put together within the time.\n"
     "whole detection: from slices to boxes, scores and masks in full size; not painting and linking.\n"
     "backbone and fusion alone: the same calls, with proposals, boxes and masks left out.\n"
-    f"At most {RANDOM['detections_per_slice']} detections per slice are kept: more would be work on boxes and masks, the\n"
+    f"At most {KEPT} detections per slice are kept: more would be work on boxes and masks, the\n"
     "same in both ways, that hides the backbone's."
 )
 ABOUT_LINKING = (
