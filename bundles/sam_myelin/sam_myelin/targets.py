@@ -1,0 +1,104 @@
+"""What the network has to draw for each prompt, at the resolution of its logits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import InputError
+from .normalisation import Fit
+
+__all__ = ["PARTS", "area_weights", "part_of", "soft_targets"]
+
+PARTS = ("myelin", "axon", "fibre")
+
+
+def part_of(fibre: np.ndarray, axon: np.ndarray, part: str) -> np.ndarray:
+    """Mask of a fibre's myelin or axon, or of all of it.
+
+    Parameters
+    ----------
+    fibre, axon : ndarray of bool, shape (Y, X)
+        The fibre, axon included; the axons of all fibres.
+    part : str
+        One of `PARTS`.
+
+    Raises
+    ------
+    InputError
+        If there is no such part.
+    """
+    if part not in PARTS:
+        raise InputError(f"--target {part}: unknown; give {', '.join(PARTS)}")
+    return {"myelin": fibre & ~axon, "axon": fibre & axon, "fibre": fibre}[part]
+
+
+def area_weights(length: int, resized: int, size: int, num_cells: int) -> np.ndarray:
+    """Share of each cell of a side of the logits that each pixel of the same side of the image covers.
+
+    Parameters
+    ----------
+    length, resized, size : int
+        Pixels of the image, of the image in the network's input, of the input.
+    num_cells : int
+        Cells of the logits along the input's side.
+
+    Returns
+    -------
+    ndarray of float32, shape (num_cells, length)
+        Rows sum to 1, or less where the cell lies in the padding.
+    """
+    borders = np.arange(num_cells + 1) * (size / num_cells) * (length / resized)  # of the cells, in pixels
+    pixels = np.arange(length)
+    overlap = np.minimum(borders[1:, None], pixels + 1) - np.maximum(borders[:-1, None], pixels)
+    return (overlap.clip(0) / (borders[1] - borders[0])).astype(np.float32)
+
+
+def soft_targets(
+    labels: np.ndarray,
+    axon: np.ndarray,
+    ids: np.ndarray,
+    boxes: np.ndarray,
+    fit: Fit,
+    *,
+    part: str = "myelin",
+    num_cells: int | None = None,
+) -> np.ndarray:
+    """For each fibre, how much of each cell of the logits its myelin, axon or all of it covers.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Fibres, axon and sheath under one label.
+    axon : ndarray of bool, shape (Y, X)
+    ids : ndarray of int, shape (k,)
+    boxes : ndarray of int, shape (k, 4)
+        Bounding boxes of these fibres, as `boxes_of` gives; they save looking at the whole image for each.
+    fit : Fit
+        How the image lies in the network's input.
+    part : str
+        One of `PARTS`.
+    num_cells : int, optional
+        Side of the logits; a quarter of the input's by default.
+
+    Returns
+    -------
+    ndarray of float32, shape (k, 1, num_cells, num_cells)
+        From 0 to 1; exact areas, so that a sheath thinner than a cell is not lost.
+    """
+    cells = num_cells or fit.size // 4
+    down, right = (
+        area_weights(length, resized, fit.size, cells) for length, resized in zip(fit.shape, fit.resized, strict=True)
+    )
+    targets = np.zeros((len(ids), 1, cells, cells), np.float32)
+    for target, label, (x_min, y_min, x_max, y_max) in zip(targets, ids, np.asarray(boxes, int), strict=True):
+        window = slice(y_min, y_max + 1), slice(x_min, x_max + 1)
+        mask = part_of(labels[window] == label, axon[window], part).astype(np.float32)
+        rows, columns = (_touched(weights[:, where]) for weights, where in zip((down, right), window, strict=True))
+        target[0, rows, columns] = down[rows, window[0]] @ mask @ right[columns, window[1]].T
+    return targets
+
+
+def _touched(weights: np.ndarray) -> slice:
+    """Cells that some pixels cover."""
+    cells = np.flatnonzero(weights.any(axis=1))
+    return slice(cells[0], cells[-1] + 1) if len(cells) else slice(0, 0)
