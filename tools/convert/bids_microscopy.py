@@ -1,0 +1,188 @@
+"""BIDS microscopy: images by subject, their manual masks, and the size of a pixel from JSON sidecars."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.errors import InputError
+
+__all__ = ["KINDS", "MODALITIES", "Micrograph", "find_micrographs", "read_description"]
+
+logger = logging.getLogger(__name__)
+
+MODALITIES = ("TEM", "SEM", "BF")
+KINDS = ("axon", "myelin", "axonmyelin")
+SUFFIXES = (".png", ".tif", ".tiff")
+MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "nm": 1e-3}
+
+
+@dataclass(frozen=True)
+class Micrograph:
+    """An image and what belongs to it.
+
+    Attributes
+    ----------
+    path : Path
+        The image.
+    subject : str
+        Such as ``"sub-01"``.
+    masks : dict of str to Path
+        Kind (axon, myelin, axonmyelin) -> file of the manual mask; empty where nobody has drawn any.
+    sidecars : tuple of Path
+        JSON files that apply to it, the most general first.
+    pixel_size_um : tuple of float, optional
+        Micrometres per pixel in (Y, X); None if no sidecar tells.
+    """
+
+    path: Path
+    subject: str
+    masks: dict[str, Path]
+    sidecars: tuple[Path, ...]
+    pixel_size_um: tuple[float, float] | None
+
+
+def find_micrographs(source: Path) -> list[Micrograph]:
+    """All TEM, SEM and BF images of a dataset, by name.
+
+    Parameters
+    ----------
+    source : Path
+        Folder with sub-*/micr/ (or sub-*/ses-*/micr/) and derivatives/.
+
+    Returns
+    -------
+    list of Micrograph
+        At least one; no two have a name in common.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    InputError
+        If it holds no image, or names or sidecars are not what they should be.
+    """
+    if not source.is_dir():
+        raise FileNotFoundError(f"{source}: no such folder, expected a BIDS dataset with sub-*/micr/")
+    paths = _find_images(source)
+    masks = _find_masks(source, paths)
+    jsons = sorted(source.glob("[!.]*.json")) + sorted(source.glob("sub-*/**/[!.]*.json"))
+    micrographs = []
+    for stem, path in paths.items():
+        sidecars = tuple(_applicable(path, jsons))
+        size = _pixel_size(path, sidecars)
+        micrographs.append(Micrograph(path, path.relative_to(source).parts[0], masks.get(stem, {}), sidecars, size))
+    _warn_of_participants(source, {micrograph.subject for micrograph in micrographs})
+    return micrographs
+
+
+def read_description(source: Path) -> dict[str, object]:
+    """What dataset_description.json tells; a warning and nothing if there is none."""
+    path = source / "dataset_description.json"
+    if not path.is_file():
+        logger.warning("%s: no such file, so the dataset has no name and no licence of its own", path)
+        return {}
+    return _read_json(path)
+
+
+def _find_images(source: Path) -> dict[str, Path]:
+    """Images by name without ending, sorted."""
+    found: dict[str, Path] = {}
+    others = 0
+    for path in sorted(source.glob("sub-*/**/micr/[!.]*")):
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        if path.stem.rsplit("_", 1)[-1] not in MODALITIES:
+            others += 1
+            continue
+        subject = path.relative_to(source).parts[0]
+        if path.stem.split("_")[0] != subject:
+            raise InputError(f"{path}: its name does not begin with {subject}_, as its folder's does; rename either")
+        if path.stem in found:
+            raise InputError(f"{path}: same name as {found[path.stem]}, so their results would be; keep one")
+        found[path.stem] = path
+    if others:
+        logger.warning("%s: %d images are no %s and are left out", source, others, ", ".join(MODALITIES))
+    if not found:
+        raise InputError(
+            f"{source}: no image there, expected sub-*/micr/sub-*_TEM.png (or _SEM, _BF; .tif); give the folder that "
+            "holds participants.tsv"
+        )
+    return found
+
+
+def _find_masks(source: Path, paths: dict[str, Path]) -> dict[str, dict[str, Path]]:
+    """Manual masks by the name of their image, then by kind."""
+    masks: dict[str, dict[str, Path]] = {}
+    for path in sorted((source / "derivatives").glob("**/[!.]*-manual.*")):
+        stem, _, kind = path.stem.removesuffix("-manual").rpartition("_seg-")
+        if path.suffix.lower() not in SUFFIXES or kind not in KINDS:
+            continue
+        if stem not in paths:
+            logger.warning("%s: a mask without its image %s; it is left out", path, stem)
+            continue
+        other = masks.setdefault(stem, {}).setdefault(kind, path)
+        if other != path:
+            raise InputError(f"{path}: a second {kind} mask of {stem}, besides {other}; keep one")
+    return masks
+
+
+def _applicable(image: Path, jsons: list[Path]) -> list[Path]:
+    """JSON files in the image's folder or above, of its modality, with no entity that the image's name lacks."""
+    entities = set(image.stem.split("_"))
+    fitting = [p for p in jsons if p.parent in image.parents and set(p.stem.split("_")) <= entities]
+    modality = image.stem.rsplit("_", 1)[-1]
+    fitting = [p for p in fitting if p.stem.rsplit("_", 1)[-1] == modality]
+    return sorted(fitting, key=lambda p: (len(p.parts), len(p.stem.split("_"))))
+
+
+def _pixel_size(image: Path, sidecars: tuple[Path, ...]) -> tuple[float, float] | None:
+    """Micrometres per pixel in (Y, X); None with a warning where nothing tells."""
+    fields: dict[str, object] = {}
+    for path in sidecars:
+        fields |= _read_json(path)
+    if "PixelSize" not in fields or "PixelSizeUnits" not in fields:
+        missing = "PixelSizeUnits" if "PixelSize" in fields else "PixelSize"
+        where = f"no {missing} in {sidecars[-1].name}" if sidecars else "no JSON sidecar"
+        logger.warning("%s: %s; lengths will be in pixels instead of um", image, where)
+        return None
+    size, unit = fields["PixelSize"], fields["PixelSizeUnits"]
+    values = size if isinstance(size, list) else [size, size]
+    good = len(values) in (2, 3) and all(type(v) in (int, float) and 0 < v < math.inf for v in values)
+    if not good or unit not in MICROMETRES:
+        raise InputError(
+            f"{sidecars[-1]}: PixelSize {size} {unit}, expected two numbers above 0 (X, Y) and a PixelSizeUnits of "
+            "um, mm or nm; correct it, or remove both for pixels"
+        )
+    return values[1] * MICROMETRES[unit], values[0] * MICROMETRES[unit]
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable JSON ({error}); correct it") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: a {type(fields).__name__}, expected fields with names in {{}}; correct it")
+    return fields
+
+
+def _warn_of_participants(source: Path, subjects: set[str]) -> None:
+    """Say where participants.tsv and the folders disagree."""
+    path = source / "participants.tsv"
+    if not path.is_file():
+        logger.warning("%s: no such file; subjects are taken from the folders", path)
+        return
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            listed = {row.get("participant_id") for row in csv.DictReader(file, delimiter="\t")}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable table ({error}); save it as UTF-8 with tabs") from error
+    for subject in sorted(subjects - listed):
+        logger.warning("%s: %s has images but no row", path, subject)
+    for subject in sorted(filter(None, listed - subjects)):
+        logger.warning("%s: %s has a row but no image", path, subject)

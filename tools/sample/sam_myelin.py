@@ -1,0 +1,138 @@
+"""Synthetic electron microscopy of nerves in BIDS, for the sam_myelin bundle."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from fire.decorators import SetParseFns
+from PIL import Image
+
+from tools.command_line import reject, whole_number
+from tools.sample.files import complete_files
+from tools.sample.nerve import PIXEL_SIZE_UM, draw_nerve
+
+__all__ = ["draw_files", "sam_myelin", "write_sample"]
+
+NUM_SAMPLES = 2  # of each subject
+MYELIN_VALUE = 127
+DESCRIPTION = {"Name": "synthetic nerve", "BIDSVersion": "1.9.0", "License": "CC0-1.0", "Authors": ["tools.sample"]}
+
+
+@SetParseFns(destination=str, seed=str, num_subjects=str, size=str)
+def sam_myelin(
+    destination: str, *extra, seed: str = "0", num_subjects: str = "4", size: str = "256", **unknown
+) -> dict[str, object]:
+    """Write synthetic electron micrographs of nerves with their masks, in BIDS; the same seed gives the same bytes.
+
+    Parameters
+    ----------
+    destination : str
+        Folder to write sub-*/micr/, derivatives/labels/ and the tables to.
+    seed : int
+        Another number gives other images.
+    num_subjects : int
+        Number of subjects, two images each; the last of several is meant for testing.
+    size : int
+        Height and width of an image in pixels, at least 64.
+    """
+    reject(unknown, sam_myelin, extra)
+    return write_sample(
+        Path(destination),
+        seed=whole_number("seed", seed, minimum=0),
+        num_subjects=whole_number("num_subjects", num_subjects, minimum=1),
+        size=whole_number("size", size, minimum=64),
+    )
+
+
+def write_sample(destination: Path, *, seed: int = 0, num_subjects: int = 4, size: int = 256) -> dict[str, object]:
+    """Write synthetic micrographs and masks, or complete the same ones.
+
+    Parameters
+    ----------
+    destination : Path
+        Folder to write to.
+    seed, num_subjects, size : int
+        As for `draw_files`.
+
+    Returns
+    -------
+    dict of str to object
+        images, folder, and the command to run next.
+
+    Raises
+    ------
+    InputError
+        If the folder holds another dataset, or cannot be written.
+    """
+    files = dict(draw_files(seed=seed, num_subjects=num_subjects, size=size))
+    complete_files(destination, files, [path for path in destination.rglob("[!.]*") if path.is_file()])
+    words = ["convert", "myelin", destination, f"{destination}_dataset"]
+    if num_subjects > 1:
+        words += ["--test", _subject(num_subjects - 1), "--folds", str(num_subjects - 1)]
+    command = shlex.join(["python", "-m", "tools", *map(str, words)])
+    return {"images": num_subjects * NUM_SAMPLES, "folder": destination, "next": command}
+
+
+def draw_files(*, seed: int = 0, num_subjects: int = 4, size: int = 256) -> Iterator[tuple[str, bytes]]:
+    """Draw the dataset, one file at a time.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of everything; an image depends on it, its subject, its number there, its size and nothing else.
+    num_subjects : int
+        Number of subjects, two images each.
+    size : int
+        Height and width of an image in pixels.
+
+    Yields
+    ------
+    name : str
+        Path of a file, below the dataset's folder.
+    content : bytes
+        The file.
+    """
+    subjects = [_subject(index) for index in range(num_subjects)]
+    samples = [f"sample-{index + 1}" for index in range(NUM_SAMPLES)]
+    yield "dataset_description.json", _json(DESCRIPTION)
+    yield (
+        "derivatives/labels/dataset_description.json",
+        _json(DESCRIPTION | {"DatasetType": "derivative", "GeneratedBy": [{"Name": "tools.sample"}]}),
+    )
+    yield "participants.tsv", _tsv([("participant_id", "species"), *((subject, "synthetic") for subject in subjects)])
+    rows = [(sample, subject, "tissue") for subject in subjects for sample in samples]
+    yield "samples.tsv", _tsv([("sample_id", "participant_id", "sample_type"), *rows])
+    for index, subject in enumerate(subjects):
+        sidecar = {"PixelSize": [PIXEL_SIZE_UM] * 2, "PixelSizeUnits": "um", "SampleEnvironment": "in silico"}
+        yield f"{subject}/micr/{subject}_TEM.json", _json(sidecar)
+        for number, sample in enumerate(samples):
+            image, labels, axon = draw_nerve(np.random.default_rng([seed, index, number]), size)
+            name, myelin = f"{subject}/micr/{subject}_{sample}_TEM", (labels > 0) & ~axon
+            yield f"{name}.png", _png(image)
+            masks = {"axon": axon * 255, "myelin": myelin * 255, "axonmyelin": axon * 255 + myelin * MYELIN_VALUE}
+            for kind, mask in masks.items():
+                yield f"derivatives/labels/{name}_seg-{kind}-manual.png", _png(mask.astype(np.uint8))
+
+
+def _subject(index: int) -> str:
+    return f"sub-{index + 1:02d}"
+
+
+def _json(document: dict[str, object]) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def _tsv(rows: list[tuple[str, ...]]) -> bytes:
+    return "".join("\t".join(row) + "\n" for row in rows).encode()
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """An image as the bytes of a PNG file."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG")
+    return stream.getvalue()
