@@ -8,10 +8,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from tools.convert.crypts import convert_crypts
 from tools.convert.ctc import convert_ctc
 from tools.convert.livecell import convert_livecell
+from tools.convert.myelin import convert_myelin
 
 SPACING = (2.0, 0.7, 0.5)
 
@@ -99,3 +101,62 @@ def put_split(put, put_text, coco_document):
 def convert_cells(tmp_path):
     """Function that converts the cells in ``tmp_path/source`` to ``tmp_path/out``."""
     return lambda **options: convert_livecell(tmp_path / "source", tmp_path / "out", **options)
+
+
+@pytest.fixture
+def draw_mask():
+    """Function that draws two fibres that touch, 40 x 60 pixels, as a mask of axon, myelin or both."""
+    y, x = np.mgrid[:40, :60]
+    distance = np.minimum(np.hypot(y - 20, x - 15), np.hypot(y - 20, x - 43))
+    axon, fibre = distance < 8, distance < 14.3
+    white = np.uint8(255)
+    masks = {"axon": axon * white, "myelin": (fibre & ~axon) * white, "axonmyelin": axon * white}
+    masks["axonmyelin"] = masks["axonmyelin"] + (fibre & ~axon) * np.uint8(127)
+    return lambda kind: masks[kind].copy()
+
+
+@pytest.fixture
+def save_png(tmp_path):
+    """Function that writes an array as PNG into ``tmp_path/source``."""
+
+    def write(name: str, pixels: np.ndarray) -> None:
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+    return write
+
+
+@pytest.fixture
+def put_subject(tmp_path, save_png, draw_mask):
+    """Function that writes a subject with one image, and its masks of the given kinds."""
+
+    def write(
+        subject: str, *, kinds: tuple[str, ...] = ("axon", "myelin"), sample: str = "sample-1", sidecar: object = "um"
+    ) -> str:
+        stem = f"{subject}/micr/{subject}_{sample}_TEM"
+        save_png(f"{stem}.png", np.random.default_rng(sum(stem.encode())).integers(0, 255, (40, 60), np.uint8))
+        for kind in kinds:
+            save_png(f"derivatives/labels/{stem}_seg-{kind}-manual.png", draw_mask(kind))
+        if sidecar is not None:
+            fields = {"PixelSize": [0.02, 0.02], "PixelSizeUnits": sidecar} if isinstance(sidecar, str) else sidecar
+            (tmp_path / f"source/{subject}/micr/{subject}_TEM.json").write_text(json.dumps(fields))
+        subjects = sorted(path.name for path in (tmp_path / "source").glob("sub-*"))
+        (tmp_path / "source/participants.tsv").write_text("participant_id\n" + "\n".join(subjects) + "\n")
+        description = {"Name": "nerves", "BIDSVersion": "1.9.0", "License": "MIT", "Authors": ["A. B."]}
+        (tmp_path / "source/dataset_description.json").write_text(json.dumps(description))
+        return stem
+
+    return write
+
+
+@pytest.fixture
+def convert_nerves(tmp_path):
+    """Function that converts the nerves in ``tmp_path/source`` to ``tmp_path/out``."""
+    return lambda **options: convert_myelin(tmp_path / "source", tmp_path / "out", **options)
+
+
+@pytest.fixture
+def read_png(tmp_path):
+    """Function that reads an image of the output."""
+    return lambda name: np.asarray(Image.open(tmp_path / "out" / name))

@@ -1,0 +1,125 @@
+"""Every kind of bad image, mask, sidecar or option ends in one clear message, before the first file is written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tools.__main__ import VERBS
+from tools.command_line import run
+from tools.convert.myelin import convert_myelin
+from tools.errors import InputError
+
+SHAPE = (40, 60)
+KINDS = ("axon", "myelin")
+
+
+@pytest.fixture
+def refuses(tmp_path, convert_nerves):
+    """Function that converts and expects an error and no output."""
+
+    def check(match: str, error: type[Exception] = InputError, **options) -> None:
+        with pytest.raises(error, match=match):
+            convert_nerves(**options)
+        assert not (tmp_path / "out").exists()
+
+    return check
+
+
+def test_more_fibres_than_16_bits_can_number(put_subject, save_png, refuses):
+    stem = put_subject("sub-a")
+    axon = np.zeros((1030, 1030), np.uint8)
+    for dx in range(3):
+        axon[::4, dx::4] = 255
+    save_png(f"{stem}.png", axon)
+    for kind, mask in (("axon", axon), ("myelin", 255 - axon)):
+        save_png(f"derivatives/labels/{stem}_seg-{kind}-manual.png", mask)
+    refuses(r"_seg-axon-manual.png: 66\d\d\d axons, expected at most 65535, .*cut the image and its masks into parts")
+
+
+@pytest.mark.parametrize("kind", ["axon", "myelin", "axonmyelin"])
+def test_mask_of_another_shape_names_the_file_before_anything_is_written(
+    put_subject, save_png, refuses, kind, draw_mask
+):
+    put_subject("sub-a")
+    stem = put_subject("sub-b", kinds=(*KINDS, "axonmyelin"))
+    save_png(f"derivatives/labels/{stem}_seg-{kind}-manual.png", draw_mask(kind)[:, :-1])
+    refuses(f"{stem}_seg-{kind}-manual.png: 40 x 59 pixels .height x width., its image 40 x 60; export both alike")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_of_two_masks(put_subject, refuses, kind):
+    put_subject("sub-a", kinds=(kind,))
+    refuses(f"seg-{kind}-manual.png: no {'axon' if kind == 'myelin' else 'myelin'} mask with it")
+
+
+def test_picture_in_place_of_a_mask(put_subject, save_png, refuses):
+    stem = put_subject("sub-a")
+    pixels = np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8)
+    save_png(f"derivatives/labels/{stem}_seg-axon-manual.png", pixels)
+    refuses("seg-axon-manual.png: .* pixels above 0 are gray, expected 0 or 25.; export a mask")
+
+
+@pytest.mark.parametrize("name", ["{}.png", "derivatives/labels/{}_seg-axon-manual.png"])
+def test_file_that_is_no_image(tmp_path, put_subject, refuses, name):
+    stem = put_subject("sub-a")
+    (tmp_path / "source" / name.format(stem)).write_bytes(b"no image")
+    refuses(f"{name.format(stem)}: cannot be read .*; export it again")
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "message"),
+    [
+        ({"PixelSize": [0.1, 0], "PixelSizeUnits": "um"}, r"sub-a_TEM.json: PixelSize \[0.1, 0\] um, expected two"),
+        ({"PixelSize": "0.1", "PixelSizeUnits": "um"}, "sub-a_TEM.json: PixelSize 0.1 um, expected two numbers"),
+        ({"PixelSize": [1, 1], "PixelSizeUnits": "inch"}, "PixelSizeUnits of um, mm or nm"),
+        ([1], "sub-a_TEM.json: a list, expected fields with names"),
+    ],
+)
+def test_sidecar_that_makes_no_sense(put_subject, refuses, sidecar, message):
+    put_subject("sub-a", sidecar=sidecar)
+    refuses(message)
+
+
+def test_broken_sidecar(tmp_path, put_subject, refuses):
+    put_subject("sub-a")
+    (tmp_path / "source/sub-a/micr/sub-a_TEM.json").write_text("{")
+    refuses("sub-a_TEM.json: not a readable JSON")
+
+
+def test_subject_that_is_not_there(put_subject, refuses):
+    put_subject("sub-a")
+    refuses("--test sub-x: no such subject; known: sub-a, or all", test=["x"])
+
+
+def test_folder_without_images(tmp_path, refuses):
+    refuses("source: no such folder, expected a BIDS dataset", FileNotFoundError)
+    (tmp_path / "source").mkdir()
+    refuses("source: no image there, expected sub-")
+
+
+def test_name_of_another_subject_and_two_files_of_one_name(put_subject, save_png, refuses, draw_mask):
+    stem = put_subject("sub-a")
+    save_png("sub-a/micr/sub-b_sample-1_TEM.png", draw_mask("axon"))
+    refuses("sub-b_sample-1_TEM.png: its name does not begin with sub-a_")
+    save_png(f"{stem}.tif", draw_mask("axon"))
+    refuses("sub-a_sample-1_TEM.tif: same name as .*sub-a_sample-1_TEM.png")
+
+
+def test_source_and_datasets_of_others_are_not_written_to(tmp_path, put_subject):
+    put_subject("sub-a")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="holds a BIDS dataset of its own; choose an empty folder"):
+        convert_myelin(tmp_path / "source", tmp_path / "source")
+    assert sorted(tmp_path.rglob("*")) == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/dataset_description.json").write_text('{"Name": "raw"}')
+    with pytest.raises(InputError, match="other: holds a BIDS dataset of its own"):
+        convert_myelin(tmp_path / "source", tmp_path / "other")
+
+
+def test_mistyped_flag(tmp_path, put_subject, capsys):
+    put_subject("sub-a")
+    assert run(VERBS, ["convert", "myelin", str(tmp_path / "source"), str(tmp_path / "out"), "--fold", "2"]) == 1
+    assert "unknown flag --fold; did you mean --folds?" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
