@@ -91,19 +91,18 @@ class SamMyelin(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (B, n, 1, S / 4, S / 4), and the IoU (B, n) that the decoder expects them to have; see `forward`."""
         if boxes is None and points is None:
-            boxes = embedding.new_tensor([0, 0, self.image_size - 1, self.image_size - 1]).repeat(len(embedding), 1, 1)
+            last = self.image_size - 1
+            boxes = embedding.new_tensor([0, 0, last, last]).repeat(embedding.shape[0], 1, 1)
         coordinates, kinds = prompt_tokens(boxes, points, point_labels)
         batch, num_prompts = kinds.shape[:2]
-        owners = torch.arange(batch, device=kinds.device).repeat_interleave(num_prompts)
-        coordinates, kinds = coordinates.flatten(0, 1), kinds.flatten(0, 1)
         if present is None:
-            logits, iou = self._decode_flat(embedding[owners], coordinates, kinds)
-        else:
-            real = present.flatten()
-            found, found_iou = self._decode_flat(embedding[owners[real]], coordinates[real], kinds[real])
-            logits = found.new_zeros(len(real), *found.shape[1:]).index_put((real,), found)
-            iou = found_iou.new_zeros(len(real)).index_put((real,), found_iou)
-        return logits.unflatten(0, (batch, num_prompts)), iou.unflatten(0, (batch, num_prompts))
+            repeated = embedding[:, None].expand(-1, num_prompts, -1, -1, -1).flatten(0, 1)
+            logits, iou = self._decode_flat(repeated, coordinates.flatten(0, 1), kinds.flatten(0, 1))
+            return logits.unflatten(0, (batch, num_prompts)), iou.unflatten(0, (batch, num_prompts))
+        owners, places = present.nonzero(as_tuple=True)
+        found, found_iou = self._decode_flat(embedding[owners], coordinates[present], kinds[present])
+        logits = found.new_zeros(batch, num_prompts, *found.shape[1:]).index_put((owners, places), found)
+        return logits, found_iou.new_zeros(batch, num_prompts).index_put((owners, places), found_iou)
 
     def _decode_flat(
         self, embedding: torch.Tensor, coordinates: torch.Tensor, kinds: torch.Tensor
@@ -170,7 +169,7 @@ def predict_mask(
     iou : Tensor of float, shape (N,)
     """
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([output_tokens.expand(len(sparse), -1, -1), sparse], dim=1)
+    tokens = torch.cat([output_tokens.expand(sparse.shape[0], -1, -1), sparse], dim=1)
     seen, keys = decoder.transformer(source, position, tokens)
     pixels = decoder.output_upscaling(keys.transpose(1, 2).unflatten(2, source.shape[2:]))
     filters = decoder.output_hypernetworks_mlps[MASK_TOKEN](seen[:, 1 + MASK_TOKEN])

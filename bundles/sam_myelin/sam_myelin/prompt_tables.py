@@ -14,10 +14,9 @@ from .prompts import Prompts, check_inside
 
 __all__ = ["COLUMNS", "read_prompts", "write_prompts"]
 
-COLUMNS = ("id", "centroid_y", "centroid_x", "y_min", "x_min", "y_max", "x_max")
+COLUMNS = ("id", "x", "y", "x_min", "y_min", "x_max", "y_max")
 UNKNOWN = "n/a"  # as BIDS has it
-# of (id, y, x, y, x, y, x): point as (x, y), box as (x, y, x, y)
-_POINT, _BOX = [2, 1], [4, 3, 6, 5]
+_POINT, _BOX = slice(1, 3), slice(3, 7)
 
 
 def write_prompts(path: Path, prompts: Prompts) -> None:

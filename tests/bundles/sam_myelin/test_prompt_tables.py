@@ -8,6 +8,8 @@ from sam_myelin.errors import InputError
 from sam_myelin.prompt_tables import COLUMNS, read_prompts, write_prompts
 from sam_myelin.prompts import Prompts, prompts_from_labels
 
+from tools.convert.prompts import as_tsv, find_prompts
+
 HEADER = "\t".join(COLUMNS)
 
 
@@ -20,13 +22,23 @@ def test_prompts_come_back(tmp_path, fibres):
         np.testing.assert_array_equal(written, read)
     lines = path.read_text().splitlines()
     assert lines[0] == HEADER and lines[1] == "60000\t14\t14\t3\t3\t25\t25"
-    assert lines[3] == "180000\tn/a\tn/a\t2\t50\t5\t59"
+    assert lines[3] == "180000\tn/a\tn/a\t50\t2\t59\t5"
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_converter_writes_the_same_prompts(tmp_path, fibres):
+    labels, axon = fibres
+    names = np.zeros(10, int)
+    names[[3, 7]] = 1, 2  # the converter numbers fibres without gaps, and all have an axon
+    path = tmp_path / "a_prompts.tsv"
+    path.write_text(as_tsv(find_prompts(names[labels], axon)))
+    for read, expected in zip(read_prompts(path, labels.shape), prompts_from_labels(names[labels], axon), strict=True):
+        np.testing.assert_array_equal(read, expected)
 
 
 def test_columns_in_another_order_and_more_of_them(tmp_path):
     path = tmp_path / "a.tsv"
-    path.write_text("note\tx_max\ty_max\tx_min\ty_min\tcentroid_x\tcentroid_y\tid\nold\t9\t8\t1\t2\t5\t4\t6\n")
+    path.write_text("note\tx_max\ty_max\tx_min\ty_min\tx\ty\tid\nold\t9\t8\t1\t2\t5\t4\t6\n")
     prompts = read_prompts(path)
     assert (prompts.ids.tolist(), prompts.points.tolist(), prompts.boxes.tolist()) == ([6], [[5, 4]], [[1, 2, 9, 8]])
 
@@ -41,19 +53,19 @@ def test_table_without_rows(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no column id, centroid_y, .* separated by tabs"),
-        ("id,centroid_y,centroid_x\n1,2,3\n", "no column id, centroid_y"),
-        ("id\tcentroid_y\tcentroid_x\n", "no column y_min, x_min, y_max, x_max; expected id"),
-        (f"{HEADER}\n1\t4\tfour\t1\t1\t8\t8\n", "'four' as centroid_x in line 2, expected a number of pixels or n/a"),
-        (f"{HEADER}\n1\t4\tinf\t1\t1\t8\t8\n", "'inf' as centroid_x in line 2"),
-        (f"{HEADER}\n1\t4\t4\t1\t1\t8\n", "'' as x_max in line 2"),
+        ("", "no column id, x, y, .* separated by tabs"),
+        ("id,x,y\n1,2,3\n", "no column id, x, y"),
+        ("id\tx\ty\n", "no column x_min, y_min, x_max, y_max; expected id"),
+        (f"{HEADER}\n1\t4\tfour\t1\t1\t8\t8\n", "'four' as y in line 2, expected a number of pixels or n/a"),
+        (f"{HEADER}\n1\t4\tinf\t1\t1\t8\t8\n", "'inf' as y in line 2"),
+        (f"{HEADER}\n1\t4\t4\t1\t1\t8\n", "'' as y_max in line 2"),
         (f"{HEADER}\n0\t4\t4\t1\t1\t8\t8\n", "'0' as id in line 2, expected a whole number from 1"),
         (f"{HEADER}\nn/a\t4\t4\t1\t1\t8\t8\n", "'n/a' as id in line 2"),
         (f"{HEADER}\n1\t4\t4\t1\t1\t8\t8\n1\t5\t5\t1\t1\t8\t8\n", "id 1 twice"),
         (f"{HEADER}\n5\tn/a\tn/a\tn/a\tn/a\tn/a\tn/a\n", "id 5 has no whole point or box"),
         (f"{HEADER}\n5\t4\t4\t1\tn/a\t8\t8\n", "id 5 has no whole point or box"),
         (f"{HEADER}\n5\t4\t4\t8\t1\t1\t8\n", "the box of id 5 ends before it begins"),
-        (f"{HEADER}\n5\t4\t40\t1\t1\t8\t8\n", "1 of 1 prompts outside the image, the first has id 5"),
+        (f"{HEADER}\n5\t40\t4\t1\t1\t8\t8\n", "1 of 1 prompts outside the image, the first has id 5"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, text, message):
