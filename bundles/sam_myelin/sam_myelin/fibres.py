@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.special import expit, logit
 from skimage.morphology import convex_hull_image
 
-from .normalisation import Fit, logits_to_image
+from .normalisation import Fit, upsampling_weights
 
 __all__ = ["Fibre", "FibreMaps", "fibre_of_mask", "fibres_of_logits", "merge_fibres", "moved"]
 
 AXON_VALUE, MYELIN_VALUE = 255, 127  # as AxonDeepSeg writes them
-MASKS_AT_ONCE = 16
 
 
 class Fibre(NamedTuple):
@@ -85,7 +85,7 @@ def fibres_of_logits(
     axon: np.ndarray | None = None,
     threshold: float = 0.5,
 ) -> Iterator[Fibre | None]:
-    """The fibre that each prompt found, at the image's resolution, a few in memory at a time.
+    """The fibre that each prompt found, at the image's resolution, each computed only where it is.
 
     Parameters
     ----------
@@ -103,9 +103,12 @@ def fibres_of_logits(
     Fibre or None
         In the order of the logits; its score is the mean probability in the mask. None where the mask is empty.
     """
-    for some in logits.split(MASKS_AT_ONCE):
-        for probability in logits_to_image(some.float(), fit).sigmoid().cpu().numpy():
-            yield _fibre_of_probability(probability, part, axon, threshold)
+    weights = upsampling_weights(fit, logits.shape[-2:])
+    for cells in logits[:, 0].float().cpu().numpy():
+        (top, left), probability = _probability_near(cells, *weights, threshold)
+        height, width = probability.shape
+        near = None if axon is None else axon[top : top + height, left : left + width]
+        yield moved(_fibre_of_probability(probability, part, near, threshold), top, left)
 
 
 def merge_fibres(
@@ -162,6 +165,28 @@ def merge_fibres(
 def moved(fibre: Fibre | None, top: int, left: int) -> Fibre | None:
     """The fibre of a tile as one of the image, in which the tile's first pixel is (top, left)."""
     return fibre and fibre._replace(corner=(fibre.corner[0] + top, fibre.corner[1] + left))
+
+
+def _probability_near(
+    cells: np.ndarray, down: np.ndarray, right: np.ndarray, threshold: float
+) -> tuple[tuple[int, int], np.ndarray]:
+    """First pixel of a window that holds the whole mask, and its probabilities; of size 0 if there is no mask."""
+    inside = cells >= logit(threshold)  # between cells below it, every pixel is below it
+    rows, near_rows = _reach(down, inside.any(axis=1))
+    columns, near_columns = _reach(right, inside.any(axis=0))
+    values = down[rows, near_rows] @ cells[near_rows, near_columns] @ right[columns, near_columns].T
+    return (rows.start, columns.start), expit(values)
+
+
+def _reach(weights: np.ndarray, cells: np.ndarray) -> tuple[slice, slice]:
+    """Pixels on which some cells have an influence, and all cells that have one on these pixels."""
+    pixels = _hull(weights[:, cells].any(axis=1))
+    return pixels, _hull(weights[pixels].any(axis=0))
+
+
+def _hull(chosen: np.ndarray) -> slice:
+    places = np.flatnonzero(chosen)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
 
 
 def _fibre_of_probability(

@@ -20,6 +20,7 @@ __all__ = [
     "to_image",
     "to_input",
     "to_rgb",
+    "upsampling_weights",
 ]
 
 # of ImageNet's photographs, gray values from 0 to 255: red, green, blue
@@ -147,6 +148,29 @@ def logits_to_image(logits: torch.Tensor, fit: Fit) -> torch.Tensor:
     height, width = fit.resized
     full = F.interpolate(logits, (fit.size, fit.size), mode="bilinear", align_corners=False)[..., :height, :width]
     return F.interpolate(full, fit.shape, mode="bilinear", align_corners=False)[:, 0]
+
+
+def upsampling_weights(fit: Fit, cells: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """`logits_to_image` as two matrices, so that it can be done in a window: ``down @ logits @ right.T``.
+
+    Parameters
+    ----------
+    fit : Fit
+    cells : tuple of int
+        (h, w) of the logits.
+
+    Returns
+    -------
+    down : ndarray of float32, shape (Y, h)
+    right : ndarray of float32, shape (X, w)
+    """
+    down, right = (
+        F.interpolate(
+            F.interpolate(torch.eye(number)[None], fit.size, mode="linear")[..., :resized], length, mode="linear"
+        )[0].T.numpy()
+        for number, resized, length in zip(cells, fit.resized, fit.shape, strict=True)
+    )
+    return down, right
 
 
 def _factors(coordinates: np.ndarray, fit: Fit) -> np.ndarray:

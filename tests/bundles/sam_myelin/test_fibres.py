@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sam_myelin.fibres import Fibre, fibre_of_mask, fibres_of_logits, merge_fibres, moved
-from sam_myelin.normalisation import fit_to
+from sam_myelin.normalisation import fit_to, logits_to_image
 
 SHAPE = (40, 40)
 
@@ -123,7 +123,35 @@ def test_fibres_of_logits_are_in_the_images_pixels():
     assert maps.axonmyelin[25, 16] == 255
 
 
-def test_many_logits_are_split_and_stay_in_order():
+@pytest.mark.parametrize("shape", [(48, 30), (64, 64), (90, 200)])
+@pytest.mark.parametrize("threshold", [0.3, 0.5])
+def test_windows_hold_what_whole_masks_hold(shape, threshold):
+    fit = fit_to(shape, 64)
+    logits = torch.randn(20, 1, 16, 16, generator=torch.Generator().manual_seed(0)) - 2
+    axon = np.indices(shape).sum(axis=0) % 5 == 0
+    for probability, fibre in zip(
+        logits_to_image(logits, fit).sigmoid().numpy(),
+        fibres_of_logits(logits, fit, part="fibre", axon=axon, threshold=threshold),
+        strict=True,
+    ):
+        mask, drawn, inside = probability >= threshold, np.zeros(shape, bool), np.zeros(shape, bool)
+        assert mask.any() == (fibre is not None)
+        if fibre is None:
+            continue
+        drawn[fibre.window], inside[fibre.window] = fibre.axon | fibre.myelin, fibre.axon
+        undecided = np.abs(probability - threshold) < 1e-5
+        np.testing.assert_array_equal(drawn | undecided, mask | undecided)
+        np.testing.assert_array_equal(inside, drawn & axon)
+        assert fibre.score == pytest.approx(probability[mask].mean(), abs=1e-4)
+
+
+def test_what_is_drawn_in_the_padding_is_no_fibre():
+    logits = torch.full((1, 1, 16, 16), -9.0)
+    logits[0, 0, :, 15] = 9
+    assert list(fibres_of_logits(logits, fit_to((48, 30), 64))) == [None]
+
+
+def test_many_logits_stay_in_order():
     logits = torch.full((40, 1, 4, 4), -5.0)
     for number in range(40):
         logits[number, 0, number % 4, (number // 4) % 4] = 20
