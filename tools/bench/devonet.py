@@ -21,6 +21,7 @@ from tqdm import tqdm
 from tools.bench.classical import segment_classically
 from tools.bench.device import describe_device
 from tools.bench.progress import progress_on_stderr
+from tools.bench.table import align_columns
 from tools.command_line import reject
 from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
@@ -153,10 +154,7 @@ def as_table(ious: Mapping[str, Sequence[np.ndarray]], seconds: Mapping[str, flo
         pooled = [np.concatenate([np.zeros(0), *(values[index] for index in chosen)]) for values in ious.values()]
         lines.append((name, f"{len(chosen)}", f"{counts[chosen].sum()}", *map(_mean, pooled)))
     lines.append(("seconds per volume", "", "", *(f"{seconds[way]:.2f}" for way in ious)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return align_columns(lines)
 
 
 def _mean(values: np.ndarray) -> str:

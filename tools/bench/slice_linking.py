@@ -19,6 +19,7 @@ from tqdm import tqdm
 from tools.bench.bundle_config import existing_weights, network_with_weights, parse_config
 from tools.bench.device import describe_device
 from tools.bench.progress import progress_on_stderr
+from tools.bench.table import align_columns
 from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject
 from tools.ctc.seg import count_overlaps, match
@@ -112,10 +113,7 @@ def as_table(rows: Mapping[str, Sequence[tuple[np.ndarray, int]]]) -> str:
     lines.append(("objects found", *(f"{sum(number for _, number in volumes)}" for volumes in rows.values())))
     lines.append(("reference objects", *(f"{len(ious)}" for ious in pooled)))
     lines.append(("without a match", *(f"{np.count_nonzero(ious == 0)}" for ious in pooled)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return align_columns(lines)
 
 
 def _score(parsers: Mapping[str, ConfigParser], items: Sequence[Mapping[str, Path]]) -> dict[str, list]:
@@ -124,6 +122,7 @@ def _score(parsers: Mapping[str, ConfigParser], items: Sequence[Mapping[str, Pat
     network = Remembering(network_with_weights(first))
     preprocess, device = first.get_parsed_content("preprocessing"), first.get_parsed_content("device")
     *restoring, _ = first.get_parsed_content("postprocessing").transforms  # the last one writes files
+    restore = Compose(restoring)
     inferers = {way: parser.get_parsed_content("inferer") for way, parser in parsers.items()}
     rows = {way: [] for way in parsers}
     for item in tqdm(items, desc="volumes"):
@@ -133,7 +132,7 @@ def _score(parsers: Mapping[str, ConfigParser], items: Sequence[Mapping[str, Pat
             labels = inferer(image["image"][None].to(device), network)[0].cpu()
             if way == COMPONENTS:
                 labels = _with_components(labels)
-            restored = Compose(restoring)({"image": image["image"], "pred": labels})["pred"][0].numpy()
+            restored = restore({"image": image["image"], "pred": labels})["pred"][0].numpy()
             if restored.shape != truth.shape:
                 raise InputError(f"{item['label']}: shape {truth.shape}, its image {restored.shape}; convert again")
             try:

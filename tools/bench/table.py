@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 
-__all__ = ["Row", "as_text"]
+__all__ = ["Row", "align_columns", "as_text"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,11 @@ class Row:
 
 def as_text(rows: Sequence[Row]) -> str:
     """Aligned columns under a line of headings."""
-    lines = [tuple(field.name for field in fields(Row)), *map(astuple, rows)]
+    return align_columns([tuple(field.name for field in fields(Row)), *map(astuple, rows)])
+
+
+def align_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of equally many cells as text, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -29,9 +29,7 @@ class Fibre(NamedTuple):
     @property
     def window(self) -> tuple[slice, slice]:
         """To cut the window out of the image."""
-        return tuple(
-            slice(first, first + length) for first, length in zip(self.corner, self.myelin.shape, strict=True)
-        )
+        return tuple(slice(first, first + length) for first, length in zip(self.corner, self.myelin.shape, strict=True))
 
 
 class FibreMaps(NamedTuple):

@@ -40,9 +40,7 @@ class PromptLoss(nn.Module):
         self.ce_weight = ce_weight if kind == "dice_ce" else 0.0
         self.dice = DiceLoss(sigmoid=True, soft_label=True)  # 0 also where a perfect mask has half covered pixels
 
-    def forward(
-        self, logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
         """Loss of a batch.
 
         Parameters

@@ -90,6 +90,5 @@ def _cut(length: int, tile: int, halo: int) -> list[tuple[int, int, int, int]]:
     starts = [min(index * step, length - tile) for index in range(num_tiles)]
     borders = [0, *(start + tile - halo for start in starts[:-1]), length]
     return [
-        (start, start + tile, first, last)
-        for start, first, last in zip(starts, borders[:-1], borders[1:], strict=True)
+        (start, start + tile, first, last) for start, first, last in zip(starts, borders[:-1], borders[1:], strict=True)
     ]

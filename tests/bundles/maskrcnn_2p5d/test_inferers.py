@@ -13,33 +13,10 @@ from maskrcnn_2p5d.objects import measure_objects
 from maskrcnn_2p5d.saving import SaveInstancesd, label_dtype
 from maskrcnn_2p5d.volumes import CheckVolumed
 from monai.data import MetaTensor
-from scipy import ndimage
-from torch import nn
+
+from tests.bundles.maskrcnn_2p5d.stand_ins import Components
 
 AFFINE = np.diag([0.8, 0.8, 2.0, 1.0])
-
-
-class Components(nn.Module):
-    """Detects the connected components of the slice in the middle of each stack; remembers the stacks."""
-
-    def __init__(self, threshold: float = 0.5) -> None:
-        super().__init__()
-        self.threshold, self.stacks = threshold, []
-
-    def detect(self, stacks: torch.Tensor) -> list[dict[str, torch.Tensor]]:
-        self.stacks.append(stacks.clone())
-        return [self.find(stack[stacks.shape[1] // 2]) for stack in stacks]
-
-    def find(self, plane: torch.Tensor) -> dict[str, torch.Tensor]:
-        labels, number = ndimage.label(plane.numpy() > self.threshold)
-        boxes = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
-        masks = [torch.from_numpy(labels == index)[None].float() for index in range(1, number + 1)]
-        return {
-            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            "labels": torch.ones(number, dtype=torch.int64),
-            "scores": torch.full((number,), 0.75),
-            "masks": torch.stack(masks) if masks else torch.zeros(0, 1, *plane.shape),
-        }
 
 
 class WholeVolume(Components):

@@ -16,34 +16,13 @@ from maskrcnn_2p5d.errors import InputError, find_input_error
 from maskrcnn_2p5d.metrics import InstanceMetric
 from maskrcnn_2p5d.objects import COLUMNS
 from monai.bundle import ConfigWorkflow
-from scipy import ndimage
 from torch import nn
+
+from tests.bundles.maskrcnn_2p5d.stand_ins import Components
 
 ROOT = Path(__file__).parents[3] / "bundles" / "maskrcnn_2p5d"
 AFFINE = np.diag([0.8, 0.8, 2.0, 1.0])
 TURNED = np.array([[0, 0.8, 0, 9], [-0.8, 0, 0, 2], [0, 0, 2.0, -7], [0, 0, 0, 1.0]])
-
-
-class Components(nn.Module):
-    """A stand-in for the trained network: detects connected components above a threshold in the middle slice."""
-
-    def __init__(self, threshold: float = 0.5) -> None:
-        super().__init__()
-        self.threshold = threshold
-
-    def detect(self, stacks: torch.Tensor) -> list[dict[str, torch.Tensor]]:
-        return [self.find(stack[stacks.shape[1] // 2]) for stack in stacks]
-
-    def find(self, plane: torch.Tensor) -> dict[str, torch.Tensor]:
-        labels, number = ndimage.label(plane.numpy() > self.threshold)
-        boxes = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(labels)]
-        masks = [torch.from_numpy(labels == index)[None].float() for index in range(1, number + 1)]
-        return {
-            "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-            "labels": torch.ones(number, dtype=torch.int64),
-            "scores": torch.full((number,), 0.75),
-            "masks": torch.stack(masks) if masks else torch.zeros(0, 1, *plane.shape),
-        }
 
 
 def balls(shape: tuple[int, int, int] = (9, 48, 60)) -> np.ndarray:
@@ -108,6 +87,7 @@ def test_inference_writes_instances_and_their_table_on_the_grid_of_the_image(tmp
     output = run("inference", dataset_dir=dataset, network=Components(), cache_rate=None)
     saved = nib.load(output / "a0_instances.nii.gz")
     assert saved.shape == truth.T.shape and saved.get_data_dtype() == np.uint16 and np.allclose(saved.affine, TURNED)
+    assert saved.header.get_xyzt_units()[0] == "micron"
     labels = np.asarray(saved.dataobj).T
     for number in (1, 2):
         (found,) = set(labels[truth == number].tolist()) - {0}
@@ -117,6 +97,16 @@ def test_inference_writes_instances_and_their_table_on_the_grid_of_the_image(tmp
     assert header == list(COLUMNS) and [row[0] for row in rows] == ["1", "2"]
     assert [float(row[1]) for row in rows] == pytest.approx([np.sum(labels == n) * 1.28 for n in (1, 2)], rel=1e-4)
     assert [row[3] for row in rows] == ["0.75", "0.75"]
+    centroids = [[float(value) for value in row[4:7]] for row in rows]
+    assert np.abs(np.sort(centroids, axis=0) - [[8, 12.8, 12.8], [8, 24, 33.6]]).max() < 1
+    assert sorted(path.name for path in output.iterdir()) == ["a0_instances.nii.gz", "a0_objects.csv"]
+
+
+def test_inference_without_detections_writes_an_empty_volume_and_table(tmp_path, run):
+    dataset = write_dataset(tmp_path, [balls()])
+    output = run("inference", dataset_dir=dataset, network=Components(threshold=1000.0), cache_rate=None)
+    assert not np.asarray(nib.load(output / "a0_instances.nii.gz").dataobj).any()
+    assert (output / "a0_objects.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
 def test_evaluation_writes_every_score(tmp_path, run):
