@@ -13,7 +13,7 @@ from tools.errors import InputError
 
 __all__ = ["METRICS", "Cases", "group_images", "read_metric", "read_overall"]
 
-METRICS = ("iou", "dice", "seg", "det", "f1", "patch_dice", "patch_iou")
+METRICS = ("iou", "dice", "seg", "det", "f1", "patch_dice", "patch_iou", "fibre_dice", "box_dice", "box_iou")
 UNIT_KEYS = ("sequence", "subject", "slide")
 EVALUATE_AGAIN = "evaluate again into an empty folder"
 

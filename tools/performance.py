@@ -21,6 +21,9 @@ TITLES = {
     "f1": "F1",
     "patch_dice": "Dice on patches",
     "patch_iou": "IoU on patches",
+    "fibre_dice": "Dice of each fibre, from its box",
+    "box_dice": "Dice, from boxes",
+    "box_iou": "IoU, from boxes",
 }
 COLUMNS = ["metric", "score", "per case, mean ± std", "95 % interval", "cases", "units", "data"]
 COMMAND = """\

@@ -1,0 +1,234 @@
+"""Scores agree with other people's programs and with slow loops, and keep one value per image."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from ctc_metrics.metrics import seg
+from ctc_metrics.utils.representations import match
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from monai.data import MetaTensor
+from monai.engines import SupervisedEvaluator
+from monai.handlers import MetricsSaver
+from monai.metrics import DiceMetric, MeanIoU
+from sam_myelin.fibres import AXON_VALUE as AXON
+from sam_myelin.fibres import MYELIN_VALUE as MYELIN
+from sam_myelin.metrics import MyelinMetric, MyelinMetricHandler, compute_fibre_dice
+from skimage.measure import regionprops
+
+SHAPES = ((9, 14), (6, 5), (11, 11))
+EMPTY = np.zeros((4, 6), int)
+
+
+def image(labels, tissue=None, box_labels=None, box_tissue=None, truth=None, myelin=None):
+    """Result (4, Y, X) and truth (2, Y, X); what is not given is empty."""
+    parts = [
+        np.zeros_like(labels) if part is None else part for part in (tissue, box_labels, box_tissue, truth, myelin)
+    ]
+    maps = torch.from_numpy(np.stack([labels, *parts]).astype(np.int32))
+    return maps[:4], maps[4:]
+
+
+def random_images(seed=0):
+    """Images of different sizes with fibres in blocks, some of which are found, and one without any fibre."""
+    rng, images = np.random.default_rng(seed), []
+    for number, shape in enumerate(SHAPES):
+        truth = np.kron(rng.integers(0, 5, (3, 3)), np.ones((4, 5), int))[: shape[0], : shape[1]]
+        labels, box_labels = (np.where(rng.random(shape) < 0.8, truth, rng.integers(0, 6, shape)) for _ in range(2))
+        tissue, box_tissue = (rng.choice([0, MYELIN, AXON], shape) for _ in range(2))
+        myelin = rng.integers(0, 2, shape)
+        if number == 1:
+            truth, myelin = 0 * truth, 0 * myelin
+        images.append(image(labels, tissue, box_labels, box_tissue, truth, myelin))
+    return images
+
+
+def evaluate(kind, images):
+    """Score of all images, and of each."""
+    metric = MyelinMetric(kind)
+    for result, truth in images:
+        metric([result], [truth])
+    buffer = metric.get_buffer()
+    assert buffer.shape == (len(images), 1)
+    return float(metric.aggregate()), buffer[:, 0].tolist()
+
+
+@pytest.mark.parametrize(("prefix", "tissue"), [("", 1), ("box_", 3)], ids=["automatic", "boxes"])
+@pytest.mark.parametrize(("kind", "oracle"), [("dice", DiceMetric), ("iou", MeanIoU)])
+def test_overlaps_are_monais(kind, oracle, prefix, tissue):
+    images, oracle = random_images(), oracle(ignore_empty=False)
+    for result, truth in images:
+        oracle([(result[tissue : tissue + 1] == MYELIN).float()], [(truth[1:] > 0).float()])
+    total, each = evaluate(prefix + kind, images)
+    assert each == pytest.approx(oracle.get_buffer()[:, 0].tolist())
+    assert total == pytest.approx(float(oracle.aggregate()))
+
+
+def seg_of_challenge(reference, result, folder):
+    """SEG by py-ctcmetrics, and how many fibres it is the mean of."""
+    paths = [folder / "reference.tif", folder / "result.tif"]
+    for path, labels in zip(paths, (reference, result), strict=True):
+        tifffile.imwrite(path, labels.astype(np.uint16))
+    true_labels, _, _, _, ious = match(*map(str, paths))
+    return seg([true_labels], [ious]) if true_labels else np.nan, len(true_labels)
+
+
+def test_seg_is_the_challenges_and_pools_fibres(tmp_path):
+    images = random_images()
+    expected = [seg_of_challenge(truth[0].numpy(), result[0].numpy(), tmp_path) for result, truth in images]
+    total, each = evaluate("seg", images)
+    assert each == pytest.approx([score for score, _ in expected], nan_ok=True) and np.isnan(each[1])
+    pooled = sum(score * number for score, number in expected if number) / sum(number for _, number in expected)
+    assert total == pytest.approx(pooled)
+
+
+def f1_by_regions(truth, labels):
+    """True positives and objects, by scikit-image's regions."""
+    objects, others = ([{*map(tuple, region.coords)} for region in regionprops(map_)] for map_ in (truth, labels))
+    pairs = sum(len(a & b) > 0.5 * len(a | b) for a in objects for b in others)
+    return pairs, len(objects) + len(others)
+
+
+def test_f1_is_that_of_regions_and_pools_fibres():
+    images = random_images()
+    counts = [f1_by_regions(truth[0].numpy(), result[0].numpy()) for result, truth in images]
+    total, each = evaluate("f1", images)
+    assert each == pytest.approx([2 * pairs / objects for pairs, objects in counts])
+    assert total == pytest.approx(2 * sum(pairs for pairs, _ in counts) / sum(objects for _, objects in counts))
+    assert counts[0][0] > 0
+
+
+def fibre_dice_by_loop(labels, myelin, true_labels, true_myelin):
+    scores = []
+    for fibre in np.unique(true_labels[true_myelin & (true_labels > 0)]):
+        a, b = (labels == fibre) & myelin, (true_labels == fibre) & true_myelin
+        scores.append(2 * (a & b).sum() / (a.sum() + b.sum()))
+    return scores
+
+
+maps = npst.arrays(np.int32, (5, 6), elements=st.sampled_from([0, 1, 2, 3, 70000]))
+masks = npst.arrays(bool, (5, 6))
+
+
+@settings(deadline=None)
+@given(maps, masks, maps, masks)
+def test_dice_of_fibres_is_that_of_a_loop(labels, myelin, true_labels, true_myelin):
+    parts = labels, myelin, true_labels, true_myelin
+    assert compute_fibre_dice(*parts).tolist() == pytest.approx(fibre_dice_by_loop(*parts))
+
+
+def test_dice_of_fibres_takes_those_from_boxes_and_pools_them():
+    images = random_images()
+    expected = [
+        fibre_dice_by_loop(result[2].numpy(), result[3].numpy() == MYELIN, truth[0].numpy(), truth[1].numpy() > 0)
+        for result, truth in images
+    ]
+    total, each = evaluate("fibre_dice", images)
+    assert each == pytest.approx([np.mean(scores) if scores else np.nan for scores in expected], nan_ok=True)
+    assert total == pytest.approx(np.mean(sum(expected, []))) and total != pytest.approx(np.nanmean(each))
+
+
+def test_dice_of_a_fibre_by_hand():
+    truth = np.array([[5, 5, 5, 5, 0, 9, 9, 0]])
+    myelin = np.array([[1, 1, 0, 1, 1, 1, 1, 0]])  # one pixel of it belongs to no fibre
+    tissue = np.array([[127, 127, 255, 0, 127, 127, 127, 127]])
+    found = np.array([[5, 5, 5, 5, 5, 4, 9, 9]])
+    images = [image(truth, box_labels=found, box_tissue=tissue, truth=truth, myelin=myelin)]
+    assert evaluate("fibre_dice", images)[0] == pytest.approx((2 * 2 / (3 + 3) + 2 * 1 / (2 + 2)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "true", "expected"),
+    [
+        ("dice", False, False, 1),
+        ("box_iou", False, False, 1),
+        ("iou", True, False, 0),
+        ("box_dice", False, True, 0),
+        ("fibre_dice", True, False, np.nan),
+        ("fibre_dice", False, True, 0),
+        ("seg", True, False, np.nan),
+        ("seg", False, True, 0),
+        ("f1", False, False, np.nan),
+        ("f1", True, False, 0),
+        ("f1", False, True, 0),
+    ],
+)
+def test_where_there_is_nothing(kind, found, true, expected):
+    labels, tissue, truth = EMPTY + found, EMPTY + MYELIN * found, EMPTY + true
+    total, each = evaluate(kind, [image(labels, tissue, labels, tissue, truth, truth)])
+    assert [total, *each] == pytest.approx([expected] * 2, nan_ok=True)
+
+
+def test_axons_count_as_fibre_but_not_as_myelin():
+    fibre = EMPTY + 1
+    images = [image(fibre, EMPTY + AXON, fibre, EMPTY + AXON, fibre, EMPTY)]
+    assert [evaluate(kind, images)[0] for kind in ("dice", "seg", "f1")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", MyelinMetric.KINDS)
+def test_order_of_images_and_batches_change_nothing(kind):
+    images = random_images(3)
+    metric = MyelinMetric(kind)
+    metric(*map(list, zip(*images[::-1], strict=True)))
+    total, each = evaluate(kind, images)
+    assert float(metric.aggregate()) == pytest.approx(total)
+    assert metric.get_buffer()[:, 0].tolist() == pytest.approx(each[::-1], nan_ok=True)
+
+
+def test_impossible_kinds_and_inputs():
+    with pytest.raises(ValueError, match="kind is 'ap', expected one of dice, iou, box_dice"):
+        MyelinMetric("ap")
+    with pytest.raises(ValueError, match="nothing to aggregate: call the metric on an image first"):
+        MyelinMetric("seg").aggregate()
+    result, truth = image(EMPTY)
+    with pytest.raises(ValueError, match=r"y_pred \(1, 4, 4, 6\), y \(1, 1, 4, 6\): expected results \(N, 4, Y, X\)"):
+        MyelinMetric("dice")([result], [truth[:1]])
+    with pytest.raises(ValueError, match="reference: labels are float32, expected integers"):
+        MyelinMetric("seg")([result], [truth.float()])
+
+
+def test_evaluator_with_images_of_different_size_and_monais_files(tmp_path):
+    images = random_images()
+    batches = [
+        {
+            "image": MetaTensor(torch.zeros(1, 3, *shape), meta={"filename_or_obj": [f"{number}.png"]}),
+            "pred": result[None],
+            "label": MetaTensor(truth[None, :1]),
+            "myelin": MetaTensor(truth[None, 1:].to(torch.uint8)),
+        }
+        for number, (shape, (result, truth)) in enumerate(zip(SHAPES, images, strict=True))
+    ]
+    for batch in batches:
+        batch["image"].is_batch = True
+    results = iter([result[None] for result, _ in images])
+    evaluator = SupervisedEvaluator(
+        device="cpu",
+        val_data_loader=batches,
+        network=torch.nn.Identity(),
+        inferer=lambda inputs, network: next(results),
+        key_val_metric={kind: MyelinMetricHandler(kind) for kind in ("dice",)},
+        additional_metrics={kind: MyelinMetricHandler(kind) for kind in MyelinMetric.KINDS[1:]},
+        val_handlers=[
+            MetricsSaver(
+                str(tmp_path),
+                metrics=list(MyelinMetric.KINDS),
+                metric_details=list(MyelinMetric.KINDS),
+                batch_transform=lambda batch: [item["image"].meta for item in batch],
+                summary_ops="*",
+            )
+        ],
+    )
+    evaluator.run()
+    for kind in MyelinMetric.KINDS:
+        total, each = evaluate(kind, images)
+        assert evaluator.state.metrics[kind] == pytest.approx(total)
+        with (tmp_path / f"{kind}_raw.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [row["filename"] for row in rows] == ["0.png", "1.png", "2.png"]
+        assert [float(row["mean"]) for row in rows] == pytest.approx(each, abs=1e-4, nan_ok=True)
