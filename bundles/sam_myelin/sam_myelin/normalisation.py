@@ -17,6 +17,7 @@ __all__ = [
     "fit_to",
     "logits_to_image",
     "normalise",
+    "normalise_rgb",
     "to_image",
     "to_input",
     "to_rgb",
@@ -102,11 +103,29 @@ def normalise(image: np.ndarray, *, size: int = 1024) -> tuple[torch.Tensor, Fit
     InputError
         As `to_rgb`.
     """
-    pixels = torch.from_numpy(to_rgb(image))
+    return normalise_rgb(torch.from_numpy(to_rgb(image)), size=size)
+
+
+def normalise_rgb(pixels: torch.Tensor, *, size: int = 1024) -> tuple[torch.Tensor, Fit]:
+    """`normalise` for what `to_rgb` made, or a tile of it: gray values are taken as they are.
+
+    Parameters
+    ----------
+    pixels : Tensor of float, shape (3, Y, X)
+        From 0 to 255.
+    size : int
+        Side of the input in pixels.
+
+    Returns
+    -------
+    input : Tensor of float, shape (3, size, size)
+        On the device of ``pixels``.
+    fit : Fit
+    """
     fit = fit_to(pixels.shape[1:], size)
     if fit.resized != fit.shape:
         pixels = F.interpolate(pixels[None], fit.resized, mode="bilinear", align_corners=False, antialias=True)[0]
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    mean, std = (pixels.new_tensor(values)[:, None, None] for values in (MEAN, STD))
     height, width = fit.resized
     return F.pad((pixels - mean) / std, (0, size - width, 0, size - height)), fit
 

@@ -8,7 +8,13 @@ import numpy as np
 
 from .errors import InputError
 
-__all__ = ["Tile", "cut_tiles", "tile_of_boxes"]
+__all__ = ["Tile", "choose_tile_px", "cut_tiles", "tile_of_boxes"]
+
+# a pixel of the network's input: at most this, so that a thin sheath is several cells of the logits thick
+MAX_INPUT_PIXEL_UM = 0.035
+# and at least this, so that a thick fibre fits into a tile
+MIN_INPUT_PIXEL_UM = 0.0044
+MAX_MAGNIFICATION = 4.0  # more shows no more
 
 
 class Tile(NamedTuple):
@@ -22,6 +28,37 @@ class Tile(NamedTuple):
         """To cut what it shows out of an image (Y, X)."""
         top, left, bottom, right = self.outer
         return slice(top, bottom), slice(left, right)
+
+
+def choose_tile_px(pixel_size_um: float | None, image_size: int) -> int:
+    """Side of the tiles that show fibres to the network at a size it can draw.
+
+    Parameters
+    ----------
+    pixel_size_um : float, optional
+        Side of the image's pixels; without it tiles are neither magnified nor shrunk.
+    image_size : int
+        Side of the network's input in pixels, to which a tile is resized.
+
+    Returns
+    -------
+    int
+        ``image_size``, divided by 1 to 4 for images with large pixels and multiplied for those with tiny ones.
+
+    Raises
+    ------
+    InputError
+        If the size of pixels is not positive.
+    """
+    if pixel_size_um is None:
+        return image_size
+    if not 0 < pixel_size_um < np.inf:
+        raise InputError(f"--pixel_size_um {pixel_size_um}: expected a positive number of µm; correct it, or give none")
+    if pixel_size_um < MIN_INPUT_PIXEL_UM:
+        magnification = pixel_size_um / MIN_INPUT_PIXEL_UM
+    else:
+        magnification = min(max(pixel_size_um / MAX_INPUT_PIXEL_UM, 1.0), MAX_MAGNIFICATION)
+    return round(image_size / magnification)
 
 
 def cut_tiles(shape: tuple[int, int], *, tile_px: int, halo_px: int) -> list[Tile]:

@@ -8,7 +8,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sam_myelin.errors import InputError
-from sam_myelin.normalisation import MEAN, STD, fit_to, logits_to_image, normalise, to_image, to_input, to_rgb
+from sam_myelin.normalisation import (
+    MEAN,
+    STD,
+    fit_to,
+    logits_to_image,
+    normalise,
+    normalise_rgb,
+    to_image,
+    to_input,
+    to_rgb,
+)
 from sam_myelin.variants import build_sam
 from segment_anything.utils.transforms import ResizeLongestSide
 
@@ -45,6 +55,15 @@ def test_range_of_sixteen_bits_does_not_matter(image, gain, offset):
     assert pixels.min() == 0 and pixels.max() == 255
     np.testing.assert_allclose(pixels, to_rgb(image.astype(np.uint16)), atol=0.01)
     assert not to_rgb(np.full((5, 5), 40_000, np.uint16)).any()
+
+
+def test_tile_is_not_stretched_again(image):
+    pixels = torch.from_numpy(to_rgb(image.astype(np.uint16) * 200))
+    whole, _ = normalise_rgb(pixels, size=48)
+    tile, fit = normalise_rgb(pixels[:, 10:20, 5:15], size=10)
+    assert fit.resized == (10, 10)
+    torch.testing.assert_close(tile, whole[:, 10:20, 5:15])
+    torch.testing.assert_close(whole, normalise(image.astype(np.uint16) * 200, size=48)[0])
 
 
 def test_image_is_left_alone(image):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sam_myelin.errors import InputError
-from sam_myelin.tiles import cut_tiles, tile_of_boxes
+from sam_myelin.tiles import choose_tile_px, cut_tiles, tile_of_boxes
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(8, 40), st.integers(0, 3))
@@ -36,3 +36,17 @@ def test_boxes_go_where_they_are_whole():
 def test_halo_without_core():
     with pytest.raises(InputError, match="--halo_px 10: tiles of 20 pixels keep no core; give 0 to 9"):
         cut_tiles((50, 50), tile_px=20, halo_px=10)
+
+
+@pytest.mark.parametrize(
+    ("pixel_size_um", "tile_px"),
+    [(None, 672), (0.0022, 1344), (0.0044, 672), (0.01, 672), (0.035, 672), (0.07, 336), (0.1, 235), (0.5, 168)],
+)
+def test_large_pixels_are_magnified_and_tiny_ones_shrunk(pixel_size_um, tile_px):
+    assert choose_tile_px(pixel_size_um, 672) == tile_px
+
+
+@pytest.mark.parametrize("pixel_size_um", [0, -0.1, float("nan"), float("inf")])
+def test_pixels_without_a_size(pixel_size_um):
+    with pytest.raises(InputError, match="--pixel_size_um .*: expected a positive number"):
+        choose_tile_px(pixel_size_um, 672)

@@ -1,0 +1,97 @@
+"""Fibres that nobody pointed at, from the probabilities of myelin and axon in every pixel."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from .fibres import Fibre
+from .prompts import Prompts, boxes_of, prompts_from_labels
+from .sheaths import label_fibres
+
+__all__ = ["FoundFibres", "fibres_from_dense", "find_fibres", "prompts_from_dense"]
+
+MIN_G_RATIO = 0.3  # of an axon; myelin farther out belongs to an axon that was not found
+
+
+class FoundFibres(NamedTuple):
+    """Labels int32 (Y, X) of fibres, 1 to n with gaps, and the mask of their axons."""
+
+    labels: np.ndarray
+    axon: np.ndarray
+
+
+def find_fibres(
+    myelin_probability: np.ndarray,
+    axon_probability: np.ndarray,
+    *,
+    threshold: float = 0.5,
+    min_axon_px: int = 20,
+    min_g_ratio: float = MIN_G_RATIO,
+) -> FoundFibres:
+    """Fibres: each axon with the myelin around it, parted where two sheaths touch; see `label_fibres`.
+
+    Parameters
+    ----------
+    myelin_probability, axon_probability : ndarray of float, shape (Y, X)
+    threshold : float
+        Probability from which a pixel is myelin or axon; where both, the more probable, and axon among equals.
+    min_axon_px : int
+        Smaller axons are left out.
+    min_g_ratio : float
+        Myelin is an axon's own if it is not farther from it than the sheath of a round axon of the same area with
+        this g-ratio.
+
+    Returns
+    -------
+    FoundFibres
+        Axons without any myelin are left out; holes in axons are filled.
+    """
+    axon = (axon_probability >= threshold) & (axon_probability >= myelin_probability)
+    axon = ndimage.binary_fill_holes(axon)
+    found = label_fibres(axon, myelin_probability >= threshold, min_axon_px=min_axon_px)
+    labels, axon = found.labels.astype(np.int32), found.axon
+    if not axon.any():
+        return FoundFibres(np.zeros_like(labels), axon)
+    areas = np.bincount(labels[axon], minlength=int(labels.max()) + 1)
+    reach = np.sqrt(areas / np.pi) * (1 / min_g_ratio - 1)
+    labels[ndimage.distance_transform_edt(~axon) > reach[labels]] = 0
+    labels[np.isin(labels, found.bare_axons)] = 0
+    return FoundFibres(labels, axon & (labels > 0))
+
+
+def prompts_from_dense(
+    myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: float
+) -> tuple[Prompts, np.ndarray]:
+    """Prompts of the fibres that `find_fibres` finds, which takes the same parameters, and the mask of their axons.
+
+    Returns
+    -------
+    prompts : Prompts
+        A point inside the axon, and the bounding box of the fibre; ids from 1 without gaps.
+    axon : ndarray of bool, shape (Y, X)
+    """
+    found = find_fibres(myelin_probability, axon_probability, **options)
+    prompts = prompts_from_labels(found.labels, found.axon)
+    return prompts._replace(ids=np.arange(1, len(prompts.ids) + 1)), found.axon
+
+
+def fibres_from_dense(myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: float) -> list[Fibre]:
+    """The fibres that `find_fibres` finds, which takes the same parameters, as they are, without a decoder.
+
+    Returns
+    -------
+    list of Fibre
+        Their score is the mean probability of what each pixel is.
+    """
+    found = find_fibres(myelin_probability, axon_probability, **options)
+    fibres = []
+    for label, (left, top, right, bottom) in zip(*boxes_of(found.labels), strict=True):
+        window = slice(top, bottom + 1), slice(left, right + 1)
+        whole = found.labels[window] == label
+        axon = whole & found.axon[window]
+        probability = np.where(axon, axon_probability[window], myelin_probability[window])[whole]
+        fibres.append(Fibre((int(top), int(left)), axon, whole & ~axon, float(probability.mean(dtype=np.float64))))
+    return fibres

@@ -1,0 +1,80 @@
+"""Size of an image's pixels: given, or told by the BIDS sidecar beside the image."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from pathlib import Path
+
+from .errors import InputError
+from .names import stem
+
+__all__ = ["pixel_size_of"]
+
+logger = logging.getLogger(__name__)
+
+MICROMETRES = {"mm": 1000.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 0.001}
+SQUARE = 0.01  # relative difference of width and height up to which a pixel is one
+
+
+def pixel_size_of(path: str | os.PathLike, given: float | None = None) -> float | None:
+    """Side of an image's pixels in µm; a warning says where it is unknown.
+
+    Parameters
+    ----------
+    path : path
+        The image. Beside it may lie ``<stem>.json`` with ``PixelSize`` ([X, Y]) and ``PixelSizeUnits``.
+    given : float, optional
+        What the user or the datalist says; preferred.
+
+    Returns
+    -------
+    float or None
+        Of pixels that are not square, that of a square with the same area.
+
+    Raises
+    ------
+    InputError
+        If it is not positive, or the sidecar cannot be understood.
+    """
+    if given is not None:
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:
+            raise InputError(f"{path}: a pixel size of {given!r} µm, expected a positive number; correct or omit it")
+        return float(given)
+    sidecar = Path(path).with_name(f"{stem(path)}.json")
+    fields = _read_fields(sidecar) if sidecar.is_file() else {}
+    if "PixelSize" not in fields or "PixelSizeUnits" not in fields:
+        logger.warning(
+            "%s: the size of its pixels is unknown; lengths will be in pixels and tiles are not magnified; "
+            "give --pixel_size_um",
+            path,
+        )
+        return None
+    width, height = _sides(sidecar, fields["PixelSize"], fields["PixelSizeUnits"])
+    if abs(height - width) > SQUARE * width:
+        logger.warning("%s: pixels of %g x %g um; taken as square, of the same area", path, width, height)
+    return height if height == width else math.sqrt(height * width)
+
+
+def _read_fields(path: Path) -> dict[str, object]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable JSON ({error}); correct or remove it") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{path}: a {type(fields).__name__}, expected fields with names in {{}}; correct or remove it")
+    return fields
+
+
+def _sides(path: Path, size: object, unit: object) -> tuple[float, float]:
+    """Width and height of a pixel in µm."""
+    values = size if isinstance(size, list) else [size, size]
+    good = len(values) in (2, 3) and all(type(value) in (int, float) and 0 < value < math.inf for value in values)
+    if not good or not isinstance(unit, str) or unit not in MICROMETRES:
+        raise InputError(
+            f"{path}: PixelSize {size} {unit}, expected two numbers above 0 (X, Y) and a PixelSizeUnits of um, mm or "
+            "nm; correct it, or remove both for pixels"
+        )
+    return values[0] * MICROMETRES[unit], values[1] * MICROMETRES[unit]

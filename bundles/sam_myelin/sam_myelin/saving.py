@@ -1,0 +1,149 @@
+"""What an image's fibres leave on disk: maps, a table of sizes, and a picture to check them by."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+from .atomic import replacing
+from .csv_files import write_table
+from .fibres import AXON_VALUE, MYELIN_VALUE
+from .folders import prepare_output_dir
+from .morphometrics import measure_fibres
+from .names import stem
+
+__all__ = ["SaveFibresd", "draw_overlay", "write_labels"]
+
+logger = logging.getLogger(__name__)
+
+MAX_PNG_LABEL = np.iinfo(np.uint16).max
+FIBRE_COLOUR, AXON_COLOUR = (255, 0, 255), (0, 220, 0)
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def draw_overlay(image: np.ndarray, labels: np.ndarray, axon: np.ndarray) -> np.ndarray:
+    """The image in gray with outlines: fibres magenta, axons green.
+
+    Parameters
+    ----------
+    image : ndarray of float, shape (3, Y, X)
+        From 0 to 255.
+    labels : ndarray of int, shape (Y, X)
+        Fibres, axon and sheath under one label.
+    axon : ndarray of bool, shape (Y, X)
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X, 3)
+    """
+    gray = np.tensordot(np.array(LUMINANCE, np.float32), image, axes=1).round().clip(0, 255).astype(np.uint8)
+    drawn = np.stack([gray] * 3, axis=-1)
+    drawn[find_boundaries(np.where(axon, labels, 0), mode="inner")] = AXON_COLOUR
+    drawn[find_boundaries(labels, mode="inner")] = FIBRE_COLOUR
+    return drawn
+
+
+def write_labels(folder: Path, name: str, labels: np.ndarray) -> Path:
+    """Write a label map; what an earlier run left under the other ending is removed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write.
+    name : str
+        The file's, without ending.
+    labels : ndarray of int, shape (Y, X)
+        0 is background.
+
+    Returns
+    -------
+    Path
+        ``.png`` of 16 bit; ``.tif`` of 32 bit, with a warning, if a number is above 65535.
+    """
+    path, other = folder / f"{name}.png", folder / f"{name}.tif"
+    if labels.max(initial=0) <= MAX_PNG_LABEL:
+        _write_png(path, labels.astype(np.uint16))
+    else:
+        path, other = other, path
+        logger.warning("%s: numbers up to %d, which a PNG cannot hold; written as TIFF", path, labels.max())
+        with replacing(path) as partial:
+            tifffile.imwrite(partial, labels.astype(np.int32), photometric="minisblack", compression="zlib")
+    other.unlink(missing_ok=True)
+    return path
+
+
+def _write_png(path: Path, pixels: np.ndarray) -> None:
+    with replacing(path) as partial:
+        Image.fromarray(pixels).save(partial, format="PNG")
+
+
+class SaveFibresd(MapTransform):
+    """Writes the fibres of an image.
+
+    ``<stem>_fibres.png`` numbers them; ``.tif`` if a number is above 65535. ``<stem>_myelin.png`` is 0 or 255,
+    ``<stem>_axonmyelin.png`` 0, 127 for myelin or 255 for axons. ``<stem>_morphometrics.csv`` has a line per fibre, see
+    `measure_fibres`; ``<stem>_overlay.png`` shows their outlines in the image.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Fibres (2, Y, X), as `FibreInferer` returns them.
+    output_dir : path
+        Folder for the results; it is created.
+    image_key : str
+        The image (3, Y, X), whose metadata tell ``filename_or_obj``, ``original_shape`` and ``pixel_size_um``.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written to.
+    ValueError
+        If the result does not have the image's size.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | os.PathLike,
+        image_key: str = "image",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir, self.image_key = Path(output_dir), image_key
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        image = data[self.image_key]
+        name, shape = stem(image.meta["filename_or_obj"]), tuple(int(side) for side in image.meta["original_shape"])
+        prepare_output_dir(self.output_dir)
+        for key in self.key_iterator(data):
+            labels, axonmyelin = convert_to_numpy(data[key]).astype(np.int32)
+            if labels.shape != shape:
+                raise ValueError(
+                    f"{image.meta['filename_or_obj']}: result {labels.shape}, image {shape}; do not resize"
+                )
+            self._write(name, convert_to_numpy(image), labels, axonmyelin, float(image.meta["pixel_size_um"]))
+            logger.info("wrote the fibres of %s to %s", Path(image.meta["filename_or_obj"]).name, self.output_dir)
+        return dict(data)
+
+    def _write(
+        self, name: str, image: np.ndarray, labels: np.ndarray, axonmyelin: np.ndarray, pixel_size_um: float
+    ) -> None:
+        axon, folder = axonmyelin == AXON_VALUE, self.output_dir
+        size = None if math.isnan(pixel_size_um) else pixel_size_um
+        write_labels(folder, f"{name}_fibres", labels)
+        _write_png(folder / f"{name}_myelin.png", (axonmyelin == MYELIN_VALUE) * np.uint8(255))
+        _write_png(folder / f"{name}_axonmyelin.png", axonmyelin.astype(np.uint8))
+        write_table(folder / f"{name}_morphometrics.csv", *measure_fibres(labels, axon, pixel_size_um=size))
+        _write_png(folder / f"{name}_overlay.png", draw_overlay(image, labels, axon))
