@@ -1,0 +1,88 @@
+"""Fibres are found where axons are surrounded by myelin, each with its own sheath."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sam_myelin.automatic import fibres_from_dense, find_fibres, prompts_from_dense
+from sam_myelin.fibres import merge_fibres
+from sam_myelin.prompts import boxes_of
+
+from tests.bundles.sam_myelin.conftest import disc
+
+SHAPE = (60, 100)
+
+
+def probabilities(labels: np.ndarray, axon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of myelin and axon, as sure as a network is."""
+    return np.where((labels > 0) & ~axon, 0.8, 0.1).astype(np.float16), np.where(axon, 0.9, 0.1).astype(np.float16)
+
+
+@pytest.fixture
+def touching() -> tuple[np.ndarray, np.ndarray]:
+    """Two fibres side by side, whose sheaths touch, and one alone."""
+    labels = np.zeros(SHAPE, int)
+    axon = np.zeros(SHAPE, bool)
+    for label, (y, x, inner, outer) in enumerate([(20, 20, 8, 14), (20, 47, 7, 13), (40, 80, 6, 9)], start=1):
+        labels[disc(SHAPE, y, x, outer) & (labels == 0)] = label
+        axon |= disc(SHAPE, y, x, inner)
+    return labels, axon
+
+
+def test_touching_sheaths_are_parted(touching):
+    labels, axon = touching
+    prompts, found_axon = prompts_from_dense(*probabilities(labels, axon))
+    np.testing.assert_array_equal(found_axon, axon)
+    np.testing.assert_array_equal(prompts.ids, [1, 2, 3])
+    np.testing.assert_array_equal(prompts.points, [[20, 20], [47, 20], [80, 40]])
+    np.testing.assert_allclose(prompts.boxes, boxes_of(labels)[1], atol=1)
+
+
+def test_without_a_decoder_the_sheaths_are_those_of_the_network(touching):
+    labels, axon = touching
+    fibres = fibres_from_dense(*probabilities(labels, axon))
+    maps = merge_fibres(fibres, SHAPE)
+    np.testing.assert_array_equal(maps.axonmyelin == 255, axon)
+    np.testing.assert_array_equal(maps.myelin, (labels > 0) & ~axon)
+    assert np.mean(maps.labels[labels > 0] == labels[labels > 0]) > 0.98
+    assert all(0.8 < fibre.score < 0.9 for fibre in fibres)
+
+
+def test_specks_and_bare_axons_are_left_out(touching):
+    labels, axon = touching
+    axon = axon | disc(SHAPE, 50, 10, 5)  # no myelin around
+    axon[10:13, 80:83] = True  # myelin around, but it is small
+    labels = np.where(disc(SHAPE, 11, 81, 5), 9, labels)
+    prompts, found = prompts_from_dense(*probabilities(labels, axon), min_axon_px=10)
+    assert len(prompts.ids) == 3 and not found[50, 10] and not found[11, 81]
+    assert len(prompts_from_dense(*probabilities(labels, axon), min_axon_px=9)[0].ids) == 4
+
+
+def test_myelin_of_an_axon_that_was_not_found_is_not_its_neighbours(touching):
+    labels, axon = touching
+    missed = axon & (labels != 2)
+    found = find_fibres(*probabilities(np.where((labels == 2) & axon, 0, labels), missed))
+    own = found.labels == found.labels[20, 20]
+    assert (own & (labels == 1)).sum() > 0.99 * (labels == 1).sum()
+    assert not own[:, 48:].any(), "with a g-ratio of 0.3, the radius would be 27 pixels"
+
+
+def test_holes_in_axons_are_filled(touching):
+    labels, axon = touching
+    holes = axon & ~disc(SHAPE, 20, 20, 2)
+    np.testing.assert_array_equal(find_fibres(*probabilities(labels, holes)).axon[:, :30], axon[:, :30])
+
+
+def test_the_more_probable_counts():
+    inside = np.zeros((9, 9), bool)
+    inside[3:6, 3:6] = True
+    myelin, axon = np.where(inside, 0.6, 0.65), np.where(inside, 0.7, 0.6)
+    np.testing.assert_array_equal(find_fibres(myelin, axon, min_axon_px=1).axon, inside)
+
+
+def test_nothing_to_find():
+    nothing = np.zeros((2, *SHAPE), np.float16)
+    prompts, axon = prompts_from_dense(*nothing)
+    assert len(prompts.ids) == 0 and prompts.boxes.shape == (0, 4) and not axon.any()
+    assert fibres_from_dense(*nothing) == []
+    assert not find_fibres(nothing[0] + 1, nothing[1]).labels.any(), "myelin alone is no fibre"

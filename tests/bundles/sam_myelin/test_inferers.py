@@ -1,0 +1,223 @@
+"""Fibres of an image are the same, tiled or not, with or without prompts, and keep the numbers of their prompts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from sam_myelin.embeddings import EmbeddingCache
+from sam_myelin.errors import InputError
+from sam_myelin.inferers import FibreInferer, prompts_in_tile
+from sam_myelin.normalisation import fit_to, to_rgb
+from sam_myelin.prompt_sources import as_tensor
+from sam_myelin.prompts import Prompts, prompts_from_labels
+from sam_myelin.tile_embeddings import cache_key
+from sam_myelin.tiles import Tile
+
+from tests.bundles.sam_myelin.stand_ins import GrayNetwork, Wrapped, draw_grid
+
+NAN = float("nan")
+
+
+def as_batch(image: np.ndarray, pixel_size_um: float = NAN) -> MetaTensor:
+    """An image as it comes out of a DataLoader."""
+    batch = MetaTensor(torch.from_numpy(to_rgb(image))[None])
+    batch.meta |= {"filename_or_obj": ["a.png"], "pixel_size_um": torch.tensor([pixel_size_um], dtype=torch.float64)}
+    return batch
+
+
+def ious(found: torch.Tensor, labels: np.ndarray) -> np.ndarray:
+    """IoU of every fibre with what has its number in the result."""
+    found = found[0, 0].numpy()
+    names = np.unique(labels[labels > 0])
+    return np.array([((found == n) & (labels == n)).sum() / ((found == n) | (labels == n)).sum() for n in names])
+
+
+def given(labels: np.ndarray, axon: np.ndarray) -> torch.Tensor:
+    return as_tensor(prompts_from_labels(labels, axon))[None]
+
+
+@pytest.mark.parametrize("tile_px", [512, 256, 200, "auto"])
+def test_prompts_find_their_fibres_whatever_the_tiles(tile_px):
+    image, labels, axon = draw_grid(5, 7)
+    inferer = FibreInferer(tile_px=tile_px, prompts_per_batch=4)
+    network = GrayNetwork()
+    found = inferer(as_batch(image), network, given(labels, axon))
+    assert found.dtype == torch.int32 and found.shape == (1, 2, *labels.shape) and found.device.type == "cpu"
+    assert ious(found, labels).min() > 0.85
+    assert set(found[0, 1].unique().tolist()) == {0, 127, 255}
+    assert np.mean((found[0, 1].numpy() == 255) == axon) > 0.98
+    assert max(network.prompts_at_once) <= 4 and sum(network.prompts_at_once) == 35
+
+
+@pytest.mark.parametrize("settings", [{}, {"automatic": True}, {"automatic": True, "refine": False}])
+def test_tiles_and_the_whole_image_give_the_same(settings):
+    image, labels, axon = draw_grid(5, 7)
+    networks = {
+        1: GrayNetwork(448),
+        6: GrayNetwork(256),
+    }  # tiles begin where a cell of 4 pixels does
+    whole, tiled = (
+        FibreInferer(halo=0.25, **settings)(as_batch(image), network, given(labels, axon)).as_tensor()
+        for network in networks.values()
+    )
+    assert [network.num_encoded for network in networks.values()] == list(networks)
+    assert (whole == tiled).all()
+
+
+@pytest.mark.parametrize("refine", [True, False])
+@pytest.mark.parametrize("tile_px", [512, 200])
+def test_fibres_are_found_without_prompts(refine, tile_px):
+    image, labels, _ = draw_grid(5, 7)
+    found = FibreInferer(automatic=True, refine=refine, tile_px=tile_px)(as_batch(image), GrayNetwork())
+    assert ious(found, labels).min() > 0.85, "numbered in reading order, as drawn"
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_each_tile_is_encoded_once(automatic):
+    image, labels, axon = draw_grid(4, 8)
+    network = GrayNetwork()
+    FibreInferer(automatic=automatic, tile_px=200, prompts_per_batch=2)(as_batch(image), network, given(labels, axon))
+    assert network.num_encoded == 8  # 2 rows of 4
+
+
+def test_tiles_without_prompts_are_not_encoded():
+    image, labels, axon = draw_grid(4, 8)
+    network = GrayNetwork()
+    FibreInferer(tile_px=200)(as_batch(image), network, given(labels * (labels == 1), axon))
+    assert network.num_encoded == 1
+
+
+def test_three_hundred_fibres_keep_large_numbers():
+    image, labels, axon = draw_grid(15, 20, pitch=40, outer=16, inner=8)
+    labels = np.where(labels > 0, labels + 70000, 0)
+    found = FibreInferer(tile_px=256)(as_batch(image), GrayNetwork(), given(labels, axon))
+    assert ious(found, labels).min() > 0.8 and len(found[0, 0].unique()) == 301
+
+
+@pytest.mark.parametrize("prompts", [None, torch.zeros(1, 0, 7)])
+@pytest.mark.parametrize("part", ["myelin", "fibre"])
+def test_no_prompts_no_fibres(prompts, part):
+    image, _, _ = draw_grid(2, 2)
+    found = FibreInferer(part=part)(as_batch(image), GrayNetwork(), prompts)
+    assert found.shape == (1, 2, 128, 128) and not found.any()
+
+
+@pytest.mark.parametrize("refine", [True, False])
+def test_empty_image(refine):
+    blank = np.full((90, 70), 60, np.uint8)
+    assert not FibreInferer(automatic=True, refine=refine)(as_batch(blank), GrayNetwork()).any()
+
+
+@pytest.mark.parametrize("known", ["points", "boxes"])
+def test_points_or_boxes_alone(known):
+    image, labels, axon = draw_grid(5, 7)
+    prompts = prompts_from_labels(labels, axon)
+    unknown = "boxes" if known == "points" else "points"
+    prompts = prompts._replace(**{unknown: np.full_like(getattr(prompts, unknown), NAN)})
+    found = FibreInferer(tile_px=256)(as_batch(image), GrayNetwork(), as_tensor(prompts)[None])
+    assert ious(found, labels).min() > 0.85
+
+
+def test_prompt_that_finds_nothing_leaves_the_others_alone():
+    image, labels, axon = draw_grid(2, 3)
+    prompts = prompts_from_labels(labels, axon)
+    prompts = Prompts(*(np.concatenate([values, values[:1]]) for values in prompts))
+    prompts.ids[-1], prompts.points[-1], prompts.boxes[-1] = 99, (2, 2), (0, 0, 4, 4)
+    found = FibreInferer()(as_batch(image), GrayNetwork(), as_tensor(prompts)[None])
+    assert ious(found, labels).min() > 0.85 and 99 not in found
+
+
+def test_prompt_outside_the_image():
+    image, _, _ = draw_grid(2, 2)
+    outside = torch.tensor([[[1, 200, 5, NAN, NAN, NAN, NAN]]])
+    with pytest.raises(InputError, match="1 of 1 prompts outside the image"):
+        FibreInferer()(as_batch(image), GrayNetwork(), outside)
+
+
+def test_fibre_at_the_border_of_a_tile_is_seen_by_the_network_inside():
+    tile = Tile((10, 20, 74, 84), (10, 20, 74, 84))
+    prompts = Prompts(
+        np.arange(1, 4),
+        np.array([[30, 40], [5, 12], [NAN, NAN]], np.float32),
+        np.array([[22, 12, 40, 50], [0, 0, 100, 100], [NAN] * 4], np.float32),
+    )
+    boxes, points, labels = prompts_in_tile(prompts, tile, fit_to((64, 64), 64))
+    np.testing.assert_allclose(boxes, [[2, 2, 20, 40], [0, 0, 63, 63], [NAN] * 4])
+    np.testing.assert_allclose(points, [[[10, 30]], [[0, 0]], [[0, 0]]])
+    np.testing.assert_array_equal(labels, [[1], [-1], [-1]])
+
+
+def test_large_pixels_make_small_tiles():
+    image, _, _ = draw_grid(2, 3)
+    network = GrayNetwork(64)
+    FibreInferer(automatic=True, refine=False, halo=0.0)(as_batch(image, 0.07), network)
+    assert network.num_encoded == 4 * 6, "128 x 192 pixels in tiles of 32"
+
+
+def test_axons_of_whole_fibres_are_those_of_the_dense_head():
+    image, labels, axon = draw_grid(2, 3)
+    found = FibreInferer(part="fibre", tile_px=100)(as_batch(image), GrayNetwork(part="fibre"), given(labels, axon))
+    assert ious(found, labels).min() > 0.85
+    assert np.mean((found[0, 1].numpy() == 255) == axon) > 0.97
+
+
+def test_network_may_be_wrapped():
+    image, labels, axon = draw_grid(2, 2)
+    plain, wrapped = (
+        FibreInferer()(as_batch(image), network, given(labels, axon))
+        for network in (GrayNetwork(), Wrapped(GrayNetwork()))
+    )
+    assert (plain == wrapped).all()
+
+
+def test_metadata_are_kept():
+    image, labels, axon = draw_grid(2, 2)
+    found = FibreInferer()(as_batch(image, 0.02), GrayNetwork(), given(labels, axon))
+    assert found.meta["filename_or_obj"] == ["a.png"] and float(found.meta["pixel_size_um"]) == 0.02
+    plain = FibreInferer()(as_batch(image).as_tensor(), GrayNetwork(), given(labels, axon))
+    assert (plain.as_tensor() == found.as_tensor()).sum() > 0
+
+
+def test_cache_changes_nothing_but_the_work(tmp_path):
+    image, labels, axon = draw_grid(4, 4)
+    cache = EmbeddingCache(tmp_path, variant="vit_tiny", image_size=256, weights_hash="0")
+    results, networks = [], [GrayNetwork() for _ in range(3)]
+    for network, kept in zip(networks, (None, cache, cache), strict=True):
+        inferer = FibreInferer(tile_px=200, cache=kept)
+        results.append(inferer(as_batch(image), network, given(labels, axon)).as_tensor())
+    assert [network.num_encoded for network in networks] == [4, 4, 0]
+    assert (results[0] == results[1]).all() and (results[1] == results[2]).all()
+
+
+def test_tile_is_known_by_the_pixels_of_its_image():
+    gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    for image in (gray, np.stack([gray, gray, gray + 1], axis=-1)):
+        key = cache_key(torch.from_numpy(to_rgb(image)))
+        assert key.dtype == np.uint8
+        np.testing.assert_array_equal(key, image)
+    stretched = to_rgb(gray.astype(np.uint16) * 700)
+    np.testing.assert_array_equal(cache_key(torch.from_numpy(stretched)), stretched[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tile_px": 0}, "--tile_px 0: expected a positive whole number"),
+        ({"tile_px": "large"}, "--tile_px large"),
+        ({"halo": 0.5}, "--halo 0.5: expected a share"),
+        ({"part": "sheath"}, "--target sheath: unknown; give myelin, axon, fibre"),
+        ({"threshold": 1}, "--threshold 1"),
+        ({"prompts_per_batch": 0}, "--prompts_per_batch 0"),
+    ],
+)
+def test_impossible_settings(settings, message):
+    with pytest.raises(InputError, match=message):
+        FibreInferer(**settings)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (2, 3, 8, 8), (3, 8, 8)])
+def test_images_of_another_shape(shape):
+    with pytest.raises(InputError, match="expected one image of three channels"):
+        FibreInferer()(torch.zeros(shape), GrayNetwork())
