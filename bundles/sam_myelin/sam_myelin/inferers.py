@@ -22,11 +22,9 @@ from .prompt_sources import as_prompts
 from .prompts import Prompts, check_inside
 from .targets import PARTS
 from .tile_embeddings import TileEmbeddings
-from .tiles import Tile, choose_tile_px, cut_tiles, tile_of_boxes
+from .tiles import Tile, cut_tiles, tile_of_boxes, tile_side
 
 __all__ = ["FibreInferer", "prompts_in_tile"]
-
-AUTO = "auto"
 
 
 def prompts_in_tile(prompts: Prompts, tile: Tile, fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,7 +66,7 @@ class FibreInferer(Inferer):
     automatic : bool
         Whether fibres are found by the network's dense head; prompts are then ignored.
     tile_px : int or "auto"
-        Side of the tiles in pixels of the image; ``auto``: as `choose_tile_px`, by ``pixel_size_um`` in the metadata.
+        Side of the tiles in pixels of the image; ``auto``: see `choose_tile_px`, by ``pixel_size_um`` in the metadata.
     halo : float
         Share of a tile's side by which tiles at least reach over their cores.
     part : str
@@ -99,7 +97,7 @@ class FibreInferer(Inferer):
         self,
         *,
         automatic: bool = False,
-        tile_px: int | str = AUTO,
+        tile_px: int | str = "auto",
         halo: float = 0.2,
         part: str = "myelin",
         threshold: float = 0.5,
@@ -111,8 +109,7 @@ class FibreInferer(Inferer):
         progress: bool = False,
     ) -> None:
         super().__init__()
-        if tile_px != AUTO and (isinstance(tile_px, (str, bool)) or tile_px < 1 or tile_px != int(tile_px)):
-            raise InputError(f"--tile_px {tile_px}: expected a positive whole number of pixels, or {AUTO}")
+        tile_side(tile_px, None, 1)  # refuses what is none before hours of work
         if not 0 <= halo < 0.5:
             raise InputError(f"--halo {halo}: expected a share of a tile from 0 to below 0.5, which keeps no core")
         if part not in PARTS:
@@ -154,7 +151,7 @@ class FibreInferer(Inferer):
             )
         image, network = inputs.as_subclass(torch.Tensor)[0], getattr(network, "module", network)
         device = next((parameter.device for parameter in network.parameters()), inputs.device)
-        tile_px = self._choose_tile_px(inputs, network.image_size)
+        tile_px = tile_side(self.tile_px, _pixel_size_um(inputs), network.image_size)
         tiles = cut_tiles(tuple(image.shape[1:]), tile_px=tile_px, halo_px=int(self.halo * tile_px))
         keep = self.refine if self.automatic else self.part == "fibre"  # where each is asked for twice
         embeddings = TileEmbeddings(image, tiles, network, device, keep=keep, cache=self.cache)
@@ -162,13 +159,6 @@ class FibreInferer(Inferer):
         if given is not None:
             check_inside(given, tuple(image.shape[1:]), "prompts")
         return _as_result(self._find(embeddings, given), inputs)
-
-    def _choose_tile_px(self, inputs: torch.Tensor, image_size: int) -> int:
-        if self.tile_px != AUTO:
-            return int(self.tile_px)
-        known = inputs.meta.get("pixel_size_um") if isinstance(inputs, MetaTensor) else None
-        pixel_size_um = math.nan if known is None else float(np.ravel(convert_to_numpy(known))[0])
-        return choose_tile_px(None if math.isnan(pixel_size_um) else pixel_size_um, image_size)
 
     def _find(self, embeddings: TileEmbeddings, prompts: Prompts | None) -> FibreMaps:
         """The maps of an image; without prompts, of the fibres that the dense head finds."""
@@ -218,6 +208,12 @@ class FibreInferer(Inferer):
 
     def _shown(self, tiles: range | list[int], what: str) -> tqdm:
         return tqdm(tiles, desc=what, unit="tile", disable=not self.progress, leave=False)
+
+
+def _pixel_size_um(inputs: torch.Tensor) -> float:
+    """What the metadata of a batch of one image tell; NaN if it is unknown."""
+    known = inputs.meta.get("pixel_size_um", math.nan) if isinstance(inputs, MetaTensor) else math.nan
+    return float(np.ravel(convert_to_numpy(known))[0])
 
 
 def _as_result(maps: FibreMaps, inputs: torch.Tensor) -> MetaTensor:

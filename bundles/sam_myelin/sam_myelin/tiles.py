@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from .errors import InputError
 
-__all__ = ["Tile", "choose_tile_px", "cut_tiles", "tile_of_boxes"]
+__all__ = ["Tile", "choose_tile_px", "cut_tiles", "tile_of_boxes", "tile_side"]
 
+AUTO = "auto"
 # a pixel of the network's input: at most this, so that a thin sheath is several cells of the logits thick
 MAX_INPUT_PIXEL_UM = 0.035
 # and at least this, so that a thick fibre fits into a tile
@@ -59,6 +61,30 @@ def choose_tile_px(pixel_size_um: float | None, image_size: int) -> int:
     else:
         magnification = min(max(pixel_size_um / MAX_INPUT_PIXEL_UM, 1.0), MAX_MAGNIFICATION)
     return round(image_size / magnification)
+
+
+def tile_side(tile_px: int | str, pixel_size_um: float | None, image_size: int) -> int:
+    """What a user asked for as the side of tiles, or, of ``auto``, what `choose_tile_px` makes of it.
+
+    Parameters
+    ----------
+    tile_px : int or "auto"
+    pixel_size_um : float, optional
+        Side of the image's pixels; unknown may be NaN too, as it is in metadata.
+    image_size : int
+        Side of the network's input in pixels.
+
+    Raises
+    ------
+    InputError
+        If it is neither a positive whole number nor ``auto``.
+    """
+    if tile_px == AUTO:
+        is_known = pixel_size_um is not None and not math.isnan(pixel_size_um)
+        return choose_tile_px(float(pixel_size_um) if is_known else None, image_size)
+    if isinstance(tile_px, (str, bool)) or tile_px < 1 or tile_px != int(tile_px):
+        raise InputError(f"--tile_px {tile_px}: expected a positive whole number of pixels, or {AUTO}")
+    return int(tile_px)
 
 
 def cut_tiles(shape: tuple[int, int], *, tile_px: int, halo_px: int) -> list[Tile]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sam_myelin.errors import InputError
-from sam_myelin.tiles import choose_tile_px, cut_tiles, tile_of_boxes
+from sam_myelin.tiles import choose_tile_px, cut_tiles, tile_of_boxes, tile_side
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(8, 40), st.integers(0, 3))
@@ -50,3 +50,11 @@ def test_large_pixels_are_magnified_and_tiny_ones_shrunk(pixel_size_um, tile_px)
 def test_pixels_without_a_size(pixel_size_um):
     with pytest.raises(InputError, match="--pixel_size_um .*: expected a positive number"):
         choose_tile_px(pixel_size_um, 672)
+
+
+def test_side_that_is_asked_for_counts():
+    assert tile_side(300, 0.1, 672) == 300
+    assert [tile_side("auto", size, 672) for size in (0.07, None, float("nan"))] == [336, 672, 672]
+    for wrong in (0, 1.5, True, "large"):
+        with pytest.raises(InputError, match=f"--tile_px {wrong}: expected a positive whole number of pixels, or auto"):
+            tile_side(wrong, None, 672)
