@@ -18,7 +18,7 @@ __all__ = ["evaluation_items", "inference_items", "training_items", "validation_
 logger = logging.getLogger(__name__)
 
 DATALIST = "dataset.json"
-PATH_KEYS = ("image", "label", "markers", "patches")
+PATH_KEYS = ("image", "label", "markers", "patches", "axon", "myelin")
 
 
 def training_items(

@@ -13,7 +13,7 @@ from torch import nn
 
 from .atomic import replacing
 
-__all__ = ["EmbeddingCache", "hash_weights"]
+__all__ = ["EmbeddingCache", "hash_weights", "read_embedding"]
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class EmbeddingCache:
         path = self.path(image)
         if path.is_file():
             try:
-                return torch.from_numpy(_read(path))
+                return torch.from_numpy(read_embedding(path))
             except Exception as error:  # a damaged archive raises almost anything
                 logger.warning("%s: damaged embedding (%s), computing it again", path, " ".join(str(error).split()))
         embedding = compute(image).detach().to("cpu", torch.float16).numpy()
@@ -100,7 +100,8 @@ class EmbeddingCache:
         return torch.from_numpy(embedding)
 
 
-def _read(path: Path) -> np.ndarray:
+def read_embedding(path: Path | str) -> np.ndarray:
+    """Embedding float16 (256, h, w) in a file of `EmbeddingCache`; raises whatever a damaged one makes of it."""
     with np.load(path, allow_pickle=False) as archive:  # a zip file, which has a checksum of its content
         embedding = archive[ARRAY]
     if embedding.dtype != np.float16 or embedding.ndim != 3:

@@ -6,12 +6,14 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
-from .variants import EMBEDDING_CHANNELS, META_IMAGE_SIZE, build_sam
+from .dense import DenseHead
+from .drawing import CELL_PX, draw_prompts
+from .variants import EMBEDDING_CHANNELS, META_IMAGE_SIZE, TINY, build_sam
 
 __all__ = ["SamMyelin", "freeze", "freeze_for_training"]
 
 # what Segment Anything's prompt encoder knows: nothing here, a point outside, a point inside, corners of a box
-NO_POINT, FIRST_CORNER, LAST_CORNER = -1, 2, 3
+NO_POINT, OUTSIDE, INSIDE, FIRST_CORNER, LAST_CORNER = -1, 0, 1, 2, 3
 MASK_TOKEN = 0  # the one for a prompt that means one object; the other three are for ambiguous ones
 
 
@@ -20,8 +22,12 @@ class SamMyelin(nn.Module):
 
     Images may have different numbers of prompts: shorter lists are filled up, and ``present`` tells which are real.
     Logits and estimated IoU of a prompt equal those of `segment_anything.modeling.Sam`, whatever else is in the batch.
-    Parts and names of weights are those of Segment Anything, so that Meta's checkpoints fit. For the number of
-    parameters see `build_sam`; of the mask decoder's 4 058 340, 3 506 304 have a part in these logits.
+    Parts and names of weights are those of Segment Anything, so that Meta's checkpoints fit; `dense_head`, which finds
+    myelin and axons without a prompt, is added. For the number of parameters see `build_sam`; of the mask decoder's
+    4 058 340, 3 506 304 have a part in these logits.
+
+    ``vit_tiny`` gets its prompts as points and corners, as all do, and drawn into a mask prompt besides: from random
+    weights it learned within 100 steps which fibre is meant, and not in 150 from points and corners alone.
 
     Parameters
     ----------
@@ -45,6 +51,8 @@ class SamMyelin(nn.Module):
             sam.prompt_encoder,
             sam.mask_decoder,
         )
+        self.dense_head = DenseHead(EMBEDDING_CHANNELS)
+        self.draws_prompts = variant == TINY
 
     def forward(
         self,
@@ -53,6 +61,7 @@ class SamMyelin(nn.Module):
         points: torch.Tensor | None = None,
         point_labels: torch.Tensor | None = None,
         present: torch.Tensor | None = None,
+        with_dense: bool = False,
     ) -> torch.Tensor:
         """Logits of one mask per prompt, at a quarter of the image's resolution.
 
@@ -69,13 +78,16 @@ class SamMyelin(nn.Module):
             1 inside the object, 0 outside, -1 no point; without it, all are inside.
         present : Tensor of bool, shape (B, n), optional
             False for prompts that only fill up the batch. They are not computed, and their logits are 0.
+        with_dense : bool
+            Whether what `dense` finds comes first, as two more masks.
 
         Returns
         -------
-        Tensor of float, shape (B, n, 1, S / 4, S / 4)
+        Tensor of float, shape (B, n, 1, S / 4, S / 4), or (B, 2 + n, 1, S / 4, S / 4)
         """
         embedding = inputs if inputs.shape[1] == EMBEDDING_CHANNELS else self.encode(inputs)
-        return self.decode(embedding, boxes, points, point_labels, present)[0]
+        logits = self.decode(embedding, boxes, points, point_labels, present)[0]
+        return torch.cat([self.dense(embedding)[:, :, None], logits], dim=1) if with_dense else logits
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """Embeddings (B, 256, S / 16, S / 16) of images (B, 3, S, S) in Segment Anything's normalisation."""
@@ -104,12 +116,20 @@ class SamMyelin(nn.Module):
         logits = found.new_zeros(batch, num_prompts, *found.shape[1:]).index_put((owners, places), found)
         return logits, found_iou.new_zeros(batch, num_prompts).index_put((owners, places), found_iou)
 
+    def dense(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 2, S / 4, S / 4) of myelin and of axons everywhere, of embeddings (B, 256, S / 16, S / 16)."""
+        return self.dense_head(embedding)
+
     def _decode_flat(
         self, embedding: torch.Tensor, coordinates: torch.Tensor, kinds: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (N, 1, Y, X) and expected IoU (N,) of N prompts, each with an embedding of its own."""
         sparse = embed_points(self.prompt_encoder, coordinates, kinds)
-        dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        if self.draws_prompts:
+            drawing = draw_tokens(coordinates, kinds, self.image_size // CELL_PX)
+            dense = self.prompt_encoder.mask_downscaling(drawing)
+        else:
+            dense = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
         return predict_mask(self.mask_decoder, embedding + dense, self.prompt_encoder.get_dense_pe(), sparse)
 
 
@@ -150,6 +170,15 @@ def embed_points(encoder: PromptEncoder, coordinates: torch.Tensor, kinds: torch
     return embedded
 
 
+def draw_tokens(coordinates: torch.Tensor, kinds: torch.Tensor, num_cells: int) -> torch.Tensor:
+    """`draw_prompts` of points (N, t, 2) of some kinds (N, t), as `prompt_tokens` gives them."""
+    corners = [(coordinates * (kinds == corner)[..., None]).sum(dim=1) for corner in (FIRST_CORNER, LAST_CORNER)]
+    known = (kinds == FIRST_CORNER).any(dim=1, keepdim=True)
+    boxes = torch.where(known, torch.cat(corners, dim=1), torch.nan)
+    signs = (kinds == INSIDE).to(coordinates.dtype) - (kinds == OUTSIDE).to(coordinates.dtype)
+    return draw_prompts(boxes, coordinates, signs, num_cells)
+
+
 def predict_mask(
     decoder: MaskDecoder, source: torch.Tensor, position: torch.Tensor, sparse: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -183,7 +212,7 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def freeze_for_training(network: SamMyelin, *, finetune_encoder: bool = False) -> SamMyelin:
-    """Leave what is trained: the mask decoder, less its parts for ambiguous prompts and for the expected IoU.
+    """Leave what is trained: dense head and mask decoder, less its parts for ambiguous prompts and the expected IoU.
 
     What has no part in the logits would get no gradient; frozen, it needs no search by DistributedDataParallel.
 
@@ -191,7 +220,7 @@ def freeze_for_training(network: SamMyelin, *, finetune_encoder: bool = False) -
     ----------
     network : SamMyelin
     finetune_encoder : bool
-        Whether the image encoder is trained too, which needs images, not embeddings.
+        Whether the encoders of images and prompts are trained too, which needs images, not embeddings.
 
     Returns
     -------
@@ -199,9 +228,10 @@ def freeze_for_training(network: SamMyelin, *, finetune_encoder: bool = False) -
         The network itself.
     """
     network.requires_grad_(True)
-    freeze(network.prompt_encoder)
     if not finetune_encoder:
+        freeze(network.prompt_encoder)
         freeze(network.image_encoder)
+    freeze(network.prompt_encoder.no_mask_embed if network.draws_prompts else network.prompt_encoder.mask_downscaling)
     freeze(network.mask_decoder.iou_prediction_head)
     for token, mlp in enumerate(network.mask_decoder.output_hypernetworks_mlps):
         if token != MASK_TOKEN:

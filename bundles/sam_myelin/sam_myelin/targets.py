@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from .errors import InputError
 from .normalisation import Fit
 
-__all__ = ["PARTS", "area_weights", "part_of", "soft_targets"]
+__all__ = ["PARTS", "area_weights", "part_of", "shares", "soft_targets"]
 
 PARTS = ("myelin", "axon", "fibre")
 
@@ -92,10 +93,18 @@ def soft_targets(
     targets = np.zeros((len(ids), 1, cells, cells), np.float32)
     for target, label, (x_min, y_min, x_max, y_max) in zip(targets, ids, np.asarray(boxes, int), strict=True):
         window = slice(y_min, y_max + 1), slice(x_min, x_max + 1)
-        mask = part_of(labels[window] == label, axon[window], part).astype(np.float32)
+        mask = part_of(labels[window] == label, axon[window], part)
         rows, columns = (_touched(weights[:, where]) for weights, where in zip((down, right), window, strict=True))
-        target[0, rows, columns] = down[rows, window[0]] @ mask @ right[columns, window[1]].T
+        target[0, rows, columns] = shares(mask, down[rows, window[0]], right[columns, window[1]])
     return targets
+
+
+def shares(mask: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Share of each cell that a mask (Y, X) covers, float32, by what `area_weights` gives for its two axes.
+
+    By PyTorch, whose threads do not fight with those of a network in training, as NumPy's do.
+    """
+    return (torch.from_numpy(down) @ torch.from_numpy(mask.astype(np.float32)) @ torch.from_numpy(right).T).numpy()
 
 
 def _touched(weights: np.ndarray) -> slice:

@@ -120,7 +120,7 @@ def test_decoder_is_not_in_the_hash_and_the_encoder_is():
             weight += 1
     assert hash_weights(network.image_encoder) == before == hash_weights(network.double().float().image_encoder)
     with torch.no_grad():
-        network.image_encoder.pos_embed[0, 0, 0, 0] += 1
+        network.image_encoder.neck[0].weight[0] += 1
     assert hash_weights(network.image_encoder) != before
 
 

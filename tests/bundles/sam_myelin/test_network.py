@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sam_myelin.drawing import draw_prompts
 from sam_myelin.errors import InputError
 from sam_myelin.network import SamMyelin, freeze_for_training
 from sam_myelin.normalisation import MEAN, STD
@@ -26,7 +27,8 @@ def network() -> SamMyelin:
 @pytest.fixture(scope="module")
 def sam(network):
     sam = build_sam("vit_tiny", image_size=SIZE).eval()
-    sam.load_state_dict(network.state_dict())  # the same names
+    weights = {name: value for name, value in network.state_dict().items() if not name.startswith("dense_head.")}
+    sam.load_state_dict(weights)  # the same names
     return sam
 
 
@@ -46,8 +48,10 @@ def close(actual, expected):
     torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("drawn", [False, True])
 @pytest.mark.parametrize("names", [("boxes",), ("points",), ("boxes", "points")], ids="+".join)
-def test_every_prompt_gets_what_segment_anything_gives(network, sam, images, embedding, names):
+def test_every_prompt_gets_what_segment_anything_gives(network, sam, images, embedding, names, drawn, monkeypatch):
+    monkeypatch.setattr(network, "draws_prompts", drawn)
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
     ours = {"boxes": {"boxes": BOXES}, "points": {"points": POINTS, "point_labels": INSIDE}}
     with torch.no_grad():
@@ -60,6 +64,10 @@ def test_every_prompt_gets_what_segment_anything_gives(network, sam, images, emb
         record = {"image": image, "original_size": (SIZE, SIZE)}
         record |= {"boxes": box} if "boxes" in names else {}
         record |= {"point_coords": point, "point_labels": inside} if "points" in names else {}
+        if drawn:
+            unknown = torch.full_like(box, torch.nan)
+            signs = inside if "points" in names else torch.zeros_like(inside)
+            record["mask_inputs"] = draw_prompts(box if "boxes" in names else unknown, point, signs, SIZE // 4)
         expected = sam([record], multimask_output=False)[0]
         close(logit, expected["low_res_logits"])
         close(score, expected["iou_predictions"][:, 0])
@@ -97,24 +105,39 @@ def test_without_prompts_one_box_holds_the_whole_image(network, embedding):
 
 def test_exactly_what_is_trained_gets_a_gradient(embedding):
     network = freeze_for_training(SamMyelin("vit_tiny", SIZE))
-    network(embedding, BOXES).sum().backward()
+    network(embedding, BOXES, with_dense=True).sum().backward()
     trained = {name for name, weight in network.named_parameters() if weight.requires_grad}
     assert {name for name, weight in network.named_parameters() if weight.grad is not None} == trained
-    assert trained and all(name.startswith("mask_decoder.") for name in trained)
-    assert sum(weight.numel() for weight in network.parameters() if weight.requires_grad) == 3_506_304
+    assert {name.split(".")[0] for name in trained} == {"mask_decoder", "dense_head"}
+    decoder = network.mask_decoder.parameters()
+    assert sum(weight.numel() for weight in decoder if weight.requires_grad) == 3_506_304
 
 
 def test_encoder_is_trained_on_demand(images):
     network = freeze_for_training(SamMyelin("vit_tiny", SIZE), finetune_encoder=True)
-    network(images, BOXES).sum().backward()
-    assert all(weight.grad is not None for weight in network.image_encoder.parameters())
-    assert all(weight.grad is None for weight in network.prompt_encoder.parameters())
+    network(images, BOXES, POINTS, INSIDE, with_dense=True).sum().backward()
+    trained = {name for name, weight in network.named_parameters() if weight.requires_grad}
+    assert {name for name, weight in network.named_parameters() if weight.grad is not None} == trained
+    assert {name.split(".")[0] for name in trained} >= {"image_encoder", "prompt_encoder"}
+
+
+def test_image_may_have_another_size_than_in_training(network):
+    larger = SamMyelin("vit_tiny", 2 * SIZE)
+    larger.load_state_dict(network.state_dict())
+    assert larger(torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).shape == (1, 1, 1, SIZE // 2, SIZE // 2)
+
+
+def test_dense_masks_come_before_those_of_prompts(network, embedding):
+    with torch.no_grad():
+        everything = network(embedding, BOXES, with_dense=True)
+        close(everything[:, :2, 0], network.dense(embedding))
+        close(everything[:, 2:], network(embedding, BOXES))
 
 
 @pytest.mark.parametrize(
     ("variant", "image_size", "num_parameters"),
     [
-        ("vit_tiny", 512, 7_747_952),
+        ("vit_tiny", 512, 7_739_856),
         ("vit_b", 1024, 93_735_472),
         ("vit_l", 1024, 312_342_832),
         ("vit_h", 1024, 641_090_608),
@@ -124,9 +147,10 @@ def test_sizes_are_those_told_and_metas(variant, image_size, num_parameters):
     with torch.device("meta"):  # no memory for the weights
         network = SamMyelin(variant, image_size)
         expected = sam_model_registry.get(variant, lambda: build_sam(variant, image_size=512))()
-    assert sum(weight.numel() for weight in network.parameters()) == num_parameters
+    parts = (network.image_encoder, network.prompt_encoder, network.mask_decoder)
+    assert sum(weight.numel() for part in parts for weight in part.parameters()) == num_parameters
     shapes, metas = ({key: value.shape for key, value in net.state_dict().items()} for net in (network, expected))
-    assert shapes == metas
+    assert {key: shape for key, shape in shapes.items() if not key.startswith("dense_head.")} == metas
 
 
 @pytest.mark.parametrize(

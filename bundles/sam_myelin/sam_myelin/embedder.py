@@ -1,0 +1,169 @@
+"""Embeddings of all tiles of all images, computed once, so that a training never runs the image encoder again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.inferers import SimpleInferer
+from monai.transforms import MapTransform
+from torch import nn
+from tqdm import tqdm
+
+from .acceleration import AutocastInferer
+from .embeddings import EmbeddingCache, hash_weights, read_embedding
+from .errors import InputError
+from .normalisation import normalise_rgb
+from .reading import ReadMicrographd
+from .tile_embeddings import cache_key
+from .tiles import cut_tiles, tile_side
+
+__all__ = ["NUM_VIEWS", "CutTiled", "Embedder", "ReadEmbeddingd", "view_of"]
+
+NUM_VIEWS = 8
+
+
+def view_of(pixels: torch.Tensor, view: int) -> torch.Tensor:
+    """One of the eight ways to lay down an image (..., Y, X): turned by quarters, from number 4 on mirrored before."""
+    return torch.rot90(pixels.flip(-1) if view >= NUM_VIEWS // 2 else pixels, view % 4, (-2, -1))
+
+
+class Embedder:
+    """Computes the embeddings of images, or finds them in a folder; see `EmbeddingCache`.
+
+    An interrupted run goes on where it was. Several processes share the work.
+
+    Parameters
+    ----------
+    network : Module
+        `SamMyelin` or what wraps it as ``module``, with its weights; its device is where tiles go.
+    embeddings_dir : path
+        It is created.
+    views : int
+        From 1 to 8: in how many ways each tile is laid down, see `view_of`. More of them vary a training more, and take
+        as much more time and space.
+    tile_px : int or "auto"
+        As for `tile_side`.
+    halo : float
+        Share of a tile's side by which tiles at least reach over their cores.
+    pixel_size_um : float or "none"
+        As for `ReadMicrographd`.
+    amp : bool
+        Whether a CPU with bfloat16 arithmetic uses it.
+
+    Raises
+    ------
+    InputError
+        If there are not 1 to 8 views.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        embeddings_dir: str | os.PathLike,
+        *,
+        views: int = 1,
+        tile_px: int | str = "auto",
+        halo: float = 0.2,
+        pixel_size_um: float | str = "none",
+        amp: bool = True,
+    ) -> None:
+        if not 1 <= views <= NUM_VIEWS:
+            raise InputError(f"--views {views}: an image can be turned and mirrored in 8 ways; give 1 to 8")
+        self.network, self.embeddings_dir, self.views = network, embeddings_dir, views
+        self.tile_px, self.halo = tile_px, halo
+        self.read = ReadMicrographd("image", pixel_size_um)
+        self.inferer = AutocastInferer(SimpleInferer(), enabled=amp)
+
+    def __call__(self, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """One item for every view of every tile of every image.
+
+        Parameters
+        ----------
+        items : sequence of mapping
+            With the path of an image under ``image``.
+
+        Returns
+        -------
+        list of dict
+            What the items hold, and ``embedding``: its path, ``shape`` (Y, X) of the image, ``window`` (top, left,
+            bottom, right) of the tile in it, in pixels, and ``view``; for `ReadEmbeddingd` and `CutTiled`.
+        """
+        network = getattr(self.network, "module", self.network)
+        was_training = network.training
+        network.eval()
+        try:
+            cache = EmbeddingCache(
+                self.embeddings_dir,
+                variant=network.variant,
+                image_size=network.image_size,
+                weights_hash=hash_weights(network.image_encoder),
+            )
+            if idist.get_world_size() > 1:
+                for item in items[idist.get_rank() :: idist.get_world_size()]:
+                    list(self._embed(item, network, cache))
+                idist.barrier()
+            shown = tqdm(items, desc="embedding", unit="image", disable=idist.get_rank() > 0)
+            return [tile for item in shown for tile in self._embed(item, network, cache)]
+        finally:
+            network.train(was_training)
+
+    def _embed(self, item: Mapping[str, Any], network: nn.Module, cache: EmbeddingCache) -> Iterator[dict[str, Any]]:
+        image = self.read(item)["image"]
+        pixels = image.as_tensor()
+        side = tile_side(self.tile_px, image.meta["pixel_size_um"], network.image_size)
+        device = next(network.parameters()).device
+        for tile in cut_tiles(pixels.shape[1:], tile_px=side, halo_px=int(self.halo * side)):
+            for view in range(self.views):
+                laid = view_of(pixels[:, *tile.slices], view)
+
+                @torch.no_grad()
+                def compute(_: np.ndarray, laid: torch.Tensor = laid) -> torch.Tensor:
+                    inputs, _ = normalise_rgb(laid.to(device), size=network.image_size)
+                    return self.inferer(inputs[None], network.encode)[0]
+
+                key = cache_key(laid)
+                cache.get(key, compute)
+                place = {"shape": tuple(pixels.shape[1:]), "window": tile.outer, "view": view}
+                yield {**item, "embedding": str(cache.path(key)), **place}
+
+
+class ReadEmbeddingd(MapTransform):
+    """Puts the embedding of a tile in the place of the path of its image.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Path of the image; the embedding's is under ``embedding``, see `Embedder`.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        path, shape = data.pop("embedding"), data.pop("shape")
+        for key in self.key_iterator(data):
+            meta = {"filename_or_obj": data[key], "original_shape": shape}
+            data[key] = MetaTensor(torch.from_numpy(read_embedding(path)), meta=meta)
+        return data
+
+
+class CutTiled(MapTransform):
+    """Cuts what belongs to a tile out of label maps, and lays it down as the tile was.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Tensors (1, Y, X) of the whole image; ``window`` and ``view`` are beside them, see `Embedder`.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        (top, left, bottom, right), view = data.pop("window"), data.pop("view")
+        for key in self.key_iterator(data):
+            cut = view_of(data[key].as_tensor()[:, top:bottom, left:right], view)
+            data[key] = MetaTensor(cut.contiguous(), meta=data[key].meta)
+        return data

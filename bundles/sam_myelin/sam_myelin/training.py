@@ -1,0 +1,143 @@
+"""What a training step sees: prompts drawn from the truth, what they ask for, and how that reaches the network."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Randomizable
+
+from .dense import DENSE_CLASSES
+from .normalisation import fit_to
+from .prompts import boxes_of, jitter_boxes, random_points
+from .targets import area_weights, part_of, shares, soft_targets
+
+__all__ = ["PreparePrompts", "RandPromptsd"]
+
+
+class RandPromptsd(MapTransform, Randomizable):
+    """Draws fibres of an image, prompts for them, and what the network shall answer.
+
+    Adds ``boxes`` (k, 4) and ``points`` (k, 1, 2) in pixels of the network's input, ``point_labels`` (k, 1),
+    ``targets`` (k, 1, S / 4, S / 4), all for k fibres, and ``dense`` (2, 1, S / 4, S / 4), what is myelin and axon in
+    the whole image; float32, shares of cells from 0 to 1.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Label map of the fibres (1, Y, X), axon and sheath under one label; it is taken out.
+    axon_key : str
+        Mask of the axons (1, Y, X); it is taken out.
+    size : int
+        S, side of the network's input, into which the image is fitted.
+    num_prompts : int
+        Fibres of which each gets a prompt; fewer where there are fewer, all of them with another draw of the points.
+    max_jitter : float
+        Largest number of pixels of the input that a side of a box is moved outwards; how many it is for a box is drawn.
+    point_share, box_share : float
+        Of the prompts, those with a point in the axon, and those of these that keep their box.
+    min_pixels : int
+        Fibres of which less is to be seen are not asked for.
+    part : str
+        What of a fibre is asked for: ``myelin``, ``axon`` or ``fibre``.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        size: int,
+        num_prompts: int,
+        *,
+        axon_key: str = "axon",
+        max_jitter: float = 20,
+        point_share: float = 0.5,
+        box_share: float = 0.6,
+        min_pixels: int = 60,
+        part: str = "myelin",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.axon_key, self.size, self.num_prompts, self.part = axon_key, size, num_prompts, part
+        self.max_jitter, self.min_pixels = max_jitter, min_pixels
+        self.point_share, self.box_share = point_share, box_share
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        for key in self.key_iterator(data):
+            labels = np.asarray(data.pop(key))[0].astype(np.int32)
+            axon = np.asarray(data.pop(self.axon_key))[0] > 0
+            data |= self.draw(labels, axon)
+        return data
+
+    def draw(self, labels: np.ndarray, axon: np.ndarray) -> dict[str, torch.Tensor]:
+        """The tensors that are added, of a label map and a mask of the same shape (Y, X)."""
+        rng = np.random.default_rng(self.R.randint(2**31))
+        fit = fit_to(labels.shape, self.size)
+        ids, boxes = self._choose(labels, axon, rng)
+        targets = soft_targets(labels, axon, ids, boxes, fit, part=self.part)
+        scale = np.array(fit.scale[::-1] * 2)
+        jitter = rng.integers(0, int(self.max_jitter) + 1, len(ids))  # of each box, so that close ones are as common
+        loose = [
+            jitter_boxes(box[None], labels.shape, max_px=int(largest / scale[0]), rng=rng)[0]
+            for box, largest in zip(boxes, jitter, strict=True)
+        ]
+        loose = np.array(loose, float).reshape(-1, 4)
+        points, point_labels = random_points(np.where(axon, labels, 0), ids, rng=rng)
+        pointed = (rng.random(len(ids)) < self.point_share) & (point_labels[:, 0] == 1)
+        point_labels[~pointed] = -1
+        loose[pointed & (rng.random(len(ids)) >= self.box_share)] = np.nan
+        down, right = (
+            area_weights(length, resized, fit.size, fit.size // 4)
+            for length, resized in zip(fit.shape, fit.resized, strict=True)
+        )
+        whole = {"myelin": part_of(labels > 0, axon, "myelin"), "axon": axon}
+        dense = np.stack([shares(whole[name], down, right) for name in DENSE_CLASSES])
+        return {
+            "boxes": torch.from_numpy(((loose + 0.5) * scale - 0.5).astype(np.float32)),
+            "points": torch.from_numpy(((points + 0.5) * scale[:2] - 0.5).astype(np.float32)),
+            "point_labels": torch.from_numpy(point_labels),
+            "targets": torch.from_numpy(targets),
+            "dense": torch.from_numpy(dense)[:, None],
+        }
+
+    def _choose(self, labels: np.ndarray, axon: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and boxes of some of the fibres of which enough of the wanted part is to be seen."""
+        ids, boxes = boxes_of(labels)
+        wanted = part_of(labels > 0, axon, self.part)
+        areas = np.bincount(labels[wanted], minlength=int(ids.max(initial=0)) + 1)[ids]
+        visible = np.flatnonzero(areas >= self.min_pixels)
+        chosen = rng.permutation(visible)[: self.num_prompts]
+        return ids[chosen], boxes[chosen]
+
+
+class PreparePrompts:
+    """A ``prepare_batch`` for MONAI's engines: the prompts of a batch go to the network, their targets to the loss."""
+
+    def __call__(
+        self, batchdata: Mapping[str, torch.Tensor], device: Any = None, non_blocking: bool = False, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, Any]]:
+        """Image or embedding, targets, and what else the network is called with.
+
+        Parameters
+        ----------
+        batchdata : mapping
+            As `pad_prompts` makes it of what `RandPromptsd` adds, and ``image``.
+
+        Returns
+        -------
+        image : Tensor of float, shape (B, ...)
+        targets : Tensor of float, shape (B, 2 + n, 1, h, w)
+            What is myelin and axon everywhere, then of each prompt.
+        args, kwargs
+            For the network.
+        """
+
+        def moved(key: str) -> torch.Tensor:
+            return batchdata[key].to(device=device, non_blocking=non_blocking)
+
+        targets = torch.cat([moved("dense"), moved("targets")], dim=1)
+        prompts = {key: moved(key) for key in ("boxes", "points", "point_labels", "present")}
+        return moved("image").float(), targets, (), {**prompts, "with_dense": True}
