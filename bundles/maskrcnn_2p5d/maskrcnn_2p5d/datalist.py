@@ -94,8 +94,13 @@ def evaluation_items(
     return [_labelled(item, dataset_dir, extra, optional) for item in items]
 
 
-def inference_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
+def inference_items(dataset_dir: str | os.PathLike, optional: Sequence[str] = ()) -> list[dict[str, str]]:
     """All items of ``testing``; where there is no ``dataset.json``, every image in the folder.
+
+    Parameters
+    ----------
+    dataset_dir, optional
+        As for `training_items`.
 
     Raises
     ------
@@ -107,7 +112,8 @@ def inference_items(dataset_dir: str | os.PathLike) -> list[dict[str, str]]:
         items = _read(root, "testing")
         if not items:
             raise InputError(f"{root / DATALIST}: nothing under 'testing' to segment; add images there")
-        return _with_distinct_stems([_paths(item, dataset_dir, "image") for item in items])
+        found = [_paths(item, dataset_dir, "image", *(key for key in optional if key in item)) for item in items]
+        return _with_distinct_stems(found)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give --dataset_dir a folder with {DATALIST} or images")
     images = sorted(p for p in root.iterdir() if p.name.lower().endswith(IMAGE_SUFFIXES) and p.name[0] != ".")

@@ -73,10 +73,9 @@ class FibreInferer(Inferer):
         What the network draws: ``myelin``, ``axon`` or ``fibre``. The axon of a ``fibre`` is told by the dense head.
     threshold : float
         Probability from which a pixel belongs to a mask.
-    min_visible
-        As for `merge_fibres`.
-    min_axon_px
-        As for `find_fibres`; only where fibres are found without prompts.
+    min_visible, min_axon_px
+        As for `merge_fibres` and `find_fibres`; only where fibres are found without prompts. Of those that were asked
+        for, whatever can be seen is kept.
     prompts_per_batch : int
         Masks that are drawn at once.
     refine : bool
@@ -162,11 +161,12 @@ class FibreInferer(Inferer):
 
     def _find(self, embeddings: TileEmbeddings, prompts: Prompts | None) -> FibreMaps:
         """The maps of an image; without prompts, of the fibres that the dense head finds."""
-        shape, axon = tuple(embeddings.image.shape[1:]), None
+        shape, axon, min_visible = tuple(embeddings.image.shape[1:]), None, 0.0
         if prompts is None:
+            min_visible = self.min_visible
             dense, options = self._dense(embeddings), {"threshold": self.threshold, "min_axon_px": self.min_axon_px}
             if not self.refine:
-                return merge_fibres(fibres_from_dense(*dense, **options), shape, min_visible=self.min_visible)
+                return merge_fibres(fibres_from_dense(*dense, **options), shape, min_visible=min_visible)
             prompts, axon = prompts_from_dense(*dense, **options)
         elif self.part == "fibre" and len(prompts.ids):
             myelin_probability, axon_probability = self._dense(embeddings)
@@ -174,7 +174,7 @@ class FibreInferer(Inferer):
         fibres: list[Fibre | None] = [None] * len(prompts.ids)
         for place, fibre in self._draw(embeddings, prompts, axon if self.part == "fibre" else None):
             fibres[place] = fibre
-        return merge_fibres(fibres, shape, ids=prompts.ids, min_visible=self.min_visible)
+        return merge_fibres(fibres, shape, ids=prompts.ids, min_visible=min_visible)
 
     def _dense(self, embeddings: TileEmbeddings) -> np.ndarray:
         """Probabilities (2, Y, X) of myelin and axon, float16, each pixel from the tile in whose core it is."""

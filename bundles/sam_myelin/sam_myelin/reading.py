@@ -27,6 +27,7 @@ __all__ = [
     "read_labels",
     "read_mask",
     "read_micrograph",
+    "to_gray",
 ]
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 Tell = Callable[..., None]  # as logger.warning: a format and its values
 
 MAX_LABEL = np.iinfo(np.int32).max
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue
 MAX_GRAY_SHARE = 0.5  # of a mask's foreground; more is no mask
 
 
@@ -63,6 +65,11 @@ def read_micrograph(path: str | os.PathLike, *, tell: Tell = logger.warning) -> 
             f"{path}: gray values of type {pixels.dtype}, expected 8 or 16 bit; scale it to 0 to 255 and export it anew"
         )
     return _without_alpha(path, pixels, tell)
+
+
+def to_gray(pixels: np.ndarray) -> np.ndarray:
+    """Luminance (Y, X) of an image (Y, X) or (Y, X, 3), in its type: what ``tools convert myelin`` makes of colour."""
+    return pixels if pixels.ndim == 2 else np.rint(pixels @ np.array(LUMINANCE)).astype(pixels.dtype)
 
 
 def read_labels(path: str | os.PathLike) -> np.ndarray:
@@ -167,7 +174,7 @@ def check_images(items: Sequence[Mapping[str, Any]]) -> None:
 
 
 class ReadMicrographd(MapTransform):
-    """Reads micrographs as MetaTensors (3, Y, X) of float32, gray values from 0 to 255; see `to_rgb`.
+    """Reads micrographs as MetaTensors (3, Y, X) of float32, gray values from 0 to 255 in equal channels; see `to_rgb`.
 
     Their metadata tell ``filename_or_obj``, ``original_shape`` (Y, X) and ``pixel_size_um``, which is NaN where it is
     unknown.
@@ -197,7 +204,7 @@ class ReadMicrographd(MapTransform):
         for key in self.key_iterator(data):
             path = data[key]
             pixel_size_um = pixel_size_of(path, given)
-            tensor = _to_tensor(to_rgb(read_micrograph(path)), path)
+            tensor = _to_tensor(to_rgb(to_gray(read_micrograph(path))), path)
             tensor.meta["pixel_size_um"] = math.nan if pixel_size_um is None else pixel_size_um
             data[key] = tensor
         return data

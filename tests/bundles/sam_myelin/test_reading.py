@@ -189,3 +189,10 @@ def test_pixel_size_survives_batches(write_image, pixel_size_um):
 def test_sixteen_bit_becomes_gray_values(write_image):
     read = ReadMicrographd("image", 0.1)({"image": write_image("a.tif", (RAMP * 1400).astype(np.uint16))})["image"]
     assert (float(read.min()), float(read.max())) == (0, 255)
+
+
+def test_colour_becomes_the_gray_that_the_converter_makes_of_it(write_image):
+    colours = np.array([[[200, 40, 10], [0, 250, 90]]], np.uint8)
+    image = ReadMicrographd("image")({"image": str(write_image("stained.png", colours))})["image"]
+    expected = [round(0.299 * red + 0.587 * green + 0.114 * blue) for red, green, blue in colours[0].tolist()]
+    np.testing.assert_array_equal(image, np.array([[expected]] * 3))
