@@ -143,13 +143,13 @@ def test_initialize_of_training_needs_neither_data_nor_weights(workflow):
     workflow("train", dataset_dir="/nowhere", ckpt_path="/nowhere/model.pt")
 
 
-@pytest.mark.parametrize("override", ["evaluate.json", "multi_gpu_train.json"])
 def test_shipped_weights_never_replace_those_of_an_interrupted_training(bundle):
     """The trainer resumes when it starts, and handlers run in the order in which they were attached."""
     steps = read_json(bundle / "configs/train.json")["run"]
     assert steps.index("$@checkpoint_loader()") < steps.index("$@train#trainer.run()")
 
 
+@pytest.mark.parametrize("override", ["evaluate.json", "multi_gpu_train.json"])
 def test_override_file_changes_only_keys_that_exist(bundle, override):
     base = ConfigParser(read_json(bundle / "configs/train.json"))
     assert [key for key in read_json(bundle / "configs" / override) if key.removeprefix("+") not in base] == []
