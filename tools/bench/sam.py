@@ -196,7 +196,7 @@ def compare_steps(parts: _Parts, items: Sequence[Mapping[str, Path]], *, num_pro
     seconds = time_in_turns(ways, examples, rounds=rounds, desc=f"steps, {num_prompts} prompts")
     mean = np.mean([len(example.boxes) for example in examples])
     epochs = {way: np.multiply(times, len(examples)) for way, times in seconds.items()}
-    what = f"training, {mean:g} prompts per image: time per epoch of {len(examples)} images"
+    what = f"training, prompts per image {mean:g}, images {len(examples)}: time per epoch"
     return [ratio_row(what, epochs["ours"], epochs["full"], target=STEPS_TARGET)]
 
 

@@ -78,7 +78,7 @@ def test_whole_benchmark(dataset, monkeypatch, given):
     assert text.startswith(f"data: {'drawn nerves' if given else 'synthetic nerve'}") and ": n = 1\ndevice: " in text
     assert "\nnetwork: vit_tiny, 64 x 64 px\n" in text
     for number in (1, 2):
-        assert f"\ntraining, {number} prompts per image: time per epoch of 1 images  " in text
+        assert f"\ntraining, prompts per image {number}, images 1: time per epoch  " in text
     assert "\nboxes of 4 objects in 40 x 40 px: time  " in text and "\nembeddings: images per second  " in text
     assert all(line == line.rstrip() and len(line) <= 130 for line in text.splitlines())
 
