@@ -31,7 +31,9 @@ __all__ = ["boxes_by_loop", "compare_boxes", "compare_steps", "sam"]
 logger = logging.getLogger(__name__)
 
 BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "sam_myelin"
-IMAGE_SIZES = {"vit_tiny": 512, "vit_b": 1024, "vit_l": 1024, "vit_h": 1024}
+CONFIG = BUNDLE / "configs" / "inference.json"
+OURS, METAS = "vit_tiny", ("vit_b", "vit_l", "vit_h")
+META_SIZE = 1024
 CALLABLES = {
     "freeze": "network.freeze_for_training",
     "normalise": "normalisation.normalise",
@@ -75,7 +77,7 @@ def sam(
     variant : str
         vit_tiny, vit_b, vit_l or vit_h; with random weights.
     image_size : int
-        Side of the network's input in pixels; 512 for vit_tiny if not given, 1024 for the others.
+        Side of the network's input in pixels; for vit_tiny that of inference.json if not given, 1024 for the others.
     num_images : int
         Images of an epoch, at most.
     num_prompts : int
@@ -84,11 +86,11 @@ def sam(
         Times that everything is done in each way.
     """
     reject(unknown, sam, extra)
-    if variant not in IMAGE_SIZES:
-        raise InputError(f"--variant {variant}: unknown; give one of {', '.join(IMAGE_SIZES)}")
-    size = whole_number("image_size", image_size or str(IMAGE_SIZES[variant]), minimum=16)
-    if size % 16 or (variant != "vit_tiny" and size != IMAGE_SIZES[variant]):
-        raise InputError(f"--image_size {size}: give 1024, or for vit_tiny a multiple of 16")
+    if variant not in (OURS, *METAS):
+        raise InputError(f"--variant {variant}: unknown; give one of {', '.join((OURS, *METAS))}")
+    size = whole_number("image_size", image_size or str(_usual_size(variant)), minimum=16)
+    if size % 16 or (variant in METAS and size != META_SIZE):
+        raise InputError(f"--image_size {size}: give {META_SIZE}, or for {OURS} a multiple of 16")
     num_images = whole_number("num_images", num_images, minimum=1)
     most_prompts = whole_number("num_prompts", num_prompts, minimum=1)
     rounds = whole_number("rounds", rounds, minimum=1)
@@ -269,6 +271,15 @@ def _read(path: Path) -> np.ndarray:
 
 def _not_kept(image: np.ndarray) -> torch.Tensor:
     raise RuntimeError("an embedding that was kept is not found again; the times would not be of decoder steps alone")
+
+
+def _usual_size(variant: str) -> int:
+    """Side of a variant's input in pixels."""
+    if variant in METAS:
+        return META_SIZE
+    parser = ConfigParser()
+    parser.read_config(CONFIG)
+    return parser.get_parsed_content("image_size")
 
 
 def _discs() -> np.ndarray:

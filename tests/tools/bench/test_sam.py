@@ -60,6 +60,12 @@ def test_arguments_without_a_name_are_refused():
         sam("data")
 
 
+def test_sizes_are_those_of_the_config_and_metas():
+    config = json.loads(module.CONFIG.read_text())
+    assert config["variant"] == "vit_tiny" and module._usual_size("vit_tiny") == config["image_size"]
+    assert {module._usual_size(variant) for variant in module.METAS} == {1024}
+
+
 def test_images_without_truth_are_no_training(dataset, tmp_path):
     image = json.loads((dataset / "dataset.json").read_text())["testing"][0]["image"]
     (tmp_path / image).parent.mkdir(parents=True)
