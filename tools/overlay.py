@@ -18,7 +18,7 @@ from tools.atomic import replacing
 from tools.command_line import reject
 from tools.errors import InputError
 
-__all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "write_overlay"]
+__all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "read_image", "write_overlay"]
 
 TRUTH_COLOUR, RESULT_COLOUR = (0, 220, 0), (255, 0, 255)
 NUM_SLICES, ENLARGEMENT, GAP_PX, BLOCK_GAP_PX = 4, 3, 4, 16
@@ -126,7 +126,7 @@ def overlay(image: str, result: str, destination: str, *extra, label: str = "", 
     """
     reject(unknown, overlay, extra)
     names = [name for name in (image, result, label) if name]
-    arrays = [_read(Path(name)) for name in names]
+    arrays = [read_image(Path(name)) for name in names]
     grid = arrays[0].shape[:2] if _is_rgb(arrays[0]) else arrays[0].shape
     for name, array in zip(names[1:], arrays[1:], strict=True):
         if array.shape != grid:
@@ -135,8 +135,8 @@ def overlay(image: str, result: str, destination: str, *extra, label: str = "", 
     return {"picture": destination}
 
 
-def _read(path: Path) -> np.ndarray:
-    """Volume (Z, Y, X), or plane (Y, X) or (Y, X, 3)."""
+def read_image(path: Path) -> np.ndarray:
+    """Volume (Z, Y, X), or plane (Y, X) or (Y, X, 3); InputError if a file is neither."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; give an image")
     if path.name.endswith((".nii", ".nii.gz")):

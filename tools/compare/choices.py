@@ -92,8 +92,14 @@ def choose(given: str, text: str, known: Sequence[object]) -> tuple:
     return tuple(dict.fromkeys(by_name[word] for word in words)) or tuple(known)
 
 
-def check_overrides(overrides: Mapping[str, str], train: Collection[str], knob: str, flag: str) -> None:
-    """Refuse overrides that train.json does not know, or that a comparison sets itself.
+def check_overrides(
+    overrides: Mapping[str, str],
+    train: Collection[str],
+    own: Mapping[str, str],
+    flags: Sequence[str],
+    verb: str = "compare",
+) -> None:
+    """Refuse overrides that train.json does not know, or that a verb sets itself.
 
     Parameters
     ----------
@@ -101,23 +107,24 @@ def check_overrides(overrides: Mapping[str, str], train: Collection[str], knob: 
         Key, such as ``max_epochs`` or ``train#trainer#max_epochs``, -> value.
     train : collection of str
         Top-level keys of train.json.
-    knob : str
-        The key that is compared.
-    flag : str
-        The option that chooses its values.
+    own : mapping of str to str
+        Keys that the verb sets for each run -> what to do instead, if anything.
+    flags : sequence of str
+        The verb's own options, which may have been mistyped.
+    verb : str
 
     Raises
     ------
     InputError
         If there is such an override; it names the closest key.
     """
-    own = OWN_FLAGS | {knob: f"choose with --{flag}"}
+    own = {**OWN_FLAGS, **own}
     for key in overrides:
         top = re.split("#|::", key)[0]
         if top in own:
-            raise InputError(f"--{key}: compare sets it for each run; {own[top] or 'leave it out'}")
+            raise InputError(f"--{key}: {verb} sets it for each run; {own[top] or 'leave it out'}")
         if top not in train:
-            closest = difflib.get_close_matches(top, [*train, "networks", "knob", "folds", "dataset_dir"], n=1)
+            closest = difflib.get_close_matches(top, [*train, *flags], n=1)
             hint = f"did you mean --{closest[0]}?" if closest else f"there are {', '.join(sorted(train))}"
             raise InputError(f"unknown override --{key}; {hint}")
 

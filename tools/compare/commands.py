@@ -60,7 +60,10 @@ def compare(
         raise InputError("--dataset_dir missing; give a converted dataset with folds")
     root = find_bundle(bundle)
     chosen = choose_knob(root, BUNDLES, networks=networks, knob=knob)
-    check_overrides(overrides, read_json(root / "configs/train.json"), chosen.name, "knob" if knob else "networks")
+    own = {chosen.name: f"choose with --{'knob' if knob else 'networks'}"}
+    check_overrides(
+        overrides, read_json(root / "configs/train.json"), own, ("networks", "knob", "folds", "dataset_dir")
+    )
     known = read_folds(Path(dataset_dir))
     plan = Plan(
         bundle=root,

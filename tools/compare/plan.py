@@ -12,7 +12,7 @@ from tools.compare.choices import read_json
 from tools.compare.knobs import folder_name
 from tools.errors import InputError
 
-__all__ = ["Plan", "Step", "steps", "validation_override"]
+__all__ = ["RUN", "Plan", "Step", "as_words", "bundle_root", "common_words", "steps", "validation_override"]
 
 RUN = ("python", "-m", "monai.bundle", "run")
 DATA = "validate#dataset#data"
@@ -26,9 +26,9 @@ class Plan:
     ----------
     bundle, dataset_dir, output_dir : Path
     knob : str
-        The key of train.json that is compared.
+        The key of train.json that is compared; empty where only folds are.
     values : tuple of str
-        Its values.
+        Its values; without a knob one empty word.
     folds : tuple of int
     splits : tuple of str
         What the trained networks are evaluated on: ``validation``, ``testing``.
@@ -47,7 +47,7 @@ class Plan:
 
     def folder(self, value: str, fold: int) -> Path:
         """Where a training writes its weights; its evaluations have folders in it."""
-        return self.output_dir / folder_name(value) / f"fold_{fold}"
+        return self.output_dir / (folder_name(value) if self.knob else "") / f"fold_{fold}"
 
     def log(self, value: str, fold: int, step: str) -> Path:
         """What a step printed."""
@@ -116,38 +116,41 @@ def validation_override(bundle: Path) -> dict[str, object]:
 
 
 def _training(plan: Plan, value: str, fold: int) -> list[str]:
-    config = _root(plan) / "configs" / "train.json"
+    config = bundle_root(plan) / "configs" / "train.json"
     return [
         *(*RUN, "training", "--config_file", str(config)),
-        *_common(plan, fold),
-        *(f"--{plan.knob}", value, "--output_dir", str(plan.folder(value, fold))),
-        *_words(plan.overrides),
+        *common_words(plan, fold),
+        *as_words({plan.knob: value} if plan.knob else {}),
+        *("--output_dir", str(plan.folder(value, fold)), *as_words(plan.overrides)),
     ]
 
 
 def _evaluation(plan: Plan, value: str, fold: int, split: str) -> list[str]:
     """What evaluate.json sets itself, such as ``pretrained``, is not overridden."""
-    configs = [_root(plan) / "configs" / f"{name}.json" for name in ("train", "evaluate")]
+    configs = [bundle_root(plan) / "configs" / f"{name}.json" for name in ("train", "evaluate")]
     configs += [plan.validation_config] if split == "validation" else []
     own = {key.replace("::", "#") for key in read_json(plan.bundle / "configs/evaluate.json")}
-    knob = {} if plan.knob in own else {plan.knob: value}
+    knob = {plan.knob: value} if plan.knob and plan.knob not in own else {}
     overrides = {key: word for key, word in plan.overrides.items() if key.replace("::", "#") not in own}
     folder = plan.folder(value, fold)
     return [
         *(*RUN, "--config_file", "[" + ",".join(f"'{path.as_posix()}'" for path in configs) + "]"),
-        *(*_common(plan, fold), *_words(knob)),
+        *(*common_words(plan, fold), *as_words(knob)),
         *("--output_dir", str(folder / split), "--ckpt_path", str(folder / "model.pt")),
-        *_words(overrides),
+        *as_words(overrides),
     ]
 
 
-def _common(plan: Plan, fold: int) -> list[str]:
-    return ["--bundle_root", str(_root(plan)), "--dataset_dir", str(plan.dataset_dir), "--fold", str(fold)]
+def common_words(plan: Plan, fold: int) -> list[str]:
+    """Options of every training and evaluation."""
+    return ["--bundle_root", str(bundle_root(plan)), "--dataset_dir", str(plan.dataset_dir), "--fold", str(fold)]
 
 
-def _words(overrides: Mapping[str, str]) -> list[str]:
+def as_words(overrides: Mapping[str, str]) -> list[str]:
+    """Overrides as they stand on a command line."""
     return [word for key, text in overrides.items() for word in (f"--{key}", text)]
 
 
-def _root(plan: Plan) -> Path:
+def bundle_root(plan: Plan) -> Path:
+    """The bundle's folder, as seen from the working directory."""
     return Path(os.path.relpath(plan.bundle))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from tools.atomic import replacing
@@ -12,7 +13,7 @@ from tools.compare.plan import Plan, Step, steps
 from tools.errors import InputError
 from tools.steps import run_step
 
-__all__ = ["is_done", "run_plan", "write_text"]
+__all__ = ["forget", "is_done", "run_plan", "run_steps", "write_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,20 @@ def run_plan(plan: Plan, validation: dict[str, object]) -> None:
     plan.output_dir.mkdir(parents=True, exist_ok=True)
     _remember_knob(plan)
     write_text(plan.validation_config, json.dumps(validation, indent=4) + "\n")
-    for step in steps(plan):
-        name = f"{plan.knob} {step.value}, fold {step.fold}: {step.name}"
+    run_steps(plan, steps(plan))
+
+
+def run_steps(plan: Plan, wanted: Iterable[Step]) -> None:
+    """Run those of the steps that are not done, in order.
+
+    Raises
+    ------
+    InputError
+        If a step fails or leaves no result, or goes on with a training that was begun with other overrides.
+    """
+    for step in wanted:
+        varied = f"{plan.knob} {step.value}" if plan.knob else plan.bundle.name
+        name = f"{varied}, fold {step.fold}: {step.name}"
         if is_done(plan, step):
             logger.info("%s: done before", name)
             continue
@@ -71,6 +84,11 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def forget(plan: Plan, step: Step) -> None:
+    """Take a step for not done, so that it runs again."""
+    _stamp(plan, step).unlink(missing_ok=True)
+
+
 def _stamp(plan: Plan, step: Step) -> Path:
     """Written when a step has finished."""
     return plan.log(step.value, step.fold, step.name).with_suffix(".json")
@@ -82,7 +100,8 @@ def _remember_knob(plan: Plan) -> None:
     begun = read_json(path).get("knob") if path.is_file() else plan.knob
     if begun != plan.knob:
         raise InputError(
-            f"{plan.output_dir}: holds a comparison of {begun}, now it is of {plan.knob}; give another --output_dir"
+            f"{plan.output_dir}: holds a comparison of {begun or 'folds'}, now it is of {plan.knob or 'folds'}; give "
+            "another --output_dir"
         )
     write_text(path, json.dumps({"knob": plan.knob}) + "\n")
 

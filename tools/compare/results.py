@@ -16,7 +16,7 @@ from tools.errors import InputError
 from tools.metrics_files import group_images, read_metric, read_overall
 from tools.scores import summarise
 
-__all__ = ["average_by_image", "collect", "count_parameters", "evaluation_seconds", "read_epochs"]
+__all__ = ["average_by_image", "collect", "count_parameters", "evaluation_seconds", "read_epochs", "summarise_images"]
 
 SECTIONS = {"validation": "training", "testing": "testing"}
 RUNNING_STATISTICS = ("running_mean", "running_var")
@@ -169,11 +169,12 @@ def _collect_split(plan: Plan, value: str, split: str) -> dict[str, object]:
         cases = group_images(list(scores), SECTIONS[split])
         images = images or cases.unit_of
         by_fold = {str(fold): _number(values[metric]) for fold, values in zip(plan.folds, overall, strict=True)}
-        metrics[metric] = _summarise(scores, cases.unit_of) | {"overall_by_fold": by_fold}
+        metrics[metric] = summarise_images(scores, cases.unit_of) | {"overall_by_fold": by_fold}
     return {"images": len(images), "units": len(set(images.values())), "unit": cases.unit, "metrics": metrics}
 
 
-def _summarise(scores: dict[str, float], unit_of: dict[str, str]) -> dict[str, object]:
+def summarise_images(scores: dict[str, float], unit_of: dict[str, str]) -> dict[str, object]:
+    """What `tools.scores.summarise` says of scores by image; with a mean of None where none is defined."""
     if all(map(math.isnan, scores.values())):
         return {"mean": None, "n": 0, "n_undefined": len(scores), "units": 0, "ci95": None}
     return summarise(list(scores.values()), [unit_of[image] for image in scores])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tools.performance import TITLES, cut
 
-__all__ = ["as_text"]
+__all__ = ["aligned_table", "as_text"]
 
 ABOUT_PARAMETERS = (
     "Parameters: floating point numbers in model.pt, without running statistics. Epochs: one number per fold; the "
@@ -69,7 +69,7 @@ def _value_table(by_value: Mapping[str, Mapping], knob: str) -> str:
         ]
         for name, trained in by_value.items()
     ]
-    return _table(columns, rows)
+    return aligned_table(columns, rows)
 
 
 def _split_parts(by_value: Mapping[str, Mapping], knob: str, split: str) -> list[str]:
@@ -82,7 +82,7 @@ def _split_parts(by_value: Mapping[str, Mapping], knob: str, split: str) -> list
     ]
     n = f"n = {_number_of(first['images'], 'image')}"
     groups = "" if first["unit"] == "case" else f" of {_number_of(first['units'], first['unit'])}"
-    return [f"## {split.capitalize()}: {n}{groups}", _table([knob, *(TITLES[m] for m in metrics)], rows)]
+    return [f"## {split.capitalize()}: {n}{groups}", aligned_table([knob, *(TITLES[m] for m in metrics)], rows)]
 
 
 def _cell(summary: Mapping[str, object] | None, num_images: int) -> str:
@@ -110,7 +110,8 @@ def _number_of(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table that can be read as it is."""
     columns, *rows = [[cell.replace("|", "\\|") for cell in line] for line in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     ruler = ["-" * width for width in widths]
