@@ -28,8 +28,8 @@ __all__ = [
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 
-# percentiles of a 16 bit image that become black and white
-_TAILS = (0.1, 99.9)
+# percentiles of an image that become black and white
+_TAILS = (0.5, 99.5)
 _WHITE = 255.0
 
 
@@ -59,8 +59,8 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     image : ndarray of uint8 or uint16, shape (Y, X), (Y, X, 1) or (Y, X, 3)
-        8 bit is taken as it is. 16 bit, which cameras seldom fill, is stretched so that its 0.1 and 99.9 percentiles
-        become 0 and 255; a constant image becomes 0.
+        It is stretched so that its 0.5 and 99.5 percentiles become 0 and 255: a pale image would be taken for one of
+        those whose myelin is bright. A constant image becomes 0.
 
     Returns
     -------
@@ -77,9 +77,8 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3) or 0 in pixels.shape:
         raise InputError(f"an image of shape {image.shape}: expected (Y, X) or (Y, X, 3); drop the alpha channel")
     values = pixels.astype(np.float32)
-    if image.dtype == np.uint16:
-        black, white = np.percentile(values, _TAILS)
-        values = ((values - black) * (_WHITE / max(white - black, 1e-6))).clip(0, _WHITE).astype(np.float32)
+    black, white = np.percentile(values, _TAILS)
+    values = ((values - black) * (_WHITE / max(white - black, 1e-6))).clip(0, _WHITE).astype(np.float32)
     return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)).transpose(2, 0, 1))
 
 

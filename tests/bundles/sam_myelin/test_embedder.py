@@ -10,7 +10,7 @@ from sam_myelin.embedder import CutTiled, Embedder, ReadEmbeddingd, view_of
 from sam_myelin.embeddings import EmbeddingCache
 from sam_myelin.errors import InputError
 from sam_myelin.network import SamMyelin
-from sam_myelin.normalisation import normalise
+from sam_myelin.normalisation import normalise_rgb, to_rgb
 from sam_myelin.reading import ReadLabelsd
 
 SIZE = 64
@@ -90,9 +90,10 @@ def test_embedding_and_labels_show_the_same(network, items, tmp_path, view):
     for transform in (ReadEmbeddingd("image"), ReadLabelsd("label"), CutTiled("label")):
         tile = transform(tile)
     places = np.asarray(tile["label"])[0]
-    pixels = np.asarray(Image.open(items[1]["image"]))[places // 100, places % 100]
+    image = torch.from_numpy(to_rgb(np.asarray(Image.open(items[1]["image"]))))
+    inputs, _ = normalise_rgb(image[:, places // 100, places % 100], size=SIZE)
     with torch.no_grad():
-        expected = network.eval().encode(normalise(pixels, size=SIZE)[0][None])[0]
+        expected = network.eval().encode(inputs[None])[0]
     network.train()
     torch.testing.assert_close(torch.as_tensor(tile["image"]).float(), expected, atol=1e-2, rtol=1e-2)
     assert tile["image"].meta["filename_or_obj"] == items[1]["image"]

@@ -11,7 +11,16 @@ import torch
 from monai.data import DataLoader, Dataset, decollate_batch
 from PIL import Image
 from sam_myelin.errors import InputError
-from sam_myelin.reading import ReadLabelsd, ReadMicrographd, check_images, read_labels, read_mask, read_micrograph
+from sam_myelin.normalisation import to_rgb
+from sam_myelin.reading import (
+    ReadLabelsd,
+    ReadMicrographd,
+    check_images,
+    read_labels,
+    read_mask,
+    read_micrograph,
+    to_gray,
+)
 
 RAMP = np.arange(5 * 9).reshape(5, 9)
 GRAY = RAMP.astype(np.uint8)
@@ -117,7 +126,7 @@ def test_items_lie_y_x_and_know_their_file(write_image):
     }
     read = ReadLabelsd(("label", "axon"))(ReadMicrographd("image")(item))
     assert (read["image"].shape, read["image"].dtype) == ((3, 5, 9), torch.float32)
-    np.testing.assert_array_equal(read["image"].numpy(), [RAMP] * 3)
+    np.testing.assert_array_equal(read["image"].numpy(), to_rgb(RAMP.astype(np.uint8)))
     assert read["image"].meta["pixel_size_um"] == 0.1
     for key, pixels in (("label", RAMP * 2000), ("axon", (RAMP > 9) * 255)):
         assert (read[key].shape, read[key].dtype) == ((1, 5, 9), torch.int32)
@@ -191,8 +200,13 @@ def test_sixteen_bit_becomes_gray_values(write_image):
     assert (float(read.min()), float(read.max())) == (0, 255)
 
 
-def test_colour_becomes_the_gray_that_the_converter_makes_of_it(write_image):
+def test_colour_becomes_the_gray_that_the_converter_makes_of_it():
     colours = np.array([[[200, 40, 10], [0, 250, 90]]], np.uint8)
-    image = ReadMicrographd("image")({"image": str(write_image("stained.png", colours))})["image"]
     expected = [round(0.299 * red + 0.587 * green + 0.114 * blue) for red, green, blue in colours[0].tolist()]
-    np.testing.assert_array_equal(image, np.array([[expected]] * 3))
+    np.testing.assert_array_equal(to_gray(colours), [expected])
+
+
+def test_colour_is_read_as_gray(write_image):
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    image = ReadMicrographd("image")({"image": str(write_image("stained.png", colours))})["image"]
+    np.testing.assert_array_equal(image, to_rgb(to_gray(colours)))
