@@ -33,6 +33,7 @@ VERBS = {
     "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
     "compare": ("tools.compare.commands:compare", "networks, or values of a knob, trained on the same folds: a table"),
+    "crossval": ("tools.crossval.commands:crossval", "bundles over the folds of a dataset, their ensembles: a report"),
     "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),
     "bench ctc": ("tools.bench.ctc:ctc", "how many times faster score is than py-ctcmetrics"),
     "bench devonet": (

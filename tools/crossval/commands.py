@@ -1,0 +1,213 @@
+"""The verb that trains and evaluates bundles over the folds of a dataset, and compares them and their ensembles."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fire.decorators import SetParseFn
+
+from tools.command_line import whole_number
+from tools.compare.choices import check_overrides, read_json
+from tools.compare.plan import Plan, validation_override
+from tools.compare.progress import run_plan, write_text
+from tools.crossval.contest import pairs, ranking, worst_cases
+from tools.crossval.datalist import Datalist, read_datalist
+from tools.crossval.datastats import summarise_datastats, write_datastats
+from tools.crossval.ensembles import Member, best_n
+from tools.crossval.evaluation import choose_ensembles, draw_worst, evaluate_ensemble, run_inference
+from tools.crossval.rendering import as_html, as_markdown
+from tools.crossval.report import report_blocks
+from tools.crossval.results import case_name, collect_bundle, common_metric, evaluated_metrics
+from tools.crossval.steps import find_bundles, make_plan, why_no_probabilities
+from tools.crossval.training import key_metric, write_progress
+from tools.errors import InputError
+from tools.performance import TITLES
+
+__all__ = ["crossval"]
+
+logger = logging.getLogger(__name__)
+
+FLAGS = ("dataset_dir", "num_fold", "num_best", "output_dir")
+OWN = {"fold": "choose with --num_fold"}
+NUM_WORST = 3
+
+
+@SetParseFn(str)  # overrides go on to monai.bundle as they were typed
+def crossval(
+    bundle: str,
+    *more,
+    dataset_dir: str | None = None,
+    num_fold: str = "",
+    num_best: str = "2",
+    output_dir: str = "crossval",
+    **overrides,
+) -> str:
+    """Train and evaluate bundles on every fold of a dataset; compare them and their ensembles in a report.
+
+    What has finished is not run again, and an interrupted training goes on. Further options, such as --max_epochs 5,
+    override keys of every bundle's train.json.
+
+    Parameters
+    ----------
+    bundle : str
+        A name in bundles/, or a bundle's folder; further ones follow.
+    dataset_dir : str
+        Converted dataset with folds; its testing images judge the ensembles.
+    num_fold : str
+        Use so many folds, from 0; all without it.
+    num_best : str
+        Members of the ensemble of the best networks of all bundles and folds.
+    output_dir : str
+        Folder for report.md, report.html, report.json, datastats.yaml, and of each bundle BUNDLE/fold_FOLD/ with
+        model.pt, progress.yaml, validation/, testing/ and inference/.
+    """
+    if not dataset_dir:
+        raise InputError("--dataset_dir missing; give a converted dataset with folds")
+    roots, folder = find_bundles((bundle, *more)), Path(output_dir)
+    for root in roots.values():
+        check_overrides(overrides, read_json(root / "configs/train.json"), OWN, FLAGS, "crossval")
+    datalist = read_datalist(Path(dataset_dir), whole_number("num_fold", num_fold, minimum=2) if num_fold else None)
+    num_members = whole_number("num_best", num_best, minimum=2)
+    key_metrics = {name: key_metric(root) for name, root in roots.items()}
+    metric = common_metric({name: evaluated_metrics(r) for name, r in roots.items()}, next(iter(key_metrics.values())))
+    validations = {name: validation_override(root) for name, root in roots.items()}
+    plans = {name: make_plan(root, datalist, folder, overrides) for name, root in roots.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    data = summarise_datastats(write_datastats(datalist, folder / "datastats.yaml"))
+    for name, plan in plans.items():
+        run_plan(plan, validations[name])
+    courses = {name: _courses(plan, key_metrics[name]) for name, plan in plans.items()}
+    members, absent = _members(plans, datalist, courses)
+    report = {
+        "dataset": datalist.name,
+        "folds": list(datalist.folds),
+        "overrides": dict(sorted(overrides.items())),
+        "metric": metric,
+        "splits": list(next(iter(plans.values())).splits),
+        "data": data,
+        "bundles": {name: _bundle(plan, courses[name], key_metrics[name]) for name, plan in plans.items()},
+        "without_probabilities": absent,
+    }
+    report["ensembles"] = _ensembles(report, choose_ensembles(members, num_members), datalist, folder)
+    report |= _contest(report)
+    text = _write(report, courses, _draw_worst(report, plans, members, datalist, folder), folder)
+    refused = [f"{name}: {found['refused']}" for name, found in report["ensembles"].items() if "refused" in found]
+    if refused:
+        raise InputError(f"the report is written, but an ensemble is refused. {' '.join(refused)}")
+    return text
+
+
+def _courses(plan: Plan, metric: str) -> dict[int, list[dict]]:
+    """Fold -> content of its progress.yaml."""
+    return {fold: write_progress(plan.folder("", fold), metric) for fold in plan.folds}
+
+
+def _members(
+    plans: Mapping[str, Plan], datalist: Datalist, courses: Mapping[str, Mapping[int, list[dict]]]
+) -> tuple[list[Member], dict[str, str]]:
+    """Networks with probabilities of the testing images, and why bundles have none."""
+    members, absent = [], {}
+    for name, plan in plans.items():
+        reason = why_no_probabilities(plan.bundle)
+        if reason:
+            absent[name] = reason
+        elif datalist.testing:
+            best = {fold: entries[-1]["best_avg_dice_score"] for fold, entries in courses[name].items()}
+            members += run_inference(plan, datalist, best)
+    return members, absent
+
+
+def _bundle(plan: Plan, courses: Mapping[int, list[dict]], metric: str) -> dict[str, object]:
+    found = collect_bundle(plan)
+    for fold, entries in courses.items():
+        found["folds"][str(fold)] |= {"best_score": entries[-1]["best_avg_dice_score"], "key_metric": metric}
+    return found
+
+
+def _ensembles(
+    report: Mapping, ensembles: Mapping[str, Sequence[Member]], datalist: Datalist, folder: Path
+) -> dict[str, dict]:
+    if not ensembles:
+        return {}
+    splits = [found["splits"]["testing"] for found in report["bundles"].values()]
+    unit_of = {case: unit for split in splits for case, unit in split["unit_of"].items()}
+    return {
+        name: evaluate_ensemble(chosen, datalist, folder / "ensembles", splits[0]["unit"], unit_of)
+        for name, chosen in ensembles.items()
+    }
+
+
+def _contest(report: Mapping) -> dict[str, dict]:
+    """Ranking and pairs on each split, and the worst cases of the last."""
+    metric, contest = report["metric"], {"ranking": {}, "pairs": {}}
+    for split in report["splits"]:
+        competitors = {name: found["splits"][split] for name, found in report["bundles"].items()}
+        if split == "testing":
+            competitors |= {f"ensemble, {name}": of for name, of in report["ensembles"].items() if "metrics" in of}
+        unit_of = {case: unit for of in competitors.values() for case, unit in of.get("unit_of", {}).items()}
+        scores = {name: of["metrics"][metric]["cases"] for name, of in competitors.items() if metric in of["metrics"]}
+        contest["ranking"][split], contest["pairs"][split] = ranking(scores, unit_of), pairs(scores, unit_of)
+    worst = {
+        name: [
+            {"case": case, "score": score}
+            for case, score in worst_cases(found["splits"][report["splits"][-1]]["metrics"][metric]["cases"], NUM_WORST)
+        ]
+        for name, found in report["bundles"].items()
+    }
+    return contest | {"worst": worst}
+
+
+def _draw_worst(
+    report: Mapping, plans: Mapping[str, Plan], members: Sequence[Member], datalist: Datalist, folder: Path
+) -> dict[str, Path]:
+    """Overlays of the worst testing cases, by the network of each bundle that validated best."""
+    pictures = {}
+    items = {case_name(datalist.folder / str(i["image"]), datalist.folder): i for i in datalist.testing}
+    for name, plan in plans.items():
+        chosen = best_n([member for member in members if member.bundle == name], 1)
+        worst = [items[of["case"]] for of in report["worst"][name] if of["case"] in items]
+        if chosen:
+            drawn = draw_worst(plan, chosen[0], worst, folder / "pictures")
+            pictures |= {f"worst {name} {case}": picture for case, picture in drawn.items()}
+    return pictures
+
+
+def _write(
+    report: Mapping, courses: Mapping[str, Mapping[int, list[dict]]], overlays: Mapping[str, Path], folder: Path
+) -> str:
+    """Plots and the three reports; gives the text."""
+    from tools.crossval.pictures import draw_courses, draw_scores  # matplotlib is slow to import
+
+    pictures = {**overlays, "courses": folder / "pictures" / "courses.png"}
+    metrics = {name: next(iter(found["folds"].values()))["key_metric"] for name, found in report["bundles"].items()}
+    lines = {
+        f"{name}, fold {fold}": {entry["epoch"]: entry[metrics[name]] for entry in entries}
+        for name, of in courses.items()
+        for fold, entries in of.items()
+    }
+    draw_courses(pictures["courses"], lines, ", ".join(dict.fromkeys(TITLES.get(m, m) for m in metrics.values())))
+    for split in report["splits"]:
+        pictures[split] = folder / "pictures" / f"{split}.png"
+        draw_scores(pictures[split], _dots(report, split), f"{TITLES[report['metric']]}, {split}")
+    blocks = report_blocks(report, pictures)
+    text = as_markdown(blocks, folder)
+    write_text(folder / "report.json", json.dumps(report, indent=4, allow_nan=False) + "\n")
+    write_text(folder / "report.html", as_html(blocks, blocks[0].text))
+    write_text(folder / "report.md", text)
+    logger.info("written: report.md, report.html and report.json in %s", folder)
+    return text
+
+
+def _dots(report: Mapping, split: str) -> dict[str, list[float]]:
+    """Defined scores by case of every bundle and fold, and of every ensemble."""
+    metric, dots = report["metric"], {}
+    for name, found in report["bundles"].items():
+        for fold, scores in found["splits"][split]["metrics"][metric]["cases_by_fold"].items():
+            dots[f"{name}, fold {fold}"] = [score for score in scores.values() if score is not None]
+    for name, found in report["ensembles"].items() if split == "testing" else ():
+        if metric in found.get("metrics", {}):
+            dots[f"ensemble, {name}"] = [s for s in found["metrics"][metric]["cases"].values() if s is not None]
+    return dots

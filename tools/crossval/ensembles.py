@@ -1,0 +1,214 @@
+"""Ensembles as Auto3DSeg's: which members, the mean of their probabilities, and its score before objects are made."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.metrics import compute_dice, compute_iou
+
+from tools.errors import InputError
+from tools.overlay import read_image
+
+__all__ = ["Member", "average", "best_by_fold", "best_n", "enlarge", "overlap_scores", "result_file", "score_case"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained network that may take part.
+
+    Attributes
+    ----------
+    bundle : str
+    fold : int
+        The fold left out of its training.
+    score : float
+        Its best validation on that fold.
+    folder : Path
+        With a probability of each image, ``<image stem>_prob.<ext>``.
+    threshold : float
+        At which its bundle makes a mask.
+    """
+
+    bundle: str
+    fold: int
+    score: float
+    folder: Path
+    threshold: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.bundle}, fold {self.fold}"
+
+    def probability(self, image: Path) -> Path:
+        """File of an image's probability.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        return result_file(self.folder, image, "prob")
+
+
+def result_file(folder: Path, image: Path, kind: str) -> Path:
+    """What an inference wrote of an image.
+
+    Parameters
+    ----------
+    folder : Path
+        The inference's output folder.
+    image : Path
+    kind : str
+        ``prob``, ``mask``, ...
+
+    Returns
+    -------
+    Path
+        ``<image stem>_<kind>.<ext>``
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    name = image.name.removesuffix(".gz")
+    name = name.removesuffix(Path(name).suffix)
+    found = sorted(folder.glob(f"{glob.escape(name)}_{kind}.*"))
+    if not found:
+        raise InputError(f"{folder}: no {name}_{kind}.* of {image}; delete the folder and run again")
+    return found[0]
+
+
+def best_n(members: Sequence[Member], num_best: int) -> tuple[Member, ...]:
+    """The members with the highest scores, the best first; all of them if they are fewer."""
+    return tuple(sorted(members, key=lambda member: (-member.score, member.bundle, member.fold))[:num_best])
+
+
+def best_by_fold(members: Sequence[Member]) -> tuple[Member, ...]:
+    """For each fold, ascending, the member with the highest score."""
+    folds = sorted({member.fold for member in members})
+    return tuple(best_n([member for member in members if member.fold == fold], 1)[0] for fold in folds)
+
+
+def average(paths: Iterable[Path]) -> np.ndarray:
+    """Mean of probabilities, of which only one at a time is in memory.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Images; whole numbers are taken for shares of the largest that their type holds.
+
+    Returns
+    -------
+    ndarray of float32
+
+    Raises
+    ------
+    InputError
+        If they differ in shape, or there is none.
+    """
+    mean, count, first = None, 0, None
+    for path in paths:
+        probability = _read_probability(path)
+        count += 1
+        if mean is None:
+            mean, first = probability, path
+            continue
+        if probability.shape != mean.shape:
+            raise InputError(
+                f"{path}: shape {probability.shape}, but {first} has {mean.shape}; members of an ensemble need one "
+                "grid, so compare bundles of one task, at one resolution"
+            )
+        mean += (probability - mean) / count
+    if mean is None:
+        raise InputError("an ensemble without members; give a bundle that writes probabilities")
+    return mean
+
+
+def enlarge(probability: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A probability on the grid of its truth.
+
+    Parameters
+    ----------
+    probability : ndarray of float32, shape (y, x) or (Z, Y, X)
+    shape : tuple of int
+        The truth's; of a plane it may be larger by a whole factor, with a partial last row and column.
+
+    Returns
+    -------
+    ndarray of float32
+        Interpolated bilinearly where it is enlarged.
+
+    Raises
+    ------
+    InputError
+        If the truth's grid is another one.
+    """
+    if probability.shape == tuple(shape):
+        return probability
+    factor = round(max(shape) / max(probability.shape)) if probability.ndim == len(shape) == 2 else 0
+    if factor < 2 or probability.shape != tuple(-(-size // factor) for size in shape):
+        raise InputError(f"probability of shape {probability.shape}, truth of {tuple(shape)}; convert the data again")
+    enlarged = torch.nn.functional.interpolate(
+        torch.from_numpy(probability)[None, None], scale_factor=factor, mode="bilinear", align_corners=False
+    )
+    return enlarged[0, 0, : shape[0], : shape[1]].numpy()
+
+
+def overlap_scores(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """IoU and Dice of two masks as MONAI measures them; both are 1 where both are empty.
+
+    Parameters
+    ----------
+    mask, truth : ndarray of bool, of one shape
+
+    Returns
+    -------
+    dict of str to float
+        ``iou`` and ``dice``.
+    """
+    result, reference = (torch.from_numpy(np.ascontiguousarray(array))[None, None].float() for array in (mask, truth))
+    return {
+        "iou": float(compute_iou(result, reference, ignore_empty=False)),
+        "dice": float(compute_dice(result, reference, ignore_empty=False)),
+    }
+
+
+def score_case(members: Sequence[Member], image: Path, label: Path) -> dict[str, float]:
+    """Scores of an ensemble on one image.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        The mean of their thresholds applies to the mean of their probabilities.
+    image, label : Path
+        The label is an instance map; all of its objects together are the truth.
+
+    Returns
+    -------
+    dict of str to float
+        As from `overlap_scores`.
+
+    Raises
+    ------
+    InputError
+        If members differ in shape, or from the truth.
+    """
+    probability = average(member.probability(image) for member in members)
+    truth = read_image(label) > 0
+    try:
+        probability = enlarge(probability, truth.shape)
+    except InputError as error:
+        raise InputError(f"{image}: {error}") from error
+    return overlap_scores(probability >= np.mean([member.threshold for member in members]), truth)
+
+
+def _read_probability(path: Path) -> np.ndarray:
+    array = read_image(path)
+    scale = np.iinfo(array.dtype).max if np.issubdtype(array.dtype, np.integer) else 1
+    return array.astype(np.float32) / np.float32(scale)

@@ -1,0 +1,83 @@
+"""Plots of a cross-validation, as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib.figure import Figure  # noqa: E402
+
+from tools.atomic import replacing  # noqa: E402
+
+__all__ = ["draw_courses", "draw_scores"]
+
+DOTS_PER_INCH = 110
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#f0e442")
+
+
+def draw_scores(path: Path, scores_of: Mapping[str, Sequence[float]], title: str) -> None:
+    """A box of every competitor's scores, with a dot for each case.
+
+    Parameters
+    ----------
+    path : Path
+        PNG to write or replace.
+    scores_of : mapping
+        Competitor -> defined scores by case; those without one are left out.
+    title : str
+        What the scores are.
+    """
+    shown = {name: list(scores) for name, scores in scores_of.items() if len(scores)}
+    figure = Figure(figsize=(9, 1.2 + 0.55 * max(len(shown), 1)), layout="constrained")
+    axes = figure.subplots()
+    if shown:
+        places = range(len(shown), 0, -1)
+        axes.boxplot(list(shown.values()), orientation="horizontal", positions=places, widths=0.6, showfliers=False)
+        for place, scores, colour in zip(places, shown.values(), _colours(len(shown)), strict=True):
+            spread = [place + 0.18 * ((7 * index) % 11 - 5) / 5 for index in range(len(scores))]
+            axes.plot(scores, spread, "o", markersize=4, alpha=0.6, color=colour, markeredgewidth=0)
+        axes.set_yticks(list(places), list(shown))
+    axes.set_xlabel(title)
+    axes.grid(axis="x", alpha=0.3)
+    _save(figure, path)
+
+
+def draw_courses(path: Path, courses: Mapping[str, Mapping[int, float]], title: str) -> None:
+    """Validation over the epochs of every training, the best one marked.
+
+    Parameters
+    ----------
+    path : Path
+        PNG to write or replace.
+    courses : mapping
+        Training -> epoch -> score.
+    title : str
+        What the score is.
+    """
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
+    for (name, course), colour in zip(courses.items(), _colours(len(courses)), strict=True):
+        epochs, scores = list(course), list(course.values())
+        axes.plot(epochs, scores, color=colour, label=name, marker="." if len(epochs) < 20 else None)
+        best = max(range(len(scores)), key=scores.__getitem__)
+        axes.plot(epochs[best], scores[best], "*", markersize=11, color=colour)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(title)
+    axes.grid(alpha=0.3)
+    if courses:
+        axes.legend(fontsize="small", ncols=2)
+    _save(figure, path)
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[index % len(COLOURS)] for index in range(count)]
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        figure.savefig(partial, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

@@ -1,0 +1,131 @@
+"""Statistics of paired scores: arrays in, numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import rankdata, wilcoxon
+
+__all__ = ["compare_pairs", "holm", "mean_ranks", "rank_biserial", "signed_rank_p"]
+
+
+def signed_rank_p(differences: Sequence[float]) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test that differences are symmetric about 0.
+
+    Parameters
+    ----------
+    differences : sequence of float
+        One per case, without NaN; those of 0 are left out, as Wilcoxon did.
+
+    Returns
+    -------
+    float
+        Exact up to 50 differences without ties; 1 where none is left.
+    """
+    values = _without_zeros(differences)
+    return float(wilcoxon(values).pvalue) if len(values) else 1.0
+
+
+def rank_biserial(differences: Sequence[float]) -> float:
+    """Matched-pairs rank-biserial correlation, the effect size that belongs to the signed-rank test.
+
+    Parameters
+    ----------
+    differences : sequence of float
+        One per case, without NaN; those of 0 are left out.
+
+    Returns
+    -------
+    float
+        Share of the ranks of positive differences minus that of negative ones: 1 where all are positive, -1 where all
+        are negative, 0 where both weigh the same or none is left.
+
+    References
+    ----------
+    .. [1] Kerby (2014), doi:10.2466/11.IT.3.1
+    """
+    values = _without_zeros(differences)
+    if not len(values):
+        return 0.0
+    ranks = rankdata(np.abs(values))
+    return float((ranks * np.sign(values)).sum() / ranks.sum())
+
+
+def compare_pairs(first: Sequence[float], second: Sequence[float]) -> dict[str, float | int | None]:
+    """How scores of the same cases differ.
+
+    Parameters
+    ----------
+    first, second : sequence of float
+        Scores of the same cases in the same order; a case that either leaves undefined (NaN) is left out.
+
+    Returns
+    -------
+    dict of str to float
+        ``n`` compared cases, ``wins`` of the first, ``ties``, ``mean_difference`` (first minus second),
+        ``median_difference``, ``p`` and ``rank_biserial``; None for all but the counts where no case is left.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of scores differ.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} scores; pairs need as many")
+    differences = np.subtract(np.asarray(first, float), np.asarray(second, float))
+    differences = differences[~np.isnan(differences)]
+    counts = {"n": len(differences), "wins": int((differences > 0).sum()), "ties": int((differences == 0).sum())}
+    if not len(differences):
+        return counts | dict.fromkeys(("mean_difference", "median_difference", "p", "rank_biserial"))
+    return counts | {
+        "mean_difference": float(differences.mean()),
+        "median_difference": float(np.median(differences)),
+        "p": signed_rank_p(differences),
+        "rank_biserial": rank_biserial(differences),
+    }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values of several tests, corrected after Holm so that all of them together are wrong as seldom as one.
+
+    Parameters
+    ----------
+    p_values : sequence of float
+
+    Returns
+    -------
+    list of float
+        In the same order, none above 1.
+    """
+    values = np.asarray(p_values, float)
+    order = np.argsort(values)
+    raised = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(raised, 1)
+    return corrected.tolist()
+
+
+def mean_ranks(scores: Sequence[Sequence[float]]) -> list[float] | None:
+    """Mean rank of each column, where every row ranks its scores.
+
+    Parameters
+    ----------
+    scores : sequence of sequence of float, shape (cases, competitors)
+        Larger is better; rows with NaN are left out.
+
+    Returns
+    -------
+    list of float, or None
+        1 is the best, ties share their mean rank; None where no row is left.
+    """
+    table = np.asarray(scores, float)
+    table = table[~np.isnan(table).any(axis=1)] if table.ndim == 2 else table[:0]
+    if not len(table):
+        return None
+    return rankdata(-table, axis=1).mean(axis=0).tolist()
+
+
+def _without_zeros(differences: Sequence[float]) -> np.ndarray:
+    values = np.asarray(differences, float)
+    return values[values != 0]
