@@ -25,7 +25,8 @@ MAX_FILE_BYTES = 25 * 2**20
 LEFT_OUT = {"data", "output", "eval"}
 REQUIRED = ("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version")
 REQUIRED += ("required_packages_version", "task", "description", "authors", "copyright", "network_data_format")
-LICENCES = ("code", "weights", "data")
+LICENCES, UPSTREAM = ("code", "weights", "data"), "upstream"
+SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*(?: (?:AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w.:/~@}])/(?:home|Users|root|mnt|media|data|scratch|workspace|tmp)/\S*|\b[A-Z]:\\\S*"
 )
@@ -155,9 +156,27 @@ def _large_files(bundle: Path) -> list[str]:
 
 def _licence_problems(bundle: Path) -> list[str]:
     problems = [f"no {name}" for name in ("LICENSE", "docs/data_license.txt") if not (bundle / name).is_file()]
-    licences = read_metadata(bundle).get("licences", {})
-    missing = [kind for kind in LICENCES if not (isinstance(licences, dict) and licences.get(kind))]
-    return problems + ([f"metadata: licences lacks {', '.join(missing)}"] if missing else [])
+    return problems + [f"metadata: licences {problem}" for problem in _told(read_metadata(bundle).get("licences"))]
+
+
+def _told(licences: object) -> list[str]:
+    """What keeps a program from telling the licences of code, weights, data and upstream models, if any."""
+    licences = licences if isinstance(licences, dict) else {}
+    missing = [kind for kind in LICENCES if not licences.get(kind)]
+    problems = [f"lacks {', '.join(missing)}"] if missing else []
+    unknown = [kind for kind in licences if kind not in (*LICENCES, UPSTREAM)]
+    if unknown:
+        problems.append(f"has {', '.join(unknown)}; known: {', '.join((*LICENCES, UPSTREAM))}")
+    upstream = licences.get(UPSTREAM, {})
+    if not isinstance(upstream, dict) or (UPSTREAM in licences and not upstream):
+        problems.append(f"{UPSTREAM} is {upstream!r}, expected model -> licence; leave it out where there is no model")
+        upstream = {}
+    words = {kind: licences[kind] for kind in LICENCES if licences.get(kind)}
+    words |= {f"{UPSTREAM} {model}": word for model, word in upstream.items()}
+    for kind, word in words.items():
+        if not (isinstance(word, str) and SPDX.fullmatch(word)):
+            problems.append(f"{kind}: {word!r} is no SPDX identifier, such as CC-BY-4.0")
+    return problems
 
 
 def _card_problems(bundle: Path) -> list[str]:

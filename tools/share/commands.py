@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from fire.decorators import SetParseFns
@@ -12,15 +13,19 @@ from tools.card import find_bundle
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.share.archive import check_members, update_model_info, write_archive
+from tools.share.bioimage import check_bioimage, write_package
 from tools.share.checks import METADATA, check_bundle, read_metadata
+from tools.share.hub import check_hub, push
 
 __all__ = ["share", "verify"]
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 
 
-@SetParseFns(bundle=str, destination=str, url=str)
-def share(bundle: str, destination: str, *extra, url: str = "", **unknown) -> dict[str, object]:
+@SetParseFns(bundle=str, destination=str, url=str, hub=str)
+def share(
+    bundle: str, destination: str, *extra, url: str = "", hub: str = "", bioimage: bool = False, **unknown
+) -> dict[str, object]:
     """Write <name>_v<version>.zip and model_info.json, from which monai.bundle downloads; the bundle is checked first.
 
     Parameters
@@ -31,10 +36,20 @@ def share(bundle: str, destination: str, *extra, url: str = "", **unknown) -> di
         Folder to write to.
     url : str
         Address that the folder will be served at, for model_info.json.
+    hub : str
+        Upload to the Hugging Face Hub, too: owner/name, or an owner for owner/<bundle>. HF_TOKEN is the token; a new
+        repository is private.
+    bioimage : bool
+        Write <name>_v<version>.bioimageio.zip, too: the traced network as a package of BioImage.IO.
     """
     reject(unknown, share, extra)
     everything = sorted(path.parents[1] for path in BUNDLES.glob(f"*/{METADATA}"))
     folders = everything if bundle == "all" else [find_bundle(bundle)]
+    repositories = _repositories(hub, folders)
+    if not isinstance(bioimage, bool):
+        raise InputError(f"--bioimage {bioimage}: expected True or False")
+    if bioimage:
+        check_bioimage()
     for folder in folders:
         problems = [f"{check.name}: {problem}" for check in check_bundle(folder) for problem in check.problems]
         if problems:
@@ -48,9 +63,27 @@ def share(bundle: str, destination: str, *extra, url: str = "", **unknown) -> di
             write_archive(folder, archive)
             written[archive.name] = f"{archive.stat().st_size / 2**20:.1f} MiB"
             written["model info"] = update_model_info(target, archive, url)
+            if bioimage:
+                package = archive.with_suffix(".bioimageio.zip")
+                write_package(folder, package)
+                written[package.name] = f"{package.stat().st_size / 2**20:.1f} MiB"
     except OSError as error:
         raise InputError(f"{target}: cannot be written ({error.strerror}); choose another folder") from error
+    for folder, repository in zip(folders, repositories, strict=False):
+        written[repository] = push(folder, repository)
     return written
+
+
+def _repositories(hub: str, folders: Sequence[Path]) -> list[str]:
+    """Where on the Hub each bundle goes; empty if nowhere."""
+    if not hub:
+        return []
+    if "/" in hub and len(folders) > 1:
+        raise InputError(f"--hub {hub}: one repository for {len(folders)} bundles; give the owner alone")
+    names = [hub if "/" in hub else f"{hub}/{folder.resolve().name}" for folder in folders]
+    for name in names:
+        check_hub(name)
+    return names
 
 
 @SetParseFns(bundle=str)

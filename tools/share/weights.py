@@ -11,9 +11,11 @@ from monai.bundle import ConfigParser
 MAX_MESSAGE = 300  # characters
 NETWORK_IDS = ("network_def", "network")
 
+__all__ = ["load_network"]
 
-def main(bundle: Path) -> None:
-    """Raise where weights and network do not belong together."""
+
+def load_network(bundle: Path) -> torch.nn.Module:
+    """The bundle's network with its shipped weights; raises where they do not belong together."""
     bundle = bundle.resolve()
     weights = torch.load(bundle / "models/model.pt", map_location="cpu", weights_only=True)
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
@@ -23,11 +25,13 @@ def main(bundle: Path) -> None:
     parser = ConfigParser(ConfigParser.load_config_file(config))
     parser["bundle_root"] = str(bundle)
     network_id = next(name for name in NETWORK_IDS if name in parser.config)
-    parser.get_parsed_content(network_id).load_state_dict(weights)
+    network = parser.get_parsed_content(network_id)
+    network.load_state_dict(weights)
+    return network
 
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]))
+        load_network(Path(sys.argv[1]))
     except Exception as error:  # whatever a stranger's bundle raises, it is told in one line
         sys.exit(" ".join(f"{type(error).__name__}: {error}".split())[:MAX_MESSAGE])

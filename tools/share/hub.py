@@ -1,0 +1,204 @@
+"""Bundles on the Hugging Face Hub, through MONAI's `push_to_hf_hub`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import yaml
+
+from tools.atomic import replacing
+from tools.errors import InputError
+from tools.performance import TITLES, cut
+from tools.share.checks import is_shared, read_metadata
+from tools.share.links import MODEL_CARD, relink
+
+__all__ = ["check_hub", "front_matter", "hub_card", "push"]
+
+DATA_LICENCE = "docs/data_license.txt"
+TASK = "image-segmentation"
+TAGS = ["monai", "medical", "medical-image-segmentation", "microscopy"]
+KNOWN_LICENCES = {
+    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "unlicense"),
+    *(f"cc-by-{version}" for version in ("2.0", "2.5", "3.0", "4.0")),
+    *(f"cc-by-{kind}-{version}" for kind in ("sa", "nc", "nc-sa") for version in ("3.0", "4.0")),
+    *("cc-by-nc-2.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"),
+}
+LATEST = "latest_version"  # what monai.bundle.download takes where no version is asked for
+
+
+def check_hub(repository: str) -> None:
+    """Refuse what an upload would fail at, before anything is written.
+
+    Parameters
+    ----------
+    repository : str
+        ``owner/name``.
+
+    Raises
+    ------
+    InputError
+        If huggingface_hub or the token is missing, or the name is none that the Hub allows.
+    """
+    hub = _library()
+    if not os.environ.get("HF_TOKEN"):
+        raise InputError(
+            "--hub: no HF_TOKEN in the environment; make a token with write access on the Hub and export it"
+        )
+    if repository.count("/") != 1:
+        raise InputError(f"--hub {repository}: expected owner/name, or the owner alone for owner/<bundle>")
+    try:
+        hub.utils.validate_repo_id(repository)
+    except hub.errors.HFValidationError as error:
+        raise InputError(f"--hub {repository}: {error}") from error
+
+
+def push(bundle: Path, repository: str) -> str:
+    """Upload a bundle, tagged with its version; a new repository is private until its owner opens it on the Hub.
+
+    MONAI's function would put the card there with the licence of the code, so it gets a copy of the bundle whose card
+    is the repository's README already; the bundle's own docs/README.md goes there before it.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder, checked.
+    repository : str
+        ``owner/name``; see `check_hub`.
+
+    Returns
+    -------
+    str
+        What the Hub calls the upload.
+
+    Raises
+    ------
+    InputError
+        If the Hub cannot be reached, refuses, or has this version already.
+    """
+    from monai.bundle import push_to_hf_hub  # here, since verify does without and it takes seconds
+
+    hub = _library()
+    version = str(read_metadata(bundle)["version"])
+    api = hub.HfApi(token=os.environ.get("HF_TOKEN"))
+    try:
+        api.create_repo(repo_id=repository, private=True, exist_ok=True)
+        tags = {tag.name for tag in api.list_repo_refs(repository).tags}
+        if version in tags:
+            raise InputError(f"{repository}: has version {version} already; raise it in {bundle}/configs/metadata.json")
+        api.upload_file(repo_id=repository, path_or_fileobj=str(bundle / MODEL_CARD), path_in_repo=MODEL_CARD)
+        with tempfile.TemporaryDirectory(prefix="hub-") as folder:
+            _stage(bundle, Path(folder) / bundle.resolve().name)
+            done = push_to_hf_hub(
+                repo=repository,
+                name=bundle.resolve().name,
+                bundle_dir=folder,
+                token=os.environ.get("HF_TOKEN"),
+                private=True,
+                version=version,
+                commit_message=f"Version {version}",
+            )
+        if LATEST in tags:  # a tag that is there would stay where it is
+            api.delete_tag(repository, tag=LATEST)
+        api.create_tag(repository, tag=LATEST)
+    except (OSError, hub.errors.HTTPError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{repository}: the Hub did not take it ({reason}); check network and token, and repeat"
+        ) from error
+    return str(getattr(done, "commit_url", done))
+
+
+def hub_card(bundle: Path) -> str:
+    """README.md of a repository on the Hub: the front matter, then the bundle's model card with links from the root.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    header = yaml.safe_dump(front_matter(read_metadata(bundle), bundle.resolve().name), sort_keys=False, width=120)
+    root = bundle.resolve()
+    text = relink(root, lambda file: file.relative_to(root).as_posix())
+    return f"---\n{header}---\n\n{text}"
+
+
+def front_matter(metadata: Mapping[str, object], name: str) -> dict[str, object]:
+    """What the Hub reads of a model card.
+
+    Parameters
+    ----------
+    metadata : mapping
+        metadata.json, with ``licences`` and ``eval_metrics``.
+    name : str
+        The bundle's name.
+
+    Returns
+    -------
+    dict
+        Licence of the weights, tags, library and scores; these cut as in the model card. Data sets of the Hub have no
+        key: none of ours lies there, so ``datasets`` is left out.
+    """
+    content = _licence(metadata["licences"]["weights"]) | {
+        "library_name": "monai",
+        "pipeline_tag": TASK,
+        "tags": [*TAGS, name],
+    }
+    results: dict[tuple[str, str], list[dict[str, object]]] = {}
+    for metric, entry in metadata["eval_metrics"].items():
+        score = {"type": metric, "name": TITLES.get(metric, metric), "value": float(cut(entry["mean"]))}
+        results.setdefault((entry["dataset"], entry["split"]), []).append(score)
+    if results:
+        content["model-index"] = [
+            {"name": metadata.get("name", name), "results": [_result(*of, scores) for of, scores in results.items()]}
+        ]
+    return content
+
+
+def _licence(spdx: str) -> dict[str, str]:
+    """The Hub's word for a licence; of one that it does not know, name and file."""
+    word = spdx.lower()
+    return (
+        {"license": word}
+        if word in KNOWN_LICENCES
+        else {"license": "other", "license_name": word, "license_link": DATA_LICENCE}
+    )
+
+
+def _result(dataset: str, split: str, scores: list[dict[str, object]]) -> dict[str, object]:
+    slug = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-")
+    return {
+        "task": {"type": TASK},
+        "dataset": {"name": dataset, "type": slug, "split": split},
+        "metrics": scores,
+    }
+
+
+def _stage(bundle: Path, folder: Path) -> None:
+    """Copy what is shared of a bundle; its card becomes README.md."""
+    for file in sorted(file for file in bundle.rglob("*") if is_shared(file, bundle)):
+        if file != bundle / MODEL_CARD:
+            target = folder / file.relative_to(bundle)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    with replacing(folder / "README.md") as partial:
+        partial.write_text(hub_card(bundle), encoding="utf-8")
+
+
+def _library() -> ModuleType:
+    try:
+        import huggingface_hub.errors
+        import huggingface_hub.utils
+    except ImportError as error:
+        raise InputError("--hub needs huggingface_hub; pip install -r requirements.txt") from error
+    return huggingface_hub

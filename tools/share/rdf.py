@@ -1,0 +1,119 @@
+"""A bundle's metadata as rdf.yaml, the description of a model that BioImage.IO reads (model spec 0.5)."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+
+__all__ = ["describe"]
+
+SPACE = ("z", "y", "x")
+MAX_TENSOR_TEXT, MAX_TEXT = 128, 1024  # characters, of the spec
+DOI = re.compile(r"doi\.org/(10\.\S+?)[.,;)]?(?=\s|$)")
+URL = re.compile(r"https?://\S+?(?=[.,;)]?(?:\s|$))")
+
+
+def describe(
+    metadata: Mapping[str, object],
+    name: str,
+    shapes: tuple[Sequence[int], Sequence[int]],
+    files: Mapping[str, str],
+    *,
+    timestamp: str,
+    format_version: str,
+) -> dict[str, object]:
+    """Content of rdf.yaml.
+
+    Parameters
+    ----------
+    metadata : mapping
+        The bundle's metadata.json.
+    name : str
+        The bundle's name.
+    shapes : pair of sequences of int
+        Of the test tensors, input and output: batch, channel, then space.
+    files : mapping of str to str
+        File in the package -> sha256: README.md, test_input.npy, test_output.npy, model.ts; any other is attached.
+    timestamp : str
+        When it was made, in ISO 8601.
+    format_version : str
+        Version of the spec.
+
+    Returns
+    -------
+    dict
+    """
+    formats = metadata["network_data_format"]
+    image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
+    tiled = bool(image.get("is_patch_data")) and list(shapes[0][2:]) == list(shapes[1][2:])
+    own = {"README.md", "test_input.npy", "test_output.npy", "model.ts"}
+    licences = metadata["licences"]
+    return {
+        "format_version": format_version,
+        "type": "model",
+        "name": re.sub(r"[^A-Za-z0-9_+\- ()]", "-", str(metadata.get("name", name)))[:MAX_TENSOR_TEXT],
+        "description": textwrap.shorten(str(metadata["description"]), MAX_TEXT, placeholder=" ..."),
+        "version": metadata["version"],
+        "timestamp": timestamp,
+        "authors": [{"name": str(metadata["authors"]).replace("/", "-")}],
+        "license": licences["weights"],
+        "cite": _citations(metadata.get("references", [])),
+        "tags": ["monai", "pytorch", f"{len(shapes[0]) - 2}d", "segmentation", name],
+        "documentation": _file("README.md", files),
+        "attachments": [_file(file, files) for file in sorted(files) if file not in own],
+        "inputs": [
+            {
+                "id": "image",
+                "description": _short(metadata.get("image_classes", "")),
+                "axes": _axes(image, shapes[0], tiled=tiled, refer=False),
+                "data": {"type": "float32", "range": _range(image)},
+                "test_tensor": _file("test_input.npy", files),
+            }
+        ],
+        "outputs": [
+            {
+                "id": "pred",
+                "description": _short(metadata.get("pred_classes", "")),
+                "axes": _axes(pred, shapes[1], tiled=tiled, refer=tiled),
+                "data": {"type": "float32", "range": _range(pred)},
+                "test_tensor": _file("test_output.npy", files),
+            }
+        ],
+        "weights": {"torchscript": _file("model.ts", files) | {"pytorch_version": metadata["pytorch_version"]}},
+        "config": {"monai": {"bundle": name, "version": metadata["version"], "licences": dict(licences)}},
+    }
+
+
+def _axes(entry: Mapping, shape: Sequence[int], *, tiled: bool, refer: bool) -> list[dict[str, object]]:
+    """Batch, channel and space; sizes are fixed, or those of the input's axes."""
+    names = [str(entry.get("channel_def", {}).get(str(i), f"channel {i}")) for i in range(shape[1])]
+    axes: list[dict[str, object]] = [{"type": "batch", "size": 1}, {"type": "channel", "channel_names": names}]
+    for axis, size in zip(SPACE[-len(shape[2:]) :], shape[2:], strict=True):
+        where = {"size": {"tensor_id": "image", "axis_id": axis}} if refer else {"size": int(size)}
+        axes.append({"type": "space", "id": axis} | where | ({"concatenable": True} if tiled and not refer else {}))
+    return axes
+
+
+def _range(entry: Mapping) -> list[float | None]:
+    """Lowest and highest value, None where there is no bound."""
+    low, high = entry.get("value_range") or (None, None)
+    return [low, high]
+
+
+def _citations(references: Sequence[str]) -> list[dict[str, str]]:
+    """References that have an address; the spec takes no others, the model card has them all."""
+    citations = []
+    for reference in references:
+        doi, url = DOI.search(reference), URL.search(reference)
+        if doi or url:
+            citations.append({"text": reference} | ({"doi": doi[1]} if doi else {"url": url[0]}))
+    return citations
+
+
+def _file(name: str, files: Mapping[str, str]) -> dict[str, str]:
+    return {"source": name, "sha256": files[name]}
+
+
+def _short(text: object) -> str:
+    return textwrap.shorten(str(text), MAX_TENSOR_TEXT, placeholder=" ...")
