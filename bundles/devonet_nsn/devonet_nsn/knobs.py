@@ -94,6 +94,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "point_share": _FROM_0_TO_1,
     "prompts_per_batch": _COUNT,
     "prompts_per_image": _WHOLE,
+    "test_time_views": _COUNT,
     "views": _COUNT,
     "weight_decay": _NOT_NEGATIVE,
     "ball_radius_unit": _UNIT,

@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 from monai.inferers import SimpleInferer
 from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
 from torch import nn
 from tqdm import tqdm
 
@@ -20,17 +21,10 @@ from .embeddings import EmbeddingCache, hash_weights, read_embedding
 from .errors import InputError
 from .normalisation import normalise_rgb
 from .reading import ReadMicrographd
-from .tile_embeddings import cache_key
 from .tiles import cut_tiles, tile_side
+from .views import NUM_VIEWS, view_of
 
-__all__ = ["NUM_VIEWS", "CutTiled", "Embedder", "ReadEmbeddingd", "view_of"]
-
-NUM_VIEWS = 8
-
-
-def view_of(pixels: torch.Tensor, view: int) -> torch.Tensor:
-    """One of the eight ways to lay down an image (..., Y, X): turned by quarters, from number 4 on mirrored before."""
-    return torch.rot90(pixels.flip(-1) if view >= NUM_VIEWS // 2 else pixels, view % 4, (-2, -1))
+__all__ = ["CutTiled", "Embedder", "ReadEmbeddingd", "cache_key"]
 
 
 class Embedder:
@@ -167,3 +161,9 @@ class CutTiled(MapTransform):
             cut = view_of(data[key].as_tensor()[:, top:bottom, left:right], view)
             data[key] = MetaTensor(cut.contiguous(), meta=data[key].meta)
         return data
+
+
+def cache_key(tile: torch.Tensor) -> np.ndarray:
+    """What `EmbeddingCache` knows a tile (3, Y, X) by: its pixels (Y, X), or (Y, X, 3) in colour."""
+    pixels = convert_to_numpy(tile).transpose(1, 2, 0)
+    return pixels[..., 0] if (pixels == pixels[..., :1]).all() else pixels

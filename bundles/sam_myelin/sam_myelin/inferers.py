@@ -14,7 +14,6 @@ from torch import nn
 from tqdm import tqdm
 
 from .automatic import fibres_from_dense, prompts_from_dense
-from .embeddings import EmbeddingCache
 from .errors import InputError
 from .fibres import Fibre, FibreMaps, fibres_of_logits, merge_fibres, moved
 from .normalisation import Fit, logits_to_image, to_input
@@ -23,6 +22,7 @@ from .prompts import Prompts, check_inside
 from .targets import PARTS
 from .tile_embeddings import TileEmbeddings
 from .tiles import Tile, cut_tiles, tile_of_boxes, tile_side
+from .views import NUM_VIEWS, boxes_in_view, points_in_view, undo_view
 
 __all__ = ["FibreInferer", "prompts_in_tile"]
 
@@ -81,8 +81,9 @@ class FibreInferer(Inferer):
     refine : bool
         Whether fibres that are found without prompts are drawn by the mask decoder, prompted by what the dense head
         found; otherwise that is the result.
-    cache : EmbeddingCache, optional
-        Where embeddings of tiles are kept on disk.
+    views : int
+        From 1 to 8: in how many ways each tile is laid down, see `view_of`; their logits are averaged. More are better,
+        and take as much longer.
     progress : bool
         Whether to show a bar that counts tiles.
 
@@ -104,13 +105,15 @@ class FibreInferer(Inferer):
         min_axon_px: int = 20,
         prompts_per_batch: int = 16,
         refine: bool = True,
-        cache: EmbeddingCache | None = None,
+        views: int = 1,
         progress: bool = False,
     ) -> None:
         super().__init__()
         tile_side(tile_px, None, 1)  # refuses what is none before hours of work
         if not 0 <= halo < 0.5:
             raise InputError(f"--halo {halo}: expected a share of a tile from 0 to below 0.5, which keeps no core")
+        if not 1 <= views <= NUM_VIEWS:
+            raise InputError(f"--test_time_views {views}: an image can be turned and mirrored in 8 ways; give 1 to 8")
         if part not in PARTS:
             raise InputError(f"--target {part}: unknown; give {', '.join(PARTS)}")
         if not 0 < threshold < 1 or prompts_per_batch < 1:
@@ -120,7 +123,7 @@ class FibreInferer(Inferer):
             )
         self.automatic, self.tile_px, self.halo, self.part = automatic, tile_px, halo, part
         self.threshold, self.min_visible, self.min_axon_px = threshold, min_visible, min_axon_px
-        self.prompts_per_batch, self.refine, self.cache, self.progress = prompts_per_batch, refine, cache, progress
+        self.prompts_per_batch, self.refine, self.views, self.progress = prompts_per_batch, refine, views, progress
 
     @torch.no_grad()
     def __call__(
@@ -153,7 +156,7 @@ class FibreInferer(Inferer):
         tile_px = tile_side(self.tile_px, _pixel_size_um(inputs), network.image_size)
         tiles = cut_tiles(tuple(image.shape[1:]), tile_px=tile_px, halo_px=int(self.halo * tile_px))
         keep = self.refine if self.automatic else self.part == "fibre"  # where each is asked for twice
-        embeddings = TileEmbeddings(image, tiles, network, device, keep=keep, cache=self.cache)
+        embeddings = TileEmbeddings(image, tiles, network, device, keep=keep)
         given = None if self.automatic else as_prompts(torch.zeros(1, 0, 7) if prompts is None else prompts)
         if given is not None:
             check_inside(given, tuple(image.shape[1:]), "prompts")
@@ -181,7 +184,10 @@ class FibreInferer(Inferer):
         probability = np.zeros((2, *embeddings.image.shape[1:]), np.float16)
         for index in self._shown(range(len(embeddings.tiles)), "myelin and axons"):
             tile = embeddings.tiles[index]
-            logits = embeddings.network.dense(embeddings.get(index))[0, :, None].float()
+            views = [
+                undo_view(embeddings.network.dense(embeddings.get(index, view)), view) for view in range(self.views)
+            ]
+            logits = torch.stack(views).float().mean(dim=0)[0, :, None]
             found = convert_to_numpy(logits_to_image(logits, embeddings.fit(index)).sigmoid())
             (top, left, _, _), (core_top, core_left, core_bottom, core_right) = tile
             core = found[:, core_top - top : core_bottom - top, core_left - left : core_right - left]
@@ -197,11 +203,12 @@ class FibreInferer(Inferer):
         for index in self._shown(np.unique(owners).tolist(), "fibres"):
             places, tile, fit = np.flatnonzero(owners == index), embeddings.tiles[index], embeddings.fit(index)
             near = None if axon is None else axon[tile.slices]
-            embedding = embeddings.get(index)
+            seen = [embeddings.get(index, view) for view in range(self.views)]
             for chunk in np.split(places, range(self.prompts_per_batch, len(places), self.prompts_per_batch)):
                 own = prompts_in_tile(Prompts(*(values[chunk] for values in prompts)), tile, fit)
-                given = (torch.from_numpy(values).to(embeddings.device)[None] for values in own)
-                logits = embeddings.network.decode(embedding, *given, None)[0][0]
+                given = [torch.from_numpy(values).to(embeddings.device)[None] for values in own]
+                views = [_decode(embeddings.network, embedding, view, *given) for view, embedding in enumerate(seen)]
+                logits = torch.stack(views).float().mean(dim=0)
                 found = fibres_of_logits(logits, fit, part=self.part, axon=near, threshold=self.threshold)
                 for place, fibre in zip(chunk.tolist(), found, strict=True):
                     yield place, moved(fibre, *tile.outer[:2])
@@ -225,3 +232,17 @@ def _as_result(maps: FibreMaps, inputs: torch.Tensor) -> MetaTensor:
         result.meta["affine"] = result.affine[None]
     result.is_batch = True
     return result
+
+
+def _decode(
+    network: nn.Module,
+    embedding: torch.Tensor,
+    view: int,
+    boxes: torch.Tensor,
+    points: torch.Tensor,
+    point_labels: torch.Tensor,
+) -> torch.Tensor:
+    """Logits (k, 1, h, w) of prompts in a tile, of which a view was embedded."""
+    size = network.image_size
+    turned = boxes_in_view(boxes, view, size), points_in_view(points, view, size), point_labels
+    return undo_view(network.decode(embedding, *turned, None)[0][0], view)

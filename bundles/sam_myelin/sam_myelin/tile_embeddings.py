@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from monai.utils import convert_to_numpy
 from torch import nn
 
-from .embeddings import EmbeddingCache
 from .normalisation import Fit, fit_to, normalise_rgb
 from .tiles import Tile
+from .views import view_of
 
-__all__ = ["TileEmbeddings", "cache_key"]
+__all__ = ["TileEmbeddings"]
 
 
 class TileEmbeddings:
@@ -28,60 +26,32 @@ class TileEmbeddings:
         Of the network.
     keep : bool
         Whether to keep them in memory, for those that are asked for twice: 0.9 MB per tile for an input of 672 pixels.
-    cache : EmbeddingCache, optional
-        Where they are kept on disk.
     """
 
     def __init__(
-        self,
-        image: torch.Tensor,
-        tiles: list[Tile],
-        network: nn.Module,
-        device: torch.device,
-        *,
-        keep: bool = False,
-        cache: EmbeddingCache | None = None,
+        self, image: torch.Tensor, tiles: list[Tile], network: nn.Module, device: torch.device, *, keep: bool = False
     ) -> None:
-        self.image, self.tiles, self.network, self.device = image, tiles, network, device
-        self.keep, self.cache = keep, cache
-        self.kept: dict[int, torch.Tensor] = {}
+        self.image, self.tiles, self.network, self.device, self.keep = image, tiles, network, device, keep
+        self.kept: dict[tuple[int, int], torch.Tensor] = {}
 
     def fit(self, index: int) -> Fit:
         """How a tile lies in the network's input."""
         top, left, bottom, right = self.tiles[index].outer
         return fit_to((bottom - top, right - left), self.network.image_size)
 
-    def get(self, index: int) -> torch.Tensor:
-        """Embedding (1, 256, h, w) of a tile, float32 on the network's device, but rounded to half precision.
+    def get(self, index: int, view: int = 0) -> torch.Tensor:
+        """Embedding (1, 256, h, w) of a view of a tile, float32 on the network's device, but rounded to half precision.
 
         It is rounded in any case, so that results are the same whether or not it was kept.
         """
-        if index in self.kept:
-            return self._back(self.kept[index])
+        if (index, view) in self.kept:
+            return self._back(self.kept[index, view])
         tile = self.image[:, *self.tiles[index].slices]
-        if self.cache is None:
-            embedding = self._encode(tile).half()
-        else:
-            embedding = self.cache.get(cache_key(tile), lambda _: self._encode(tile))
-        if self.keep:
-            self.kept[index] = embedding.cpu()
-        return self._back(embedding)
-
-    def _encode(self, tile: torch.Tensor) -> torch.Tensor:
         pixels = normalise_rgb(tile.to(self.device), size=self.network.image_size)[0]
-        return self.network.encode(pixels[None])[0]
+        embedding = self.network.encode(view_of(pixels, view)[None])[0].half()
+        if self.keep:
+            self.kept[index, view] = embedding.cpu()
+        return self._back(embedding)
 
     def _back(self, embedding: torch.Tensor) -> torch.Tensor:
         return embedding.to(self.device).float()[None]
-
-
-def cache_key(tile: torch.Tensor) -> np.ndarray:
-    """Pixels (Y, X), or (Y, X, 3) in colour, of a tile (3, Y, X); of the image's type uint8 where they fit into it.
-
-    By these a tile has the same name in the cache as the image that it is cut out of would have.
-    """
-    pixels = convert_to_numpy(tile).transpose(1, 2, 0)
-    if (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
-    whole = pixels.astype(np.uint8)
-    return whole if (whole == pixels).all() else pixels

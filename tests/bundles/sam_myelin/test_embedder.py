@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sam_myelin.embedder import CutTiled, Embedder, ReadEmbeddingd, view_of
+from sam_myelin.embedder import CutTiled, Embedder, ReadEmbeddingd
 from sam_myelin.embeddings import EmbeddingCache
 from sam_myelin.errors import InputError
 from sam_myelin.network import SamMyelin
@@ -97,14 +97,6 @@ def test_embedding_and_labels_show_the_same(network, items, tmp_path, view):
     network.train()
     torch.testing.assert_close(torch.as_tensor(tile["image"]).float(), expected, atol=1e-2, rtol=1e-2)
     assert tile["image"].meta["filename_or_obj"] == items[1]["image"]
-
-
-def test_views_are_all_different_and_undo_nothing():
-    pixels = torch.arange(6).reshape(1, 2, 3)
-    assert (
-        len({tuple(view_of(pixels, view).flatten().tolist()) + view_of(pixels, view).shape for view in range(8)}) == 8
-    )
-    assert torch.equal(view_of(pixels, 0), pixels)
 
 
 @pytest.mark.parametrize("views", [0, 9])

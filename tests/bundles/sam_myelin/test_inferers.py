@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from sam_myelin.embeddings import EmbeddingCache
 from sam_myelin.errors import InputError
 from sam_myelin.inferers import FibreInferer, prompts_in_tile
-from sam_myelin.normalisation import fit_to, to_rgb
+from sam_myelin.normalisation import fit_to
 from sam_myelin.prompt_sources import as_tensor
 from sam_myelin.prompts import Prompts, prompts_from_labels
-from sam_myelin.tile_embeddings import cache_key
 from sam_myelin.tiles import Tile
 
 from tests.bundles.sam_myelin.stand_ins import GrayNetwork, Wrapped, draw_grid
@@ -21,8 +19,8 @@ NAN = float("nan")
 
 
 def as_batch(image: np.ndarray, pixel_size_um: float = NAN) -> MetaTensor:
-    """An image as it comes out of a DataLoader."""
-    batch = MetaTensor(torch.from_numpy(to_rgb(image))[None])
+    """An image as it comes out of a DataLoader, but with the gray values that the stand-in knows."""
+    batch = MetaTensor(torch.from_numpy(np.repeat(image[None, None].astype(np.float32), 3, axis=1)))
     batch.meta |= {"filename_or_obj": ["a.png"], "pixel_size_um": torch.tensor([pixel_size_um], dtype=torch.float64)}
     return batch
 
@@ -180,30 +178,19 @@ def test_metadata_are_kept():
     assert (plain.as_tensor() == found.as_tensor()).sum() > 0
 
 
-def test_cache_changes_nothing_but_the_work(tmp_path):
+@pytest.mark.parametrize("automatic", [True, False])
+def test_views_of_a_tile_are_seen_alike(automatic):
     image, labels, axon = draw_grid(4, 4)
-    cache = EmbeddingCache(tmp_path, variant="vit_tiny", image_size=256, weights_hash="0")
-    results, networks = [], [GrayNetwork() for _ in range(3)]
-    for network, kept in zip(networks, (None, cache, cache), strict=True):
-        inferer = FibreInferer(tile_px=200, cache=kept)
-        results.append(inferer(as_batch(image), network, given(labels, axon)).as_tensor())
-    assert [network.num_encoded for network in networks] == [4, 4, 0]
-    assert (results[0] == results[1]).all() and (results[1] == results[2]).all()
-
-
-def test_tile_is_known_by_the_pixels_of_its_image():
-    gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    for image in (gray, np.stack([gray, gray, gray + 1], axis=-1)):
-        key = cache_key(torch.from_numpy(to_rgb(image)))
-        assert key.dtype == np.uint8
-        np.testing.assert_array_equal(key, image)
-    stretched = to_rgb(gray.astype(np.uint16) * 700)
-    np.testing.assert_array_equal(cache_key(torch.from_numpy(stretched)), stretched[0])
+    network = GrayNetwork()
+    found = FibreInferer(automatic=automatic, tile_px=200, views=8)(as_batch(image), network, given(labels, axon))
+    assert network.num_encoded == 4 * 8
+    assert ious(found, labels).min() > 0.85
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"views": 9}, "--test_time_views 9: .* give 1 to 8"),
         ({"tile_px": 0}, "--tile_px 0: expected a positive whole number"),
         ({"tile_px": "large"}, "--tile_px large"),
         ({"halo": 0.5}, "--halo 0.5: expected a share"),
