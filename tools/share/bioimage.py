@@ -161,10 +161,14 @@ def _write_description(bundle: Path, folder: Path, metadata: dict) -> None:
         timestamp=datetime.now(UTC).isoformat(timespec="seconds"),
         format_version=spec.ModelDescr.implemented_format_version,
     )
-    with spec.ValidationContext(root=folder, perform_io_checks=False):
-        described = spec.build_description(content)
+    refused = f"{bundle}/configs/metadata.json: BioImage.IO does not take it: "
+    try:
+        with spec.ValidationContext(root=folder, perform_io_checks=False):
+            described = spec.build_description(content)
+    except ValueError as error:  # of some flaws it cannot even say what they are
+        raise InputError(refused + str(error)) from error
     if isinstance(described, spec.InvalidDescr):
-        raise InputError(f"{bundle}/configs/metadata.json: BioImage.IO does not take it: {described.get_reason()}")
+        raise InputError(refused + described.get_reason())
     (folder / "rdf.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 

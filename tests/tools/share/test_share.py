@@ -79,6 +79,39 @@ def test_each_defect_is_found_and_nothing_is_written(copy, tmp_path, damage, che
 
 
 @pytest.mark.parametrize(
+    ("licences", "message"),
+    [
+        ({"weights": ""}, "lacks weights"),
+        ({"weights": "CC BY 4.0"}, "weights: 'CC BY 4.0' is no SPDX identifier"),
+        ({"data": ["MIT"]}, "data: ['MIT'] is no SPDX identifier"),
+        ({"upstreams": {"a": "MIT"}}, "has upstreams; known: code, weights, data, upstream"),
+        ({"upstream": "Apache-2.0"}, "upstream is 'Apache-2.0', expected model -> licence"),
+        ({"upstream": {}}, "upstream is {}, expected model -> licence"),
+        ({"upstream": {"SAM ViT-B": "see their page"}}, "upstream SAM ViT-B: 'see their page' is no SPDX identifier"),
+    ],
+)
+def test_licences_that_a_program_cannot_tell_are_found(copy, licences, message):
+    edit(copy / "configs/metadata.json", lambda metadata: metadata["licences"].update(licences))
+    (problem,) = problems(copy)["licences"]
+    assert message in problem
+
+
+def test_upstream_models_have_licences_of_their_own(copy):
+    upstream = {"SAM ViT-B": "Apache-2.0", "EfficientNet-B2": "Apache-2.0 AND CC-BY-NC-4.0"}
+    edit(copy / "configs/metadata.json", lambda metadata: metadata["licences"].update(upstream=upstream))
+    assert "licences" not in problems(copy)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(SHIPPED.parent.glob("*/configs/metadata.json")), ids=lambda path: path.parts[-3]
+)
+def test_every_bundle_tells_its_licences(path):
+    licences = json.loads(path.read_text())["licences"]
+    assert not [problem for problem in CHECKS["licences"](path.parents[1]) if problem.startswith("metadata")]
+    assert {"code", "weights", "data"} <= licences.keys()
+
+
+@pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda path: path.unlink(), "no models/model.pt, and large_files.yml"),
@@ -140,6 +173,13 @@ def test_verify_tells_one_line_per_check_and_fails_as_a_whole(copy, capsys):
         verify(str(copy))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(CHECKS) and "NO  licences: no LICENSE" in lines and "ok  weights" in lines
+
+
+def test_bundle_without_weights_is_not_shared(copy, tmp_path, loads_weights):
+    (copy / "models/model.pt").unlink()
+    with pytest.raises(InputError, match="not shared: weights: no models/model.pt"):
+        share(str(copy), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_verify_looks_into_an_archive(tmp_path, capsys):
