@@ -123,8 +123,8 @@ def _members(
 def _bundle(plan: Plan, courses: Mapping[int, list[dict]], metric: str) -> dict[str, object]:
     found = collect_bundle(plan)
     for fold, entries in courses.items():
-        found["folds"][str(fold)] |= {"best_score": entries[-1]["best_avg_dice_score"], "key_metric": metric}
-    return found
+        found["folds"][str(fold)]["best_score"] = entries[-1]["best_avg_dice_score"]
+    return {"key_metric": metric, **found}
 
 
 def _ensembles(
@@ -182,7 +182,7 @@ def _write(
     from tools.crossval.pictures import draw_courses, draw_scores  # matplotlib is slow to import
 
     pictures = {**overlays, "courses": folder / "pictures" / "courses.png"}
-    metrics = {name: next(iter(found["folds"].values()))["key_metric"] for name, found in report["bundles"].items()}
+    metrics = {name: found["key_metric"] for name, found in report["bundles"].items()}
     lines = {
         f"{name}, fold {fold}": {entry["epoch"]: entry[metrics[name]] for entry in entries}
         for name, of in courses.items()

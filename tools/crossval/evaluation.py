@@ -85,8 +85,9 @@ def evaluate_ensemble(
         they cannot be averaged.
     """
     names = [member.name for member in members]
-    path = folder / f"{hashlib.sha256('|'.join(names).encode()).hexdigest()[:12]}.json"
-    settings = {"members": names, "thresholds": [member.threshold for member in members]}
+    members = sorted(members, key=lambda member: member.name)  # in another order they are the same ensemble
+    settings = {"members": sorted(names), "thresholds": [member.threshold for member in members]}
+    path = folder / f"{hashlib.sha256('|'.join(settings['members']).encode()).hexdigest()[:12]}.json"
     try:
         scores = _kept(path, settings, members, datalist) or _score(members, datalist)
     except InputError as error:

@@ -138,9 +138,9 @@ def stub(monkeypatch, dataset):
 def validated(bundles, dataset, stub):
     """Function that cross-validates bundles on the dataset and returns the text and report.json."""
 
-    def call(*names, **options):
-        text = crossval(*(names or ("good",)), dataset_dir=str(dataset), output_dir="out", **options)
-        return text, json.loads(Path("out/report.json").read_text())
+    def call(*names, output_dir="out", **options):
+        text = crossval(*(names or ("good",)), dataset_dir=str(dataset), output_dir=output_dir, **options)
+        return text, json.loads(Path(output_dir, "report.json").read_text())
 
     return call
 
@@ -300,7 +300,7 @@ class TestEnsembles:
         """Rows 0 and 1 by both folds, up to 5 by one, whose half of 200 of 255 is below the threshold."""
         _, report = validated("poor")
         assert report["ensembles"]["best by fold"]["metrics"]["iou"]["cases"]["images/d.png"] == 0.5
-        _, report = validated("poor", threshold="0.39")
+        _, report = validated("poor", threshold="0.39", output_dir="other")
         assert report["ensembles"]["best by fold"]["metrics"]["iou"]["cases"]["images/d.png"] == pytest.approx(2 / 3)
 
     def test_scores_are_kept_until_a_probability_is_newer(self, validated):
