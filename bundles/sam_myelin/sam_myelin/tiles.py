@@ -13,7 +13,7 @@ __all__ = ["Tile", "choose_tile_px", "cut_tiles", "tile_of_boxes", "tile_side"]
 
 AUTO = "auto"
 # a pixel of the network's input: at most this, so that a thin sheath is several cells of the logits thick
-MAX_INPUT_PIXEL_UM = 0.035
+MAX_INPUT_PIXEL_UM = 0.025
 # and at least this, so that a thick fibre fits into a tile
 MIN_INPUT_PIXEL_UM = 0.0044
 MAX_MAGNIFICATION = 4.0  # more shows no more

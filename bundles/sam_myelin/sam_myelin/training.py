@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,24 @@ from .normalisation import fit_to
 from .prompts import boxes_of, jitter_boxes, random_points
 from .targets import area_weights, part_of, shares, soft_targets
 
-__all__ = ["PreparePrompts", "RandPromptsd"]
+__all__ = ["PreparePrompts", "RandPromptsd", "image_weights"]
+
+
+def image_weights(items: Sequence[Mapping[str, Any]]) -> list[float]:
+    """How often to draw each item, so that every image is drawn as often, of however many tiles it is.
+
+    Parameters
+    ----------
+    items : sequence of mapping
+        With the path of their image under ``image``.
+
+    Returns
+    -------
+    list of float
+        For PyTorch's `WeightedRandomSampler`; they sum to the number of images.
+    """
+    numbers = Counter(item["image"] for item in items)
+    return [1 / numbers[item["image"]] for item in items]
 
 
 class RandPromptsd(MapTransform, Randomizable):

@@ -40,7 +40,7 @@ def test_halo_without_core():
 
 @pytest.mark.parametrize(
     ("pixel_size_um", "tile_px"),
-    [(None, 672), (0.0022, 1344), (0.0044, 672), (0.01, 672), (0.035, 672), (0.07, 336), (0.1, 235), (0.5, 168)],
+    [(None, 672), (0.0022, 1344), (0.0044, 672), (0.01, 672), (0.025, 672), (0.05, 336), (0.1, 168), (0.5, 168)],
 )
 def test_large_pixels_are_magnified_and_tiny_ones_shrunk(pixel_size_um, tile_px):
     assert choose_tile_px(pixel_size_um, 672) == tile_px
@@ -54,7 +54,7 @@ def test_pixels_without_a_size(pixel_size_um):
 
 def test_side_that_is_asked_for_counts():
     assert tile_side(300, 0.1, 672) == 300
-    assert [tile_side("auto", size, 672) for size in (0.07, None, float("nan"))] == [336, 672, 672]
+    assert [tile_side("auto", size, 672) for size in (0.05, None, float("nan"))] == [336, 672, 672]
     for wrong in (0, 1.5, True, "large"):
         with pytest.raises(InputError, match=f"--tile_px {wrong}: expected a positive whole number of pixels, or auto"):
             tile_side(wrong, None, 672)

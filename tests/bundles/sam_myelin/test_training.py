@@ -9,7 +9,7 @@ from sam_myelin.batching import pad_prompts
 from sam_myelin.losses import MyelinLoss
 from sam_myelin.network import SamMyelin, freeze_for_training
 from sam_myelin.targets import part_of
-from sam_myelin.training import PreparePrompts, RandPromptsd
+from sam_myelin.training import PreparePrompts, RandPromptsd, image_weights
 
 SIZE = 64
 
@@ -95,3 +95,8 @@ def test_dense_masks_weigh_as_told():
     apart = [MyelinLoss(dense_weight=weight)(logits, targets) for weight in (0, 1, 3)]
     torch.testing.assert_close(apart[2] - apart[0], 3 * (apart[1] - apart[0]))
     assert apart[0] > 0 and apart[1] > apart[0]
+
+
+def test_every_image_is_drawn_as_often_of_however_many_tiles_it_is():
+    weights = image_weights([{"image": name} for name in "abbbb"])
+    assert weights == [1, 0.25, 0.25, 0.25, 0.25]
