@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -80,7 +81,6 @@ def crossval(
     for name, plan in plans.items():
         run_plan(plan, validations[name])
     courses = {name: _courses(plan, key_metrics[name]) for name, plan in plans.items()}
-    members, absent = _members(plans, datalist, courses)
     report = {
         "dataset": datalist.name,
         "folds": list(datalist.folds),
@@ -89,9 +89,21 @@ def crossval(
         "splits": list(next(iter(plans.values())).splits),
         "data": data,
         "bundles": {name: _bundle(plan, courses[name], key_metrics[name]) for name, plan in plans.items()},
-        "without_probabilities": absent,
     }
-    report["ensembles"] = _ensembles(report, choose_ensembles(members, num_members), datalist, folder)
+    return _report(report, plans, courses, datalist, num_members, folder)
+
+
+def _report(
+    report: dict[str, object],
+    plans: Mapping[str, Plan],
+    courses: Mapping[str, Mapping[int, list[dict]]],
+    datalist: Datalist,
+    num_best: int,
+    folder: Path,
+) -> str:
+    """Ensembles, ranking and pictures of what was measured, written with it; the text of the report."""
+    members, report["without_probabilities"] = _members(plans, datalist, courses)
+    report["ensembles"] = _ensembles(report, choose_ensembles(members, num_best), datalist, folder)
     report |= _contest(report)
     text = _write(report, courses, _draw_worst(report, plans, members, datalist, folder), folder)
     refused = [f"{name}: {found['refused']}" for name, found in report["ensembles"].items() if "refused" in found]
@@ -123,7 +135,8 @@ def _members(
 def _bundle(plan: Plan, courses: Mapping[int, list[dict]], metric: str) -> dict[str, object]:
     found = collect_bundle(plan)
     for fold, entries in courses.items():
-        found["folds"][str(fold)]["best_score"] = entries[-1]["best_avg_dice_score"]
+        best = entries[-1]["best_avg_dice_score"]
+        found["folds"][str(fold)]["best_score"] = best if math.isfinite(best) else None  # no case defines it
     return {"key_metric": metric, **found}
 
 
@@ -146,7 +159,7 @@ def _contest(report: Mapping) -> dict[str, dict]:
     for split in report["splits"]:
         competitors = {name: found["splits"][split] for name, found in report["bundles"].items()}
         if split == "testing":
-            competitors |= {f"ensemble, {name}": of for name, of in report["ensembles"].items() if "metrics" in of}
+            competitors |= _distinct(report["ensembles"])
         unit_of = {case: unit for of in competitors.values() for case, unit in of.get("unit_of", {}).items()}
         scores = {name: of["metrics"][metric]["cases"] for name, of in competitors.items() if metric in of["metrics"]}
         contest["ranking"][split], contest["pairs"][split] = ranking(scores, unit_of), pairs(scores, unit_of)
@@ -158,6 +171,15 @@ def _contest(report: Mapping) -> dict[str, dict]:
         for name, found in report["bundles"].items()
     }
     return contest | {"worst": worst}
+
+
+def _distinct(ensembles: Mapping[str, dict]) -> dict[str, dict]:
+    """Ensembles that were scored, by the names they compete under; of those with the same members the first."""
+    by_members: dict[frozenset, tuple[str, dict]] = {}
+    for name, found in ensembles.items():
+        if "metrics" in found:
+            by_members.setdefault(frozenset(found["members"]), (f"ensemble, {name}", found))
+    return dict(by_members.values())
 
 
 def _draw_worst(
@@ -207,7 +229,7 @@ def _dots(report: Mapping, split: str) -> dict[str, list[float]]:
     for name, found in report["bundles"].items():
         for fold, scores in found["splits"][split]["metrics"][metric]["cases_by_fold"].items():
             dots[f"{name}, fold {fold}"] = [score for score in scores.values() if score is not None]
-    for name, found in report["ensembles"].items() if split == "testing" else ():
-        if metric in found.get("metrics", {}):
-            dots[f"ensemble, {name}"] = [s for s in found["metrics"][metric]["cases"].values() if s is not None]
+    for name, found in _distinct(report["ensembles"]).items() if split == "testing" else ():
+        if metric in found["metrics"]:
+            dots[name] = [s for s in found["metrics"][metric]["cases"].values() if s is not None]
     return dots

@@ -24,6 +24,7 @@ __all__ = ["ReadCase", "analyse", "summarise_datastats", "write_datastats"]
 logger = logging.getLogger(__name__)
 
 MAX_PLANE_PX = 4096
+SPREAD = ("min", "median", "max")
 
 
 class ReadCase:
@@ -145,9 +146,11 @@ def summarise_datastats(content: Mapping[str, object]) -> dict[str, object]:
         str(label): of["foreground_percentage"]["mean"]
         for label, of in zip(summary["label_stats"]["labels"], summary["label_stats"]["label"], strict=False)
     }
+    num_axes = len(_as_list(image["shape"]["max"]))
     return {
         "cases": summary["n_cases"],
-        **{key: [_as_list(image[key][of]) for of in ("min", "median", "max")] for key in ("shape", "spacing")},
+        "shape": [_as_list(image["shape"][of]) for of in SPREAD],
+        "spacing": [_as_list(image["spacing"][of])[:num_axes] for of in SPREAD],
         "intensity": _percentiles(image["intensity"]),
         "foreground_intensity": _percentiles(foreground["intensity"]),
         "foreground_share": shares.get("1", 0.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -63,8 +64,9 @@ def draw_courses(path: Path, courses: Mapping[str, Mapping[int, float]], title: 
     for (name, course), colour in zip(courses.items(), _colours(len(courses)), strict=True):
         epochs, scores = list(course), list(course.values())
         axes.plot(epochs, scores, color=colour, label=name, marker="." if len(epochs) < 20 else None)
-        best = max(range(len(scores)), key=scores.__getitem__)
-        axes.plot(epochs[best], scores[best], "*", markersize=11, color=colour)
+        defined = [(score, -epoch) for epoch, score in course.items() if math.isfinite(score)]
+        if defined:
+            axes.plot(-max(defined)[1], max(defined)[0], "*", markersize=11, color=colour)
     axes.set_xlabel("epoch")
     axes.set_ylabel(title)
     axes.grid(alpha=0.3)

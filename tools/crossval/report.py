@@ -81,7 +81,11 @@ def _data(report: Mapping) -> Iterator[Block]:
         for name, values in (("image", data["intensity"]), ("foreground", data["foreground_intensity"]))
     ]
     yield Table(["intensity", *(_percentile(key) for key in keys)], rows)
-    yield Text("By MONAI's DataAnalyzer, with all objects as one foreground; more is in `datastats.yaml`.")
+    about_planes = " Spacing in pixels; 2 or more for planes that were thinned out to 4096 pixels at most."
+    yield Text(
+        "By MONAI's DataAnalyzer, with all objects as one foreground; more is in `datastats.yaml`."
+        f"{about_planes if len(data['shape'][0]) == 2 else ''}"
+    )
 
 
 def _trainings(report: Mapping, pictures: Mapping[str, Path]) -> Iterator[Block]:

@@ -296,6 +296,11 @@ class TestEnsembles:
         assert "ensemble, best by fold" in {row["name"] for row in report["ranking"]["testing"]}
         assert "| best by fold " in text
 
+    def test_the_same_members_compete_once(self, validated):
+        _, report = validated("poor")
+        assert len(report["ensembles"]) == 2
+        assert [row["name"] for row in report["ranking"]["testing"]] == ["ensemble, best 2", "poor"]
+
     def test_mean_of_probabilities_decides(self, validated):
         """Rows 0 and 1 by both folds, up to 5 by one, whose half of 200 of 255 is below the threshold."""
         _, report = validated("poor")

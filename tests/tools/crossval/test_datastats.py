@@ -62,7 +62,8 @@ def test_planes_in_colour(planes, tmp_path):
     content = write_datastats(read_datalist(planes), tmp_path / "datastats.yaml")
     assert content["stats_summary"]["label_stats"]["labels"] == [0, 1]
     found = summarise_datastats(content)
-    assert found["shape"][0] == [20, 10] and found["foreground_share"] == pytest.approx(0.1)
+    assert found["shape"][0] == [20, 10] and found["spacing"][0] == [1, 1]
+    assert found["foreground_share"] == pytest.approx(0.1)
     assert found["intensity"]["mean"] == pytest.approx(34)
 
 
