@@ -21,7 +21,7 @@ def signed_rank_p(differences: Sequence[float]) -> float:
     Returns
     -------
     float
-        Exact up to 50 differences without ties; 1 where none is left.
+        Exact up to 50 differences, with ties among them up to 13; 1 where none is left.
     """
     values = _without_zeros(differences)
     return float(wilcoxon(values).pvalue) if len(values) else 1.0

@@ -47,13 +47,15 @@ def test_rank_biserial_by_hand(differences, effect):
 def test_rank_biserial_agrees_with_the_statistic_of_scipy(differences):
     values = [value for value in differences if value]
     if values:
-        greater = stats.wilcoxon(values, alternative="greater").statistic  # the sum of the positive ranks
+        greater = stats.wilcoxon(
+            values, alternative="greater", method="approx"
+        ).statistic  # the sum of the positive ranks
         total = len(values) * (len(values) + 1) / 2
         assert rank_biserial(differences) == pytest.approx(2 * greater / total - 1)
 
 
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=7))
 def test_exchanging_both_turns_the_sign(scores):
     first, second = zip(*scores, strict=True)
     one, other = compare_pairs(first, second), compare_pairs(second, first)
