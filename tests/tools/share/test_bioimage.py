@@ -55,7 +55,7 @@ def described(metadata: dict, shape: tuple[int, ...] = (1, 1, 16, 32, 32), **cha
     return describe(metadata | changes, "name", shapes, FILES, timestamp="2026-01-01T00:00:00", format_version="0.5.12")
 
 
-@pytest.mark.parametrize("name", sorted(path.parents[1].name for path in BUNDLES.glob("*/models/model.pt")))
+@pytest.mark.parametrize("name", ["crypt_unet", "devonet_nsn"])  # one of two axes and one of three: each takes a minute
 def test_bioimageios_own_test_passes(name, package):
     from bioimageio.core import test_model as run_their_test
 
