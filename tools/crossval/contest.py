@@ -13,6 +13,7 @@ from tools.scores import bootstrap_interval
 __all__ = ["pairs", "ranking", "worst_cases"]
 
 Scores = Mapping[str, float | None]
+DECIMALS = 4  # that MetricsSaver keeps of a score of 64 bits; what differs by less is equal
 
 
 def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[dict[str, object]]:
@@ -32,7 +33,7 @@ def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list
         where there is none. Those without a score come last.
     """
     cases = sorted(set.intersection(*(set(scores) for scores in scores_of.values())))
-    ranks = mean_ranks([[_number(scores[case]) for scores in scores_of.values()] for case in cases])
+    ranks = mean_ranks([[_rounded(scores[case]) for scores in scores_of.values()] for case in cases])
     rows = []
     for index, (name, scores) in enumerate(scores_of.items()):
         summary = summarise_images({case: _number(score) for case, score in scores.items()}, dict(unit_of))
@@ -59,7 +60,7 @@ def pairs(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[d
     for first, second in combinations(scores_of, 2):
         one, other = scores_of[first], scores_of[second]
         cases = [case for case in one if None not in (one[case], other.get(case))]
-        values = [[scores[case] for case in cases] for scores in (one, other)]
+        values = [[_rounded(scores[case]) for case in cases] for scores in (one, other)]
         differences = [a - b for a, b in zip(*values, strict=True)]
         interval = bootstrap_interval(differences, [unit_of[case] for case in cases]) if cases else None
         units = len({unit_of[case] for case in cases})
@@ -76,3 +77,7 @@ def worst_cases(scores: Scores, num_cases: int) -> Sequence[tuple[str, float]]:
 
 def _number(score: float | None) -> float:
     return math.nan if score is None else score
+
+
+def _rounded(score: float | None) -> float:
+    return round(_number(score), DECIMALS)

@@ -104,6 +104,13 @@ def test_pairs_are_corrected_for_their_number_and_drawn_by_unit():
     assert others[0]["n"] == 1 and others[0]["ci95"] is None
 
 
+def test_what_differs_by_less_than_the_files_keep_is_equal():
+    scores = {"x": {"a": 0.52609175, "b": 0.5}, "y": {"a": 0.52609178, "b": 0.4}}
+    (pair,) = pairs(scores, UNITS)
+    assert (pair["wins"], pair["ties"]) == (1, 1) and pair["rank_biserial"] == 1
+    assert [row["mean_rank"] for row in ranking(scores, UNITS)] == [1.25, 1.75]
+
+
 def test_worst_cases_are_the_lowest_defined():
     assert worst_cases({"a": 0.5, "b": None, "c": 0.1, "d": 0.9}, 2) == [("c", 0.1), ("a", 0.5)]
 
