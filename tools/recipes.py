@@ -21,12 +21,15 @@ class Recipe:
         Kind of the result that is drawn over the image: ``<stem>_<kind>``.
     offline : mapping of str to str
         Overrides of train.json without which a training would fetch something.
+    brief : mapping of str to str
+        Further overrides with which an epoch takes seconds, where it would take minutes.
     """
 
     convert: tuple[str, ...]
     train: dict[str, str] = field(default_factory=dict)
     result_kind: str = "mask"
     offline: dict[str, str] = field(default_factory=dict)
+    brief: dict[str, str] = field(default_factory=dict)
 
 
 EMBRYOS = ("ctc", "--spacing", "2.0,0.8,0.8", "--folds", "3", "--test", "04")
@@ -83,5 +86,11 @@ RECIPES = {
             "val_interval": "4",
         },
         result_kind="instances",
+    ),
+    "sam_myelin": Recipe(
+        convert=("myelin", "--folds", "3", "--test", "sub-04"),
+        train={"max_epochs": "8", "val_interval": "4", "patches_per_epoch": "24", "prompts_per_image": "8"},
+        result_kind="fibres",
+        brief={"patches_per_epoch": "4", "prompts_per_image": "4", "views": "1"},
     ),
 }

@@ -55,9 +55,15 @@ def run_bundle(*arguments: str, cwd: Path, module: str = "monai.bundle", **envir
     return done.stdout + done.stderr
 
 
-def offline(bundle: Path) -> list[str]:
-    """Overrides without which a training would fetch weights from a network."""
-    return [word for key, value in RECIPES[bundle.name].offline.items() for word in (f"--{key}", value)]
+def overrides_of(bundle: Path) -> dict[str, Any]:
+    """Overrides with which a training fetches nothing, and takes seconds."""
+    recipe = RECIPES[bundle.name]
+    return {key: int(word) if word.isdigit() else word for key, word in (recipe.offline | recipe.brief).items()}
+
+
+def options_of(bundle: Path) -> list[str]:
+    """The same for the command line."""
+    return [word for key, value in overrides_of(bundle).items() for word in (f"--{key}", str(value))]
 
 
 @pytest.fixture
@@ -225,7 +231,7 @@ def test_training_runs_from_the_bundles_root(bundle, dataset_dir, tmp_path):
     shipped = (bundle / "models/model.pt").read_bytes()
     run_bundle(
         *("run", "training", "--config_file", "configs/train.json", "--dataset_dir", str(dataset_dir)),
-        *("--output_dir", str(tmp_path), "--max_epochs", "1", *offline(bundle)),
+        *("--output_dir", str(tmp_path), "--max_epochs", "1", *options_of(bundle)),
         cwd=bundle,
     )
     assert (tmp_path / "model.pt").exists(), "a training shorter than val_interval is validated at its end"
@@ -249,7 +255,7 @@ def test_training_runs_on_two_processes(bundle, dataset_dir, tmp_path):
     log = run_bundle(
         *("--standalone", "--nproc_per_node", "2", "-m", "monai.bundle", "run", "training"),
         *("--config_file", str(configs), "--bundle_root", str(bundle), "--dataset_dir", str(dataset_dir)),
-        *("--output_dir", "output", "--max_epochs", "1", "--val_interval", "1", *offline(bundle)),
+        *("--output_dir", "output", "--max_epochs", "1", "--val_interval", "1", *options_of(bundle)),
         module="torch.distributed.run",
         cwd=tmp_path,
         OMP_NUM_THREADS="1",
@@ -268,7 +274,7 @@ def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatc
         bundle_root=str(bundle),
         dataset_dir=str(dataset_dir),
         output_dir=str(tmp_path / "output"),
-        **SHORT | RECIPES[bundle.name].offline,
+        **SHORT | overrides_of(bundle),
     )
     tracked.initialize()
     tracked.run()

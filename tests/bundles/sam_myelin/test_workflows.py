@@ -1,0 +1,161 @@
+"""Training on embeddings or on images, and evaluation, through the configs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sam_myelin.reading
+import torch
+from monai.bundle import ConfigWorkflow
+from sam_myelin.embeddings import hash_weights
+from sam_myelin.errors import InputError, find_input_error
+from sam_myelin.network import SamMyelin
+
+from tests.bundles.sam_myelin.stand_ins import GrayNetwork, draw_grid
+
+ROOT = Path(__file__).parents[3] / "bundles" / "sam_myelin"
+SIZE = 64
+METRICS = {"dice", "iou", "fibre_dice", "box_dice", "box_iou", "seg", "f1"}
+SMALL = {
+    "image_size": SIZE,
+    "max_epochs": 1,
+    "val_interval": 1,
+    "views": 2,
+    "prompts_per_image": 2,
+    "batch_size": 2,
+} | {"patches_per_epoch": 8}
+
+
+@pytest.fixture
+def dataset_dir(write_image, tmp_path) -> Path:
+    """Two images for training, one in the fold for validation, one for testing, of six fibres each."""
+    sections: dict[str, list] = {"training": [], "testing": []}
+    for number, fold in enumerate((0, 1, 1, None)):
+        image, labels, axon = draw_grid(2, 3)
+        image = image + np.random.default_rng(number).integers(0, 9, image.shape, np.uint8)
+        masks = {"axon": axon & (labels > 0), "myelin": ~axon & (labels > 0)}
+        item = {"image": f"i{number}.png", "label": f"l{number}.png", "pixel_size_um": 0.01}
+        write_image(f"data/i{number}.png", image)
+        write_image(f"data/l{number}.png", labels.astype(np.uint16))
+        for name, mask in masks.items():
+            item[name] = f"{name}{number}.png"
+            write_image(f"data/{name}{number}.png", np.where(mask, 255, 0).astype(np.uint8))
+        sections["testing" if fold is None else "training"].append(item | ({} if fold is None else {"fold": fold}))
+    (tmp_path / "data/dataset.json").write_text(json.dumps({"name": "drawn", "licence": "none"} | sections))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def open_workflow(dataset_dir, tmp_path) -> Callable[..., ConfigWorkflow]:
+    """Function that opens train.json and what overrides it, on a small network with random weights."""
+
+    def start(*overriding: str, **overrides) -> ConfigWorkflow:
+        configs = [str(ROOT / "configs" / f"{name}.json") for name in ("train", *overriding)]
+        settings = {"bundle_root": str(ROOT), "dataset_dir": str(dataset_dir), "device": torch.device("cpu")}
+        settings |= {"output_dir": str(tmp_path / "output"), "pretrained": False}
+        workflow = ConfigWorkflow(configs, workflow_type="train", logging_file=False, **settings | SMALL | overrides)
+        workflow.initialize()
+        return workflow
+
+    return start
+
+
+@pytest.fixture
+def weights(tmp_path) -> Path:
+    """A checkpoint of the small network."""
+    torch.save(SamMyelin("vit_tiny", SIZE).state_dict(), tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=True)
+
+
+def parts_that_differ(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> set[str]:
+    return {name.split(".")[0] for name in one if not torch.equal(one[name], other[name])}
+
+
+def test_training_on_embeddings_reads_each_image_once_and_leaves_the_encoders(
+    open_workflow, weights, tmp_path, monkeypatch
+):
+    paths, read_micrograph = [], sam_myelin.reading.read_micrograph
+
+    def reading(path, **options):
+        paths.append(Path(path).name)
+        return read_micrograph(path, **options)
+
+    monkeypatch.setattr(sam_myelin.reading, "read_micrograph", reading)
+    open_workflow(pretrained=True, ckpt_path=str(weights), max_epochs=3, val_interval=3).run()
+    assert sorted(paths) == ["i0.png", "i1.png", "i2.png"], "that of the validation among them"
+    assert len(list((tmp_path / "output/embeddings").glob("*.npz"))) == 2 * 2 * 15  # images, views, tiles
+    assert parts_that_differ(read(weights), read(tmp_path / "output/model.pt")) == {"mask_decoder", "dense_head"}
+
+
+def test_embeddings_made_beforehand_are_used(open_workflow, weights, tmp_path, monkeypatch):
+    open_workflow("embed", pretrained=True, ckpt_path=str(weights)).run()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "output/embeddings").iterdir()}
+    assert len(kept) == 3 * 2 * 15, "validation is embedded too"
+    damaged = min(kept)
+    damaged.write_bytes(b"PK")
+    open_workflow(pretrained=True, ckpt_path=str(weights), val_interval=1).run()
+    assert {path for path, time in kept.items() if path.stat().st_mtime_ns != time} <= {damaged}
+
+
+def test_training_on_images_trains_the_encoders_too(open_workflow, weights, tmp_path):
+    overrides = {"finetune_encoder": True, "min_visible": 0}
+    open_workflow(pretrained=True, ckpt_path=str(weights), **overrides).run()
+    trained = read(tmp_path / "output/model.pt")
+    assert parts_that_differ(read(weights), trained) >= {"image_encoder", "mask_decoder", "dense_head"}
+    assert not (tmp_path / "output/embeddings").exists()
+
+
+def test_a_resumed_training_goes_on_from_its_own_weights(open_workflow, weights, tmp_path):
+    start = {"pretrained": True, "ckpt_path": str(weights)}
+    open_workflow(**start).run()
+    finished = open_workflow(**start)
+    finished.run()
+    resumed = finished.parser.get_parsed_content("network").state_dict()
+    assert parts_that_differ(read(tmp_path / "output/resume.pt")["network"], resumed) == set()
+    assert parts_that_differ(read(weights), resumed) == {"mask_decoder", "dense_head"}
+
+
+def test_evaluation_writes_every_score(open_workflow, tmp_path):
+    as_it_is = {"_target_": "sam_myelin.acceleration.to_device", "network": "@network_def", "device": "@device"}
+    workflow = open_workflow("evaluate", ckpt_path="none", network=as_it_is)
+    workflow.network_def = GrayNetwork(SIZE)  # MONAI's name for the slot
+    workflow.run()
+    lines = (tmp_path / "output/metrics.csv").read_text().splitlines()
+    scores = dict(re.split(r"[\t,]", line) for line in lines if line.strip())
+    assert set(scores) == METRICS
+    assert all(0.7 < float(score) <= 1 for score in scores.values()), scores
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"views": 9}, "--views 9: .* give 1 to 8"),
+        ({"halo": 0.5}, "--halo 0.5: expected a number from 0 to below 0.5"),
+        ({"prompts_per_imag": 3}, "unknown override --prompts_per_imag; did you mean --prompts_per_image"),
+        ({"target": "sheath"}, "--target sheath: unknown"),
+        ({"variant": "vit_tiny", "pretrained": True, "ckpt_path": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
+    ],
+)
+def test_impossible_trainings(open_workflow, overrides, message):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what an expression raises
+        open_workflow(**overrides).run()
+    error = find_input_error(caught.value)
+    assert isinstance(error, InputError)
+    assert re.search(message, str(error)), str(error)
+
+
+def test_what_an_encoder_has_seen_makes_another_encoder():
+    """Running statistics of the batch normalisation are in the hash, or stale embeddings would be used in silence."""
+    network = SamMyelin("vit_tiny", SIZE).train()
+    before = hash_weights(network.image_encoder)
+    network.encode(torch.randn(2, 3, SIZE, SIZE))
+    assert hash_weights(network.image_encoder) != before
