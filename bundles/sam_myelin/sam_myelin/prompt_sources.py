@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from monai.transforms import Transform
 from monai.utils import convert_to_numpy
 
 from .errors import InputError
 from .names import IMAGE_SUFFIXES, stem
 from .prompt_tables import read_prompts
-from .prompts import Prompts, prompts_from_axons, prompts_from_labels
+from .prompts import Prompts, number_axons, prompts_from_axons, prompts_from_labels
 from .reading import check_shape, read_mask
 
 __all__ = ["SOURCES", "FindPromptsd", "as_prompts", "as_tensor", "check_prompts", "find_file"]
@@ -127,8 +128,9 @@ class FindPromptsd(Transform):
     ----------
     source : str
         ``auto``: none, the inferer finds its own. ``prompts``: a table ``<stem>_prompts.tsv``. ``axons``: a mask of
-        axons, ``<stem>_axon``, ``<stem>_seg-axon`` or ``<stem>_seg-axon-manual`` as PNG or TIFF; see
-        `prompts_from_axons`. ``truth``: point and box of every fibre in ``label`` and ``axon`` of the item.
+        axons, ``<stem>_axon``, ``<stem>_seg-axon`` or ``<stem>_seg-axon-manual`` as PNG or TIFF, see
+        `prompts_from_axons`; their label map (1, Y, X) is added as ``axons``, for `KeepAxonsd`. ``truth``: point and
+        box of every fibre in ``label`` and ``axon`` of the item.
     prompts_dir, axon_dir : path or "none"
         Where tables and masks are searched, folders below included; ``none`` is beside the image.
     image_key : str
@@ -147,6 +149,10 @@ class FindPromptsd(Transform):
         self.source, self.prompts_dir, self.axon_dir, self.image_key = source, prompts_dir, axon_dir, image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        if self.source == "axons":
+            axons = self._read_axons(data[self.image_key].meta)
+            tensor = MetaTensor(torch.from_numpy(axons[None].astype(np.int32)))
+            return {**data, "prompts": as_tensor(prompts_from_axons(axons)), "axons": tensor}
         return {**data, "prompts": as_tensor(self._find(data))}
 
     def check(self, image: str | os.PathLike) -> None:
@@ -163,16 +169,18 @@ class FindPromptsd(Transform):
         image, shape = meta["filename_or_obj"], tuple(int(side) for side in meta["original_shape"])
         if self.source == "prompts":
             return read_prompts(self._table(image), shape)
-        if self.source == "axons":
-            path = self._axons(image)
-            axon = read_mask(path)
-            check_shape(path, axon.shape, image, shape)
-            return prompts_from_axons(axon)
         missing = [key for key in ("label", "axon") if key not in data]
         if missing:
             raise InputError(f"{image}: no {' and no '.join(missing)}, which --prompt_source truth needs; add them")
         labels, axon = (convert_to_numpy(data[key])[0] for key in ("label", "axon"))
         return prompts_from_labels(labels, axon > 0)
+
+    def _read_axons(self, meta: Mapping[str, Any]) -> np.ndarray:
+        """Label map (Y, X) of the axons that are given for an image."""
+        path = self._axons(meta["filename_or_obj"])
+        axon = read_mask(path)
+        check_shape(path, axon.shape, meta["filename_or_obj"], meta["original_shape"])
+        return number_axons(axon)
 
     def _table(self, image: str | os.PathLike) -> Path:
         return find_file(image, [TABLE_NAME], self.prompts_dir)

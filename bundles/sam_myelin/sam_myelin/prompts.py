@@ -15,6 +15,7 @@ __all__ = [
     "check_inside",
     "inner_points",
     "jitter_boxes",
+    "number_axons",
     "prompts_from_axons",
     "prompts_from_labels",
     "random_points",
@@ -166,14 +167,19 @@ def prompts_from_labels(labels: np.ndarray, axon: np.ndarray) -> Prompts:
     return Prompts(ids, points, boxes.astype(np.float32))
 
 
+def number_axons(axon: np.ndarray) -> np.ndarray:
+    """Label map of axons: a mask's components from 1, touching corners included; what is a label map stays as it is."""
+    is_mask = axon.dtype == bool or len(np.unique(axon[axon > 0])) < 2
+    return ndimage.label(axon, EIGHT_NEIGHBOURS)[0] if is_mask else axon
+
+
 def prompts_from_axons(axon: np.ndarray, *, g_ratio: float | None = 0.7, min_area_px: int = 1) -> Prompts:
     """Point and estimated box of the fibre around every axon of a mask.
 
     Parameters
     ----------
     axon : ndarray of bool or int, shape (Y, X)
-        A mask, whose components are numbered from 1, touching corners included; or, if it has more values than two,
-        a label map.
+        A mask, or a label map; see `number_axons`.
     g_ratio : float, optional
         Diameter of an axon over that of its fibre, by whose inverse its box is enlarged, inside the image; None gives
         no boxes.
@@ -191,8 +197,7 @@ def prompts_from_axons(axon: np.ndarray, *, g_ratio: float | None = 0.7, min_are
     """
     if g_ratio is not None and not 0 < g_ratio <= 1:
         raise InputError(f"--g_ratio {g_ratio}: an axon is not wider than its fibre; give a number above 0, at most 1")
-    is_mask = axon.dtype == bool or len(np.unique(axon[axon > 0])) < 2
-    labels = ndimage.label(axon, EIGHT_NEIGHBOURS)[0] if is_mask else axon
+    labels = number_axons(axon)
     ids, points = inner_points(labels)
     boxes = boxes_of(labels)[1].astype(np.float32)
     if g_ratio is None:

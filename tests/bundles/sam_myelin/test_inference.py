@@ -13,6 +13,7 @@ import torch
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 from sam_myelin.errors import InputError, find_input_error
+from sam_myelin.known_axons import keep_axons
 from sam_myelin.prompt_tables import write_prompts
 from sam_myelin.prompts import prompts_from_labels
 
@@ -84,6 +85,13 @@ def test_axons_as_prompts(write_image, run):
     write_image("data/masks/a_seg-axon.png", axon * np.uint8(255))
     output = run(prompt_source="axons", axon_dir=str(write_image("data/masks/b.png", image).parent), tile_px=128)
     assert share_right(output / "a_fibres.png", labels) > 0.9
+    np.testing.assert_array_equal(read_png(output / "a_axonmyelin.png") == 255, axon)
+
+
+def test_given_axons_are_the_results_own_and_the_rest_of_what_a_sheath_encloses_is_its():
+    labels, axonmyelin = np.array([[1, 1, 1, 2, 0]], np.int32), np.array([[127, 255, 255, 127, 0]], np.int32)
+    found = keep_axons(labels, axonmyelin, np.array([[0, 1, 0, 0, 3]]))
+    np.testing.assert_array_equal(found, [[[1, 1, 1, 2, 3]], [[127, 255, 127, 127, 255]]])
 
 
 @pytest.mark.parametrize(
