@@ -150,7 +150,7 @@ def test_fibre_at_the_border_of_a_tile_is_seen_by_the_network_inside():
 def test_large_pixels_make_small_tiles():
     image, _, _ = draw_grid(2, 3)
     network = GrayNetwork(64)
-    FibreInferer(automatic=True, refine=False, halo=0.0)(as_batch(image, 0.07), network)
+    FibreInferer(automatic=True, refine=False, halo=0.0)(as_batch(image, 0.05), network)
     assert network.num_encoded == 4 * 6, "128 x 192 pixels in tiles of 32"
 
 

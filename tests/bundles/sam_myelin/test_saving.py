@@ -62,7 +62,7 @@ def test_overlay_outlines_fibres_and_axons(item, fibres, tmp_path):
     drawn = read_png(tmp_path / "sub-1_TEM_overlay.png")
     assert drawn.shape == (48, 64, 3)
     assert tuple(drawn[14, 3]) == FIBRE_COLOUR and tuple(drawn[14, 7]) == AXON_COLOUR
-    np.testing.assert_array_equal(drawn[14, 14], [27] * 3)
+    np.testing.assert_array_equal(drawn[14, 14], [int(item["image"][0, 14, 14])] * 3)
     colours = np.zeros((3, 4, 4), np.float32)
     colours[1] = 255
     assert tuple(draw_overlay(colours, np.zeros((4, 4), int), np.zeros((4, 4), bool))[0, 0]) == (150, 150, 150)
