@@ -24,7 +24,7 @@ from .reading import ReadMicrographd
 from .tiles import cut_tiles, tile_side
 from .views import NUM_VIEWS, view_of
 
-__all__ = ["CutTiled", "Embedder", "ReadEmbeddingd", "cache_key"]
+__all__ = ["CutTiled", "Embedder", "ReadEmbeddingd"]
 
 
 class Embedder:
@@ -121,7 +121,7 @@ class Embedder:
                     inputs, _ = normalise_rgb(laid.to(device), size=network.image_size)
                     return self.inferer(inputs[None], network.encode)[0]
 
-                key = cache_key(laid)
+                key = convert_to_numpy(laid[0])  # the channels are equal, see `ReadMicrographd`
                 cache.get(key, compute)
                 place = {"shape": tuple(pixels.shape[1:]), "window": tile.outer, "view": view}
                 yield {**item, "embedding": str(cache.path(key)), **place}
@@ -161,9 +161,3 @@ class CutTiled(MapTransform):
             cut = view_of(data[key].as_tensor()[:, top:bottom, left:right], view)
             data[key] = MetaTensor(cut.contiguous(), meta=data[key].meta)
         return data
-
-
-def cache_key(tile: torch.Tensor) -> np.ndarray:
-    """What `EmbeddingCache` knows a tile (3, Y, X) by: its pixels (Y, X), or (Y, X, 3) in colour."""
-    pixels = convert_to_numpy(tile).transpose(1, 2, 0)
-    return pixels[..., 0] if (pixels == pixels[..., :1]).all() else pixels

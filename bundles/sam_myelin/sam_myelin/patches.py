@@ -12,7 +12,7 @@ from monai.config import KeysCollection
 from monai.transforms import Affine, MapTransform, Randomizable
 
 from .errors import InputError
-from .tiles import choose_tile_px
+from .tiles import AUTO, tile_side
 
 __all__ = ["RandPatchd", "patch_affine"]
 
@@ -93,8 +93,7 @@ class RandPatchd(MapTransform, Randomizable):
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         data = dict(data)
         image = data[self.keys[0]]
-        pixel_size = float(image.meta["pixel_size_um"])
-        usual = self.size / choose_tile_px(None if math.isnan(pixel_size) else pixel_size, self.size)
+        usual = self.size / tile_side(AUTO, image.meta["pixel_size_um"], self.size)
         affine = self.randomize((image.shape[1:], usual))
         for key in self.key_iterator(data):
             mode = "bilinear" if key == self.keys[0] else "nearest"

@@ -8,7 +8,7 @@ import torch
 from .errors import InputError
 from .normalisation import Fit
 
-__all__ = ["PARTS", "area_weights", "part_of", "shares", "soft_targets"]
+__all__ = ["PARTS", "area_weights", "cell_weights", "part_of", "shares", "soft_targets"]
 
 PARTS = ("myelin", "axon", "fibre")
 
@@ -54,6 +54,15 @@ def area_weights(length: int, resized: int, size: int, num_cells: int) -> np.nda
     return (overlap.clip(0) / (borders[1] - borders[0])).astype(np.float32)
 
 
+def cell_weights(fit: Fit, num_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """`area_weights` along y and x, of logits with ``num_cells`` cells along either side."""
+    down, right = (
+        area_weights(length, resized, fit.size, num_cells)
+        for length, resized in zip(fit.shape, fit.resized, strict=True)
+    )
+    return down, right
+
+
 def soft_targets(
     labels: np.ndarray,
     axon: np.ndarray,
@@ -87,9 +96,7 @@ def soft_targets(
         From 0 to 1; exact areas, so that a sheath thinner than a cell is not lost.
     """
     cells = num_cells or fit.size // 4
-    down, right = (
-        area_weights(length, resized, fit.size, cells) for length, resized in zip(fit.shape, fit.resized, strict=True)
-    )
+    down, right = cell_weights(fit, cells)
     targets = np.zeros((len(ids), 1, cells, cells), np.float32)
     for target, label, (x_min, y_min, x_max, y_max) in zip(targets, ids, np.asarray(boxes, int), strict=True):
         window = slice(y_min, y_max + 1), slice(x_min, x_max + 1)

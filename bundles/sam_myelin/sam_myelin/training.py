@@ -12,9 +12,9 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
 
 from .dense import DENSE_CLASSES
-from .normalisation import fit_to
+from .normalisation import fit_to, to_input
 from .prompts import boxes_of, jitter_boxes, random_points
-from .targets import area_weights, part_of, shares, soft_targets
+from .targets import cell_weights, part_of, shares, soft_targets
 
 __all__ = ["PreparePrompts", "RandPromptsd", "image_weights"]
 
@@ -96,10 +96,9 @@ class RandPromptsd(MapTransform, Randomizable):
         fit = fit_to(labels.shape, self.size)
         ids, boxes = self._choose(labels, axon, rng)
         targets = soft_targets(labels, axon, ids, boxes, fit, part=self.part)
-        scale = np.array(fit.scale[::-1] * 2)
         jitter = rng.integers(0, int(self.max_jitter) + 1, len(ids))  # of each box, so that close ones are as common
         loose = [
-            jitter_boxes(box[None], labels.shape, max_px=int(largest / scale[0]), rng=rng)[0]
+            jitter_boxes(box[None], labels.shape, max_px=int(largest / fit.scale[1]), rng=rng)[0]
             for box, largest in zip(boxes, jitter, strict=True)
         ]
         loose = np.array(loose, float).reshape(-1, 4)
@@ -107,15 +106,12 @@ class RandPromptsd(MapTransform, Randomizable):
         pointed = (rng.random(len(ids)) < self.point_share) & (point_labels[:, 0] == 1)
         point_labels[~pointed] = -1
         loose[pointed & (rng.random(len(ids)) >= self.box_share)] = np.nan
-        down, right = (
-            area_weights(length, resized, fit.size, fit.size // 4)
-            for length, resized in zip(fit.shape, fit.resized, strict=True)
-        )
+        down, right = cell_weights(fit, fit.size // 4)
         whole = {"myelin": part_of(labels > 0, axon, "myelin"), "axon": axon}
         dense = np.stack([shares(whole[name], down, right) for name in DENSE_CLASSES])
         return {
-            "boxes": torch.from_numpy(((loose + 0.5) * scale - 0.5).astype(np.float32)),
-            "points": torch.from_numpy(((points + 0.5) * scale[:2] - 0.5).astype(np.float32)),
+            "boxes": torch.from_numpy(to_input(loose, fit)),
+            "points": torch.from_numpy(to_input(points, fit)),
             "point_labels": torch.from_numpy(point_labels),
             "targets": torch.from_numpy(targets),
             "dense": torch.from_numpy(dense)[:, None],

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-import tifffile
-from PIL import Image
 
 
 def disc(shape: tuple[int, int], y: float, x: float, radius: float) -> np.ndarray:
@@ -31,20 +25,3 @@ def fibres() -> tuple[np.ndarray, np.ndarray]:
     axon[23:43, 33:37] = axon[23:27, 33:57] = axon[39:43, 33:57] = True
     labels[2:6, 50:60] = 9
     return labels, axon
-
-
-@pytest.fixture
-def write_image(tmp_path: Path) -> Callable[..., Path]:
-    """Function that writes an array as PNG or TIFF, by the name's ending; options are tifffile's."""
-
-    def write(name: str, pixels: np.ndarray, **options: Any) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".png":
-            Image.fromarray(pixels).save(path)
-        else:
-            is_rgb = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
-            tifffile.imwrite(path, pixels, **({"photometric": "rgb" if is_rgb else "minisblack"} | options))
-        return path
-
-    return write
