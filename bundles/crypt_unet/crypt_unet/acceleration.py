@@ -9,9 +9,8 @@ import platform
 import torch
 from monai.inferers import Inferer
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["AutocastInferer", "has_fast_bfloat16", "to_device", "to_distributed"]
+__all__ = ["AutocastInferer", "has_fast_bfloat16", "to_device"]
 
 # mallopt's parameter numbers in glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -35,12 +34,6 @@ def to_device(network: nn.Module, device: torch.device | str) -> nn.Module:
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     is_3d = any(isinstance(module, nn.Conv3d) for module in network.modules())
     return network.to(device, memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
-
-
-def to_distributed(network: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """`to_device`, then wrapped for a training over several processes (one GPU each, or gloo on CPUs)."""
-    network = to_device(network, device)
-    return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
 
 class AutocastInferer(Inferer):

@@ -1,0 +1,34 @@
+"""Training over several processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3] / "bundles" / "devonet_nsn"
+TRAINING = """
+from pathlib import Path
+import torch
+from devonet_nsn.processes import join_processes, leave_processes, to_distributed
+device = torch.device("cpu")
+join_processes(device)
+network = to_distributed(torch.nn.Conv3d(1, 2, 3), device)
+network(torch.rand(1, 1, 8, 8, 8)).sum().backward()
+leave_processes(network)
+print(*(path.read_text() for path in Path("/proc/self/task").glob("*/comm")), sep="")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of threads are read from /proc")
+def test_no_thread_of_the_process_group_outlives_the_training():
+    alone = {"MASTER_ADDR": "localhost", "MASTER_PORT": "0", "RANK": "0", "WORLD_SIZE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING], env=os.environ | alone, cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    threads = done.stdout.split()
+    assert not [name for name in threads if "gloo" in name]
