@@ -34,6 +34,8 @@ VERBS = {
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
     "compare": ("tools.compare.commands:compare", "networks, or values of a knob, trained on the same folds: a table"),
     "crossval": ("tools.crossval.commands:crossval", "bundles over the folds of a dataset, their ensembles: a report"),
+    "tune": ("tools.tune.commands:tune", "values of a bundle's train.json that validate better, searched by Optuna"),
+    "auto3dseg": ("tools.auto3dseg.commands:auto3dseg", "bundles as algorithms of MONAI's Auto3DSeg: its templates"),
     "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),
     "bench ctc": ("tools.bench.ctc:ctc", "how many times faster score is than py-ctcmetrics"),
     "bench devonet": (
