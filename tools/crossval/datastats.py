@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import torch
 import yaml
-from monai.apps.auto3dseg import DataAnalyzer
-from monai.bundle import ConfigParser
-from monai.data import MetaTensor
 
 from tools.atomic import replacing
 from tools.crossval.datalist import Datalist
 from tools.errors import InputError
 from tools.overlay import read_image
+
+if TYPE_CHECKING:
+    from monai.data import MetaTensor
 
 __all__ = ["ReadCase", "analyse", "summarise_datastats", "write_datastats"]
 
@@ -42,6 +43,8 @@ class ReadCase:
         return {"image": image, "label": label[:1]}
 
     def _read(self, path: Path) -> MetaTensor:
+        from monai.data import MetaTensor  # slow to import, and not needed where everything is done
+
         meta = {"filename_or_obj": str(path)}
         if path.name.endswith((".nii", ".nii.gz")):
             volume = nib.as_closest_canonical(nib.load(path))
@@ -75,6 +78,8 @@ def write_datastats(datalist: Datalist, path: Path) -> dict[str, object]:
         If images cannot be read or summarised.
     """
     if not (path.is_file() and path.stat().st_mtime_ns >= datalist.path.stat().st_mtime_ns):
+        from monai.bundle import ConfigParser
+
         logger.info("DataAnalyzer: %d labelled images", len(datalist.training))
         summary, by_case = analyse(datalist.folder, datalist.training)
         for target, content in (
@@ -108,6 +113,8 @@ def analyse(folder: Path, items: Sequence[Mapping[str, object]]) -> tuple[dict, 
     InputError
         If an image cannot be analysed, or they differ so much that they cannot be summarised.
     """
+    from monai.apps.auto3dseg import DataAnalyzer
+
     files = [{key: str((folder / str(item[key])).resolve()) for key in ("image", "label")} for item in items]
     analyzer = DataAnalyzer({"training": files}, output_path="", device="cpu", worker=0)
     try:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.metrics import compute_dice, compute_iou
 
 from tools.errors import InputError
 from tools.overlay import read_image
@@ -172,6 +171,8 @@ def overlap_scores(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     dict of str to float
         ``iou`` and ``dice``.
     """
+    from monai.metrics import compute_dice, compute_iou  # slow to import, and not needed where scores are kept
+
     result, reference = (torch.from_numpy(np.ascontiguousarray(array))[None, None].float() for array in (mask, truth))
     return {
         "iou": float(compute_iou(result, reference, ignore_empty=False)),
