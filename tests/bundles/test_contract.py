@@ -152,7 +152,20 @@ def test_initialize_of_training_needs_neither_data_nor_weights(workflow):
 def test_shipped_weights_never_replace_those_of_an_interrupted_training(bundle):
     """The trainer resumes when it starts, and handlers run in the order in which they were attached."""
     steps = read_json(bundle / "configs/train.json")["run"]
-    assert steps.index("$@checkpoint_loader()") < steps.index("$@train#trainer.run()")
+    loaders, training = ["$@checkpoint_loader()", "$@finetune_loader()"], "$@train#trainer.run()"
+    assert [step for step in steps if step in (*loaders, training)] == [*loaders, training]
+
+
+def test_fine_tuning_starts_better_than_training_from_scratch(bundle, workflow):
+    shipped = str(bundle / "models/model.pt")
+    parser = workflow("train", finetune_checkpoint=shipped, **overrides_of(bundle)).parser
+    evaluator = parser.get_parsed_content("validate#evaluator")
+    scores = []
+    for start in (lambda: None, parser.get_parsed_content("finetune_loader")):
+        start()
+        evaluator.run()
+        scores.append(evaluator.state.metrics[evaluator.state.key_metric_name])
+    assert scores[0] < scores[1]
 
 
 @pytest.mark.parametrize("override", ["evaluate.json", "multi_gpu_train.json"])

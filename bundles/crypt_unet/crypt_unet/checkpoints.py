@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from .atomic import replacing
 from .errors import InputError
 
-__all__ = ["TrainingCheckpoint", "WeightsLoader", "save_atomically"]
+__all__ = ["TrainingCheckpoint", "WeightsLoader", "bare_network", "read_weights", "save_atomically"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +36,31 @@ def _read(path: str | os.PathLike, device: torch.device | str) -> Any:
         raise InputError(f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})") from error
 
 
-def _bare(network: nn.Module) -> nn.Module:
+def bare_network(network: nn.Module) -> nn.Module:
+    """The network itself, taken out of what wraps it in a training over several processes."""
     return network.module if isinstance(network, DistributedDataParallel) else network
+
+
+def read_weights(
+    path: str | os.PathLike, map_location: torch.device | str, option: str = "--ckpt_path"
+) -> dict[str, torch.Tensor]:
+    """A plain state_dict from a file; ``option`` is what an error tells the user to give.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or holds anything else.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint; train first, or give {option}")
+    weights = _read(path, map_location)
+    _check_weights(weights, path)
+    return weights
+
+
+def _check_weights(weights: Any, source: str | os.PathLike) -> None:
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise InputError(f"{source}: holds no plain state_dict; save network.state_dict()")
 
 
 class WeightsLoader:
@@ -66,17 +89,14 @@ class WeightsLoader:
     def __call__(self, engine: Engine | None = None) -> None:
         if self.load_path == "none":
             return
-        if not Path(self.load_path).is_file():
-            raise InputError(f"{self.load_path}: no such checkpoint; train first, or give --ckpt_path")
-        _load(self.network, _read(self.load_path, self.map_location), self.load_path)
+        _load(self.network, read_weights(self.load_path, self.map_location), self.load_path)
         logger.info("loaded weights from %s", self.load_path)
 
 
 def _load(network: nn.Module, weights: dict[str, torch.Tensor], source: str) -> None:
     """`load_state_dict` that names the first difference, before anything is loaded."""
-    expected = _bare(network).state_dict()
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise InputError(f"{source}: holds no plain state_dict; save network.state_dict()")
+    expected = bare_network(network).state_dict()
+    _check_weights(weights, source)
     for name in sorted(expected.keys() | weights.keys()):
         found = tuple(weights[name].shape) if name in weights else "nothing"
         wanted = tuple(expected[name].shape) if name in expected else "nothing"
@@ -85,7 +105,7 @@ def _load(network: nn.Module, weights: dict[str, torch.Tensor], source: str) -> 
                 f"{source}: checkpoint of another architecture: {name} is {found} in the file and {wanted} in the "
                 "network; give the checkpoint of this network, or the knobs that it was trained with"
             )
-    _bare(network).load_state_dict(weights)
+    bare_network(network).load_state_dict(weights)
 
 
 class TrainingCheckpoint:
@@ -182,7 +202,7 @@ class TrainingCheckpoint:
         if metric > self.progress["best_metric"]:
             self.progress = {"best_metric": metric, "best_epoch": self.trainer.state.epoch, "num_worse": 0}
             if self.is_writer:
-                save_atomically(_bare(self.network).state_dict(), self.best_path)
+                save_atomically(bare_network(self.network).state_dict(), self.best_path)
         elif self.trainer.state.epoch > self.patience_start:
             self.progress["num_worse"] += 1
             if self._has_lost_patience():
@@ -193,10 +213,10 @@ class TrainingCheckpoint:
         if not self.is_writer:
             return
         if self.keep_last:
-            save_atomically(_bare(self.network).state_dict(), self.best_path)
+            save_atomically(bare_network(self.network).state_dict(), self.best_path)
         state = {name: target.state_dict() for name, target in self._stateful(engine).items()}
         state.update(
-            network=_bare(self.network).state_dict(),
+            network=bare_network(self.network).state_dict(),
             progress=self.progress,
             identity=self.identity,
             epoch=engine.state.epoch,
