@@ -8,16 +8,25 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tools.errors import InputError
 
-__all__ = ["run_step"]
+__all__ = ["run_step", "start_process"]
 
 logger = logging.getLogger(__name__)
 
 
-def run_step(step: str, command: list[str], log: Path) -> None:
+def start_process(command: list[str]) -> subprocess.Popen:
+    """A running command, what it prints on either stream as text; ``python`` becomes the interpreter that runs now."""
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    return subprocess.Popen([sys.executable, *command[1:]], **output)
+
+
+def run_step(
+    step: str, command: list[str], log: Path, *, start: Callable[[list[str]], subprocess.Popen] = start_process
+) -> None:
     """Print and run one command; its output goes to a log file, its last line to a terminal's status line.
 
     Parameters
@@ -25,9 +34,11 @@ def run_step(step: str, command: list[str], log: Path) -> None:
     step : str
         Short name of the step.
     command : list of str
-        Program and arguments, starting with ``python``, which becomes the interpreter that runs now.
+        Program and arguments, starting with ``python``.
     log : Path
         File to write or replace.
+    start : callable
+        Starts the command.
 
     Raises
     ------
@@ -37,8 +48,7 @@ def run_step(step: str, command: list[str], log: Path) -> None:
     print("$", " ".join(_quote(word) for word in command), flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    with log.open("w") as file, subprocess.Popen([sys.executable, *command[1:]], **output) as process:
+    with log.open("w") as file, start(command) as process:
         for line in process.stdout:
             file.write(line)
             _show_status(line)

@@ -11,7 +11,7 @@ from tools.atomic import replacing
 from tools.compare.choices import read_json
 from tools.compare.plan import Plan, Step, steps
 from tools.errors import InputError
-from tools.steps import run_step
+from tools.warm import run_step
 
 __all__ = ["forget", "is_done", "run_plan", "run_steps", "write_text"]
 
