@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def choose(given: str, text: str, known: Sequence[object]) -> tuple:
 
 def check_overrides(
     overrides: Mapping[str, str],
-    train: Collection[str],
+    train: Mapping[str, object],
     own: Mapping[str, str],
     flags: Sequence[str],
     verb: str = "compare",
@@ -105,8 +105,8 @@ def check_overrides(
     ----------
     overrides : mapping of str to str
         Key, such as ``max_epochs`` or ``train#trainer#max_epochs``, -> value.
-    train : collection of str
-        Top-level keys of train.json.
+    train : mapping
+        Content of train.json.
     own : mapping of str to str
         Keys that the verb sets for each run -> what to do instead, if anything.
     flags : sequence of str
@@ -116,7 +116,8 @@ def check_overrides(
     Raises
     ------
     InputError
-        If there is such an override; it names the closest key.
+        If there is such an override; it names the closest key. An object's arguments may be new, since train.json
+        lists only some of those that its class takes.
     """
     own = {**OWN_FLAGS, **own}
     for key in overrides:
@@ -127,6 +128,23 @@ def check_overrides(
             closest = difflib.get_close_matches(top, [*train, *flags], n=1)
             hint = f"did you mean --{closest[0]}?" if closest else f"there are {', '.join(sorted(train))}"
             raise InputError(f"unknown override --{key}; {hint}")
+        _check_inside(key, train)
+
+
+def _check_inside(key: str, train: Mapping[str, object]) -> None:
+    """Refuse a key whose part after some # or :: is not in what the part before it names."""
+    first, *parts = re.split("#|::", key)
+    value, path = train[first], first
+    for place, part in enumerate(parts, start=1):
+        inside = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
+        known = {str(name): of for name, of in inside.items()}
+        if part not in known:
+            if "_target_" in known and place == len(parts):
+                return
+            closest = difflib.get_close_matches(part, known, n=1)
+            hint = f"did you mean {closest[0]}?" if closest else f"there are {', '.join(known) or 'no keys'}"
+            raise InputError(f"unknown override --{key}: train.json has no {part} in {path}; {hint}")
+        value, path = known[part], f"{path}#{part}"
 
 
 def read_json(path: Path) -> dict:

@@ -15,6 +15,7 @@ from tools.errors import InputError
 __all__ = ["RUN", "Plan", "Step", "as_words", "bundle_root", "common_words", "steps", "validation_override"]
 
 RUN = ("python", "-m", "monai.bundle", "run")
+TORCHRUN = ("python", "-m", "torch.distributed.run", "--standalone")
 DATA = "validate#dataset#data"
 
 
@@ -34,6 +35,8 @@ class Plan:
         What the trained networks are evaluated on: ``validation``, ``testing``.
     overrides : mapping of str to str
         Further keys of train.json -> value.
+    num_processes : int
+        Over how many processes each training goes; with more than one by the bundle's multi_gpu_train.json.
     """
 
     bundle: Path
@@ -44,6 +47,7 @@ class Plan:
     folds: tuple[int, ...]
     splits: tuple[str, ...]
     overrides: Mapping[str, str]
+    num_processes: int = 1
 
     def folder(self, value: str, fold: int) -> Path:
         """Where a training writes its weights; its evaluations have folders in it."""
@@ -116,13 +120,26 @@ def validation_override(bundle: Path) -> dict[str, object]:
 
 
 def _training(plan: Plan, value: str, fold: int) -> list[str]:
-    config = bundle_root(plan) / "configs" / "train.json"
     return [
-        *(*RUN, "training", "--config_file", str(config)),
+        *_training_start(plan),
         *common_words(plan, fold),
         *as_words({plan.knob: value} if plan.knob else {}),
         *("--output_dir", str(plan.folder(value, fold)), *as_words(plan.overrides)),
     ]
+
+
+def _training_start(plan: Plan) -> list[str]:
+    """A training's command up to its config files."""
+    configs = bundle_root(plan) / "configs"
+    if plan.num_processes == 1:
+        return [*RUN, "training", "--config_file", str(configs / "train.json")]
+    torchrun = (*TORCHRUN, "--nproc_per_node", str(plan.num_processes), *RUN[1:], "training")
+    return [*torchrun, "--config_file", _several(configs / "train.json", configs / "multi_gpu_train.json")]
+
+
+def _several(*configs: Path) -> str:
+    """Config files, of which later ones override earlier ones."""
+    return "[" + ",".join(f"'{path.as_posix()}'" for path in configs) + "]"
 
 
 def _evaluation(plan: Plan, value: str, fold: int, split: str) -> list[str]:
@@ -134,7 +151,7 @@ def _evaluation(plan: Plan, value: str, fold: int, split: str) -> list[str]:
     overrides = {key: word for key, word in plan.overrides.items() if key.replace("::", "#") not in own}
     folder = plan.folder(value, fold)
     return [
-        *(*RUN, "--config_file", "[" + ",".join(f"'{path.as_posix()}'" for path in configs) + "]"),
+        *(*RUN, "--config_file", _several(*configs)),
         *(*common_words(plan, fold), *as_words(knob)),
         *("--output_dir", str(folder / split), "--ckpt_path", str(folder / "model.pt")),
         *as_words(overrides),

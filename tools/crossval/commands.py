@@ -19,6 +19,7 @@ from tools.crossval.datalist import Datalist, read_datalist
 from tools.crossval.datastats import summarise_datastats, write_datastats
 from tools.crossval.ensembles import Member, best_n
 from tools.crossval.evaluation import choose_ensembles, draw_worst, evaluate_ensemble, run_inference
+from tools.crossval.processes import check_multi_gpu, count_processes
 from tools.crossval.rendering import as_html, as_markdown
 from tools.crossval.report import report_blocks
 from tools.crossval.results import case_name, collect_bundle, common_metric, evaluated_metrics
@@ -31,7 +32,7 @@ __all__ = ["crossval"]
 
 logger = logging.getLogger(__name__)
 
-FLAGS = ("dataset_dir", "num_fold", "num_best", "output_dir")
+FLAGS = ("dataset_dir", "num_fold", "num_best", "num_processes", "output_dir")
 OWN = {"fold": "choose with --num_fold"}
 NUM_WORST = 3
 
@@ -43,6 +44,7 @@ def crossval(
     dataset_dir: str | None = None,
     num_fold: str = "",
     num_best: str = "2",
+    num_processes: str = "",
     output_dir: str = "crossval",
     **overrides,
 ) -> str:
@@ -61,6 +63,8 @@ def crossval(
         Use so many folds, from 0; all without it.
     num_best : str
         Members of the ensemble of the best networks of all bundles and folds.
+    num_processes : str
+        Train over so many processes, with multi_gpu_train.json; without it one on each GPU, or one on the CPU.
     output_dir : str
         Folder for report.md, report.html, report.json, datastats.yaml, and of each bundle BUNDLE/fold_FOLD/ with
         model.pt, progress.yaml, validation/, testing/ and inference/.
@@ -70,12 +74,15 @@ def crossval(
     roots, folder = find_bundles((bundle, *more)), Path(output_dir)
     for root in roots.values():
         check_overrides(overrides, read_json(root / "configs/train.json"), OWN, FLAGS, "crossval")
+    processes = count_processes(num_processes)
+    for root in roots.values() if processes > 1 else ():
+        check_multi_gpu(root, overrides)
     datalist = read_datalist(Path(dataset_dir), whole_number("num_fold", num_fold, minimum=2) if num_fold else None)
     num_members = whole_number("num_best", num_best, minimum=2)
     key_metrics = {name: key_metric(root) for name, root in roots.items()}
     metric = common_metric({name: evaluated_metrics(r) for name, r in roots.items()}, next(iter(key_metrics.values())))
     validations = {name: validation_override(root) for name, root in roots.items()}
-    plans = {name: make_plan(root, datalist, folder, overrides) for name, root in roots.items()}
+    plans = {name: make_plan(root, datalist, folder, overrides, processes) for name, root in roots.items()}
     folder.mkdir(parents=True, exist_ok=True)
     data = summarise_datastats(write_datastats(datalist, folder / "datastats.yaml"))
     for name, plan in plans.items():

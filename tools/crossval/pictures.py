@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 import matplotlib
 
 matplotlib.use("Agg")
 
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 from tools.atomic import replacing  # noqa: E402
 
 __all__ = ["draw_courses", "draw_scores"]
 
 DOTS_PER_INCH = 110
+MIN_BOX = 5  # quartiles of fewer scores are hardly more than the scores themselves
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#f0e442")
 
 
 def draw_scores(path: Path, scores_of: Mapping[str, Sequence[float]], title: str) -> None:
-    """A box of every competitor's scores, with a dot for each case.
+    """A dot for each case of every competitor; over five of them or more a box, over fewer a line at their median.
 
     Parameters
     ----------
@@ -37,11 +40,22 @@ def draw_scores(path: Path, scores_of: Mapping[str, Sequence[float]], title: str
     axes = figure.subplots()
     if shown:
         places = range(len(shown), 0, -1)
-        axes.boxplot(list(shown.values()), orientation="horizontal", positions=places, widths=0.6, showfliers=False)
         for place, scores, colour in zip(places, shown.values(), _colours(len(shown)), strict=True):
+            if len(scores) < MIN_BOX:
+                axes.plot([median(scores)] * 2, [place - 0.3, place + 0.3], color=colour)
+            else:
+                axes.boxplot(
+                    [scores],
+                    orientation="horizontal",
+                    positions=[place],
+                    widths=0.6,
+                    showfliers=False,
+                    manage_ticks=False,
+                )
             spread = [place + 0.18 * ((7 * index) % 11 - 5) / 5 for index in range(len(scores))]
             axes.plot(scores, spread, "o", markersize=4, alpha=0.6, color=colour, markeredgewidth=0)
         axes.set_yticks(list(places), list(shown))
+        axes.set_ylim(0.4, len(shown) + 0.6)
     axes.set_xlabel(title)
     axes.grid(axis="x", alpha=0.3)
     _save(figure, path)
@@ -67,6 +81,7 @@ def draw_courses(path: Path, courses: Mapping[str, Mapping[int, float]], title: 
         defined = [(score, -epoch) for epoch, score in course.items() if math.isfinite(score)]
         if defined:
             axes.plot(-max(defined)[1], max(defined)[0], "*", markersize=11, color=colour)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel(title)
     axes.grid(alpha=0.3)

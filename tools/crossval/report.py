@@ -199,8 +199,9 @@ def _summary_cells(summary: Mapping, unit: str) -> list[str]:
     if summary["mean"] is None:
         return ["undefined", "", "", f"0 ({summary['n_undefined']} undefined)", ""]
     undefined = f" ({summary['n_undefined']} undefined)" if summary["n_undefined"] else ""
+    spread = cut(summary["std"]) if summary["n"] > 1 else "one case: none"
     return [
-        *(cut(summary["mean"]), cut(summary["std"]), _interval(summary["ci95"]), f"{summary['n']}{undefined}"),
+        *(cut(summary["mean"]), spread, _interval(summary["ci95"]), f"{summary['n']}{undefined}"),
         f"{summary['units']} ({unit})",
     ]
 

@@ -37,7 +37,9 @@ def find_bundles(names: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def make_plan(root: Path, datalist: Datalist, output_dir: Path, overrides: Mapping[str, str]) -> Plan:
+def make_plan(
+    root: Path, datalist: Datalist, output_dir: Path, overrides: Mapping[str, str], num_processes: int = 1
+) -> Plan:
     """The trainings and evaluations of one bundle, in a folder of its name."""
     return Plan(
         bundle=root,
@@ -48,6 +50,7 @@ def make_plan(root: Path, datalist: Datalist, output_dir: Path, overrides: Mappi
         folds=datalist.folds,
         splits=("validation", "testing") if datalist.testing else ("validation",),
         overrides=dict(sorted(overrides.items())),
+        num_processes=num_processes,
     )
 
 

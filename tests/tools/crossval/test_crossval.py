@@ -22,7 +22,7 @@ from tools.crossval.commands import crossval
 from tools.errors import InputError
 
 TRAIN = {"dataset_dir": "", "fold": 0, "output_dir": "", "ckpt_path": "", "max_epochs": 9, "threshold": 0.5}
-TRAIN |= {"resume": True, "validate": {"key_metric": {"dice": {}}}}
+TRAIN |= {"resume": True, "validate": {"key_metric": {"dice": {}}}, "optimizer": {"_target_": "Adam", "lr": "@rate"}}
 EVALUATE = {
     "validate#dataset#data": {"_target_": "some.datalist.evaluation_items", "dataset_dir": "@dataset_dir"},
     "validate#handlers": [{"_target_": "MetricsSaver", "metric_details": ["iou", "dice"]}],
@@ -223,6 +223,23 @@ def test_commands(validated, stub):
     )
 
 
+def test_only_trainings_go_over_several_processes(validated, stub, bundles):
+    (bundles / "good/configs/multi_gpu_train.json").write_text("{}")
+    validated(num_processes="2")
+    torchrun = "python -m torch.distributed.run --standalone --nproc_per_node 2 -m monai.bundle run training"
+    configs = "['bundles/good/configs/train.json','bundles/good/configs/multi_gpu_train.json']"
+    assert " ".join(stub.commands["good, fold 0: train"]).startswith(
+        f"{torchrun} --config_file {configs} --bundle_root"
+    )
+    assert "torch.distributed.run" not in {word for name in stub.names[1:3] for word in stub.commands[name]}
+
+
+def test_overrides_inside_what_train_json_has_pass_through(validated, stub):
+    validated(**{"optimizer#lr": "0.1", "optimizer::eps": "1e-6"})
+    command = " ".join(stub.commands["good, fold 0: train"])
+    assert command.endswith("--optimizer#lr 0.1 --optimizer::eps 1e-6")
+
+
 class TestReport:
     def test_scores_of_folds_and_of_all(self, validated):
         _, report = validated()
@@ -343,6 +360,10 @@ class TestEnsembles:
         (["good"], {"fold": "1"}, "--fold: crossval sets it for each run; choose with --num_fold"),
         (["good"], {"ckpt_path": "x"}, "--ckpt_path: crossval sets it for each run; leave it out"),
         (["good"], {"num_fold": "1"}, "--num_fold 1: expected a whole number, at least 2"),
+        (["good"], {"validate#key_metrics": "x"}, "train.json has no key_metrics in validate; did you mean key_metric"),
+        (["good"], {"optimizer#lrr#x": "1"}, "train.json has no lrr in optimizer; did you mean lr"),
+        (["good"], {"max_epochs#x": "1"}, "train.json has no x in max_epochs; there are no keys"),
+        (["good"], {"num_processes": "2"}, r"multi_gpu_train\.json: no such file, .* give --num_processes 1"),
         (["good"], {"num_best": "x"}, "--num_best x: expected a whole number, at least 2"),
     ],
 )
