@@ -1,0 +1,1 @@
+"""Bundles as algorithms of MONAI's Auto3DSeg: a folder of templates that BundleGen and AutoRunner take."""
