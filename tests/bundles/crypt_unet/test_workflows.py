@@ -19,6 +19,7 @@ from tools.convert.geojson import find_polygons, rasterise
 from tools.convert.rle import decode_rle
 from tools.sample.crypt_unet import write_sample
 
+ROOT = Path(__file__).parents[3] / "bundles" / "crypt_unet"
 PURPLE, GREEN = (150, 80, 160), (80, 170, 90)
 
 
@@ -154,6 +155,23 @@ def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
     kept = torch.load(tmp_path / "output" / "model.pt", weights_only=True)
     last = torch.load(tmp_path / "output" / "resume.pt", weights_only=True)["network"]
     assert all(torch.equal(value, last[name]) for name, value in kept.items())
+
+
+def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workflow, tmp_path):
+    """On slides of a stain that the shipped weights have not seen."""
+    write_sample(tmp_path / "source", num_slides=2, size=768)
+    convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
+    knobs = {"downsample": 4, "patch_size": [96, 96], "learning_rate": 0.001, "encoder_weights": "none"}
+    knobs |= {"max_epochs": 6, "val_interval": 6, "test_time_augmentation": False}
+    dice = []
+    for start in (str(ROOT / "models" / "model.pt"), "none"):
+        folder = str(tmp_path / f"from_{start[-3:]}")
+        paths = {"dataset_dir": str(tmp_path / "dataset"), "output_dir": folder, "finetune_checkpoint": start}
+        workflow = open_workflow("train", **paths, **knobs)
+        workflow.initialize()
+        workflow.run()
+        dice.append(torch.load(Path(folder) / "resume.pt", weights_only=True)["progress"]["best_metric"])
+    assert dice[0] > dice[1] + 0.2
 
 
 def test_evaluation_of_an_ensemble_of_two(open_workflow, tmp_path):
