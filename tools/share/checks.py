@@ -17,6 +17,7 @@ import yaml
 
 from tools.card import card_disagreements
 from tools.errors import InputError
+from tools.share.packages import needed_packages
 
 __all__ = ["CHECKS", "Check", "check_bundle", "is_shared", "read_metadata"]
 
@@ -179,6 +180,20 @@ def _told(licences: object) -> list[str]:
     return problems
 
 
+def _package_problems(bundle: Path) -> list[str]:
+    """What a lone copy would miss, where nothing is installed but MONAI and what the metadata list."""
+    listed = {name.lower().replace("_", "-") for name in read_metadata(bundle)["required_packages_version"]}
+    try:
+        needed = needed_packages(bundle)
+    except (SyntaxError, ValueError) as error:
+        return [f"code or configs cannot be read: {error}"]
+    return [
+        f"{where} needs {package}, which required_packages_version lacks"
+        for package, where in needed.items()
+        if package not in listed
+    ]
+
+
 def _card_problems(bundle: Path) -> list[str]:
     if not (bundle / "docs/README.md").is_file():
         return ["no docs/README.md"]
@@ -207,6 +222,7 @@ CHECKS: dict[str, Callable[[Path], list[str]]] = {
     "version": _version_problems,
     "configs": _config_problems,
     "weights": _weights_problems,
+    "packages": _package_problems,
     "licences": _licence_problems,
     "model card": _card_problems,
     "paths": _path_problems,
