@@ -242,7 +242,8 @@ def test_overrides_inside_what_train_json_has_pass_through(validated, stub):
 
 class TestReport:
     def test_scores_of_folds_and_of_all(self, validated):
-        _, report = validated()
+        text, report = validated()
+        assert text.count("one case: none") == 2  # fold 1 has one image, and there are two metrics
         validation = report["bundles"]["good"]["splits"]["validation"]["metrics"]["dice"]
         expected = {"images/a.png": 0.75, "images/b.png": 0.75 + 1 / 128, "images/c.png": 0.75 + 1 / 16 + 2 / 128}
         assert validation["cases"] == pytest.approx(expected, abs=1e-4)
