@@ -29,15 +29,17 @@ __all__ = ["check_bioimage", "draw_input", "write_package"]
 ROOT = Path(__file__).resolve().parents[2]
 DATA_LICENCE = "docs/data_license.txt"
 FREE_SIZE = {2: (512, 512), 3: (32, 128, 128)}  # pixels, of axes that the metadata leaves free
+WEIGHT_FILES = {"torchscript": "model.ts", "onnx": "model.onnx"}
 BLOB_PX = 4
 MAX_MESSAGE = 300  # characters
 VALIDATION = """
 ## Validation
 
-This package holds the network alone, traced by MONAI for inputs of {shape} (batch, channel, space), the only size that
-it takes. Images are prepared as in the bundle's `configs/inference.json`. Input: {image}. Output: {pred}. What follows
+This package holds the network alone, traced for inputs of {shape} (batch, channel, space), the only size that it
+takes. Images are prepared as in the bundle's `configs/inference.json`. Input: {image}. Output: {pred}. What follows
 in the bundle (windows, thresholds, objects) is not part of this package. `test_input.npy` is a random texture,
-`test_output.npy` what the network made of it before it was traced. The scores under Performance are the whole bundle's.
+`test_output.npy` what the network made of it before it was traced; the traced network was compared with it on another
+image, too. The scores under Performance are the whole bundle's.
 """
 
 
@@ -58,11 +60,15 @@ def write_package(bundle: Path, path: Path, *, free_size: Sequence[int] | None =
     Parameters
     ----------
     bundle : Path
-        The bundle's folder, checked; its network is built, so its code runs.
+        The bundle's folder, checked; its network is built, so its code runs. Where what the bundle's network gives
+        makes no sense as an image, ``bioimage`` in the metadata names another: ``network``, see
+        `tools.share.weights.load_network`, with its ``<network>_data_format``, and ``pred_classes``. There, too:
+        ``weights``, ``torchscript`` if not given, or ``onnx``; ``free_size``, as below.
     path : Path
         File to write or replace.
     free_size : sequence of int, optional
-        Pixels along the axes of space, where the metadata leaves them free: the size that the package is for.
+        Pixels along the axes of space, where the metadata leaves them free: the size that the package is for. If not
+        given, as the metadata say, or `FREE_SIZE`.
 
     Raises
     ------
@@ -70,12 +76,12 @@ def write_package(bundle: Path, path: Path, *, free_size: Sequence[int] | None =
         If the network cannot be traced, or the metadata make no valid description.
     """
     bundle = bundle.resolve()
-    metadata = read_metadata(bundle)
+    metadata, chosen = _packaged(read_metadata(bundle))
     if not (bundle / WEIGHTS).is_file():
         raise InputError(f"{bundle}: no {WEIGHTS} to export; download it as large_files.yml says")
     try:
         image = metadata["network_data_format"]["inputs"]["image"]
-        free = free_size or FREE_SIZE[len(image["spatial_shape"])]
+        free = free_size or chosen.get("free_size") or FREE_SIZE[len(image["spatial_shape"])]
         size = [
             given if isinstance(given, int) else own for given, own in zip(image["spatial_shape"], free, strict=True)
         ]
@@ -85,7 +91,7 @@ def write_package(bundle: Path, path: Path, *, free_size: Sequence[int] | None =
     with tempfile.TemporaryDirectory(prefix="bioimage-") as name:
         folder = Path(name)
         np.save(folder / "test_input.npy", drawn)
-        _export(bundle, folder, drawn.shape)
+        _export(bundle, folder, chosen.get("network", ""), WEIGHT_FILES[chosen.get("weights", "torchscript")])
         _document(bundle, folder, metadata, drawn.shape)
         _write_description(bundle, folder, metadata)
         with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
@@ -119,21 +125,21 @@ def draw_input(shape: Sequence[int], value_range: Sequence[float]) -> np.ndarray
     return np.broadcast_to(texture, shape).astype(np.float32)
 
 
-def _export(bundle: Path, folder: Path, shape: Sequence[int]) -> None:
-    """model.ts and test_output.npy, each made in a process of its own: bundles have packages of the same names."""
-    export = ["-m", "monai.bundle", "ckpt_export", "network_def", "--filepath", str(folder / "model.ts")]
-    export += ["--ckpt_file", WEIGHTS, "--meta_file", "configs/metadata.json"]
-    export += ["--config_file", "configs/inference.json", "--use_trace", "True", "--input_shape", str(list(shape))]
-    _run(export, bundle, f"{bundle}: MONAI's ckpt_export failed")
-    tensors = [str(folder / f"test_{kind}.npy") for kind in ("input", "output")]
-    _run(["-m", "tools.share.forward", str(bundle), *tensors], ROOT, f"{bundle}: the network failed")
+def _packaged(metadata: dict) -> tuple[dict, dict]:
+    """Metadata of the network that is packaged, and what they say about the package."""
+    chosen = metadata.get("bioimage", {})
+    formats = metadata.get(f"{chosen.get('network', 'network')}_data_format", {})
+    classes = {"pred_classes": chosen["pred_classes"]} if "pred_classes" in chosen else {}
+    return metadata | {"network_data_format": formats} | classes, chosen
 
 
-def _run(arguments: Sequence[str], cwd: Path, what: str) -> None:
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True)
+def _export(bundle: Path, folder: Path, network_id: str, file: str) -> None:
+    """The network's file and test_output.npy, made in a process of its own: bundles have packages of the same names."""
+    command = [sys.executable, "-m", "tools.share.export", str(bundle), str(folder), network_id, file]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise InputError(f"{what}: {last[:MAX_MESSAGE]}")
+        raise InputError(f"{bundle}: its network cannot be packaged for BioImage.IO: {last[:MAX_MESSAGE]}")
 
 
 def _document(bundle: Path, folder: Path, metadata: dict, shape: Sequence[int]) -> None:

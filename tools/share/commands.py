@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from fire.decorators import SetParseFns
 
+from tools.atomic import replacing
 from tools.card import find_bundle
 from tools.command_line import reject
 from tools.errors import InputError
@@ -33,14 +35,16 @@ def share(
     bundle : str
         A name in bundles/, a bundle's folder, or all.
     destination : str
-        Folder to write to.
+        Folder to write to. Upload its zip files to a release of OWNER/REPO with the tag TAG, and model_info.json as
+        models/model_info.json of that tag; then download takes --source github --repo OWNER/REPO/TAG, without the
+        second one with --version only.
     url : str
         Address that the folder will be served at, for model_info.json.
     hub : str
         Upload to the Hugging Face Hub, too: owner/name, or an owner for owner/<bundle>. HF_TOKEN is the token; a new
         repository is private.
     bioimage : bool
-        Write <name>_v<version>.bioimageio.zip, too: the traced network as a package of BioImage.IO.
+        Write <name>-<version>.bioimageio.zip, too: the traced network as a package of BioImage.IO.
     """
     reject(unknown, share, extra)
     everything = sorted(path.parents[1] for path in BUNDLES.glob(f"*/{METADATA}"))
@@ -54,23 +58,37 @@ def share(
         problems = [f"{check.name}: {problem}" for check in check_bundle(folder) for problem in check.problems]
         if problems:
             raise InputError(f"{folder}: not shared: {'; '.join(problems)}")
-    target = Path(destination)
-    written = {}
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for folder in folders:
-            archive = target / f"{folder.resolve().name}_v{read_metadata(folder)['version']}.zip"
-            write_archive(folder, archive)
-            written[archive.name] = f"{archive.stat().st_size / 2**20:.1f} MiB"
-            written["model info"] = update_model_info(target, archive, url)
-            if bioimage:
-                package = archive.with_suffix(".bioimageio.zip")
-                write_package(folder, package)
-                written[package.name] = f"{package.stat().st_size / 2**20:.1f} MiB"
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror}); choose another folder") from error
+    with tempfile.TemporaryDirectory(prefix="share-") as staging:
+        packages = [_package(folder, Path(staging)) for folder in folders] if bioimage else []
+        written = _write(folders, packages, Path(destination), url)
     for folder, repository in zip(folders, repositories, strict=False):
         written[repository] = push(folder, repository)
+    return written
+
+
+def _package(bundle: Path, folder: Path) -> Path:
+    """A bundle's BioImage.IO package; ``_v`` in its name would make MONAI take it for a version of the bundle."""
+    path = folder / f"{bundle.resolve().name}-{read_metadata(bundle)['version']}.bioimageio.zip"
+    write_package(bundle, path)
+    return path
+
+
+def _write(bundles: Sequence[Path], packages: Sequence[Path], target: Path, url: str) -> dict[str, object]:
+    """What `share` writes into its folder, and their sizes."""
+    written: dict[str, object] = {}
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for bundle in bundles:
+            archive = target / f"{bundle.resolve().name}_v{read_metadata(bundle)['version']}.zip"
+            write_archive(bundle, archive)
+            written[archive.name] = f"{archive.stat().st_size / 2**20:.1f} MiB"
+            written["model info"] = update_model_info(target, archive, url)
+        for package in packages:
+            with replacing(target / package.name) as partial:
+                shutil.copyfile(package, partial)
+            written[package.name] = f"{package.stat().st_size / 2**20:.1f} MiB"
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); choose another folder") from error
     return written
 
 

@@ -6,7 +6,8 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def needed_packages(bundle: Path) -> dict[str, str]:
     SyntaxError
         If a module is none.
     """
-    known = packages_distributions()
+    known = _installed()
     own = {path.stem if path.is_file() else path.name for path in bundle.iterdir()} | {bundle.resolve().name}
     needed: dict[str, str] = {}
     for path in sorted([*bundle.rglob("*.py"), *(bundle / "configs").glob("*.json")]):
@@ -59,6 +60,12 @@ def needed_packages(bundle: Path) -> dict[str, str]:
         for package in found - BASE:
             needed.setdefault(package, str(path.relative_to(bundle)))
     return dict(sorted(needed.items()))
+
+
+@cache
+def _installed() -> Mapping[str, list[str]]:
+    """Module -> packages that bring it; all that is installed is read for it, which takes a second."""
+    return packages_distributions()
 
 
 def _normal(name: str) -> str:

@@ -6,9 +6,10 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
-__all__ = ["describe"]
+__all__ = ["OPSET", "describe"]
 
 SPACE = ("z", "y", "x")
+OPSET = 17  # of ONNX
 MAX_TENSOR_TEXT, MAX_TEXT = 128, 1024  # characters, of the spec
 DOI = re.compile(r"doi\.org/(10\.\S+?)[.,;)]?(?=\s|$)")
 URL = re.compile(r"https?://\S+?(?=[.,;)]?(?:\s|$))")
@@ -34,7 +35,8 @@ def describe(
     shapes : pair of sequences of int
         Of the test tensors, input and output: batch, channel, then space.
     files : mapping of str to str
-        File in the package -> sha256: README.md, test_input.npy, test_output.npy, model.ts; any other is attached.
+        File in the package -> sha256: README.md, test_input.npy, test_output.npy, model.ts or model.onnx; any
+        other is attached.
     timestamp : str
         When it was made, in ISO 8601.
     format_version : str
@@ -47,7 +49,7 @@ def describe(
     formats = metadata["network_data_format"]
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
     tiled = bool(image.get("is_patch_data")) and list(shapes[0][2:]) == list(shapes[1][2:])
-    own = {"README.md", "test_input.npy", "test_output.npy", "model.ts"}
+    own = {"README.md", "test_input.npy", "test_output.npy", "model.ts", "model.onnx"}
     licences = metadata["licences"]
     return {
         "format_version": format_version,
@@ -66,7 +68,7 @@ def describe(
             {
                 "id": "image",
                 "description": _short(metadata.get("image_classes", "")),
-                "axes": _axes(image, shapes[0], tiled=tiled, refer=False),
+                "axes": _axes(image, shapes[0], shapes[0], tiled=tiled),
                 "data": {"type": "float32", "range": _range(image)},
                 "test_tensor": _file("test_input.npy", files),
             }
@@ -75,23 +77,33 @@ def describe(
             {
                 "id": "pred",
                 "description": _short(metadata.get("pred_classes", "")),
-                "axes": _axes(pred, shapes[1], tiled=tiled, refer=tiled),
+                "axes": _axes(pred, shapes[1], shapes[0], tiled=tiled, refer=tiled),
                 "data": {"type": "float32", "range": _range(pred)},
                 "test_tensor": _file("test_output.npy", files),
             }
         ],
-        "weights": {"torchscript": _file("model.ts", files) | {"pytorch_version": metadata["pytorch_version"]}},
+        "weights": _weights(metadata, files),
         "config": {"monai": {"bundle": name, "version": metadata["version"], "licences": dict(licences)}},
     }
 
 
-def _axes(entry: Mapping, shape: Sequence[int], *, tiled: bool, refer: bool) -> list[dict[str, object]]:
-    """Batch, channel and space; sizes are fixed, or those of the input's axes."""
+def _weights(metadata: Mapping[str, object], files: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    if "model.onnx" in files:
+        return {"onnx": _file("model.onnx", files) | {"opset_version": OPSET}}
+    return {"torchscript": _file("model.ts", files) | {"pytorch_version": metadata["pytorch_version"]}}
+
+
+def _axes(
+    entry: Mapping, shape: Sequence[int], image_shape: Sequence[int], *, tiled: bool, refer: bool = False
+) -> list[dict[str, object]]:
+    """Batch, channel and space; sizes are fixed, or those of the input's axes, and scales are in its pixels."""
     names = [str(entry.get("channel_def", {}).get(str(i), f"channel {i}")) for i in range(shape[1])]
     axes: list[dict[str, object]] = [{"type": "batch", "size": 1}, {"type": "channel", "channel_names": names}]
-    for axis, size in zip(SPACE[-len(shape[2:]) :], shape[2:], strict=True):
+    for axis, size, pixels in zip(SPACE[-len(shape[2:]) :], shape[2:], image_shape[2:], strict=True):
         where = {"size": {"tensor_id": "image", "axis_id": axis}} if refer else {"size": int(size)}
-        axes.append({"type": "space", "id": axis} | where | ({"concatenable": True} if tiled and not refer else {}))
+        scale = {} if size == pixels else {"scale": pixels / size}
+        concatenable = {"concatenable": True} if tiled and not refer else {}
+        axes.append({"type": "space", "id": axis} | where | scale | concatenable)
     return axes
 
 

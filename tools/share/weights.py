@@ -10,24 +10,40 @@ from monai.bundle import ConfigParser
 
 MAX_MESSAGE = 300  # characters
 NETWORK_IDS = ("network_def", "network")
+CONFIGS = ("inference", "train")
 
 __all__ = ["load_network"]
 
 
-def load_network(bundle: Path) -> torch.nn.Module:
-    """The bundle's network with its shipped weights; raises where they do not belong together."""
+def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
+    """The bundle's network with its shipped weights; raises where they do not belong together.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder; its code runs.
+    network_id : str
+        Another network that ``configs/<network_id>.json``, read on top of the bundle's config, makes of the parts of
+        the first one; empty for the first one.
+
+    Returns
+    -------
+    torch.nn.Module
+    """
     bundle = bundle.resolve()
     weights = torch.load(bundle / "models/model.pt", map_location="cpu", weights_only=True)
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise TypeError("models/model.pt holds no plain state_dict; monai.bundle.load would keep the random weights")
-    config = next(path for name in ("inference", "train") for path in sorted((bundle / "configs").glob(f"{name}.*")))
+    files = [next(path for name in CONFIGS for path in sorted((bundle / "configs").glob(f"{name}.*")))]
+    if network_id:
+        files.append(bundle / "configs" / f"{network_id}.json")
     sys.path.insert(0, str(bundle))
-    parser = ConfigParser(ConfigParser.load_config_file(config))
+    parser = ConfigParser()
+    parser.read_config([str(file) for file in files])
     parser["bundle_root"] = str(bundle)
-    network_id = next(name for name in NETWORK_IDS if name in parser.config)
-    network = parser.get_parsed_content(network_id)
+    network = parser.get_parsed_content(next(name for name in NETWORK_IDS if name in parser.config))
     network.load_state_dict(weights)
-    return network
+    return parser.get_parsed_content(network_id) if network_id else network
 
 
 if __name__ == "__main__":

@@ -9,16 +9,20 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from monai.bundle import download
 
 from tools.errors import InputError
 from tools.share.archive import write_archive
 from tools.share.checks import CHECKS, check_bundle
 from tools.share.commands import share, verify
+from tools.share.weights import load_network
 
 SHIPPED = Path(__file__).parents[3] / "bundles" / "devonet_nsn"
+REAL_CHECK = CHECKS["weights"]
 
 
 @pytest.fixture
@@ -28,16 +32,14 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def quick_checks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test asks for the schema (tests/bundles/test_contract.py does), and few load weights in a process."""
+def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks for the schema, and one loads weights in a process; test_contract.py does, for all bundles."""
     monkeypatch.setattr("tools.share.checks._schema_problems", lambda metadata: [])
-    if "loads_weights" not in request.fixturenames:
-        monkeypatch.setitem(CHECKS, "weights", lambda bundle: [])
+    monkeypatch.setitem(CHECKS, "weights", quick_weights)
 
 
-@pytest.fixture
-def loads_weights() -> None:
-    """Marks a test that loads weights as users do, which takes seconds."""
+def quick_weights(bundle: Path) -> list[str]:
+    return [] if (bundle / "models/model.pt").is_file() else REAL_CHECK(bundle)
 
 
 def edit(path: Path, change: Callable[[dict], object]) -> None:
@@ -50,7 +52,7 @@ def problems(bundle: Path) -> dict[str, list[str]]:
     return {check.name: check.problems for check in check_bundle(bundle) if check.problems}
 
 
-def test_shipped_bundle_passes_every_check(loads_weights):
+def test_shipped_bundle_passes_every_check():
     checks = check_bundle(SHIPPED)
     assert [check.name for check in checks] == list(CHECKS) and not any(check.problems for check in checks)
 
@@ -62,6 +64,7 @@ def test_shipped_bundle_passes_every_check(loads_weights):
         (lambda b: edit(b / "configs/metadata.json", lambda m: m.pop("authors")), "metadata", "lacks authors"),
         (lambda b: (b / "configs/metadata.json").write_text("{"), "metadata", "cannot be read"),
         (lambda b: edit(b / "configs/metadata.json", lambda m: m.pop("licences")), "licences", "code, weights, data"),
+        (lambda b: (b / "devonet_nsn/new.py").write_text("import pandas\n"), "packages", "new.py needs pandas, which"),
         (lambda b: (b / "docs/data_license.txt").unlink(), "licences", "no docs/data_license.txt"),
         (lambda b: (b / "docs/README.md").unlink(), "model card", "no docs/README.md"),
         (lambda b: edit(b / "configs/train.json", lambda c: c.update(dataset_dir="/home/me/x")), "paths", "/home/me/x"),
@@ -114,19 +117,26 @@ def test_every_bundle_tells_its_licences(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.unlink(), "no models/model.pt, and large_files.yml"),
         (lambda path: torch.save({"model": {}}, path), "no plain state_dict"),
-        (lambda path: torch.save({"a": torch.zeros(1)}, path), "Error(s) in loading state_dict"),
-        (lambda path: path.write_bytes(b"PK"), "Error"),
+        (lambda path: torch.save({"a": torch.zeros(1)}, path), "Error.s. in loading state_dict"),
+        (lambda path: path.write_bytes(b"PK"), "(?i)unpickl|archive|EOF|Weights only"),
     ],
 )
-def test_weights_that_do_not_load_are_found(copy, loads_weights, damage, message):
+def test_weights_that_do_not_load_are_found(copy, shared_process, damage, message):
     damage(copy / "models/model.pt")
-    assert message in problems(copy)["weights"][0]
+    with pytest.raises(Exception, match=message):
+        load_network(copy)
 
 
-def test_large_files_may_stand_for_the_weights(copy, loads_weights):
+def test_what_keeps_weights_from_loading_is_told_in_one_line(copy):
+    torch.save({"model": {}}, copy / "models/model.pt")
+    (problem,) = REAL_CHECK(copy)
+    assert "no plain state_dict" in problem and "\n" not in problem
+
+
+def test_large_files_may_stand_for_the_weights(copy):
     (copy / "models/model.pt").unlink()
+    assert "no models/model.pt, and large_files.yml" in problems(copy)["weights"][0]
     (copy / "large_files.yml").write_text(
         "large_files:\n- path: models/model.pt\n  url: https://example.org/model.pt\n"
     )
@@ -175,7 +185,7 @@ def test_verify_tells_one_line_per_check_and_fails_as_a_whole(copy, capsys):
     assert len(lines) == len(CHECKS) and "NO  licences: no LICENSE" in lines and "ok  weights" in lines
 
 
-def test_bundle_without_weights_is_not_shared(copy, tmp_path, loads_weights):
+def test_bundle_without_weights_is_not_shared(copy, tmp_path):
     (copy / "models/model.pt").unlink()
     with pytest.raises(InputError, match="not shared: weights: no models/model.pt"):
         share(str(copy), str(tmp_path / "out"))
@@ -189,11 +199,50 @@ def test_verify_looks_into_an_archive(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("member", ["../evil.py", "a/../../evil.py", "/evil.py", "..\\evil.py", "C:/evil.py"])
-def test_archive_that_writes_elsewhere_is_refused(tmp_path, member):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr(member, "")
+def test_archive_that_writes_elsewhere_is_not_looked_into(tmp_path, member):
+    archive = archive_with(member, tmp_path / "a.zip")
     with pytest.raises(InputError, match="lies outside of the archive's folder"):
-        verify(str(tmp_path / "a.zip"))
+        verify(str(archive))
+
+
+@pytest.mark.parametrize("member", ["../evil.py", "a/../../evil.py", "/evil.py"])
+def test_archive_that_writes_elsewhere_is_refused_by_monais_download(tmp_path, member):
+    archive = archive_with(member, tmp_path / "a.zip")
+    (tmp_path / "bundles").mkdir()
+    with pytest.raises(ValueError, match="Unsafe path"):
+        download("a", bundle_dir=str(tmp_path / "bundles"), url=archive.as_uri(), progress=False)
+    assert not list(tmp_path.rglob("evil.py"))
+
+
+def archive_with(member: str, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, "")
+    return path
+
+
+@pytest.mark.parametrize("options", [{"version": "VERSION"}, {}], ids=["version", "latest version"])
+def test_release_assets_are_a_source_for_monais_download(tmp_path, monkeypatch, options):
+    """As on GitHub: zip files are assets of the release, model_info.json lies in models/ of its tag."""
+    version = json.loads((SHIPPED / "configs/metadata.json").read_text())["version"]
+    share("devonet_nsn", str(tmp_path / "shared"))
+    served = {
+        f"https://github.com/o/r/releases/download/v1/devonet_nsn_v{version}.zip": f"devonet_nsn_v{version}.zip",
+        "https://raw.githubusercontent.com/o/r/v1/models/model_info.json": "model_info.json",
+    }
+
+    def fetch(url: str, filepath: Path, **more: object) -> None:
+        shutil.copyfile(tmp_path / "shared" / served[url], filepath)
+
+    def get(url: str) -> SimpleNamespace:
+        text = (tmp_path / "shared" / served[url]).read_text()
+        return SimpleNamespace(text=text, raise_for_status=lambda: None)
+
+    monkeypatch.setattr("monai.bundle.scripts.download_url", fetch)
+    monkeypatch.setattr("monai.bundle.scripts.requests.get", get)
+    (tmp_path / "empty").mkdir()
+    options = {key: version for key in options}
+    download("devonet_nsn", bundle_dir=str(tmp_path / "empty"), source="github", repo="o/r/v1", **options)
+    assert (tmp_path / "empty/devonet_nsn/models/model.pt").read_bytes() == (SHIPPED / "models/model.pt").read_bytes()
 
 
 def test_file_that_is_no_archive(tmp_path):

@@ -1,0 +1,83 @@
+"""A bundle's network as TorchScript or ONNX, by a process of its own: ``python -m tools.share.export``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.networks import convert_to_torchscript
+
+from tools.share.rdf import OPSET
+from tools.share.weights import MAX_MESSAGE, load_network
+
+__all__ = ["export"]
+
+TOLERANCE = 1e-3  # of the largest value that the network gives
+
+
+def export(bundle: Path, folder: Path, network_id: str, file: str) -> None:
+    """Write the network, and ``test_output.npy``: what it made of ``test_input.npy`` before it was exported.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+    folder : Path
+        Holds test_input.npy, float32, (1, channel, space); takes the two files.
+    network_id : str
+        Of the network in the config; empty for the bundle's own.
+    file : {"model.ts", "model.onnx"}
+        TorchScript or ONNX.
+
+    Raises
+    ------
+    TypeError
+        If the network does not give one tensor.
+    ValueError
+        If the exported network gives something else for an image that it was not traced with, needs operators that
+        PyTorch alone does not have, or the test would hold for a network that gives one value everywhere.
+    """
+    network = load_network(bundle, network_id).float().eval()
+    image = torch.from_numpy(np.load(folder / "test_input.npy"))
+    other = image.flip(-1) * 0.9
+    with torch.inference_mode():
+        output, expected = network(image), network(other)
+    if not isinstance(output, torch.Tensor):
+        raise TypeError(f"the network gives {type(output).__name__}, expected one tensor")
+    if output.min() == output.max():
+        raise ValueError(f"the network gives {output.min():g} everywhere for the test image, so nothing is tested")
+    found = (_onnx if file.endswith(".onnx") else _torchscript)(network, image, other, folder / file)
+    difference = np.abs(found - expected.numpy()).max() if found.shape == expected.shape else np.inf
+    if difference > TOLERANCE * expected.abs().max():
+        (folder / file).unlink()
+        raise ValueError(f"the exported network is off by {difference:g} for an image that it was not traced with")
+    np.save(folder / "test_output.npy", output.float().numpy())
+
+
+def _torchscript(network: torch.nn.Module, image: torch.Tensor, other: torch.Tensor, path: Path) -> np.ndarray:
+    """Write the network, traced with one image; what it makes of another one."""
+    traced = convert_to_torchscript(network, inputs=[image], use_trace=True)
+    if "torchvision::" in str(traced.inlined_graph):
+        raise ValueError('it needs operators of torchvision, which readers do not load; ask for "weights": "onnx"')
+    torch.jit.save(traced, path)
+    with torch.inference_mode():
+        return traced(other).numpy()
+
+
+def _onnx(network: torch.nn.Module, image: torch.Tensor, other: torch.Tensor, path: Path) -> np.ndarray:
+    """Write the network, traced with one image; what it makes of another one."""
+    import onnxruntime  # here, since few networks need it
+
+    names = {"input_names": ["image"], "output_names": ["pred"]}
+    # without dynamo: torchvision's detectors branch on how many objects there are
+    torch.onnx.export(network, (image,), str(path), dynamo=False, opset_version=OPSET, **names)
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"image": other.numpy()})[0]
+
+
+if __name__ == "__main__":
+    try:
+        export(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:5])
+    except Exception as error:  # whatever a stranger's bundle raises, it is told in one line
+        sys.exit(" ".join(f"{type(error).__name__}: {error}".split())[:MAX_MESSAGE])
