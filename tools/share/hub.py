@@ -93,7 +93,8 @@ def push(bundle: Path, repository: str) -> str:
             raise InputError(f"{repository}: has version {version} already; raise it in {bundle}/configs/metadata.json")
         api.upload_file(repo_id=repository, path_or_fileobj=str(bundle / MODEL_CARD), path_in_repo=MODEL_CARD)
         with tempfile.TemporaryDirectory(prefix="hub-") as folder:
-            _stage(bundle, Path(folder) / bundle.resolve().name)
+            staged = Path(folder) / bundle.resolve().name
+            _stage(bundle, staged)
             done = push_to_hf_hub(
                 repo=repository,
                 name=bundle.resolve().name,
@@ -102,14 +103,18 @@ def push(bundle: Path, repository: str) -> str:
                 private=True,
                 version=version,
                 commit_message=f"Version {version}",
+                # what an earlier version had and this one has not; docs/ has the card, which is not staged
+                delete_patterns=[f"{path.name}/*" for path in sorted(staged.iterdir()) if _is_replaced(path)],
             )
         if LATEST in tags:  # a tag that is there would stay where it is
             api.delete_tag(repository, tag=LATEST)
         api.create_tag(repository, tag=LATEST)
-    except (OSError, hub.errors.HTTPError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, hub.errors.HTTPError) as error:  # ValueError: front matter that the Hub refuses
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{repository}: the Hub did not take it ({reason}); check network and token, and repeat"
+            f"{repository}: the Hub did not take it ({reason}); check network, token and metadata, and repeat"
         ) from error
     return str(getattr(done, "commit_url", done))
 
@@ -193,6 +198,10 @@ def _stage(bundle: Path, folder: Path) -> None:
             shutil.copyfile(file, target)
     with replacing(folder / "README.md") as partial:
         partial.write_text(hub_card(bundle), encoding="utf-8")
+
+
+def _is_replaced(path: Path) -> bool:
+    return path.is_dir() and path.name != Path(MODEL_CARD).parts[0]
 
 
 def _library() -> ModuleType:

@@ -12,6 +12,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import HTTPError
+from huggingface_hub.utils import filter_repo_objects
 
 from tools.errors import InputError
 from tools.share.checks import CHECKS
@@ -49,9 +50,12 @@ class Hub:
     def upload_file(self, repo_id: str, path_or_fileobj: str, path_in_repo: str) -> None:
         self.files[path_in_repo] = Path(path_or_fileobj).read_bytes()
 
-    def upload_folder(self, repo_id: str, folder_path: str, commit_message: str) -> SimpleNamespace:
+    def upload_folder(
+        self, repo_id: str, folder_path: str, commit_message: str, delete_patterns: list[str]
+    ) -> SimpleNamespace:
         self.calls.append(("upload", repo_id, commit_message))
         root = Path(folder_path)
+        self.files = dict(filter_repo_objects(self.files.items(), ignore_patterns=delete_patterns, key=lambda f: f[0]))
         self.files |= {
             path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
         }
@@ -90,6 +94,24 @@ def test_upload_is_the_whole_bundle_with_a_readme_tagged_with_its_version(hub, t
     assert hub.files.pop("README.md").decode() == hub_card(SHIPPED)
     shipped = (path for path in SHIPPED.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     assert hub.files == {path.relative_to(SHIPPED).as_posix(): path.read_bytes() for path in shipped}
+
+
+def test_files_of_an_earlier_version_go(hub):
+    kept = {".gitattributes": b"", "docs/README.md": b"old", "configs_of_mine/a.json": b""}
+    hub.files = kept | {"devonet_nsn/removed.py": b"", "configs/removed.json": b""}
+    push(SHIPPED, "somebody/nuclei")
+    assert kept.keys() <= hub.files.keys() and not [name for name in hub.files if "removed" in name]
+    assert hub.files["docs/README.md"] == (SHIPPED / "docs/README.md").read_bytes()
+
+
+def test_front_matter_that_the_hub_refuses_is_told(hub, monkeypatch):
+    def refuse(**options: object) -> None:
+        raise ValueError("Invalid metadata in README.md.\n- license is unknown")
+
+    monkeypatch.setattr(hub, "upload_folder", refuse)
+    with pytest.raises(InputError, match="did not take it .Invalid metadata in README.md. - license is unknown"):
+        push(SHIPPED, "somebody/nuclei")
+    assert METADATA["version"] not in hub.tags
 
 
 def test_latest_version_moves_to_a_new_one_and_a_version_is_uploaded_once(hub):
