@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +32,7 @@ from tools.card import card_disagreements
 from tools.recipes import RECIPES
 from tools.share.commands import share
 from tools.vendor import differing_copies
+from tools.warm import WarmProcess
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
@@ -46,14 +50,30 @@ def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def run_bundle(*arguments: str, cwd: Path, module: str = "monai.bundle", **environment: str) -> str:
-    """Run ``python -m monai.bundle ...`` as a user would; its output, after a check that it went well."""
-    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | environment
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=cwd, env=clean, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+def start_bundle(*arguments: str, cwd: Path, **environment: str) -> WarmProcess:
+    """Start ``python -m monai.bundle ...`` in a process that finds this repository's tools, but no bundle by itself.
+
+    It is forked from one that has imported MONAI, which takes longer than all else.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr(sys, "path", [path for path in sys.path if not Path(path).is_relative_to(ROOT / "bundles")])
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return WarmProcess(["python", "-m", "monai.bundle", *arguments])
+
+
+def finish(process: WarmProcess) -> str:
+    """What a process prints until its end, after a check that it went well."""
+    with process:
+        output = process.stdout.read()
+    assert process.returncode == 0, output[-5000:]
+    return output
+
+
+def run_bundle(*arguments: str, cwd: Path) -> str:
+    """Run ``python -m monai.bundle ...``; its output, after a check that it went well."""
+    return finish(start_bundle(*arguments, cwd=cwd))
 
 
 def overrides_of(bundle: Path) -> dict[str, Any]:
@@ -65,6 +85,12 @@ def overrides_of(bundle: Path) -> dict[str, Any]:
 def options_of(bundle: Path) -> list[str]:
     """The same for the command line."""
     return [word for key, value in overrides_of(bundle).items() for word in (f"--{key}", str(value))]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture
@@ -269,17 +295,22 @@ def test_evaluation_runs_from_another_directory_and_writes_monais_metric_files(b
 
 
 def test_training_runs_on_two_processes(bundle, dataset_dir, tmp_path):
+    """With the environment that ``torchrun`` makes; see devonet_nsn's test for ``torchrun`` itself."""
     configs = [str(bundle / "configs" / file) for file in ("train.json", "multi_gpu_train.json")]
-    log = run_bundle(
-        *("--standalone", "--nproc_per_node", "2", "-m", "monai.bundle", "run", "training"),
-        *("--config_file", str(configs), "--bundle_root", str(bundle), "--dataset_dir", str(dataset_dir)),
-        *("--output_dir", "output", "--max_epochs", "1", "--val_interval", "1", *options_of(bundle)),
-        module="torch.distributed.run",
-        cwd=tmp_path,
-        OMP_NUM_THREADS="1",
+    arguments = (
+        *("run", "training", "--config_file", str(configs), "--bundle_root", str(bundle)),
+        *("--dataset_dir", str(dataset_dir), "--output_dir", "output"),
+        *("--max_epochs", "1", "--val_interval", "1", *options_of(bundle)),
     )
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    with ThreadPoolExecutor() as pool, ExitStack() as ended_with_the_first_error:
+        ranks = []
+        for rank in ("0", "1"):
+            ranks.append(start_bundle(*arguments, cwd=tmp_path, RANK=rank, LOCAL_RANK=rank, **common))
+            ended_with_the_first_error.push(ranks[-1].__exit__)
+        logs = [done.result() for done in as_completed([pool.submit(finish, rank) for rank in ranks])]
     assert (tmp_path / "output/model.pt").exists()
-    assert log.count("Epoch[1] Metrics") == 2, "training and validation metrics are printed by one process only"
+    assert "".join(logs).count("Epoch[1] Metrics") == 2, "training and validation are printed by one process only"
 
 
 def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatch):
@@ -312,12 +343,13 @@ def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path, served):
     empty = tmp_path / "empty"
     empty.mkdir()
     download(bundle.name, bundle_dir=str(empty), source="github", url=entry["source"])
-    run_bundle(
-        *("run", "--config_file", f"{bundle.name}/configs/inference.json", "--bundle_root", bundle.name),
-        *("--dataset_dir", str(dataset_dir), "--output_dir", "results"),
-        cwd=empty,
-        PYTHONSAFEPATH="1",
-    )
+    command = [
+        *(sys.executable, "-m", "monai.bundle", "run", "--config_file", f"{bundle.name}/configs/inference.json"),
+        *("--bundle_root", bundle.name, "--dataset_dir", str(dataset_dir), "--output_dir", "results"),
+    ]
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PYTHONSAFEPATH": "1"}
+    done = subprocess.run(command, cwd=empty, env=alone, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     testing = read_json(dataset_dir / "dataset.json")["testing"]
     kind = RECIPES[bundle.name].result_kind
     stems = {Path(item["image"]).name.split(".")[0] for item in testing}

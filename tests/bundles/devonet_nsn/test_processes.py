@@ -19,16 +19,22 @@ join_processes(device)
 network = to_distributed(torch.nn.Conv3d(1, 2, 3), device)
 network(torch.rand(1, 1, 8, 8, 8)).sum().backward()
 leave_processes(network)
-print(*(path.read_text() for path in Path("/proc/self/task").glob("*/comm")), sep="")
+print("threads:", *(path.read_text() for path in Path("/proc/self/task").glob("*/comm")), sep="")
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of threads are read from /proc")
-def test_no_thread_of_the_process_group_outlives_the_training():
-    alone = {"MASTER_ADDR": "localhost", "MASTER_PORT": "0", "RANK": "0", "WORLD_SIZE": "1"}
+def test_no_thread_of_the_process_group_outlives_the_training(tmp_path):
+    script = tmp_path / "training.py"
+    script.write_text(TRAINING)
+    command = [*("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"), str(script)]
     done = subprocess.run(
-        [sys.executable, "-c", TRAINING], env=os.environ | alone, cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, *command],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    threads = done.stdout.split()
-    assert not [name for name in threads if "gloo" in name]
+    assert done.stdout.count("threads:") == 2
+    assert "gloo" not in done.stdout
