@@ -44,6 +44,7 @@ PACKAGES = {"monai": "monai", "torch": "pytorch", "numpy": "numpy"}
 SHORT = {"max_epochs": 1, "val_interval": 1}
 BUNDLES = sorted(path.parents[1] for path in (ROOT / "bundles").glob("*/configs/metadata.json"))
 MAX_FILE_SIZE = 25 * 2**20
+ONLY_LISTED = Path(__file__).parent / "only_listed"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -336,7 +337,7 @@ def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatc
 
 
 def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path, served):
-    """``tools share``, ``monai.bundle download`` over HTTP, inference in an empty directory without this repository."""
+    """``tools share``, download over HTTP, inference in an empty directory with no packages but the listed ones."""
     shared = tmp_path / "shared"
     share(str(bundle), str(shared), url=served(shared))
     (entry,) = read_json(shared / "model_info.json").values()
@@ -347,7 +348,8 @@ def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path, served):
         *(sys.executable, "-m", "monai.bundle", "run", "--config_file", f"{bundle.name}/configs/inference.json"),
         *("--bundle_root", bundle.name, "--dataset_dir", str(dataset_dir), "--output_dir", "results"),
     ]
-    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PYTHONSAFEPATH": "1"}
+    listed = read_json(bundle / "configs/metadata.json")["required_packages_version"]
+    alone = os.environ | {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(ONLY_LISTED), "LISTED_PACKAGES": " ".join(listed)}
     done = subprocess.run(command, cwd=empty, env=alone, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     testing = read_json(dataset_dir / "dataset.json")["testing"]
