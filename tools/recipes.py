@@ -39,6 +39,7 @@ RECIPES = {
         convert=EMBRYOS,
         train={
             "spacing": "[2.0, 0.8, 0.8]",
+            "init_channels": "8",
             "max_epochs": "30",
             "val_interval": "10",
             "patch_size": "[24, 64, 64]",
