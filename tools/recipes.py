@@ -44,6 +44,7 @@ RECIPES = {
             "val_interval": "10",
             "patch_size": "[24, 64, 64]",
         },
+        brief={"patches_per_volume": "1"},
     ),
     "devonet_ndn": Recipe(
         convert=EMBRYOS,
