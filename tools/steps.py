@@ -48,7 +48,7 @@ def run_step(
     print("$", " ".join(_quote(word) for word in command), flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with log.open("w") as file, start(command) as process:
+    with log.open("w", buffering=1) as file, start(command) as process:  # by the line: for who follows it
         for line in process.stdout:
             file.write(line)
             _show_status(line)
