@@ -167,7 +167,12 @@ def _usage(verb: str, command: Callable) -> str:
         for name, parameter in _parameters(command).items()
         if parameter.kind is parameter.KEYWORD_ONLY
     ]
-    return f"usage: python -m tools {' '.join([verb, *map(str.upper, _positionals(command)), *options])}"
+    further = [
+        f"[{name.upper()} ...]"
+        for name, parameter in _parameters(command).items()
+        if parameter.kind is parameter.VAR_POSITIONAL and name != "extra"
+    ]
+    return f"usage: python -m tools {' '.join([verb, *map(str.upper, _positionals(command)), *further, *options])}"
 
 
 def _load(target: str) -> Callable:

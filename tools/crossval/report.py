@@ -83,7 +83,8 @@ def _data(report: Mapping) -> Iterator[Block]:
     yield Table(["intensity", *(_percentile(key) for key in keys)], rows)
     about_planes = " Spacing in pixels; 2 or more for planes that were thinned out to 4096 pixels at most."
     yield Text(
-        "By MONAI's DataAnalyzer, with all objects as one foreground; more is in `datastats.yaml`."
+        "By MONAI's DataAnalyzer, axes in the order of the files (X, Y, Z of NIfTI volumes), with all objects as one "
+        "foreground; more is in `datastats.yaml`."
         f"{about_planes if len(data['shape'][0]) == 2 else ''}"
     )
 
@@ -106,7 +107,10 @@ def _trainings(report: Mapping, pictures: Mapping[str, Path]) -> Iterator[Block]
     names = ", ".join(
         f"{bundle}: {TITLES.get(of['key_metric'], of['key_metric'])}" for bundle, of in report["bundles"].items()
     )
-    yield Text(f"Best validation during the training, by the bundle's own key metric ({names}).")
+    yield Text(
+        f"Best validation during the training, by the bundle's own key metric ({names}), which may pool what is a mean "
+        "of cases below."
+    )
     if "courses" in pictures:
         yield Picture(pictures["courses"], "Validation over the epochs; the star marks the weights that were kept")
 

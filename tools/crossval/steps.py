@@ -58,7 +58,7 @@ def why_no_probabilities(bundle: Path) -> str | None:
     """Why a bundle cannot take part in ensembles; None if it can."""
     config = read_json(bundle / "configs/inference.json")
     if SWITCH not in config:
-        return f"its inference.json has no {SWITCH}, so it gives objects and no probabilities to average"
+        return "it writes objects, not probabilities that could be averaged"
     if not any(metric in OVERLAPS for metric in evaluated_metrics(bundle)):
         return "its probabilities are not those of a mask, which dice and iou measure"
     return None

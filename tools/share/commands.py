@@ -39,7 +39,7 @@ def share(
         models/model_info.json of that tag; then download takes --source github --repo OWNER/REPO/TAG, without the
         second one with --version only.
     url : str
-        Address that the folder will be served at, for model_info.json.
+        Address that the folder will be served at: for model_info.json, and for the command that is printed.
     hub : str
         Upload to the Hugging Face Hub, too: owner/name, or an owner for owner/<bundle>. HF_TOKEN is the token; a new
         repository is private.
@@ -83,6 +83,10 @@ def _write(bundles: Sequence[Path], packages: Sequence[Path], target: Path, url:
             write_archive(bundle, archive)
             written[archive.name] = f"{archive.stat().st_size / 2**20:.1f} MiB"
             written["model info"] = update_model_info(target, archive, url)
+            if url:
+                source = f"--url {url.rstrip('/')}/{archive.name}"
+                words = f"python -m monai.bundle download --name {bundle.resolve().name} {source} --bundle_dir FOLDER"
+                written[f"download {bundle.resolve().name}"] = words
         for package in packages:
             with replacing(target / package.name) as partial:
                 shutil.copyfile(package, partial)

@@ -52,7 +52,7 @@ def read_weights(
         If the file is missing or holds anything else.
     """
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such checkpoint; train first, or give {option}")
+        raise InputError(f"{path}: no such checkpoint; train first, or give another {option}")
     weights = _read(path, map_location)
     _check_weights(weights, path)
     return weights

@@ -53,12 +53,12 @@ class FinetuneLoader:
         state, taken, _ = copy_model_state(network, weights, inplace=False)
         if not taken:
             raise InputError(
-                f"{self.load_path}: none of its {len(weights)} layers fits this network; "
+                f"{self.load_path}: none of its {len(weights)} tensors fits this network; "
                 "give weights of this bundle to --finetune_checkpoint"
             )
         network.load_state_dict(state)
         misfits = _misfits(before, {name: tuple(value.shape) for name, value in weights.items()})
-        logger.info("fine-tuning from %s: %d of the network's %d layers", self.load_path, len(taken), len(before))
+        logger.info("fine-tuning from %s: %d of the network's %d tensors", self.load_path, len(taken), len(before))
         for name, reason in misfits.items():
             logger.warning("not taken over: %s, %s", name, reason)
 
@@ -117,7 +117,7 @@ def freeze(network: nn.Module, pattern: str) -> nn.Module:
         own = [f"{name}.{parameter}" for parameter, _ in module.named_parameters(recurse=False)]
         if isinstance(module, _BatchNorm) and own and set(own) <= set(frozen):
             module.register_forward_pre_hook(_keep_statistics)
-    logger.info("frozen: %d of %d parameters", len(frozen), sum(1 for _ in network.parameters()))
+    logger.info("frozen: %d of %d parameter tensors", len(frozen), sum(1 for _ in network.parameters()))
     return network
 
 

@@ -269,7 +269,7 @@ def test_the_word_none_leaves_the_network():
 
 
 def test_missing_weights(tmp_path):
-    with pytest.raises(InputError, match="model.pt: no such checkpoint; train first, or give --ckpt_path"):
+    with pytest.raises(InputError, match="model.pt: no such checkpoint; train first, or give another --ckpt_path"):
         load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
 
 

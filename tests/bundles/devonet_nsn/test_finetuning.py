@@ -71,8 +71,8 @@ def test_none_keeps_the_network(caplog):
         (None, "no such checkpoint.*--finetune_checkpoint"),
         ("text", "damaged"),
         ({"network": {}, "epoch": 3}, "no plain state_dict"),
-        ({"stem.weight": torch.zeros(3)}, "none of its 1 layers fits"),
-        ({}, "none of its 0 layers fits"),
+        ({"stem.weight": torch.zeros(3)}, "none of its 1 tensors fits"),
+        ({}, "none of its 0 tensors fits"),
     ],
 )
 def test_useless_file_is_refused_and_the_network_kept(tmp_path, content, message):

@@ -339,7 +339,7 @@ class TestEnsembles:
 
     def test_bundle_without_probabilities_takes_no_part_and_the_report_says_so(self, validated):
         text, report = validated("good", "shapes")
-        assert "shapes takes no part: its inference.json has no save_probability" in text
+        assert "shapes takes no part: it writes objects" in text
         assert all("shapes" not in " ".join(found["members"]) for found in report["ensembles"].values())
 
     def test_members_of_different_shape_are_refused_after_the_report_is_written(self, validated, stub):

@@ -159,7 +159,7 @@ def test_same_files_give_the_same_bytes_whatever_their_times_and_caches(copy, tm
 def test_model_info_keeps_other_bundles_and_has_the_checksum(tmp_path):
     other = {"other_v1.0.0": {"checksum": "0", "source": "https://example.org/other_v1.0.0.zip"}}
     (tmp_path / "model_info.json").write_text(json.dumps(other))
-    share("devonet_nsn", str(tmp_path), url="https://example.org/bundles/")
+    told = share("devonet_nsn", str(tmp_path), url="https://example.org/bundles/")
     info = json.loads((tmp_path / "model_info.json").read_text())
     version = json.loads((SHIPPED / "configs/metadata.json").read_text())["version"]
     archive = tmp_path / f"devonet_nsn_v{version}.zip"
@@ -168,6 +168,7 @@ def test_model_info_keeps_other_bundles_and_has_the_checksum(tmp_path):
         "source": f"https://example.org/bundles/{archive.name}",
     }
     assert info == other
+    assert f"--name devonet_nsn --url https://example.org/bundles/{archive.name} " in told["download devonet_nsn"]
 
 
 def test_foreign_model_info_is_left_alone(tmp_path):
