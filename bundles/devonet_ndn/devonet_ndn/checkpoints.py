@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from .atomic import replacing
 from .errors import InputError
 
-__all__ = ["TrainingCheckpoint", "WeightsLoader", "bare_network", "read_weights", "save_atomically"]
+__all__ = ["TrainingCheckpoint", "WeightsLoader", "bare_network", "find_differences", "read_weights", "save_atomically"]
 
 logger = logging.getLogger(__name__)
 
@@ -93,18 +93,27 @@ class WeightsLoader:
         logger.info("loaded weights from %s", self.load_path)
 
 
+def find_differences(network: nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, str]:
+    """Names without a partner of the same shape on the other side, the network's first, with both sides' shapes."""
+    states = weights, bare_network(network).state_dict()
+    found, wanted = ({name: tuple(value.shape) for name, value in state.items()} for state in states)
+    return {
+        name: f"{found.get(name, 'nothing')} in the file and {wanted.get(name, 'nothing')} in the network"
+        for name in wanted | found
+        if found.get(name) != wanted.get(name)
+    }
+
+
 def _load(network: nn.Module, weights: dict[str, torch.Tensor], source: str) -> None:
     """`load_state_dict` that names the first difference, before anything is loaded."""
-    expected = bare_network(network).state_dict()
     _check_weights(weights, source)
-    for name in sorted(expected.keys() | weights.keys()):
-        found = tuple(weights[name].shape) if name in weights else "nothing"
-        wanted = tuple(expected[name].shape) if name in expected else "nothing"
-        if found != wanted:
-            raise InputError(
-                f"{source}: checkpoint of another architecture: {name} is {found} in the file and {wanted} in the "
-                "network; give the checkpoint of this network, or the knobs that it was trained with"
-            )
+    differences = find_differences(network, weights)
+    if differences:
+        name = min(differences)
+        raise InputError(
+            f"{source}: checkpoint of another architecture: {name} is {differences[name]}; "
+            "give the checkpoint of this network, or the knobs that it was trained with"
+        )
     bare_network(network).load_state_dict(weights)
 
 

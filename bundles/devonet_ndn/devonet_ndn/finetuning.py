@@ -13,7 +13,7 @@ from monai.networks.utils import copy_model_state
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .checkpoints import bare_network, read_weights
+from .checkpoints import bare_network, find_differences, read_weights
 from .errors import InputError
 
 __all__ = ["FinetuneLoader", "freeze"]
@@ -49,7 +49,6 @@ class FinetuneLoader:
             return
         weights = read_weights(self.load_path, self.map_location, option="--finetune_checkpoint")
         network = bare_network(self.network)
-        before = {name: tuple(value.shape) for name, value in network.state_dict().items()}
         state, taken, _ = copy_model_state(network, weights, inplace=False)
         if not taken:
             raise InputError(
@@ -57,23 +56,9 @@ class FinetuneLoader:
                 "give weights of this bundle to --finetune_checkpoint"
             )
         network.load_state_dict(state)
-        misfits = _misfits(before, {name: tuple(value.shape) for name, value in weights.items()})
-        logger.info("fine-tuning from %s: %d of the network's %d tensors", self.load_path, len(taken), len(before))
-        for name, reason in misfits.items():
+        logger.info("fine-tuning from %s: %d of the network's %d tensors", self.load_path, len(taken), len(state))
+        for name, reason in find_differences(network, weights).items():
             logger.warning("not taken over: %s, %s", name, reason)
-
-
-def _misfits(network: dict[str, tuple[int, ...]], weights: dict[str, tuple[int, ...]]) -> dict[str, str]:
-    """Names of layers on either side without a partner of the same shape, and why, in the order of the network."""
-    reasons = {}
-    for name in network | weights:
-        if name not in weights:
-            reasons[name] = f"{network[name]} in the network and nothing in the file"
-        elif name not in network:
-            reasons[name] = f"{weights[name]} in the file and nothing in the network"
-        elif network[name] != weights[name]:
-            reasons[name] = f"{weights[name]} in the file and {network[name]} in the network"
-    return reasons
 
 
 def freeze(network: nn.Module, pattern: str) -> nn.Module:
