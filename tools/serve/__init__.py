@@ -1,0 +1,1 @@
+"""Bundles behind HTTP: a queue, a process that holds the networks, an endpoint and a page."""

@@ -1,0 +1,28 @@
+"""Why a request got no result, with the status of HTTP that says so."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+__all__ = ["Failure"]
+
+
+class Failure(Exception):
+    """A request that cannot be answered; the message says what was found, what was expected and what to do.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    message : str
+        For the user.
+    retry_after_s : int, optional
+        When to try again.
+    """
+
+    def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.retry_after_s = HTTPStatus(status), message, retry_after_s
+
+    def __reduce__(self):
+        return type(self), (int(self.status), self.message, self.retry_after_s)
