@@ -1,0 +1,166 @@
+"""The queue before the process that segments: one image after another, a crashed process replaced."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from http import HTTPStatus
+
+from tools.serve.failures import Failure
+from tools.serve.jobs import Job
+from tools.serve.limits import Limits
+from tools.serve.worker import Worker
+
+__all__ = ["Dispatcher"]
+
+logger = logging.getLogger(__name__)
+
+FIRST_GUESS_S = 5.0  # of how long an image takes, before one was seen
+MEMORY = 0.8  # weight of what was seen before, in the running mean
+
+
+class Dispatcher:
+    """Hands jobs to a worker in the order in which they came.
+
+    Parameters
+    ----------
+    start_worker : callable
+        Starts the process that segments, and starts it again when it is gone.
+    limits : Limits
+
+    Raises
+    ------
+    InputError
+        If the worker cannot start.
+    """
+
+    def __init__(self, start_worker: Callable[[], Worker], limits: Limits) -> None:
+        self.limits = limits
+        self.num_done, self.num_replaced = 0, 0
+        self.seconds_per_job = FIRST_GUESS_S
+        self._start_worker = start_worker
+        self._worker: Worker | None = start_worker()
+        self._waiting: deque[tuple[Future, Job]] = deque()
+        self._running: Future | None = None
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._running is not None
+
+    @property
+    def worker(self) -> Worker | None:
+        """The process that segments; None while it is being replaced."""
+        return self._worker
+
+    def retry_after_s(self) -> int:
+        """When a place in the queue will likely be free."""
+        return max(1, math.ceil(self.seconds_per_job))
+
+    def full(self) -> Failure:
+        """What is told to whom there is no place for."""
+        return Failure(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"{self.limits.max_queue} images are waiting already; try again in some seconds",
+            retry_after_s=self.retry_after_s(),
+        )
+
+    def submit(self, job: Job) -> Future:
+        """Queue a job.
+
+        Returns
+        -------
+        Future of Result
+            It raises `Failure`; cancelled, the job is not begun.
+
+        Raises
+        ------
+        Failure
+            429 if too many are waiting.
+        """
+        future: Future = Future()
+        with self._changed:
+            if self._is_closed:
+                raise Failure(HTTPStatus.SERVICE_UNAVAILABLE, "the server is ending")
+            if len(self._waiting) >= self.limits.max_queue:
+                raise self.full()
+            self._waiting.append((future, job))
+            self._changed.notify()
+        future.add_done_callback(self._forget)
+        return future
+
+    def position(self, future: Future) -> int:
+        """How many jobs are before this one, the running one among them; 0 when it runs or is done."""
+        with self._changed:
+            places = [waiting for waiting, _ in self._waiting]
+            return places.index(future) + self.is_busy if future in places else 0
+
+    def close(self) -> None:
+        """End the worker; whoever waits is told."""
+        with self._changed:
+            self._is_closed = True
+            waiting, worker = list(self._waiting), self._worker
+            self._waiting.clear()
+            self._changed.notify()
+        for future, _ in waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(Failure(HTTPStatus.SERVICE_UNAVAILABLE, "the server is ending"))
+        if worker is not None:
+            worker.stop()
+
+    def _forget(self, future: Future) -> None:
+        """Free the place of a job that was cancelled while it waited."""
+        if future.cancelled():
+            with self._changed:
+                self._waiting = deque(pair for pair in self._waiting if pair[0] is not future)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_closed)
+                if self._is_closed:
+                    return
+                future, job = self._waiting.popleft()
+                if not future.set_running_or_notify_cancel():
+                    continue
+                self._running = future
+            try:
+                self._run(future, job)
+            finally:
+                self._running = None
+
+    def _run(self, future: Future, job: Job) -> None:
+        try:
+            if self._worker is None or not self._worker.is_alive:  # it may have died between two images
+                self._replace()
+            result = self._worker.run(job, self.limits.timeout_s)
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            self.num_done += 1
+            self.seconds_per_job = MEMORY * self.seconds_per_job + (1 - MEMORY) * result.seconds
+            future.set_result(result)
+        if not self._is_closed and (self._worker is None or not self._worker.is_alive):
+            try:
+                self._replace()
+            except Exception:
+                logger.exception("the process that segments cannot be replaced; the next image tries again")
+
+    def _replace(self) -> None:
+        logger.warning("the process that segments is gone; starting another")
+        if self._worker is not None:
+            self._worker.stop()
+        self._worker = None
+        self._worker = self._start_worker()
+        self.num_replaced += 1

@@ -1,0 +1,146 @@
+"""The process that holds the networks and segments one image after another."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+import os
+from collections.abc import Sequence
+from http import HTTPStatus
+from multiprocessing.connection import Connection
+
+from tools.errors import InputError
+from tools.serve.failures import Failure
+from tools.serve.jobs import Job, Result, ServedBundle
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 600.0
+READY = "ready"
+
+
+class Worker:
+    """A process with the networks of some bundles.
+
+    Parameters
+    ----------
+    bundles : sequence of ServedBundle
+    threads : int, optional
+        As many as the machine has cores if not given.
+
+    Raises
+    ------
+    InputError
+        If a bundle cannot be loaded.
+    """
+
+    def __init__(self, bundles: Sequence[ServedBundle], threads: int | None = None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, list(bundles), threads), daemon=True)
+        self._process.start()
+        other.close()
+        loaded = self._receive(START_TIMEOUT_S, "loading the bundles")
+        if isinstance(loaded, BaseException):
+            self.stop()
+            raise loaded
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def run(self, job: Job, timeout_s: float) -> Result:
+        """Segment an image.
+
+        Raises
+        ------
+        Failure
+            422 if the image cannot be used, 500 if something else goes wrong; 503 and 504 if the process crashed or
+            took too long: it is then gone, and has to be replaced.
+        """
+        try:
+            self._connection.send(job)
+            answer = self._receive(timeout_s, "segmenting the image")
+        except (OSError, EOFError) as error:
+            self.stop()
+            raise Failure(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "the process that segments crashed at this image and is being replaced; try a smaller image",
+                retry_after_s=30,
+            ) from error
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+    def _receive(self, timeout_s: float, what: str) -> object:
+        if not self._connection.poll(timeout_s):
+            self.stop()
+            raise Failure(
+                HTTPStatus.GATEWAY_TIMEOUT,
+                f"{what} took longer than {timeout_s:g} seconds and was stopped; send a smaller image",
+            )
+        return self._connection.recv()
+
+
+def _serve(connection: Connection, bundles: Sequence[ServedBundle], threads: int | None) -> None:
+    """Body of the process: load, say so, then answer jobs until the other side is gone."""
+    os.environ["TQDM_DISABLE"] = "1"  # nobody watches the bars of a server
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        import torch
+
+        from tools.serve.segmenting import LoadedBundle, find_input_error
+
+        if threads:
+            torch.set_num_threads(threads)
+        loaded = {}
+        for bundle in bundles:
+            loaded[bundle.name] = LoadedBundle(bundle)
+    except Exception as error:
+        message = _find_message(error)
+        connection.send(InputError(message))
+        return
+    connection.send(READY)
+    gc.collect()
+    gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
+    while True:
+        try:
+            job = connection.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            answer: Result | Failure = loaded[job.bundle].segment(job)
+        except Exception as error:
+            answer = _as_failure(error, job, find_input_error(error))
+        connection.send(answer)
+        gc.collect()
+
+
+def _find_message(error: BaseException) -> str:
+    """The innermost words of what went wrong while a bundle was loaded."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(f"{error}".split()) or type(error).__name__
+
+
+def _as_failure(error: BaseException, job: Job, message: str | None) -> Failure:
+    if message is None:
+        logger.error("%s: %s", job.bundle, error, exc_info=error)
+        return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; the server's log says what")
+    for folder in (job.folder / "images", job.folder / "results", job.folder):  # names of the server's are no help
+        message = message.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
+    return Failure(HTTPStatus.UNPROCESSABLE_ENTITY, message.replace(f"{job.image}", "the image"))
