@@ -36,6 +36,7 @@ VERBS = {
     "crossval": ("tools.crossval.commands:crossval", "bundles over the folds of a dataset, their ensembles: a report"),
     "tune": ("tools.tune.commands:tune", "values of a bundle's train.json that validate better, searched by Optuna"),
     "auto3dseg": ("tools.auto3dseg.commands:auto3dseg", "bundles as algorithms of MONAI's Auto3DSeg: its templates"),
+    "serve": ("tools.serve.commands:serve", "bundles over HTTP, and a page to try them on"),
     "bench crossval": ("tools.bench.crossval:crossval", "two folds by crossval against two plain trainings"),
     "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),
     "bench ctc": ("tools.bench.ctc:ctc", "how many times faster score is than py-ctcmetrics"),

@@ -36,7 +36,9 @@ INTERFACES = {
 }
 
 
-def describe_bundle(root: Path, *, backend: str = "torch", overrides: Mapping[str, object] | None = None) -> ServedBundle:
+def describe_bundle(
+    root: Path, *, backend: str = "torch", overrides: Mapping[str, object] | None = None
+) -> ServedBundle:
     """A bundle as it is served.
 
     Parameters

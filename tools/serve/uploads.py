@@ -96,9 +96,7 @@ def check_upload(path: Path, bundle: ServedBundle, limits: Limits) -> None:
         )
     kind = identify(path)
     if kind is None:
-        raise Failure(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not an image; send PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz)"
-        )
+        raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not an image; send PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz)")
     is_nifti = kind.startswith("nii")
     if bundle.num_axes == 2 and is_nifti:
         raise Failure(422, f"a NIfTI volume, but {bundle.name} takes images of two axes; send PNG, JPEG or TIFF")

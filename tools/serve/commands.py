@@ -1,0 +1,161 @@
+"""The verb ``serve``."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from fire.decorators import SetParseFns
+
+from tools.command_line import positive_number, whole_number
+from tools.errors import InputError
+from tools.serve.interfaces import INTERFACES, describe_bundle
+from tools.serve.jobs import ServedBundle
+from tools.serve.limits import Limits
+
+__all__ = ["serve", "serve_bundles"]
+
+logger = logging.getLogger(__name__)
+
+BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
+BACKENDS = ("auto", "torch", "onnx")
+
+
+@SetParseFns(bundle=str, host=str, backend=str, data_dir=str)
+def serve(
+    bundle: str,
+    *further,
+    host: str = "127.0.0.1",
+    port: int = 5050,
+    backend: str = "auto",
+    data_dir: str | None = None,
+    max_upload_mb: float = 256,
+    max_megapixels: float = 250,
+    max_queue: int = 16,
+    timeout_s: float = 600,
+    **overrides,
+) -> None:
+    """Serve bundles over HTTP: POST /seg_mask, and a page to try them on. Ctrl-C ends it.
+
+    Parameters
+    ----------
+    bundle : str
+        Name of a bundle or its folder; several one after another, or all.
+    host : str
+        Address to listen at; 0.0.0.0 lets other machines in, and there is no password.
+    port : int
+        Port to listen at.
+    backend : str
+        torch; onnx, ONNX Runtime with what `tools export onnx` made; auto: on a CPU onnx where that is there, made from
+        the present weights and measured to be faster, else torch.
+    data_dir : str
+        Folder whose images requests may name by path; without it only uploads are answered.
+    max_upload_mb, max_megapixels : float
+        Largest upload in MiB, and largest image in millions of values.
+    max_queue : int
+        Images that may wait; further requests are told when to come again.
+    timeout_s : float
+        Seconds for an upload, and for segmenting an image.
+    **overrides
+        Of the bundle's inference.json, as --threshold 0.4; for one bundle only.
+    """
+    limits = Limits(
+        max_upload_bytes=int(positive_number("max_upload_mb", max_upload_mb) * (1 << 20)),
+        max_pixels=int(positive_number("max_megapixels", max_megapixels) * 1e6),
+        max_queue=whole_number("max_queue", max_queue, minimum=1),
+        timeout_s=positive_number("timeout_s", timeout_s),
+    )
+    folder = None
+    if data_dir is not None:
+        folder = Path(data_dir)
+        if not folder.is_dir():
+            raise InputError(f"--data_dir {folder}: no such folder")
+    roots = _find_roots([bundle, *map(str, further)])
+    if overrides and len(roots) > 1:
+        raise InputError(f"--{next(iter(overrides))}: overrides go to one bundle; serve {len(roots)} without them")
+    serve_bundles(
+        roots,
+        host=host,
+        port=whole_number("port", port, minimum=1),
+        backend=backend,
+        data_dir=folder,
+        limits=limits,
+        overrides=overrides,
+    )
+
+
+def serve_bundles(
+    roots: Sequence[Path],
+    *,
+    host: str,
+    port: int,
+    backend: str = "auto",
+    data_dir: Path | None = None,
+    limits: Limits | None = None,
+    overrides: Mapping[str, object] | None = None,
+    samples: Mapping[str, Sequence[Path]] | None = None,
+) -> None:
+    """Load bundles and serve them until the process is told to end.
+
+    Parameters
+    ----------
+    roots : sequence of Path
+        Folders of bundles.
+    host, port
+        As for `serve`.
+    backend : {"auto", "torch", "onnx"}
+    data_dir : Path, optional
+    limits : Limits, optional
+    overrides : mapping, optional
+        Of inference.json.
+    samples : mapping of str to sequence of Path, optional
+        Images to try each bundle on; drawn if not given.
+
+    Raises
+    ------
+    InputError
+        If a bundle cannot be served.
+    """
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the page's import
+    import uvicorn
+
+    from tools.serve.app import create_app
+    from tools.serve.dispatcher import Dispatcher
+    from tools.serve.worker import Worker
+
+    limits = limits or Limits()
+    bundles = {
+        root.resolve().name: describe_bundle(root, backend=choose_backend(root, backend), overrides=overrides)
+        for root in roots
+    }
+    logger.info("loading %s", ", ".join(f"{bundle.name} ({bundle.backend})" for bundle in bundles.values()))
+    dispatcher = Dispatcher(partial(Worker, list(bundles.values())), limits)
+    try:
+        app = create_app(dispatcher, bundles, data_dir=data_dir)
+        app = _with_page(app, dispatcher, bundles, samples, limits)
+        logger.info("serving at http://%s:%d (page), /docs (endpoints)", host, port)
+        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
+    finally:
+        dispatcher.close()
+
+
+def choose_backend(root: Path, wanted: str) -> str:
+    """``torch`` or ``onnx`` for a bundle; see `serve`."""
+    if wanted not in BACKENDS:
+        raise InputError(f"--backend {wanted}: choose one of {', '.join(BACKENDS)}")
+    if wanted != "auto":
+        return wanted
+    return "torch"
+
+
+def _with_page(app, dispatcher, bundles: Mapping[str, ServedBundle], samples, limits):
+    return app
+
+
+def _find_roots(names: Sequence[str]) -> list[Path]:
+    if names == ["all"]:
+        return [BUNDLES / name for name in INTERFACES]
+    return [Path(name) if Path(name).is_dir() else BUNDLES / name for name in names]

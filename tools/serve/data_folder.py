@@ -1,0 +1,86 @@
+"""Images that lie on the server: only below one folder, however a path is written."""
+
+from __future__ import annotations
+
+import shutil
+from http import HTTPStatus
+from pathlib import Path
+
+from tools.atomic import replacing
+from tools.serve.failures import Failure
+from tools.serve.jobs import Result
+
+__all__ = ["RESULTS", "find_image", "keep_mask"]
+
+RESULTS = "results"  # folder below the data folder that masks go to
+
+
+def find_image(data_dir: Path | None, image_path: str) -> Path:
+    """The image that a request names.
+
+    Parameters
+    ----------
+    data_dir : Path or None
+        The only folder that may be read; None if there is none.
+    image_path : str
+        Relative to ``data_dir``, or absolute.
+
+    Returns
+    -------
+    Path
+        Without links.
+
+    Raises
+    ------
+    Failure
+        403 if it lies elsewhere once links are followed, 404 if there is no such file.
+    """
+    if data_dir is None:
+        raise Failure(
+            HTTPStatus.FORBIDDEN, "this server reads no files of its own; start it with --data_dir, or upload the image"
+        )
+    try:
+        path = (data_dir / image_path).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Failure(HTTPStatus.FORBIDDEN, "image_path: no path below the data folder") from error
+    if not path.is_relative_to(data_dir.resolve()):
+        raise Failure(HTTPStatus.FORBIDDEN, "image_path: outside the data folder; only images below it are read")
+    if not path.is_file():
+        raise Failure(HTTPStatus.NOT_FOUND, "image_path: no such file in the data folder")
+    return path
+
+
+def keep_mask(data_dir: Path, image: Path, result: Result) -> Path:
+    """Copy the mask to ``results`` in the data folder, at the image's own place below it.
+
+    Parameters
+    ----------
+    data_dir : Path
+    image : Path
+        As `find_image` gives it.
+    result : Result
+
+    Returns
+    -------
+    Path
+        ``results/<folders>/<image name>_<kind>.<ending>``; of an earlier run it is replaced.
+
+    Raises
+    ------
+    Failure
+        403 if results would leave the data folder through a link, 507 if it cannot be written.
+    """
+    root = data_dir.resolve()
+    kind_and_ending = result.mask.name.removeprefix("image_")
+    target = root / RESULTS / image.relative_to(root).parent / f"{image.name}_{kind_and_ending}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(root):
+            raise Failure(HTTPStatus.FORBIDDEN, "results: leads out of the data folder; remove the link")
+        with replacing(target) as partial:
+            shutil.copyfile(result.mask, partial)
+    except OSError as error:
+        raise Failure(
+            HTTPStatus.INSUFFICIENT_STORAGE, f"the mask cannot be written to the data folder ({error.strerror})"
+        ) from error
+    return target

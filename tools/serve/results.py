@@ -1,0 +1,152 @@
+"""Masks in the format that a client asks for."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from http import HTTPStatus
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import tifffile
+from PIL import Image
+
+from tools.serve.failures import Failure
+from tools.serve.jobs import Result
+
+__all__ = ["MEDIA_TYPES", "choose_format", "encode", "read_mask"]
+
+MEDIA_TYPES = {
+    "png": "image/png",
+    "tiff": "image/tiff",
+    "nifti": "application/x-nifti",
+    "zip": "application/zip",
+}
+SUFFIXES = {"png": ".png", "tiff": ".tiff", "nifti": ".nii.gz", "zip": ".zip"}
+_SYNONYMS = {"tif": "tiff", "nii": "nifti", "nii.gz": "nifti", "application/gzip": "nifti", "image/tif": "tiff"}
+
+
+def choose_format(wanted: str | None, accept: str | None, num_axes: int) -> str:
+    """Format of an answer.
+
+    Parameters
+    ----------
+    wanted : str or None
+        The query's ``format``; it goes before ``accept``.
+    accept : str or None
+        The header of that name.
+    num_axes : int
+        2 for images, whose default is PNG; 3 for volumes, whose default is NIfTI.
+
+    Returns
+    -------
+    str
+        One of `MEDIA_TYPES`.
+
+    Raises
+    ------
+    Failure
+        406 if there is none that is asked for and can hold the mask.
+    """
+    possible = [name for name in MEDIA_TYPES if num_axes == 2 or name != "png"]
+    default = "png" if num_axes == 2 else "nifti"
+    if wanted:
+        choices = [wanted.strip().lower()]
+    else:
+        ranked = sorted(map(_weighted, (accept or "*/*").split(",")), key=lambda pair: -pair[1])
+        choices = [name for name, weight in ranked if weight > 0]
+    by_type = {media_type: name for name, media_type in MEDIA_TYPES.items()}
+    for choice in choices:
+        name = by_type.get(choice, _SYNONYMS.get(choice, choice))
+        if name in possible:
+            return name
+        if not wanted and name in ("*/*", "image/*" if num_axes == 2 else "application/*", "multipart/form-data"):
+            return default
+    raise Failure(
+        HTTPStatus.NOT_ACCEPTABLE,
+        f"no mask as {', '.join(choices)[:100]}; a mask of {num_axes} axes can be had as {', '.join(possible)}",
+    )
+
+
+def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
+    """A mask that a bundle wrote.
+
+    Returns
+    -------
+    mask : ndarray of int, shape (Y, X) or (Z, Y, X)
+    spacing : tuple of float
+        µm along the axes of a volume; empty for images, of which the file does not tell.
+    """
+    if path.name.endswith((".nii.gz", ".nii")):
+        image = nib.load(path)
+        spacing = tuple(float(step) for step in image.header.get_zooms()[:3])
+        return np.asarray(image.dataobj).transpose(2, 1, 0), spacing[::-1]
+    if path.suffix == ".png":
+        with Image.open(path) as picture:
+            return np.asarray(picture), ()
+    return tifffile.imread(path), ()
+
+
+def encode(result: Result, name: str) -> bytes:
+    """The mask of a result, or with ``zip`` all of its files, as the bytes of a file.
+
+    Parameters
+    ----------
+    result : Result
+    name : str
+        One of `MEDIA_TYPES`.
+
+    Raises
+    ------
+    Failure
+        406 if the format cannot hold the mask's numbers.
+    """
+    path = result.mask
+    if name == "zip":
+        return _zipped(result)
+    if path.name.endswith(SUFFIXES[name]):
+        return path.read_bytes()  # as the bundle wrote it, with all that it knows
+    mask, spacing = read_mask(path)
+    if mask.dtype.itemsize > 2 and mask.max(initial=0) <= np.iinfo(np.uint16).max:
+        mask = mask.astype(np.uint16)  # more programs open it
+    if name == "nifti":
+        volume = nib.Nifti1Image(np.atleast_3d(mask.T), np.eye(4), dtype=mask.dtype)
+        return gzip.compress(volume.to_bytes(), mtime=0)
+    buffer = io.BytesIO()
+    if name == "tiff":
+        _write_tiff(buffer, mask, spacing)
+    elif mask.dtype.itemsize > 2:
+        raise Failure(HTTPStatus.NOT_ACCEPTABLE, "more than 65535 objects, which a PNG cannot hold; ask for tiff")
+    else:
+        Image.fromarray(mask).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _weighted(part: str) -> tuple[str, float]:
+    """A media type of an Accept header and its weight."""
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+    try:
+        return name, float(weight)
+    except ValueError:
+        return name, 0.0
+
+
+def _write_tiff(file: io.BytesIO, mask: np.ndarray, spacing: tuple[float, ...]) -> None:
+    """Volumes as ImageJ reads them, with the size of their voxels; numbers that it does not know as plain TIFF."""
+    if not spacing or mask.dtype.itemsize > 2:
+        tifffile.imwrite(file, mask, photometric="minisblack", compression="zlib")
+        return
+    depth, height, width = spacing
+    metadata = {"axes": "ZYX", "spacing": depth, "unit": "um"}
+    tifffile.imwrite(file, mask, imagej=True, resolution=(1 / width, 1 / height), metadata=metadata)
+
+
+def _zipped(result: Result) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in result.files.values():
+            archive.write(path, path.name)
+    return buffer.getvalue()
