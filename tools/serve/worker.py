@@ -6,6 +6,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 from multiprocessing.connection import Connection
@@ -98,8 +99,8 @@ class Worker:
 
 def _serve(connection: Connection, bundles: Sequence[ServedBundle], threads: int | None) -> None:
     """Body of the process: load, say so, then answer jobs until the other side is gone."""
-    os.environ["TQDM_DISABLE"] = "1"  # nobody watches the bars of a server
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # nobody watches the progress bars of a server
     try:
         import torch
 

@@ -1,0 +1,129 @@
+"""A server with a stand-in for the process that segments, on a port of this machine."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import nibabel as nib
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from tools.errors import InputError
+from tools.serve.app import create_app
+from tools.serve.dispatcher import Dispatcher
+from tools.serve.failures import Failure
+from tools.serve.jobs import Job, Result, ServedBundle
+from tools.serve.limits import Limits
+from tools.serve.uploads import prepare_image
+
+IMAGES = ServedBundle("images", Path("images"), "a threshold", 2, "mask", (".png", ".tif", ".tiff"), ("boxes",))
+VOLUMES = ServedBundle("volumes", Path("volumes"), "a threshold", 3, "mask", (".nii.gz", ".nii"), ("spacing",))
+BUNDLES = {bundle.name: bundle for bundle in (IMAGES, VOLUMES)}
+THRESHOLD = 127
+
+
+class StandIn:
+    """Where an image is bright, instead of `Worker`; ``gate`` holds it back while it is cleared."""
+
+    def __init__(self) -> None:
+        self.gate, self.is_alive, self.jobs, self.num_at_once = threading.Event(), True, [], 0
+        self.gate.set()
+        self.before: Callable[[Job], None] = lambda job: None
+
+    def run(self, job: Job, timeout_s: float) -> Result:
+        self.num_at_once += 1
+        assert self.num_at_once == 1, "two images at once"
+        try:
+            self.jobs.append(job)
+            assert self.gate.wait(30)
+            self.before(job)
+            bundle = BUNDLES[job.bundle]
+            image = prepare_image(job.image, bundle, job.folder / "images", job.options)
+            (job.folder / "results").mkdir()
+            if bundle.num_axes == 2:
+                mask = job.folder / "results" / "image_mask.png"
+                Image.fromarray((np.asarray(Image.open(image)) > THRESHOLD) * np.uint8(255)).save(mask)
+            else:
+                mask = job.folder / "results" / "image_mask.nii.gz"
+                volume = nib.load(image)
+                bright = (np.asarray(volume.dataobj) > THRESHOLD).astype(np.uint8)
+                nib.save(nib.Nifti1Image(bright, volume.affine), mask)
+            return Result(image, mask, {"mask": mask}, 0.01)
+        except InputError as error:
+            raise Failure(422, str(error)) from error
+        finally:
+            self.num_at_once -= 1
+
+    def stop(self) -> None:
+        self.is_alive = False
+        self.gate.set()
+
+
+@dataclass
+class Server:
+    url: str
+    port: int
+    dispatcher: Dispatcher
+    worker: StandIn
+
+    def post(self, content: bytes, query: str = "", name: str = "a.png", headers=None, **fields) -> httpx.Response:
+        files = {"image": (name, content)}
+        return httpx.post(f"{self.url}/seg_mask{query}", files=files, data=fields, headers=headers, timeout=60)
+
+    def post_path(self, image_path: str, **fields) -> httpx.Response:
+        return httpx.post(f"{self.url}/seg_mask", json={"image_path": image_path, **fields}, timeout=60)
+
+    def is_idle(self) -> bool:
+        return not self.dispatcher.is_busy and not self.dispatcher.num_waiting
+
+
+@contextmanager
+def running(limits: Limits, data_dir: Path | None = None) -> Iterator[Server]:
+    worker = StandIn()
+    dispatcher = Dispatcher(lambda: worker, limits)
+    app = create_app(dispatcher, BUNDLES, data_dir=data_dir)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        until(lambda: server.started)
+        yield Server(f"http://127.0.0.1:{port}", port, dispatcher, worker)
+        worker.gate.set()
+        server.should_exit = True
+        thread.join(30)
+
+
+def until(is_true: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for something that has to happen."""
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def noise(seed: int, shape: tuple[int, ...] = (20, 30)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running(Limits(max_upload_bytes=4 << 20, max_pixels=1_000_000, max_queue=4, timeout_s=20)) as server:
+        yield server

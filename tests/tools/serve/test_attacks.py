@@ -1,0 +1,172 @@
+"""What clients do that mean no good, or are in a hurry."""
+
+import socket
+import struct
+import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.tools.serve.conftest import THRESHOLD, noise, png, running, until
+from tests.tools.serve.test_app import decoded
+from tools.serve.failures import Failure
+from tools.serve.limits import Limits
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of zeros that is small until it is decoded."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(side + 1)) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_zip_bomb_is_refused_before_it_is_decoded(server):
+    small = bomb(8000)
+    assert len(small) < 100_000
+    answer = server.post(small)
+    assert answer.status_code == 413 and "64000000 values" in answer.json()["message"]
+    assert not server.worker.jobs
+
+
+def test_header_that_claims_more_than_pillow_opens(server):
+    assert server.post(bomb(20000)).status_code == 413
+
+
+def test_noise_as_tiff():
+    noise_bytes = np.random.default_rng(0).bytes(100 << 20)
+    with running(Limits(timeout_s=60)) as server:
+        assert server.post(noise_bytes, name="a.tif").status_code == 415
+        assert server.post(b"II*\0" + noise_bytes, name="a.tif").status_code == 415
+        assert server.post(png(noise(0))).status_code == 200
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_upload_over_the_limit(server, is_announced):
+    body = b"--b\r\nContent-Disposition: form-data; name=image; filename=a\r\n\r\n" + bytes(8 << 20)
+    content = body if is_announced else iter([body[start : start + 65536] for start in range(0, len(body), 65536)])
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    try:
+        answer = httpx.post(f"{server.url}/seg_mask", content=content, headers=headers)
+    except (httpx.WriteError, httpx.ReadError):  # the server hung up while the rest was being sent
+        pass
+    else:
+        assert answer.status_code == 413 and answer.json()["code"] == 413
+    assert server.post(png(noise(0))).status_code == 200
+
+
+def _begin(server, body: bytes, length: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    head = (
+        "POST /seg_mask HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + body)
+    return connection
+
+
+def _form(content: bytes, name: bytes = b"a.png") -> bytes:
+    return (
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="' + name + b'"\r\n\r\n' + content
+        + b"\r\n--b--\r\n"
+    )  # fmt: skip
+
+
+def _count(server, code: int) -> float:
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return sum(
+        float(line.split()[-1]) for line in lines if line.startswith("seg_mask_requests_total") and f'"{code}"' in line
+    )
+
+
+def test_truncated_upload_is_forgotten(server):
+    body = _form(png(noise(0)))
+    _begin(server, body[: len(body) // 2], len(body)).close()
+    until(lambda: _count(server, 499) == 1)
+    assert not server.worker.jobs and server.post(png(noise(0))).status_code == 200
+
+
+def test_client_that_hangs_up_frees_its_place(server):
+    server.worker.gate.clear()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(server.post, png(noise(0)))
+        until(lambda: server.dispatcher.is_busy)
+        body = _form(png(noise(1)))
+        connection = _begin(server, body, len(body))
+        until(lambda: server.dispatcher.num_waiting == 1)
+        connection.close()
+        until(lambda: server.dispatcher.num_waiting == 0)
+        server.worker.gate.set()
+        assert first.result().status_code == 200
+    until(server.is_idle)
+    assert len(server.worker.jobs) == 1
+
+
+def test_client_that_hangs_up_while_it_is_segmented_harms_nobody(server):
+    server.worker.gate.clear()
+    body = _form(png(noise(1)))
+    connection = _begin(server, body, len(body))
+    until(lambda: server.dispatcher.is_busy)
+    connection.close()
+    server.worker.gate.set()
+    assert server.post(png(noise(0))).status_code == 200
+
+
+def test_two_hundred_at_once(server):
+    """None lost, none mixed up: refused ones come again when they are told to, and all get the mask of their image."""
+    refused = []
+
+    def ask(seed: int) -> None:
+        image = noise(seed)
+        while True:
+            answer = server.post(png(image))
+            if answer.status_code == 200:
+                np.testing.assert_array_equal(decoded(answer.content), (image > THRESHOLD) * 255)
+                return
+            assert answer.status_code == 429 and int(answer.headers["retry-after"]) >= 1
+            refused.append(seed)
+
+    server.worker.gate.clear()
+    threading.Timer(2, server.worker.gate.set).start()
+    with ThreadPoolExecutor(200) as pool:
+        for future in [pool.submit(ask, seed) for seed in range(200)]:
+            future.result()
+    assert refused and len(server.worker.jobs) == 200
+    assert server.dispatcher.num_done == 200 and _count(server, 200) == 200
+
+
+@pytest.mark.parametrize("name", [b"a%0Ab.png", b"../../etc/x.png", b"a\r\nX-Evil: 1.png", b"\xff\xfe"])
+def test_names_are_never_used(server, name):
+    body = _form(png(noise(0)), name)
+    connection = _begin(server, body, len(body))
+    answer = connection.recv(1 << 16)
+    assert b" 200 OK" in answer or b" 400 " in answer
+    assert b"X-Evil" not in answer and b"etc" not in answer
+    assert all(job.image.name == "upload" for job in server.worker.jobs)
+
+
+def test_unforeseen_error_tells_nothing_of_the_inside(server):
+    def fail(job):
+        raise RuntimeError("/home/secret")
+
+    server.worker.before = fail
+    answer = server.post(png(noise(0)))
+    assert answer.status_code == 500 and "secret" not in answer.text
+
+
+def test_failure_of_the_worker_is_passed_on(server):
+    def fail(job):
+        raise Failure(503, "crashed", retry_after_s=30)
+
+    server.worker.before = fail
+    answer = server.post(png(noise(0)))
+    assert answer.status_code == 503 and answer.headers["retry-after"] == "30"
+    server.worker.before = lambda job: None
+    assert server.post(png(noise(0))).status_code == 200
