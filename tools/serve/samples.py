@@ -27,7 +27,7 @@ SAMPLES: Mapping[str, tuple[Callable[[], Files], str]] = {
     "devonet_nsn": EMBRYOS,
     "maskrcnn_2p5d": EMBRYOS,
     "sam_myelin": (lambda: sam_myelin.draw_files(num_subjects=1, size=384), "sub-*/micr/*.png"),
-    "swinunet_livecell": (lambda: swinunet_livecell.draw_files(num_images=4), "images/*_train_*/*.tif"),
+    "swinunet_livecell": (lambda: swinunet_livecell.draw_files(num_images=3), "images/*_train_*/*.tif"),
 }
 
 
