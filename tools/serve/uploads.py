@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import math
 import struct
@@ -31,6 +33,7 @@ __all__ = ["check_upload", "identify", "parse_boxes", "prepare_image"]
 STEM = "image"  # of every file that a bundle sees: what users call their files is no part of any path
 GZIP_MAGIC = b"\x1f\x8b"
 NIFTI_HEADER_BYTES = 540  # of NIfTI-2, the longer one
+NIFTI_1, NIFTI_2 = (b"n+1\0",), (b"n+2\0",)  # in one file; the pair of .hdr and .img is not taken
 # what the readers raise for files that are damaged, or are not what they begin like
 _UNREADABLE = (
     OSError,
@@ -211,7 +214,11 @@ def _volume_from_tiff(path: Path, folder: Path, spacing: str | None) -> Path:
 
 def _count_pixels(path: Path, kind: str) -> int:
     if kind.startswith("nii"):
-        return math.prod(int(size) for size in nib.load(path).shape)
+        with (gzip.open if kind == "nii.gz" else open)(path, "rb") as file:
+            start = file.read(NIFTI_HEADER_BYTES)
+        reader = nib.Nifti1Header if start[344:348] in NIFTI_1 else nib.Nifti2Header
+        header = reader.from_fileobj(io.BytesIO(start))  # nibabel's own opening goes by the file's name
+        return math.prod(int(size) for size in header.get_data_shape())
     if kind == "tiff":
         with tifffile.TiffFile(path, _multifile=False) as tiff:
             in_pages = sum(math.prod(page.shape) for page in tiff.pages)
@@ -226,7 +233,7 @@ def _count_pixels(path: Path, kind: str) -> int:
 
 
 def _is_nifti(start: bytes) -> bool:
-    return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
+    return start[344:348] in NIFTI_1 or start[4:8] in NIFTI_2
 
 
 def _one_line(error: BaseException) -> str:

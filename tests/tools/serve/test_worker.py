@@ -1,0 +1,113 @@
+"""The real process with a real bundle: results, errors, a crash, a time-out."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.tools.serve.conftest import noise, until
+from tools.convert.nifti import write_volume
+from tools.errors import InputError
+from tools.serve.dispatcher import Dispatcher
+from tools.serve.failures import Failure
+from tools.serve.interfaces import INTERFACES, describe_bundle
+from tools.serve.jobs import Job
+from tools.serve.limits import Limits
+from tools.serve.results import read_mask
+from tools.serve.samples import sample_images
+from tools.serve.worker import Worker
+
+BUNDLES = Path(__file__).parents[3] / "bundles"
+
+
+@pytest.fixture(scope="module")
+def dispatcher():
+    bundles = [describe_bundle(BUNDLES / name) for name in INTERFACES]
+    dispatcher = Dispatcher(lambda: Worker(bundles), Limits(timeout_s=120))
+    yield dispatcher
+    dispatcher.close()
+
+
+@pytest.fixture
+def segment(dispatcher, tmp_path):
+    counter = iter(range(1000))
+
+    def run(bundle, image, **options):
+        folder = tmp_path / f"job_{next(counter)}"
+        folder.mkdir()
+        return dispatcher.submit(Job(bundle, image, folder, options)).result(120)
+
+    return run
+
+
+@pytest.mark.parametrize("name", sorted(INTERFACES))
+def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
+    (image, *_) = sample_images(name, tmp_path / "samples")
+    served = segment(name, image)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / served.image.name).write_bytes(served.image.read_bytes())
+    command = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(BUNDLES / name)]
+    command += ["--config_file", str(BUNDLES / name / "configs" / "inference.json")]
+    command += ["--dataset_dir", str(folder), "--output_dir", str(tmp_path / "out")]
+    subprocess.run(command, check=True, capture_output=True)
+    expected, _ = read_mask(tmp_path / "out" / served.mask.name)
+    found, _ = read_mask(served.mask)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_boxes_choose_the_fibres(segment, tmp_path):
+    (image, *_) = sample_images("sam_myelin", tmp_path / "samples")
+    labels, _ = read_mask(segment("sam_myelin", image, boxes="[[10, 10, 80, 80], [90, 90, 140, 150]]").mask)
+    assert set(np.unique(labels)) <= {0, 1, 2}
+    with pytest.raises(Failure, match="boxes: expected JSON") as caught:
+        segment("sam_myelin", image, boxes="nonsense")
+    assert caught.value.status == 422
+
+
+def test_nan_volume_is_refused_in_the_words_of_the_bundle(segment, tmp_path):
+    volume = np.full((4, 8, 8), np.nan, np.float32)
+    write_volume(tmp_path / "a.nii.gz", volume, (2.0, 0.8, 0.8))
+    with pytest.raises(Failure, match=r"^image.nii.gz: holds NaN") as caught:
+        segment("devonet_nsn", tmp_path / "a.nii.gz")
+    assert caught.value.status == 422
+
+
+def test_stack_of_pages_is_refused_by_a_bundle_of_images(segment, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", noise(0, (3, 64, 64)), photometric="minisblack")
+    with pytest.raises(Failure, match="3 pages, expected one") as caught:
+        segment("swinunet_livecell", tmp_path / "a.tif")
+    assert caught.value.status == 422
+
+
+def test_worker_that_crashes_is_replaced(dispatcher, segment, tmp_path):
+    (image, *_) = sample_images("swinunet_livecell", tmp_path / "samples")
+    before, pid = dispatcher.num_replaced, dispatcher.worker.pid
+    threading.Thread(target=lambda: (until(lambda: dispatcher.is_busy), os.kill(pid, signal.SIGKILL))).start()
+    with pytest.raises(Failure, match="crashed") as caught:
+        for _ in range(100):
+            segment("swinunet_livecell", image)
+    assert caught.value.status == 503
+    assert read_mask(segment("swinunet_livecell", image).mask)[0].size
+    assert dispatcher.num_replaced == before + 1 and dispatcher.worker.pid != pid
+
+
+def test_image_that_takes_too_long_is_stopped(tmp_path):
+    bundle = describe_bundle(BUNDLES / "swinunet_livecell")
+    (image, *_) = sample_images(bundle.name, tmp_path / "samples")
+    worker = Worker([bundle])
+    with pytest.raises(Failure, match="longer than 0.001 seconds") as caught:
+        worker.run(Job(bundle.name, image, tmp_path), 0.001)
+    assert caught.value.status == 504 and not worker.is_alive
+
+
+def test_weights_that_do_not_fit_are_told_at_the_start():
+    other = {"ckpt_path": str(BUNDLES / "devonet_nsn" / "models" / "model.pt")}
+    with pytest.raises(InputError, match="model.pt"):
+        Worker([describe_bundle(BUNDLES / "swinunet_livecell", overrides=other)])
