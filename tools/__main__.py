@@ -30,6 +30,7 @@ VERBS = {
     "card": ("tools.card:card", "measured scores of a run into a bundle's metadata and model card"),
     "verify": ("tools.share.commands:verify", "check what must hold for a bundle that is given to others"),
     "share": ("tools.share.commands:share", "a bundle as a zip file that monai.bundle downloads"),
+    "space": ("tools.space.commands:space", "a folder that serves a bundle: a Hugging Face Space, or a container"),
     "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
     "compare": ("tools.compare.commands:compare", "networks, or values of a knob, trained on the same folds: a table"),

@@ -18,7 +18,7 @@ from tools.performance import TITLES, cut
 from tools.share.checks import is_shared, read_metadata
 from tools.share.links import MODEL_CARD, relink
 
-__all__ = ["check_hub", "front_matter", "hub_card", "push"]
+__all__ = ["check_hub", "front_matter", "hub_card", "licence_entry", "push"]
 
 DATA_LICENCE = "docs/data_license.txt"
 TASK = "image-segmentation"
@@ -154,7 +154,7 @@ def front_matter(metadata: Mapping[str, object], name: str) -> dict[str, object]
         Licence of the weights, tags, library and scores; these cut as in the model card. Data sets of the Hub have no
         key: none of ours lies there, so ``datasets`` is left out.
     """
-    content = _licence(metadata["licences"]["weights"]) | {
+    content = licence_entry(metadata["licences"]["weights"]) | {
         "library_name": "monai",
         "pipeline_tag": TASK,
         "tags": [*TAGS, name],
@@ -170,13 +170,13 @@ def front_matter(metadata: Mapping[str, object], name: str) -> dict[str, object]
     return content
 
 
-def _licence(spdx: str) -> dict[str, str]:
+def licence_entry(spdx: str, link: str = DATA_LICENCE) -> dict[str, str]:
     """The Hub's word for a licence; of one that it does not know, name and file."""
     word = spdx.lower()
     return (
         {"license": word}
         if word in KNOWN_LICENCES
-        else {"license": "other", "license_name": word, "license_link": DATA_LICENCE}
+        else {"license": "other", "license_name": word, "license_link": link}
     )
 
 

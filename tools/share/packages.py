@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-__all__ = ["BASE", "needed_packages"]
+__all__ = ["BASE", "imported_modules", "needed_packages", "normal_name", "package_of"]
 
 BASE = {"monai", "torch", "numpy"}
 # what code and configs do not import themselves -> the package that it takes
@@ -48,13 +48,12 @@ def needed_packages(bundle: Path) -> dict[str, str]:
     SyntaxError
         If a module is none.
     """
-    known = _installed()
     own = {path.stem if path.is_file() else path.name for path in bundle.iterdir()} | {bundle.resolve().name}
     needed: dict[str, str] = {}
     for path in sorted([*bundle.rglob("*.py"), *(bundle / "configs").glob("*.json")]):
         text = path.read_text(encoding="utf-8")
-        modules = set(_imported(ast.parse(text)) if path.suffix == ".py" else _named(json.loads(text)))
-        found = {_normal(known.get(module, [module])[0]) for module in modules - own - sys.stdlib_module_names}
+        modules = set(imported_modules(ast.parse(text)) if path.suffix == ".py" else _named(json.loads(text)))
+        found = {package_of(module) for module in modules - own - sys.stdlib_module_names}
         if path.name != "metadata.json":
             found |= {package for pattern, package in NAMED.items() if re.search(pattern, text)}
         for package in found - BASE:
@@ -68,11 +67,17 @@ def _installed() -> Mapping[str, list[str]]:
     return packages_distributions()
 
 
-def _normal(name: str) -> str:
+def package_of(module: str) -> str:
+    """The package that brings a top-level module, as pip normalizes it; the module's name where none is installed."""
+    return normal_name(_installed().get(module, [module])[0])
+
+
+def normal_name(name: str) -> str:
+    """The name of a package as pip compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
+def imported_modules(tree: ast.AST) -> Iterator[str]:
     """First names of absolute imports, wherever they stand in a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

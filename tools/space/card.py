@@ -1,0 +1,86 @@
+"""README.md of a Space: its settings, and what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import yaml
+
+from tools.share.hub import licence_entry
+
+__all__ = ["space_card"]
+
+MAX_SHORT = 60  # characters, the Hub's limit
+TEXT = """
+# {name}
+
+{description}
+
+Drop an image on the page, or send it to the endpoint:
+
+```
+curl -F image=@samples/{bundle}/{sample} URL/seg_mask --output mask{ending}
+```
+
+It runs anywhere:
+
+```
+pip install -r requirements.txt
+python app.py                     # http://localhost:7860; PORT sets another port
+```
+
+or in a container, see the first lines of the Dockerfile. Everything about the model, its scores and its limits is in
+[its card](bundles/{bundle}/docs/README.md). {use}
+Licences: code {code}, weights {weights}, data {data}.
+The samples are synthetic.
+"""
+
+
+def space_card(bundle: str, metadata: Mapping[str, object], sample: str, *, gradio: str, python: str) -> str:
+    """Content of README.md.
+
+    Parameters
+    ----------
+    bundle : str
+        The bundle's name.
+    metadata : mapping
+        Its metadata.json.
+    sample : str
+        File name of a sample image.
+    gradio, python : str
+        Versions.
+
+    Returns
+    -------
+    str
+        Front matter, then text.
+    """
+    licences = metadata["licences"]
+    settings = {
+        "title": metadata.get("name", bundle),
+        "emoji": "🔬",
+        "colorFrom": "indigo",
+        "colorTo": "green",
+        "sdk": "gradio",
+        "sdk_version": gradio,
+        "python_version": python,
+        "app_file": "app.py",
+        "pinned": False,
+        "short_description": _short(str(metadata["task"])),
+        "tags": ["monai", "microscopy", bundle],
+    } | licence_entry(licences["weights"], f"bundles/{bundle}/docs/data_license.txt")
+    front = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    text = TEXT.format(
+        name=settings["title"],
+        description=metadata["description"],
+        bundle=bundle,
+        sample=sample,
+        ending=".nii.gz" if sample.endswith(".nii.gz") else ".png",
+        use=metadata.get("intended_use", ""),
+        **{kind: licences[kind] for kind in ("code", "weights", "data")},
+    )
+    return f"---\n{front}---\n{text}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHORT else text[: MAX_SHORT - 4].rsplit(" ", 1)[0] + " ..."

@@ -1,0 +1,104 @@
+"""The verb ``space``."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from fire.decorators import SetParseFns
+
+from tools.card import find_bundle
+from tools.command_line import reject
+from tools.errors import InputError
+from tools.serve.samples import sample_images
+from tools.share.checks import WEIGHTS, is_shared, read_metadata
+from tools.space.card import space_card
+from tools.space.closure import find_modules, find_packages
+from tools.space.requirements import choose_pins, read_pins, requirements_text
+
+__all__ = ["space", "write_space"]
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVE = ROOT / "tools" / "serve"
+DOCKERFILE = "Dockerfile"
+APP = Path(__file__).with_name("app.py.txt")  # no .py: it imports nothing here
+PYTHON = "3.11"
+
+
+@SetParseFns(bundle=str, destination=str)
+def space(bundle: str, destination: str, *extra, **unknown) -> dict[str, object]:
+    """Write a folder that serves a bundle alone: to push to a Hugging Face Space, to run, or to build a container of.
+
+    Parameters
+    ----------
+    bundle : str
+        A name in bundles/, or a bundle's folder.
+    destination : str
+        Folder to write; it must not exist, or be empty.
+    """
+    reject(unknown, space, extra)
+    target = Path(destination)
+    write_space(find_bundle(bundle), target)
+    files = [path for path in target.rglob("*") if path.is_file()]
+    return {
+        "folder": target,
+        "files": len(files),
+        "size": f"{sum(path.stat().st_size for path in files) / 2**20:.1f} MiB",
+        "next": f"cd {target} && pip install -r requirements.txt && python app.py",
+    }
+
+
+def write_space(bundle: Path, target: Path) -> None:
+    """Write a Space: whole, or not at all.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+    target : Path
+        Folder to write; it must not exist, or be empty.
+
+    Raises
+    ------
+    InputError
+        If there is something at the target, or the bundle has no weights.
+    """
+    bundle = bundle.resolve()
+    if not (bundle / WEIGHTS).is_file():
+        raise InputError(f"{bundle}: no {WEIGHTS}; train it, or download it as large_files.yml or the card says")
+    try:
+        if target.is_file() or (target.is_dir() and any(target.iterdir())):
+            raise InputError(f"{target}: not empty; choose another folder or remove it")
+        parent = target.resolve().parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".partial-{target.name}-", dir=parent) as name:
+            folder = Path(name) / "space"  # of its own: what mkdtemp makes, only its owner may read
+            folder.mkdir()
+            _fill(bundle, folder)
+            folder.replace(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _fill(bundle: Path, folder: Path) -> None:
+    name, metadata = bundle.name, read_metadata(bundle)
+    for file in sorted(file for file in bundle.rglob("*") if is_shared(file, bundle)):
+        _copy(file, folder / "bundles" / name / file.relative_to(bundle))
+    modules = find_modules(SERVE.glob("*.py"), ROOT)
+    pages = [path for path in SERVE.rglob("*") if is_shared(path, SERVE) and path.suffix != ".py"]
+    for file in [*modules, *(path for path in pages if not path.name.startswith(DOCKERFILE))]:
+        _copy(file, folder / file.relative_to(ROOT))
+    samples = sample_images(name, folder / "samples" / name)
+    packages = find_packages(modules, ROOT) | set(metadata["required_packages_version"])
+    pins = choose_pins(packages, read_pins((ROOT / "requirements.txt").read_text(encoding="utf-8")))
+    (folder / "requirements.txt").write_text(requirements_text(pins), encoding="utf-8")
+    card = space_card(name, metadata, samples[0].name, gradio=pins["gradio"], python=PYTHON)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    _copy(APP, folder / "app.py")
+    _copy(SERVE / DOCKERFILE, folder / DOCKERFILE)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)

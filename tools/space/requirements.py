@@ -1,0 +1,67 @@
+"""What a Space installs: pinned, and no more than serving one bundle takes."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from tools.errors import InputError
+from tools.share.packages import BASE, normal_name
+
+__all__ = ["SERVING", "choose_pins", "read_pins", "requirements_text"]
+
+logger = logging.getLogger(__name__)
+
+PIN = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;#]+)")
+# what serving needs without importing it: the Space's SDK, forms of FastAPI, compressed files of tifffile
+SERVING = ("gradio", "python-multipart", "imagecodecs", "pytorch-ignite", "fire")
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+
+
+def read_pins(text: str) -> dict[str, str]:
+    """Pins of a requirements.txt: package, as pip normalizes its name -> version."""
+    lines = (line.strip() for line in text.splitlines())
+    return {normal_name(found[1]): found[2] for found in map(PIN.match, lines) if found}
+
+
+def choose_pins(packages: Iterable[str], pins: Mapping[str, str]) -> dict[str, str]:
+    """The pins of some packages, and of those that every bundle needs.
+
+    Parameters
+    ----------
+    packages : iterable of str
+        Names, however spelt.
+    pins : mapping of str to str
+        As `read_pins` returns them. A package that is not there is taken as it is installed, with a warning.
+
+    Returns
+    -------
+    dict of str to str
+        Package -> version, sorted.
+
+    Raises
+    ------
+    InputError
+        If a package is neither pinned nor installed.
+    """
+    chosen = {}
+    for package in sorted({normal_name(name) for name in (*packages, *BASE, *SERVING)}):
+        chosen[package] = pins[package] if package in pins else _installed_version(package)
+    return chosen
+
+
+def requirements_text(pins: Mapping[str, str]) -> str:
+    """Content of requirements.txt, with PyTorch's wheels for CPUs, which pip takes before the larger ones of PyPI."""
+    lines = [f"{package}=={version}" for package, version in pins.items()]
+    return "\n".join([f"--extra-index-url {CPU_WHEELS}", *lines]) + "\n"
+
+
+def _installed_version(package: str) -> str:
+    try:
+        found = version(package)
+    except PackageNotFoundError as error:
+        raise InputError(f"{package}: neither pinned in requirements.txt nor installed; pin it there") from error
+    logger.warning("requirements.txt does not pin %s; taken as installed: %s", package, found)
+    return found
