@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tools.share.packages import imported_modules, package_of
@@ -20,7 +20,7 @@ def find_modules(roots: Iterable[Path], base: Path) -> list[Path]:
     roots : iterable of Path
         Python files below ``base`` to start from.
     base : Path
-        The folder that absolute imports are found in.
+        The folder that absolute names of modules start from.
 
     Returns
     -------
@@ -35,7 +35,8 @@ def find_modules(roots: Iterable[Path], base: Path) -> list[Path]:
             continue
         found.add(path)
         waiting += [folder / "__init__.py" for folder in path.parents if base in folder.parents]
-        for name in _imported_names(ast.parse(path.read_text(encoding="utf-8"))):
+        package = path.relative_to(base).parts[:-1]
+        for name in _imported_names(ast.parse(path.read_text(encoding="utf-8")), package):
             waiting += _files(name, base)
     return sorted(path for path in found if path.is_file())
 
@@ -47,14 +48,16 @@ def find_packages(modules: Iterable[Path], base: Path) -> set[str]:
     return {package_of(name) for name in names - own - sys.stdlib_module_names}
 
 
-def _imported_names(tree: ast.AST) -> Iterable[str]:
-    """Dotted names of absolute imports; what is imported from a package may be a module of it."""
+def _imported_names(tree: ast.AST, package: Sequence[str]) -> Iterator[str]:
+    """Dotted names of what a module of a package imports; what is imported from a package may be a module of it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()  # one dot is the package itself
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
 def _files(name: str, base: Path) -> list[Path]:
