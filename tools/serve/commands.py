@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,8 +14,8 @@ from fire.decorators import SetParseFns
 from tools.command_line import positive_number, whole_number
 from tools.errors import InputError
 from tools.serve.interfaces import INTERFACES, describe_bundle
-from tools.serve.jobs import ServedBundle
 from tools.serve.limits import Limits
+from tools.serve.samples import sample_images
 
 __all__ = ["serve", "serve_bundles"]
 
@@ -120,10 +121,12 @@ def serve_bundles(
         If a bundle cannot be served.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the page's import
+    import gradio
     import uvicorn
 
     from tools.serve.app import create_app
     from tools.serve.dispatcher import Dispatcher
+    from tools.serve.page import build_page
     from tools.serve.worker import Worker
 
     limits = limits or Limits()
@@ -133,13 +136,23 @@ def serve_bundles(
     }
     logger.info("loading %s", ", ".join(f"{bundle.name} ({bundle.backend})" for bundle in bundles.values()))
     dispatcher = Dispatcher(partial(Worker, list(bundles.values())), limits)
-    try:
-        app = create_app(dispatcher, bundles, data_dir=data_dir)
-        app = _with_page(app, dispatcher, bundles, samples, limits)
-        logger.info("serving at http://%s:%d (page), /docs (endpoints)", host, port)
-        uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
-    finally:
-        dispatcher.close()
+    with tempfile.TemporaryDirectory(prefix="samples-") as folder:
+        try:
+            samples = samples or {name: sample_images(name, Path(folder, name)) for name in bundles}
+            page = build_page(dispatcher, bundles, samples, limits)
+            # the page may hand out what lies in temporary folders: the results of its jobs, and the samples
+            app = gradio.mount_gradio_app(
+                create_app(dispatcher, bundles, data_dir=data_dir),
+                page,
+                path="/",
+                max_file_size=limits.max_upload_bytes,
+                allowed_paths=[folder, *{str(path.parent) for paths in samples.values() for path in paths}],
+                ssr_mode=False,
+            )
+            logger.info("serving at http://%s:%d (page), /docs (endpoints)", host, port)
+            uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
+        finally:
+            dispatcher.close()
 
 
 def choose_backend(root: Path, wanted: str) -> str:
@@ -149,10 +162,6 @@ def choose_backend(root: Path, wanted: str) -> str:
     if wanted != "auto":
         return wanted
     return "torch"
-
-
-def _with_page(app, dispatcher, bundles: Mapping[str, ServedBundle], samples, limits):
-    return app
 
 
 def _find_roots(names: Sequence[str]) -> list[Path]:

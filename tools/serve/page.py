@@ -1,0 +1,191 @@
+"""The page: choose a bundle, drop an image, see its outlines, take the results."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from tools.serve import pictures
+from tools.serve.dispatcher import Dispatcher
+from tools.serve.failures import Failure
+from tools.serve.jobs import Job, Result, ServedBundle
+from tools.serve.limits import Limits
+from tools.serve.results import read_mask
+from tools.serve.uploads import check_upload
+
+__all__ = ["build_page"]
+
+logger = logging.getLogger(__name__)
+
+TITLE = "Microscopy segmentation"
+POLL_S = 0.3
+SESSION_S = 3600  # after which results that nobody looks at are removed
+HINTS = {
+    "spacing": ("Spacing Z,Y,X in µm", "of TIFF stacks whose file does not tell it, such as 2.0,0.8,0.8"),
+    "pixel_size_um": ("Pixel size in µm", "where it is known: sizes are then in µm, and fibres are found more surely"),
+    "boxes": ("Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; empty: fibres are found without"),
+}
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A result that the page shows, in a folder of its own."""
+
+    folder: Path
+    result: Result
+    limits: tuple[float, float]
+
+
+def build_page(
+    dispatcher: Dispatcher,
+    bundles: Mapping[str, ServedBundle],
+    samples: Mapping[str, Sequence[Path]],
+    limits: Limits,
+) -> gr.Blocks:
+    """The page, to be mounted on the server.
+
+    Parameters
+    ----------
+    dispatcher : Dispatcher
+        Has ``submit`` and ``position``.
+    bundles : mapping of str to ServedBundle
+    samples : mapping of str to sequence of Path
+        Images to try a bundle on, by its name.
+    limits : Limits
+
+    Returns
+    -------
+    Blocks
+    """
+    first = next(iter(bundles.values()))
+
+    def segment(name, file, *fields, progress=gr.Progress()) -> tuple:  # noqa: B008 (Gradio finds it there)
+        bundle = bundles[name]
+        options = {key: value.strip() for key, value in zip(HINTS, fields, strict=True) if value and value.strip()}
+        options = {key: value for key, value in options.items() if key in bundle.options}
+        if not file:
+            raise gr.Error("Drop an image first, or choose a sample.")
+        folder = Path(tempfile.mkdtemp(prefix="page-"))
+        try:
+            check_upload(Path(file), bundle, limits)
+            future = dispatcher.submit(Job(bundle.name, Path(file), folder, options))
+            result = _wait(future, dispatcher, progress)
+            progress(0.9, desc="drawing")
+            shown = _Shown(folder, result, pictures.contrast_limits(result.image))
+            return shown, *_views(shown)
+        except Failure as failure:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise gr.Error(failure.message, duration=None, title="Not segmented") from failure
+        except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            logger.exception("the page failed")
+            raise gr.Error("Something went wrong; the server's log says what.", title="Not segmented") from error
+
+    def choose(name):
+        options = bundles[name].options
+        return (
+            bundles[name].task,
+            *(gr.update(visible=key in options, value="") for key in HINTS),
+            gr.update(samples=[[path.name] for path in samples.get(name, ())]),
+            None,
+        )
+
+    def take_sample(name, index):
+        return str(samples[name][index])
+
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(SESSION_S, SESSION_S)) as page:
+        shown = gr.State(time_to_live=SESSION_S, delete_callback=_forget)
+        gr.Markdown(f"# {TITLE}")
+        with gr.Row():
+            with gr.Column(scale=1):
+                name = gr.Dropdown([*bundles], value=first.name, label="Bundle", elem_id="bundle")
+                task = gr.Markdown(first.task)
+                file = gr.File(label="Image: PNG, JPEG, TIFF, NIfTI", type="filepath", elem_id="file", height=140)
+                sample = gr.Dataset(
+                    label="Samples",
+                    components=[gr.Textbox(visible=False)],
+                    samples=[[path.name] for path in samples.get(first.name, ())],
+                    type="index",
+                    elem_id="samples",
+                )
+                fields = [
+                    gr.Textbox(label=label, info=hint, visible=key in first.options, elem_id=key)
+                    for key, (label, hint) in HINTS.items()
+                ]
+                run = gr.Button("Segment", variant="primary", elem_id="segment")
+            with gr.Column(scale=3):
+                counts = gr.Markdown("Results appear here.", elem_id="counts")
+                plane = gr.Slider(0, 1, step=1, label="z", visible=False, elem_id="plane")
+                with gr.Row():
+                    image = gr.Image(label="Image", format="png", interactive=False, elem_id="image")
+                    outlines = gr.Image(label="Outlines", format="png", interactive=False, elem_id="outlines")
+                with gr.Row():
+                    mask = gr.DownloadButton("Mask", visible=False, elem_id="mask")
+                    table = gr.DownloadButton("Table (CSV)", visible=False, elem_id="csv")
+                rows = gr.Dataframe(visible=False, interactive=False, label="Table", elem_id="table")
+        views = [counts, plane, image, outlines, mask, table, rows]
+        name.change(choose, name, [task, *fields, sample, file], show_progress="hidden")
+        sample.click(take_sample, [name, sample], file, show_progress="hidden")
+        run.click(segment, [name, file, *fields], [shown, *views], show_progress_on=[counts], concurrency_limit=None)
+        plane.release(_draw, [shown, plane], [image, outlines], show_progress="hidden")
+    return page
+
+
+def _wait(future: Future, dispatcher: Dispatcher, progress: gr.Progress) -> Result:
+    """The result of a job; meanwhile the progress bar tells the place in the queue, and seconds."""
+    started = time.monotonic()
+    while not future.done():
+        before = dispatcher.position(future)
+        if before:
+            progress(0.05, desc=f"waiting, {before} before this one")
+            started = time.monotonic()
+        else:
+            seconds = time.monotonic() - started
+            progress(0.1 + 0.8 * seconds / (seconds + 10), desc=f"segmenting, {seconds:.0f} s")
+        time.sleep(POLL_S)
+    return future.result()
+
+
+def _views(shown: _Shown) -> tuple:
+    """All that the page shows of a result."""
+    result = shown.result
+    num_planes = pictures.num_planes(result.image)
+    middle = num_planes // 2
+    tables = [path for path in result.files.values() if path.suffix == ".csv"]
+    rows = gr.update(visible=False)
+    if tables:
+        columns, values = pictures.read_table(tables[0])
+        rows = gr.update(value={"headers": columns, "data": values}, visible=True)
+    labels = result.files.get("instances", result.mask)  # numbered, where a bundle writes both
+    slider = gr.update(minimum=0, maximum=max(num_planes - 1, 1), value=middle, visible=num_planes > 1)
+    return (
+        f"**{pictures.summarize(read_mask(labels)[0])}** in {result.seconds:.1f} s",
+        slider,
+        *_draw(shown, middle),
+        gr.update(value=str(result.mask), visible=True),
+        gr.update(value=str(tables[0]) if tables else None, visible=bool(tables)),
+        rows,
+    )
+
+
+def _draw(shown: _Shown | None, plane: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The image, and the image with outlines."""
+    if shown is None:
+        return None, None
+    picture = pictures.to_rgb(pictures.shrink(pictures.plane_of(shown.result.image, plane)), shown.limits)
+    labels = pictures.plane_of(shown.result.files.get("instances", shown.result.mask), plane)
+    return picture, pictures.draw_outlines(picture, labels)
+
+
+def _forget(shown: _Shown | None) -> None:
+    if shown is not None:
+        shutil.rmtree(shown.folder, ignore_errors=True)

@@ -1,0 +1,106 @@
+"""Pictures for the page: planes of images and of masks, outlines, counts."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import tifffile
+from PIL import Image
+from skimage.measure import label
+from skimage.segmentation import find_boundaries
+from skimage.transform import downscale_local_mean
+
+__all__ = ["contrast_limits", "draw_outlines", "num_planes", "plane_of", "read_table", "shrink", "summarize", "to_rgb"]
+
+COLOUR = (255, 0, 255)  # seen on gray and on H&E alike
+LONGEST_PX = 1500  # of a picture on the page
+PERCENTILES = (0.5, 99.8)
+MAX_ROWS = 200
+
+
+def _is_volume(path: Path) -> bool:
+    return path.name.endswith((".nii", ".nii.gz"))
+
+
+def num_planes(path: Path) -> int:
+    """Slices along Z of a NIfTI volume; 1 for an image."""
+    return nib.load(path).shape[2] if _is_volume(path) else 1
+
+
+def plane_of(path: Path, z: int) -> np.ndarray:
+    """Slice (Y, X) of a NIfTI volume, or an image (Y, X) or (Y, X, C) as it is."""
+    if _is_volume(path):
+        return np.asarray(nib.load(path).dataobj[:, :, z]).T
+    if path.suffix.lower() in (".tif", ".tiff"):
+        return tifffile.imread(path)
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def contrast_limits(path: Path) -> tuple[float, float]:
+    """Values to show as black and white: percentiles of the whole image, so that slices can be compared."""
+    values = np.asarray(nib.load(path).dataobj) if _is_volume(path) else plane_of(path, 0)
+    if values.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = np.percentile(values[np.isfinite(values)], PERCENTILES)
+    return float(low), float(high)
+
+
+def shrink(plane: np.ndarray, longest_px: int = LONGEST_PX) -> np.ndarray:
+    """An image (Y, X) or (Y, X, C) by the whole factor that brings its longest side to at most ``longest_px``."""
+    factor = math.ceil(max(plane.shape[:2]) / longest_px)
+    if factor == 1:
+        return plane
+    factors = (factor, factor, 1)[: plane.ndim]
+    return downscale_local_mean(plane, factors).astype(plane.dtype)
+
+
+def to_rgb(plane: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """An image (Y, X) or (Y, X, C) as uint8 (Y, X, 3), values stretched from ``limits`` to 0 and 255."""
+    low, high = limits
+    scaled = ((plane.astype(np.float32) - low) / max(high - low, 1e-12) * 255).clip(0, 255).astype(np.uint8)
+    return np.stack([scaled] * 3, axis=-1) if scaled.ndim == 2 else scaled[..., :3]
+
+
+def draw_outlines(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A picture with the outlines of objects.
+
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (y, x, 3)
+        May be smaller than the labels, by a whole factor.
+    labels : ndarray of int, shape (Y, X)
+        0 is background.
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x, 3)
+    """
+    height, width = picture.shape[:2]
+    factor = math.ceil(max(labels.shape) / max(height, width))
+    drawn = picture.copy()
+    drawn[find_boundaries(labels[::factor, ::factor][:height, :width], mode="inner")] = COLOUR
+    return drawn
+
+
+def summarize(mask: np.ndarray) -> str:
+    """What a mask holds, in words: numbered objects where it numbers them, else regions and their share."""
+    numbers = np.unique(mask[mask > 0])
+    share = f"{np.count_nonzero(mask) / mask.size:.1%} of the {'voxels' if mask.ndim == 3 else 'pixels'}"
+    if not len(numbers):
+        return "nothing found"
+    if len(numbers) > 1:
+        return f"{len(numbers)} objects, {share}"
+    regions = label(mask > 0, return_num=True)[1]
+    return f"{regions} connected region{'s' * (regions > 1)}, {share}"
+
+
+def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Columns and the first rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        columns, *rows = csv.reader(file)
+    return columns, rows[:MAX_ROWS]
