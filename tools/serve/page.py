@@ -73,7 +73,7 @@ def build_page(
         options = {key: value.strip() for key, value in zip(HINTS, fields, strict=True) if value and value.strip()}
         options = {key: value for key, value in options.items() if key in bundle.options}
         if not file:
-            raise gr.Error("Drop an image first, or choose a sample.")
+            raise gr.Error("Drop an image first, or choose a sample.", print_exception=False)
         folder = Path(tempfile.mkdtemp(prefix="page-"))
         try:
             check_upload(Path(file), bundle, limits)
@@ -84,7 +84,7 @@ def build_page(
             return shown, *_views(shown)
         except Failure as failure:
             shutil.rmtree(folder, ignore_errors=True)
-            raise gr.Error(failure.message, duration=None, title="Not segmented") from failure
+            raise gr.Error(failure.message, duration=None, title="Not segmented", print_exception=False) from failure
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             logger.exception("the page failed")

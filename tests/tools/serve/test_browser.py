@@ -1,0 +1,152 @@
+"""The page as a user sees it, in a real browser; the real server with two real bundles."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.tools.serve.conftest import until
+from tools.serve.results import read_mask
+from tools.serve.samples import sample_images
+
+ROOT = Path(__file__).parents[3]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+if CHROMIUM is None:
+    pytest.skip("no Chromium on this machine; apt-get install chromium", allow_module_level=True)
+
+
+def is_up(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(f"{url}/health").status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tools", "serve", "swinunet_livecell", "maskrcnn_2p5d", "--port", str(port)]
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
+    try:
+        until(lambda: is_up(f"http://127.0.0.1:{port}") or process.poll() is not None, 120)
+        assert process.poll() is None, log.read_text()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, url):
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.asked = []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(url)
+    page.wait_for_selector("#segment")
+    yield page
+    page.close()
+
+
+def upload(page, path: Path) -> None:
+    page.set_input_files("#file input[type=file]", str(path))
+    page.wait_for_selector(f"#file >> text={path.suffix[1:]}")
+
+
+def choose(page, bundle: str) -> None:
+    page.click("#bundle input")
+    page.get_by_role("option", name=bundle).click()
+
+
+def segment(page) -> None:
+    page.click("#segment")
+    page.wait_for_selector("#counts >> text=/ in [0-9.]+ s/", timeout=60_000)
+
+
+def picture(page, name: str) -> np.ndarray:
+    """A picture on the page, as the browser got it."""
+    source = page.locator(f"#{name} img").get_attribute("src")
+    with urllib.request.urlopen(source) as answer:
+        return np.asarray(Image.open(answer).convert("RGB"))
+
+
+def download(page, name: str, folder: Path) -> Path:
+    with page.expect_download() as waiting:
+        page.click(f"#{name}")
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def test_upload_gives_outlines_and_a_mask(page, tmp_path):
+    (image, *_) = sample_images("swinunet_livecell", tmp_path / "samples")
+    upload(page, image)
+    segment(page)
+    plain, outlined = picture(page, "image"), picture(page, "outlines")
+    mask, _ = read_mask(download(page, "mask", tmp_path))
+    magenta = (outlined == (255, 0, 255)).all(axis=-1)
+    assert plain.shape == outlined.shape and plain.shape[:2] == mask.shape
+    assert magenta.any() and not (plain == (255, 0, 255)).all(axis=-1).any()
+    np.testing.assert_array_equal(plain[~magenta], outlined[~magenta])
+    assert set(np.unique(mask)) == {0, 255} and (mask[magenta] == 255).mean() > 0.9
+    assert "objects" in page.inner_text("#counts")
+
+
+def test_bad_file_is_told_in_words_and_the_next_one_works(page, tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    upload(page, tmp_path / "text.png")
+    page.click("#segment")
+    page.wait_for_selector("text=not an image; send PNG, JPEG, TIFF or NIfTI")
+    assert "Traceback" not in page.inner_text("body")
+    page.locator("#samples >> text=.tif").first.click()
+    page.wait_for_selector("#file >> text=Round")
+    segment(page)
+
+
+def test_volume_has_a_slider_and_a_table(page, tmp_path):
+    choose(page, "maskrcnn_2p5d")
+    page.wait_for_selector("#spacing", state="visible")
+    (volume, *_) = sample_images("maskrcnn_2p5d", tmp_path / "samples")
+    upload(page, volume)
+    segment(page)
+    middle = picture(page, "outlines")
+    slider = page.locator("#plane input[type=range]")
+    slider.focus()
+    for _ in range(5):
+        slider.press("ArrowLeft")
+    source = page.locator("#outlines img").get_attribute("src")
+    slider.dispatch_event("pointerup")
+    page.wait_for_function("old => document.querySelector('#outlines img').src != old", arg=source)
+    assert not np.array_equal(picture(page, "outlines"), middle)
+    table = download(page, "csv", tmp_path).read_text().splitlines()
+    labels, _ = read_mask(download(page, "mask", tmp_path))
+    assert len(table) - 1 == len(np.unique(labels[labels > 0])) > 0
+    page.wait_for_selector("#table", state="visible")
+
+
+def test_nothing_is_asked_of_other_machines(page, url):
+    page.wait_for_timeout(2000)  # what is fetched late, such as fonts
+    assert page.asked and all(asked.startswith((url, "data:", "blob:")) for asked in page.asked)
