@@ -25,6 +25,7 @@ VERBS = {
     "devonet": ("tools.devonet:devonet", "nuclei in raw volumes: instances, tables, results and scores"),
     "score": ("tools.ctc.score:score", "SEG, DET and OP_CSB of results against truth, as the challenge measures them"),
     "export ctc": ("tools.export.ctc:ctc", "instance maps to result folders of the Cell Tracking Challenge"),
+    "export onnx": ("tools.export.onnx:onnx", "a bundle's network as ONNX, compared with PyTorch"),
     "overlay": ("tools.overlay:overlay", "a picture of a volume with the outlines of its result and its truth"),
     "errors": ("tools.error_analysis:errors", "where masks differ from the truth: borders, dim nuclei, depth"),
     "card": ("tools.card:card", "measured scores of a run into a bundle's metadata and model card"),

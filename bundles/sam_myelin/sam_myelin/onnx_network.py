@@ -1,0 +1,126 @@
+"""The network in ONNX Runtime: image encoder, dense head and mask decoder, each a graph of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from .network import SamMyelin
+from .onnx_export import export_decoder
+from .onnx_graphs import open_session, write_graph
+from .variants import EMBEDDING_CHANNELS, PATCH_PX
+
+__all__ = ["OnnxNetwork", "export_onnx", "largest_difference"]
+
+DENSE, DECODER = "_dense", "_decoder"  # after the name of the encoder's file
+
+
+def _beside(path: Path, part: str) -> Path:
+    return path.with_name(f"{path.stem}{part}{path.suffix}")
+
+
+class OnnxNetwork(nn.Module):
+    """What `export_onnx` wrote, with ``encode``, ``dense`` and ``decode`` of the network that it was made from.
+
+    Parameters
+    ----------
+    path : path
+        ONNX file of the encoder; the others lie beside it.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or no ONNX Runtime.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        super().__init__()
+        path = Path(path)
+        self.encoder, self.dense_head, self.decoder = map(
+            open_session, (path, _beside(path, DENSE), _beside(path, DECODER))
+        )
+        self.image_size = self.encoder.get_inputs()[0].shape[-1]
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        """As `SamMyelin.encode`."""
+        return _run(self.encoder, image)[0]
+
+    def dense(self, embedding: torch.Tensor) -> torch.Tensor:
+        """As `SamMyelin.dense`."""
+        return _run(self.dense_head, embedding)[0]
+
+    def decode(
+        self,
+        embedding: torch.Tensor,
+        boxes: torch.Tensor,
+        points: torch.Tensor,
+        point_labels: torch.Tensor,
+        masks: None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `SamMyelin.decode`, without masks as prompts."""
+        logits, iou = _run(self.decoder, embedding, boxes, points, point_labels)
+        return logits, iou
+
+
+def export_onnx(network: SamMyelin, path: str | os.PathLike) -> list[Path]:
+    """Write ``<name>.onnx``, ``<name>_dense.onnx`` and ``<name>_decoder.onnx``, each whole or not at all.
+
+    The encoder takes images of the network's size only, any number of them.
+
+    Returns
+    -------
+    list of Path
+        The files, the encoder's first.
+    """
+    path, grid = Path(path), network.image_size // PATCH_PX
+    image = torch.rand(1, 3, network.image_size, network.image_size)
+    batch = {0: "images"}
+    write_graph(_Method(network, "encode"), {"image": image}, {"embedding": batch}, path, {"image": batch})
+    embedding = torch.rand(1, EMBEDDING_CHANNELS, grid, grid)
+    dense = _beside(path, DENSE)
+    write_graph(_Method(network, "dense"), {"embedding": embedding}, {"logits": batch}, dense, {"embedding": batch})
+    export_decoder(network, _beside(path, DECODER))
+    return [path, dense, _beside(path, DECODER)]
+
+
+def largest_difference(network: SamMyelin, other: OnnxNetwork) -> float:
+    """Largest difference of probabilities, of the dense head and of prompted masks, for a random image."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, 3, network.image_size, network.image_size, generator=generator)
+    side = network.image_size - 1.0
+    boxes = torch.tensor([[[0, 0, side, side], [side / 4, side / 4, side / 2, side / 2]]])
+    points, point_labels = torch.zeros(1, 2, 1, 2), -torch.ones(1, 2, 1, dtype=torch.int64)
+    found = []
+    with torch.inference_mode():
+        for way in (network, other):
+            embedding = way.encode(image)
+            masks = way.decode(embedding, boxes, points, point_labels, None)[0]
+            found.append((way.dense(embedding).float().sigmoid(), masks.float().sigmoid()))
+    return max(float((ours - theirs).abs().max()) for ours, theirs in zip(*found, strict=True))
+
+
+class _Method(nn.Module):
+    """A method of the network as a module."""
+
+    def __init__(self, network: SamMyelin, name: str) -> None:
+        super().__init__()
+        self.network, self.name = network, name
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return getattr(self.network, self.name)(values)
+
+
+def _run(session, *values: torch.Tensor) -> list[torch.Tensor]:
+    """Outputs of a graph, on the device of the first input."""
+    types = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+    inputs = {
+        wanted.name: np.ascontiguousarray(value.as_subclass(torch.Tensor).detach().cpu().numpy()).astype(
+            types[wanted.type], copy=False
+        )
+        for wanted, value in zip(session.get_inputs(), values, strict=True)
+    }
+    return [torch.from_numpy(found).to(values[0].device) for found in session.run(None, inputs)]

@@ -1,0 +1,143 @@
+"""A bundle's network as ONNX, compared with PyTorch before it is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from fire.decorators import SetParseFns
+
+from tools.checksum import checksum
+from tools.errors import InputError
+from tools.export.onnx_record import write_record
+from tools.serve.interfaces import describe_bundle
+from tools.serve.jobs import Job, Result
+from tools.serve.results import read_mask
+from tools.serve.samples import sample_images
+
+__all__ = ["export_bundle", "onnx"]
+
+BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
+MAX_PROBABILITY, MAX_MASK = 1e-3, 1e-3  # largest difference of a probability; largest share of differing pixels
+ROUNDS = 3
+
+
+@SetParseFns(bundle=str, destination=str)
+def onnx(bundle: str, destination: str = "", **overrides) -> dict[str, object]:
+    """Write a bundle's network as ONNX, and compare it with PyTorch on a sample image: --backend onnx of serve.
+
+    Run a bundle with it: --config_file "['configs/inference.json','configs/inference_onnx.json']".
+
+    Parameters
+    ----------
+    bundle : str
+        Name of a bundle, or its folder.
+    destination : str
+        File to write or replace; models/model.onnx of the bundle if not given.
+    **overrides
+        Of the bundle's inference.json, as --ckpt_path trained/model.pt.
+    """
+    root = (Path(bundle) if Path(bundle).is_dir() else BUNDLES / bundle).resolve()
+    path = Path(destination) if destination else root / "models" / "model.onnx"
+    if path.suffix != ".onnx" or not path.parent.is_dir():
+        raise InputError(f"{path}: expected a name ending in .onnx, in a folder that exists")
+    return export_bundle(root, path.resolve(), overrides)
+
+
+def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None = None) -> dict[str, object]:
+    """Write ONNX files and their record; none is left if they do not give what PyTorch gives.
+
+    Parameters
+    ----------
+    root : Path
+        A bundle's folder.
+    path : Path
+        File to write or replace. Bundles of several graphs write further files beside it.
+    overrides : mapping, optional
+        Of the bundle's inference.json.
+
+    Returns
+    -------
+    dict
+        The record.
+
+    Raises
+    ------
+    InputError
+        If the bundle has no weights, or probabilities or masks differ by too much.
+    """
+    from monai.bundle import ConfigParser
+
+    from tools.serve.segmenting import CONFIGS, LoadedBundle
+
+    overrides = dict(overrides or {})
+    described = describe_bundle(root, overrides=overrides)
+    shared = _shared_overrides(root)
+    ours = LoadedBundle(describe_bundle(root, overrides=overrides | shared))
+    parser = ConfigParser()
+    parser.read_config([str(root / "configs" / name) for name in CONFIGS["onnx"]])
+    parser.update({"bundle_root": str(root), **overrides})
+    network = ours.network.cpu()
+    files = parser.get_parsed_content("exporter")(network, path)
+    try:
+        theirs = LoadedBundle(
+            describe_bundle(root, backend="onnx", overrides={**overrides, "ckpt_path": "none", "onnx_path": str(path)})
+        )
+        probability = parser.get_parsed_content("difference")(network, theirs.network)
+        mask, seconds = _compare(root.name, {"torch": ours, "onnx": theirs})
+        if not (probability <= MAX_PROBABILITY and mask < MAX_MASK):
+            raise InputError(
+                f"{root.name}: ONNX Runtime differs from PyTorch by {probability:g} in a probability (at most "
+                f"{MAX_PROBABILITY:g}) and in {mask:.2%} of the mask (below {MAX_MASK:.1%}); no file was kept"
+            )
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
+    record = {
+        "bundle": root.name,
+        "opset": _opset(path),
+        "weights_sha256": checksum(Path(str(described.overrides.get("ckpt_path", root / "models" / "model.pt")))),
+        "probability_difference": probability,
+        "mask_difference": mask,
+        "seconds_torch": seconds["torch"],
+        "seconds_onnx": seconds["onnx"],
+    }
+    write_record(path, record)
+    return {"files": ", ".join(str(file) for file in files), **record}
+
+
+def _shared_overrides(root: Path) -> dict[str, object]:
+    """Knobs that the ONNX config sets for a graph of one size, so that both are asked for the same windows."""
+    config = json.loads((root / "configs" / "inference_onnx.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in config.items() if key == "roi_size"}
+
+
+def _compare(name: str, ways: Mapping[str, object]) -> tuple[float, dict[str, float]]:
+    """Share of pixels of a sample in which two masks differ, and the median seconds of each way, in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = sample_images(name, Path(folder, "samples"))[0]
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        masks: dict[str, np.ndarray] = {}
+        for _ in range(1 + ROUNDS):  # the first is not counted
+            for way, loaded in ways.items():
+                job = Path(folder, way)
+                job.mkdir()
+                result: Result = loaded.segment(Job(name, image, job))
+                masks[way] = read_mask(result.mask)[0]
+                seconds[way].append(result.seconds)
+                shutil.rmtree(job)
+    first, second = masks.values()
+    medians = {way: round(statistics.median(taken[1:]), 4) for way, taken in seconds.items()}
+    return float(np.mean((first > 0) != (second > 0))), medians
+
+
+def _opset(path: Path) -> int:
+    from onnx import load
+
+    return load(path, load_external_data=False).opset_import[0].version

@@ -1,0 +1,40 @@
+"""What an ONNX file tells of how it was made; torch is not needed to read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+
+from tools.atomic import replacing
+from tools.checksum import checksum
+
+__all__ = ["is_current", "is_faster", "read_record", "write_record"]
+
+KEY = "record"
+
+
+def write_record(path: Path, record: Mapping[str, object]) -> None:
+    """Write a record into the properties of an ONNX file."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {KEY: json.dumps(record)})
+    with replacing(path) as partial:
+        onnx.save(model, partial)
+
+
+def read_record(path: Path) -> dict[str, object]:
+    """The record of an ONNX file; empty if it has none."""
+    properties = {prop.key: prop.value for prop in onnx.load(path, load_external_data=False).metadata_props}
+    return json.loads(properties.get(KEY, "{}"))
+
+
+def is_current(path: Path, ckpt_path: Path) -> bool:
+    """Whether an ONNX file was made from these weights."""
+    return read_record(path).get("weights_sha256") == checksum(ckpt_path)
+
+
+def is_faster(record: Mapping[str, object]) -> bool:
+    """Whether ONNX Runtime was measured to be faster than PyTorch when the file was made."""
+    return float(record.get("seconds_onnx", 1)) < float(record.get("seconds_torch", 0))
