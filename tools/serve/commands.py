@@ -13,11 +13,12 @@ from fire.decorators import SetParseFns
 
 from tools.command_line import positive_number, whole_number
 from tools.errors import InputError
+from tools.export.onnx_record import is_current, is_faster, read_record
 from tools.serve.interfaces import INTERFACES, describe_bundle
 from tools.serve.limits import Limits
 from tools.serve.samples import sample_images
 
-__all__ = ["serve", "serve_bundles"]
+__all__ = ["choose_backend", "serve", "serve_bundles"]
 
 logger = logging.getLogger(__name__)
 
@@ -159,9 +160,13 @@ def choose_backend(root: Path, wanted: str) -> str:
     """``torch`` or ``onnx`` for a bundle; see `serve`."""
     if wanted not in BACKENDS:
         raise InputError(f"--backend {wanted}: choose one of {', '.join(BACKENDS)}")
-    if wanted != "auto":
-        return wanted
-    return "torch"
+    exported, weights = root / "models" / "model.onnx", root / "models" / "model.pt"
+    if wanted != "auto" or not exported.is_file() or not weights.is_file():
+        return "torch" if wanted == "auto" else wanted
+    if not is_current(exported, weights):
+        logger.warning("%s: not made from the present weights; python -m tools export onnx %s", exported, root.name)
+        return "torch"
+    return "onnx" if is_faster(read_record(exported)) and not Path("/dev/nvidiactl").exists() else "torch"
 
 
 def _find_roots(names: Sequence[str]) -> list[Path]:

@@ -67,6 +67,10 @@ def describe_bundle(
             f"{weights}: no such file, so {root.name} has no weights to serve; train it, download the bundle again, "
             "or fetch what its large_files.yml names"
         )
+    if backend == "onnx":
+        exported = Path(str(overrides.setdefault("onnx_path", str(root / "models" / "model.onnx"))))
+        if not exported.is_file():
+            raise InputError(f"{exported}: no such file; make it with: python -m tools export onnx {root.name}")
     known = INTERFACES[root.name]
     return ServedBundle(
         name=root.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from .network import SamMyelin
-from .onnx_export import export_decoder
+from .onnx_export import export_decoder, export_encoder
 from .onnx_graphs import open_session, write_graph
 from .variants import EMBEDDING_CHANNELS, PATCH_PX
 
@@ -59,9 +60,9 @@ class OnnxNetwork(nn.Module):
         boxes: torch.Tensor,
         points: torch.Tensor,
         point_labels: torch.Tensor,
-        masks: None = None,
+        present: None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `SamMyelin.decode`, without masks as prompts."""
+        """As `SamMyelin.decode`, for prompts that are all there."""
         logits, iou = _run(self.decoder, embedding, boxes, points, point_labels)
         return logits, iou
 
@@ -77,12 +78,11 @@ def export_onnx(network: SamMyelin, path: str | os.PathLike) -> list[Path]:
         The files, the encoder's first.
     """
     path, grid = Path(path), network.image_size // PATCH_PX
-    image = torch.rand(1, 3, network.image_size, network.image_size)
-    batch = {0: "images"}
-    write_graph(_Method(network, "encode"), {"image": image}, {"embedding": batch}, path, {"image": batch})
-    embedding = torch.rand(1, EMBEDDING_CHANNELS, grid, grid)
-    dense = _beside(path, DENSE)
-    write_graph(_Method(network, "dense"), {"embedding": embedding}, {"logits": batch}, dense, {"embedding": batch})
+    # the exporter writes wrong weights, without a word, where they lie channels last
+    network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    export_encoder(network, path)
+    embedding, batch, dense = torch.rand(1, EMBEDDING_CHANNELS, grid, grid), {0: "images"}, _beside(path, DENSE)
+    write_graph(_Dense(network), {"embedding": embedding}, {"logits": batch}, dense, {"embedding": batch})
     export_decoder(network, _beside(path, DECODER))
     return [path, dense, _beside(path, DECODER)]
 
@@ -103,15 +103,13 @@ def largest_difference(network: SamMyelin, other: OnnxNetwork) -> float:
     return max(float((ours - theirs).abs().max()) for ours, theirs in zip(*found, strict=True))
 
 
-class _Method(nn.Module):
-    """A method of the network as a module."""
-
-    def __init__(self, network: SamMyelin, name: str) -> None:
+class _Dense(nn.Module):
+    def __init__(self, network: SamMyelin) -> None:
         super().__init__()
-        self.network, self.name = network, name
+        self.network = network
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return getattr(self.network, self.name)(values)
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        return self.network.dense(embedding)
 
 
 def _run(session, *values: torch.Tensor) -> list[torch.Tensor]:

@@ -1,0 +1,99 @@
+"""Every bundle's graphs: the same probabilities and masks as PyTorch, at sizes that they were not traced with."""
+
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+
+from tools.command_line import run
+from tools.errors import InputError
+from tools.export.onnx import export_bundle
+from tools.export.onnx_record import is_current, is_faster, read_record
+from tools.serve.commands import choose_backend
+from tools.serve.interfaces import INTERFACES, describe_bundle
+
+BUNDLES = Path(__file__).parents[3] / "bundles"
+VERBS = {"export onnx": ("tools.export.onnx:onnx", "")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("onnx")
+
+
+@pytest.mark.parametrize("name", sorted(INTERFACES))
+def test_graph_gives_what_the_network_gives(name, folder):
+    path = folder / f"{name}.onnx"
+    record = export_bundle(BUNDLES / name, path)
+    assert record["probability_difference"] <= 1e-3 and record["mask_difference"] < 1e-3
+    assert record["opset"] == onnx.load(path).opset_import[0].version >= 18
+    assert read_record(path)["bundle"] == name
+    assert is_current(path, BUNDLES / name / "models" / "model.pt")
+    assert not is_current(path, BUNDLES / name / "configs" / "metadata.json")
+
+
+@pytest.mark.parametrize("name", sorted(INTERFACES))
+def test_space_is_free_where_the_network_allows(name, folder):
+    if not (folder / f"{name}.onnx").is_file():
+        export_bundle(BUNDLES / name, folder / f"{name}.onnx")
+    (image, *_) = onnx.load(folder / f"{name}.onnx").graph.input
+    sizes = [axis.dim_value for axis in image.type.tensor_type.shape.dim][2:]
+    fixed = {"swinunet_livecell": [520, 704], "sam_myelin": [672, 672]}
+    assert sizes == fixed.get(name, [0] * len(sizes))
+
+
+def test_graph_that_differs_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("tools.export.onnx.MAX_PROBABILITY", 0.0)
+    with pytest.raises(InputError, match="differs from PyTorch .* no file was kept"):
+        export_bundle(BUNDLES / "devonet_nsn", tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_destination_and_bundle_are_told(tmp_path, capsys):
+    assert run(VERBS, ["export", "onnx", "devonet_nsn", str(tmp_path / "a.pt")]) == 1
+    assert "ending in .onnx" in capsys.readouterr().err
+    assert run(VERBS, ["export", "onnx", "nothing", str(tmp_path / "a.onnx")]) == 1
+    assert "choose one of" in capsys.readouterr().err
+
+
+def test_backend_onnx_without_a_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(InputError, match="tools export onnx devonet_nsn"):
+        describe_bundle(BUNDLES / "devonet_nsn", backend="onnx", overrides={"onnx_path": str(tmp_path / "a.onnx")})
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A folder with weights, and an ONNX file with a record that a test writes."""
+    root = tmp_path / "devonet_nsn"
+    (root / "models").mkdir(parents=True)
+    (root / "models" / "model.pt").write_bytes(b"weights")
+
+    def write(**record):
+        graph = onnx.helper.make_graph([], "empty", [], [])
+        model = onnx.helper.make_model(graph)
+        onnx.helper.set_model_props(model, {"record": json.dumps(record)})
+        onnx.save(model, root / "models" / "model.onnx")
+        return root
+
+    return write
+
+
+def test_auto_takes_onnx_only_if_current_and_faster(bundle, tmp_path):
+    from tools.checksum import checksum
+
+    root = bundle()
+    weights = checksum(root / "models" / "model.pt")
+    assert choose_backend(bundle(weights_sha256=weights, seconds_onnx=1.0, seconds_torch=2.0), "auto") == "onnx"
+    assert choose_backend(bundle(weights_sha256=weights, seconds_onnx=2.0, seconds_torch=1.0), "auto") == "torch"
+    assert choose_backend(bundle(weights_sha256="old", seconds_onnx=1.0, seconds_torch=2.0), "auto") == "torch"
+    assert choose_backend(bundle(), "onnx") == "onnx" and choose_backend(bundle(), "torch") == "torch"
+    shutil.rmtree(root / "models")
+    assert choose_backend(root, "auto") == "torch"
+    with pytest.raises(InputError, match="auto, torch, onnx"):
+        choose_backend(root, "tensorrt")
+
+
+def test_file_without_a_record_is_neither():
+    assert not is_faster({})
