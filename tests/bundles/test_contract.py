@@ -164,7 +164,7 @@ def test_metadata_names_the_versions_that_requirements_pin(bundle):
     pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
     metadata = read_json(bundle / "configs/metadata.json")
     stated = {package: metadata[f"{key}_version"] for package, key in PACKAGES.items()}
-    stated |= metadata["required_packages_version"]
+    stated |= metadata["required_packages_version"] | metadata["optional_packages_version"]
     assert stated == {package: pins.get(package) for package in stated}
 
 

@@ -182,7 +182,9 @@ def _told(licences: object) -> list[str]:
 
 def _package_problems(bundle: Path) -> list[str]:
     """What a lone copy would miss, where nothing is installed but MONAI and what the metadata list."""
-    listed = {name.lower().replace("_", "-") for name in read_metadata(bundle)["required_packages_version"]}
+    metadata = read_metadata(bundle)
+    named = metadata["required_packages_version"] | metadata.get("optional_packages_version", {})
+    listed = {name.lower().replace("_", "-") for name in named}
     try:
         needed = needed_packages(bundle)
     except (SyntaxError, ValueError) as error:

@@ -91,6 +91,7 @@ def _fill(bundle: Path, folder: Path) -> None:
         _copy(file, folder / file.relative_to(ROOT))
     samples = sample_images(name, folder / "samples" / name)
     packages = find_packages(modules, ROOT) | set(metadata["required_packages_version"])
+    packages |= set(metadata.get("optional_packages_version", {}))
     pins = choose_pins(packages, read_pins((ROOT / "requirements.txt").read_text(encoding="utf-8")))
     (folder / "requirements.txt").write_text(requirements_text(pins), encoding="utf-8")
     card = space_card(name, metadata, samples[0].name, gradio=pins["gradio"], python=PYTHON)

@@ -23,7 +23,8 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.name)
 def test_metadata_list_exactly_what_is_needed(path):
-    listed = json.loads((path / "configs/metadata.json").read_text())["required_packages_version"]
+    metadata = json.loads((path / "configs/metadata.json").read_text())
+    listed = metadata["required_packages_version"] | metadata["optional_packages_version"]
     assert needed_packages(path).keys() == listed.keys() and not listed.keys() & BASE
 
 
