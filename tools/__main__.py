@@ -50,6 +50,10 @@ VERBS = {
     "bench livecell": ("tools.bench.livecell:livecell", "drawing outlines, inference at native size, ONNX Runtime"),
     "bench linking": ("tools.bench.slice_linking:linking", "SEG of linked slices against connected components"),
     "bench maskrcnn": ("tools.bench.maskrcnn:maskrcnn", "fusions, shared features and linking of maskrcnn_2p5d"),
+    "bench serve": (
+        "tools.bench.serve:serve",
+        "the server against the bare inference loop: requests per second, memory",
+    ),
     "bench sam": ("tools.bench.sam:sam", "decoder steps on kept embeddings, boxes and embeddings of sam_myelin"),
 }
 
