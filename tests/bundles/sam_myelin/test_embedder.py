@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sam_myelin.acceleration import has_fast_bfloat16
 from sam_myelin.embedder import CutTiled, Embedder, ReadEmbeddingd
 from sam_myelin.embeddings import EmbeddingCache
 from sam_myelin.errors import InputError
@@ -92,8 +93,8 @@ def test_embedding_and_labels_show_the_same(network, items, tmp_path, view):
     places = np.asarray(tile["label"])[0]
     image = torch.from_numpy(to_rgb(np.asarray(Image.open(items[1]["image"]))))
     inputs, _ = normalise_rgb(image[:, places // 100, places % 100], size=SIZE)
-    with torch.no_grad():
-        expected = network.eval().encode(inputs[None])[0]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):  # as the embedder
+        expected = network.eval().encode(inputs[None])[0].float()
     network.train()
     torch.testing.assert_close(torch.as_tensor(tile["image"]).float(), expected, atol=1e-2, rtol=1e-2)
     assert tile["image"].meta["filename_or_obj"] == items[1]["image"]
