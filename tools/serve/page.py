@@ -1,316 +1,191 @@
-"""The page: choose a bundle, drop an image, look at what was found."""
+"""The page: choose a bundle, drop an image, see its outlines, take the results."""
 
 from __future__ import annotations
 
-import html
 import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, TimeoutError, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import gradio as gr
-from gradio.processing_utils import save_file_to_cache
+import numpy as np
 
-from tools.errors import InputError
+from tools.serve import pictures
+from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job, Result, ServedBundle
 from tools.serve.limits import Limits
-from tools.serve.showing import MAX_ROWS, Shown, show
+from tools.serve.results import read_mask
 from tools.serve.uploads import check_upload
 
-__all__ = ["build_page", "mount_options"]
+__all__ = ["build_page"]
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.4  # between two words of progress
-KEPT_S = 3600  # how long a result can be looked at, and an upload is kept
-OPTIONS = {
-    "spacing": (
-        "Voxel size Z,Y,X in µm",
-        "For TIFF stacks that do not tell it themselves, for example 2.0,0.8,0.8. NIfTI files tell it.",
-    ),
-    "pixel_size_um": ("Pixel size in µm", "Side of a pixel, for example 0.1; without it the table is in pixels."),
-    "boxes": (
-        "Boxes",
-        "Around what shall be segmented: [[x_min, y_min, x_max, y_max], ...] in pixels. Empty: the model finds them.",
-    ),
+TITLE = "Microscopy segmentation"
+POLL_S = 0.3
+SESSION_S = 3600  # after which results that nobody looks at are removed
+HINTS = {
+    "spacing": ("Spacing Z,Y,X in µm", "of TIFF stacks whose file does not tell it, such as 2.0,0.8,0.8"),
+    "pixel_size_um": ("Pixel size in µm", "where it is known: sizes are then in µm, and fibres are found more surely"),
+    "boxes": ("Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; empty: fibres are found without"),
 }
-PROGRESS = gr.Progress()  # gradio finds it among the defaults, and puts one of the request in its place
-CSS = """
-#status { min-height: 5.5rem; }
-#status p.error { color: #b91c1c; font-weight: 600; }
-.dark #status p.error { color: #fca5a5; }
-#summary p { font-size: 1.1rem; margin: .3rem 0; }
-"""
 
 
-class _Dispatcher(Protocol):
-    def submit(self, job: Job) -> Future[Result]: ...
+@dataclass(frozen=True)
+class _Shown:
+    """A result that the page shows, in a folder of its own."""
 
-    def position(self, future: Future[Result]) -> int: ...
-
-
-def mount_options(limits: Limits) -> dict[str, object]:
-    """Arguments for `gradio.mount_gradio_app`: nothing is fetched from elsewhere, nothing is kept in the browser."""
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    return {
-        "theme": gr.themes.Default(**fonts),
-        "css": CSS,
-        "footer_links": [],
-        "run_history": False,
-        "max_file_size": limits.max_upload_bytes,
-        "ssr_mode": False,
-    }
+    folder: Path
+    result: Result
+    limits: tuple[float, float]
 
 
 def build_page(
-    dispatcher: _Dispatcher,
+    dispatcher: Dispatcher,
     bundles: Mapping[str, ServedBundle],
     samples: Mapping[str, Sequence[Path]],
     limits: Limits,
 ) -> gr.Blocks:
-    """The page of a server.
+    """The page, to be mounted on the server.
 
     Parameters
     ----------
-    dispatcher : object
-        ``submit(job)`` gives a future of a `Result`, ``position(future)`` the number of jobs before it.
+    dispatcher : Dispatcher
+        Has ``submit`` and ``position``.
     bundles : mapping of str to ServedBundle
-        By name; the first one is chosen at the beginning.
     samples : mapping of str to sequence of Path
-        Images to try each bundle on.
+        Images to try a bundle on, by its name.
     limits : Limits
 
     Returns
     -------
-    gradio.Blocks
-        To be mounted with `mount_options`.
+    Blocks
     """
     first = next(iter(bundles.values()))
-    with gr.Blocks(title="Microscopy segmentation", analytics_enabled=False, delete_cache=(600, KEPT_S)) as page:
-        state = gr.State(None, time_to_live=KEPT_S, delete_callback=_forget)
-        gr.Markdown("# Microscopy segmentation")
-        choices = [(f"{bundle.task} ({name})", name) for name, bundle in bundles.items()]
-        with gr.Row():
-            with gr.Column(scale=1, min_width=320):
-                bundle = gr.Dropdown(
-                    choices, value=first.name, label="Task", visible=len(bundles) > 1, elem_id="bundle"
-                )
-                task = gr.Markdown(_introduce(first), elem_id="task")
-                file = gr.File(label="Image", type="filepath", height=150, elem_id="upload")
-                sample = gr.Dataset(
-                    components=[gr.Textbox(visible=False)],
-                    type="index",
-                    label="Or try a sample",
-                    elem_id="samples",
-                    **_samples(samples, first.name),
-                )
-                options = {
-                    name: gr.Textbox(label=label, info=info, visible=name in first.options, elem_id=f"option-{name}")
-                    for name, (label, info) in OPTIONS.items()
-                }
-                button = gr.Button("Segment", variant="primary", elem_id="segment")
-                status = gr.HTML(elem_id="status")
-            with gr.Column(scale=2, visible=False, elem_id="result") as result:
-                summary = gr.Markdown(elem_id="summary")
-                with gr.Row():
-                    pictures = [_picture("Image", "image"), _picture("Outlines", "outlines")]
-                z = gr.Slider(0, 1, step=1, label="Plane z", visible=False, elem_id="plane")
-                with gr.Row():
-                    downloads = [_download("Download mask", "mask"), _download("Download table", "table-file")]
-                table = gr.Dataframe(interactive=False, visible=False, max_height=320, elem_id="table")
 
-        actions = _Actions(dispatcher, bundles, samples, limits)
-        bundle.change(
-            actions.choose_bundle,
-            bundle,
-            [task, sample, *options.values(), file, status, result],
-            show_progress="hidden",
-            api_visibility="private",
-        )
-        sample.click(actions.choose_sample, [bundle, sample], file, show_progress="hidden", api_visibility="private")
-        shown = [state, status, result, summary, *pictures, z, *downloads, table, button]
-        button.click(
-            lambda: ("", gr.Column(visible=False), gr.Button(interactive=False)),
+    def segment(name, file, *fields, progress=gr.Progress()) -> tuple:  # noqa: B008 (Gradio finds it there)
+        bundle = bundles[name]
+        options = {key: value.strip() for key, value in zip(HINTS, fields, strict=True) if value and value.strip()}
+        options = {key: value for key, value in options.items() if key in bundle.options}
+        if not file:
+            raise gr.Error("Drop an image first, or choose a sample.", print_exception=False)
+        folder = Path(tempfile.mkdtemp(prefix="page-"))
+        try:
+            check_upload(Path(file), bundle, limits)
+            future = dispatcher.submit(Job(bundle.name, Path(file), folder, options))
+            result = _wait(future, dispatcher, progress)
+            progress(0.9, desc="drawing")
+            shown = _Shown(folder, result, pictures.contrast_limits(result.image))
+            return shown, *_views(shown)
+        except Failure as failure:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise gr.Error(failure.message, duration=None, title="Not segmented", print_exception=False) from failure
+        except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            logger.exception("the page failed")
+            raise gr.Error("Something went wrong; the server's log says what.", title="Not segmented") from error
+
+    def choose(name):
+        options = bundles[name].options
+        return (
+            bundles[name].task,
+            *(gr.update(visible=key in options, value="") for key in HINTS),
+            gr.update(samples=[[path.name] for path in samples.get(name, ())]),
             None,
-            [status, result, button],
-            show_progress="hidden",
-            api_visibility="private",
-        ).then(
-            actions.segment,
-            [state, bundle, file, *options.values()],
-            shown,
-            show_progress_on=status,
-            concurrency_limit=None,  # the dispatcher has the queue; here all wait, each with its own words
-            api_visibility="private",
         )
-        z.input(
-            actions.move,
-            [state, z],
-            [*pictures, status],
-            trigger_mode="always_last",
-            show_progress="hidden",
-            concurrency_limit=4,
-            api_visibility="private",
-        )
+
+    def take_sample(name, index):
+        return str(samples[name][index])
+
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(SESSION_S, SESSION_S)) as page:
+        shown = gr.State(time_to_live=SESSION_S, delete_callback=_forget)
+        gr.Markdown(f"# {TITLE}")
+        with gr.Row():
+            with gr.Column(scale=1):
+                name = gr.Dropdown([*bundles], value=first.name, label="Bundle", elem_id="bundle")
+                task = gr.Markdown(first.task)
+                file = gr.File(label="Image: PNG, JPEG, TIFF, NIfTI", type="filepath", elem_id="file", height=140)
+                sample = gr.Dataset(
+                    label="Samples",
+                    components=[gr.Textbox(visible=False)],
+                    samples=[[path.name] for path in samples.get(first.name, ())],
+                    type="index",
+                    elem_id="samples",
+                )
+                fields = [
+                    gr.Textbox(label=label, info=hint, visible=key in first.options, elem_id=key)
+                    for key, (label, hint) in HINTS.items()
+                ]
+                run = gr.Button("Segment", variant="primary", elem_id="segment")
+            with gr.Column(scale=3):
+                counts = gr.Markdown("Results appear here.", elem_id="counts")
+                plane = gr.Slider(0, 1, step=1, label="z", visible=False, elem_id="plane")
+                with gr.Row():
+                    image = gr.Image(label="Image", format="png", interactive=False, elem_id="image")
+                    outlines = gr.Image(label="Outlines", format="png", interactive=False, elem_id="outlines")
+                with gr.Row():
+                    mask = gr.DownloadButton("Mask", visible=False, elem_id="mask")
+                    table = gr.DownloadButton("Table (CSV)", visible=False, elem_id="csv")
+                rows = gr.Dataframe(visible=False, interactive=False, label="Table", elem_id="table")
+        views = [counts, plane, image, outlines, mask, table, rows]
+        name.change(choose, name, [task, *fields, sample, file], show_progress="hidden")
+        sample.click(take_sample, [name, sample], file, show_progress="hidden")
+        run.click(segment, [name, file, *fields], [shown, *views], show_progress_on=[counts], concurrency_limit=None)
+        plane.release(_draw, [shown, plane], [image, outlines], show_progress="hidden")
     return page
 
 
-class _Actions:
-    """What happens when something on the page is used."""
-
-    def __init__(
-        self,
-        dispatcher: _Dispatcher,
-        bundles: Mapping[str, ServedBundle],
-        samples: Mapping[str, Sequence[Path]],
-        limits: Limits,
-    ) -> None:
-        self.dispatcher, self.bundles, self.samples, self.limits = dispatcher, bundles, samples, limits
-        # whatever sessions leave behind goes when the process ends
-        self.folder = tempfile.TemporaryDirectory(prefix="serve-page-")
-
-    def choose_bundle(self, name: str) -> list:
-        bundle = self.bundles[name]
-        fields = [gr.Textbox(value="", visible=option in bundle.options) for option in OPTIONS]
-        samples = gr.Dataset(**_samples(self.samples, name))
-        return [_introduce(bundle), samples, *fields, None, "", gr.Column(visible=False)]
-
-    def choose_sample(self, name: str, index: int) -> str:
-        # a copy of it lies where uploads do, since gradio hands out and reads files of its own folders only
-        return save_file_to_cache(self.samples[name][index], gr.File().GRADIO_CACHE)
-
-    def segment(
-        self,
-        before: Shown | None,
-        name: str,
-        file: str | None,
-        spacing: str,
-        pixel_size_um: str,
-        boxes: str,
-        progress: Callable = PROGRESS,
-    ) -> list:
-        _forget(before)
-        bundle = self.bundles[name]
-        values = zip(OPTIONS, (spacing, pixel_size_um, boxes), strict=True)
-        options = {key: text.strip() for key, text in values if key in bundle.options and text and text.strip()}
-        started = time.monotonic()
-        try:
-            shown = self._segment(bundle, file, options, progress)
-            return _present(shown, f"Done in {_seconds(time.monotonic() - started)}.")
-        except (Failure, InputError) as error:
-            return _nothing(getattr(error, "message", str(error)))
-        except Exception:  # whatever it is, the page says so in words and stays usable
-            logger.exception("%s: the page could not show a result", name)
-            return _nothing("Something went wrong on the server; its log says what. Try again, or another image.")
-
-    def move(self, shown: Shown | None, z: float) -> list:
-        try:
-            return [*shown.draw(int(z)), gr.skip()]
-        except (AttributeError, OSError):
-            return [gr.skip(), gr.skip(), _error("This result is no longer kept; segment the image again.")]
-
-    def _segment(self, bundle: ServedBundle, file: str | None, options: Mapping[str, str], progress: Callable) -> Shown:
-        if not file:
-            raise InputError("No image yet: drop one above, or click a sample.")
-        path = Path(file)
-        if not path.is_file():
-            raise InputError("The upload is no longer kept; drop the image again.")
-        check_upload(path, bundle, self.limits)
-        folder = Path(tempfile.mkdtemp(dir=self.folder.name))
-        (folder / "job").mkdir()
-        try:
-            future = self.dispatcher.submit(Job(bundle.name, path, folder / "job", options))
-            result = self._wait(future, progress)
-            progress(None, desc="Drawing")
-            return show(result, folder, bundle.mask_kind)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-
-    def _wait(self, future: Future[Result], progress: Callable) -> Result:
-        """The result of a job; meanwhile words for who waits."""
-        begun = None
-        while not wait([future], POLL_S).done:
-            place = self.dispatcher.position(future)
-            if place:
-                progress(None, desc=f"Waiting: {place} {'image' if place == 1 else 'images'} before yours")
-                continue
-            begun = begun or time.monotonic()
-            progress(None, desc=f"Segmenting, {time.monotonic() - begun:.0f} s")
-        try:
-            return future.result()
-        except (CancelledError, TimeoutError) as error:
-            raise Failure(503, "The image was not segmented; try again.") from error
+def _wait(future: Future, dispatcher: Dispatcher, progress: gr.Progress) -> Result:
+    """The result of a job; meanwhile the progress bar tells the place in the queue, and seconds."""
+    started = time.monotonic()
+    while not future.done():
+        before = dispatcher.position(future)
+        if before:
+            progress(0.05, desc=f"waiting, {before} before this one")
+            started = time.monotonic()
+        else:
+            seconds = time.monotonic() - started
+            progress(0.1 + 0.8 * seconds / (seconds + 10), desc=f"segmenting, {seconds:.0f} s")
+        time.sleep(POLL_S)
+    return future.result()
 
 
-def _present(shown: Shown, words: str) -> list:
-    """Values for all that shows a result."""
-    middle = shown.num_planes // 2
-    rows = shown.table
-    note = f" The table has {rows.num_rows} rows, of which {MAX_ROWS} are shown." if _is_cut(rows) else ""
-    return [
-        shown,
-        f"<p>{html.escape(words)}</p>",
-        gr.Column(visible=True),
-        f"**{shown.summary}.**{note}",
-        *shown.draw(middle),
-        gr.Slider(minimum=0, maximum=max(shown.num_planes - 1, 1), step=1, value=middle, visible=shown.num_planes > 1),
-        gr.DownloadButton(value=str(shown.mask), visible=True),
-        gr.DownloadButton(value=str(rows.path) if rows else None, visible=rows is not None),
-        gr.Dataframe(value=rows.rows if rows else None, headers=rows.header if rows else None, visible=bool(rows)),
-        gr.Button(interactive=True),
-    ]
-
-
-def _nothing(message: str) -> list:
-    """Values for all that shows a result, where there is none."""
-    hidden = [gr.Column(visible=False), "", None, None, gr.Slider(visible=False)]
-    return [None, _error(message), *hidden, *[gr.skip()] * 3, gr.Button(interactive=True)]
-
-
-def _error(message: str) -> str:
-    return f'<p class="error" role="alert">{html.escape(message[:1].upper() + message[1:])}</p>'
-
-
-def _introduce(bundle: ServedBundle) -> str:
-    """A bundle's task, and what to give it."""
-    takes = "a TIFF stack or NIfTI volume" if bundle.num_axes == 3 else "a PNG, JPEG or TIFF image"
-    return f"**{bundle.task}.** Give {takes}."
-
-
-def _samples(samples: Mapping[str, Sequence[Path]], name: str) -> dict[str, object]:
-    paths = samples.get(name, ())
-    return {
-        "samples": [[path.name] for path in paths],
-        "sample_labels": [path.name for path in paths],
-        "visible": bool(paths),
-    }
-
-
-def _picture(label: str, name: str) -> gr.Image:
-    return gr.Image(
-        label=label, format="png", interactive=False, buttons=["download", "fullscreen"], elem_id=f"picture-{name}"
+def _views(shown: _Shown) -> tuple:
+    """All that the page shows of a result."""
+    result = shown.result
+    num_planes = pictures.num_planes(result.image)
+    middle = num_planes // 2
+    tables = [path for path in result.files.values() if path.suffix == ".csv"]
+    rows = gr.update(visible=False)
+    if tables:
+        columns, values = pictures.read_table(tables[0])
+        rows = gr.update(value={"headers": columns, "data": values}, visible=True)
+    labels = result.files.get("instances", result.mask)  # numbered, where a bundle writes both
+    slider = gr.update(minimum=0, maximum=max(num_planes - 1, 1), value=middle, visible=num_planes > 1)
+    return (
+        f"**{pictures.summarize(read_mask(labels)[0])}** in {result.seconds:.1f} s",
+        slider,
+        *_draw(shown, middle),
+        gr.update(value=str(result.mask), visible=True),
+        gr.update(value=str(tables[0]) if tables else None, visible=bool(tables)),
+        rows,
     )
 
 
-def _download(label: str, name: str) -> gr.DownloadButton:
-    return gr.DownloadButton(label, elem_id=f"download-{name}", size="md")
+def _draw(shown: _Shown | None, plane: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The image, and the image with outlines."""
+    if shown is None:
+        return None, None
+    picture = pictures.to_rgb(pictures.shrink(pictures.plane_of(shown.result.image, plane)), shown.limits)
+    labels = pictures.plane_of(shown.result.files.get("instances", shown.result.mask), plane)
+    return picture, pictures.draw_outlines(picture, labels)
 
 
-def _is_cut(table) -> bool:
-    return table is not None and table.num_rows > len(table.rows)
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s"
-
-
-def _forget(shown: Shown | None) -> None:
-    """Remove what a session looked at."""
+def _forget(shown: _Shown | None) -> None:
     if shown is not None:
-        shown.remove()
+        shutil.rmtree(shown.folder, ignore_errors=True)
