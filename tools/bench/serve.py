@@ -169,7 +169,7 @@ def _memory(process: psutil.Process) -> int:
 
 def _expected(results: Path, image: Path, kind: str) -> np.ndarray:
     stem = image.name.removesuffix(".gz").rsplit(".", 1)[0]
-    (path,) = results.glob(f"{stem}_{kind}.*")
+    (path,) = (path for path in results.glob(f"{stem}_{kind}.*") if path.suffix != ".csv")
     return read_mask(path)[0]
 
 
