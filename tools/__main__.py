@@ -50,6 +50,7 @@ VERBS = {
     "bench livecell": ("tools.bench.livecell:livecell", "drawing outlines, inference at native size, ONNX Runtime"),
     "bench linking": ("tools.bench.slice_linking:linking", "SEG of linked slices against connected components"),
     "bench maskrcnn": ("tools.bench.maskrcnn:maskrcnn", "fusions, shared features and linking of maskrcnn_2p5d"),
+    "bench onnx": ("tools.bench.onnx_backend:onnx", "every bundle in ONNX Runtime against PyTorch on the CPU"),
     "bench serve": (
         "tools.bench.serve:serve",
         "the server against the bare inference loop: requests per second, memory",

@@ -1,0 +1,54 @@
+"""Every bundle in ONNX Runtime against PyTorch, as the server runs them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from fire.decorators import SetParseFns
+from tqdm import tqdm
+
+from tools.bench.in_turns import as_time
+from tools.bench.table import Row, as_text
+from tools.command_line import reject
+from tools.errors import InputError
+from tools.export.onnx import BUNDLES, MAX_MASK, MAX_PROBABILITY, export_bundle
+from tools.serve.interfaces import INTERFACES
+
+__all__ = ["onnx", "rows_of"]
+
+
+@SetParseFns(bundles=str)
+def onnx(*extra, bundles: str = "", **unknown) -> str:
+    """Print time and differences of ONNX Runtime against PyTorch on the CPU, on a sample image of each bundle.
+
+    Parameters
+    ----------
+    bundles : str
+        Names, separated by commas; all six if not given.
+    """
+    reject(unknown, onnx, extra)
+    names = bundles.split(",") if bundles else sorted(INTERFACES)
+    for name in names:
+        if name not in INTERFACES:
+            raise InputError(f"--bundles {name}: choose among {', '.join(INTERFACES)}")
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in tqdm(names, desc="bundles"):
+            rows += rows_of(export_bundle(BUNDLES / name, Path(folder, f"{name}.onnx")))
+    return as_text(rows)
+
+
+def rows_of(record: dict[str, object]) -> Sequence[Row]:
+    """Rows of one bundle, from the record of its export."""
+    name, ours, other = record["bundle"], float(record["seconds_onnx"]), float(record["seconds_torch"])
+    speed = f"{other / ours:.2f} x faster" if other >= ours else f"{ours / other:.2f} x slower"
+    probability, mask = float(record["probability_difference"]), float(record["mask_difference"])
+    return [
+        Row(f"{name}: ONNX Runtime against PyTorch, seconds per sample", as_time(ours), as_time(other), speed),
+        Row(f"{name}: largest difference of a probability", f"{probability:.1e}", "", "", f"<= {MAX_PROBABILITY:g}",
+            "yes" if probability <= MAX_PROBABILITY else "no"),
+        Row(f"{name}: pixels of the mask that differ", f"{mask:.3%}", "", "", f"< {MAX_MASK:.1%}",
+            "yes" if mask < MAX_MASK else "no"),
+    ]  # fmt: skip
