@@ -148,6 +148,7 @@ def serve_bundles(
                 path="/",
                 max_file_size=limits.max_upload_bytes,
                 allowed_paths=[folder, *{str(path.parent) for paths in samples.values() for path in paths}],
+                footer_links=[],
                 ssr_mode=False,
             )
             logger.info("serving at http://%s:%d (page), /docs (endpoints)", host, port)

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 TITLE = "Microscopy segmentation"
 POLL_S = 0.3
 SESSION_S = 3600  # after which results that nobody looks at are removed
+SHOWN = {"format": "png", "interactive": False, "buttons": ["download", "fullscreen"]}
 HINTS = {
     "spacing": ("Spacing Z,Y,X in µm", "of TIFF stacks whose file does not tell it, such as 2.0,0.8,0.8"),
     "pixel_size_um": ("Pixel size in µm", "where it is known: sizes are then in µm, and fibres are found more surely"),
@@ -126,8 +127,8 @@ def build_page(
                 counts = gr.Markdown("Results appear here.", elem_id="counts")
                 plane = gr.Slider(0, 1, step=1, label="z", visible=False, elem_id="plane")
                 with gr.Row():
-                    image = gr.Image(label="Image", format="png", interactive=False, elem_id="image")
-                    outlines = gr.Image(label="Outlines", format="png", interactive=False, elem_id="outlines")
+                    image = gr.Image(label="Image", elem_id="image", **SHOWN)
+                    outlines = gr.Image(label="Outlines", elem_id="outlines", **SHOWN)
                 with gr.Row():
                     mask = gr.DownloadButton("Mask", visible=False, elem_id="mask")
                     table = gr.DownloadButton("Table (CSV)", visible=False, elem_id="csv")
@@ -135,8 +136,10 @@ def build_page(
         views = [counts, plane, image, outlines, mask, table, rows]
         name.change(choose, name, [task, *fields, sample, file], show_progress="hidden")
         sample.click(take_sample, [name, sample], file, show_progress="hidden")
-        run.click(segment, [name, file, *fields], [shown, *views], show_progress_on=[counts], concurrency_limit=None)
-        plane.release(_draw, [shown, plane], [image, outlines], show_progress="hidden")
+        run.click(_clear, shown, [shown, *views], show_progress="hidden").then(
+            segment, [name, file, *fields], [shown, *views], show_progress_on=[counts], concurrency_limit=None
+        )
+        plane.input(_draw, [shown, plane], [image, outlines], show_progress="hidden", trigger_mode="always_last")
     return page
 
 
@@ -184,6 +187,13 @@ def _draw(shown: _Shown | None, plane: int) -> tuple[np.ndarray | None, np.ndarr
     picture = pictures.to_rgb(pictures.shrink(pictures.plane_of(shown.result.image, plane)), shown.limits)
     labels = pictures.plane_of(shown.result.files.get("instances", shown.result.mask), plane)
     return picture, pictures.draw_outlines(picture, labels)
+
+
+def _clear(shown: _Shown | None) -> tuple:
+    """Take an old result off the page and off the disk: beside a new image, or an error, it would be taken for its."""
+    _forget(shown)
+    hidden = gr.update(value=None, visible=False)
+    return None, "", gr.update(visible=False), None, None, hidden, hidden, hidden
 
 
 def _forget(shown: _Shown | None) -> None:

@@ -46,7 +46,10 @@ def contrast_limits(path: Path) -> tuple[float, float]:
     values = np.asarray(nib.load(path).dataobj) if _is_volume(path) else plane_of(path, 0)
     if values.dtype == np.uint8:
         return 0.0, 255.0
-    low, high = np.percentile(values[np.isfinite(values)], PERCENTILES)
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, PERCENTILES)
+    if low == high:  # hardly any pixel shows something
+        low, high = finite.min(), finite.max()
     return float(low), float(high)
 
 
@@ -63,6 +66,8 @@ def to_rgb(plane: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """An image (Y, X) or (Y, X, C) as uint8 (Y, X, 3), values stretched from ``limits`` to 0 and 255."""
     low, high = limits
     scaled = ((plane.astype(np.float32) - low) / max(high - low, 1e-12) * 255).clip(0, 255).astype(np.uint8)
+    if scaled.ndim == 3 and scaled.shape[-1] < 3:  # gray, with or without transparency
+        scaled = scaled[..., 0]
     return np.stack([scaled] * 3, axis=-1) if scaled.ndim == 2 else scaled[..., :3]
 
 

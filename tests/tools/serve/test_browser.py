@@ -116,11 +116,16 @@ def test_upload_gives_outlines_and_a_mask(page, tmp_path):
 
 
 def test_bad_file_is_told_in_words_and_the_next_one_works(page, tmp_path):
+    page.locator("#samples >> text=.tif").first.click()
+    page.wait_for_selector("#file >> text=Round")
+    segment(page)
     (tmp_path / "text.png").write_text("hello")
+    page.click("#file button[aria-label='Clear'], #file button[aria-label='Remove this file']")
     upload(page, tmp_path / "text.png")
     page.click("#segment")
     page.wait_for_selector("text=not an image; send PNG, JPEG, TIFF or NIfTI")
     assert "Traceback" not in page.inner_text("body")
+    assert page.locator("#outlines img").count() == 0 and not page.locator("#mask").is_visible()
     page.locator("#samples >> text=.tif").first.click()
     page.wait_for_selector("#file >> text=Round")
     segment(page)
@@ -135,10 +140,9 @@ def test_volume_has_a_slider_and_a_table(page, tmp_path):
     middle = picture(page, "outlines")
     slider = page.locator("#plane input[type=range]")
     slider.focus()
+    source = page.locator("#outlines img").get_attribute("src")
     for _ in range(5):
         slider.press("ArrowLeft")
-    source = page.locator("#outlines img").get_attribute("src")
-    slider.dispatch_event("pointerup")
     page.wait_for_function("old => document.querySelector('#outlines img').src != old", arg=source)
     assert not np.array_equal(picture(page, "outlines"), middle)
     table = download(page, "csv", tmp_path).read_text().splitlines()

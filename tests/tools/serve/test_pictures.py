@@ -39,6 +39,17 @@ def test_contrast_is_that_of_the_volume_not_of_a_slice(tmp_path):
     assert contrast_limits(tmp_path / "a.nii") == (0, 100)
 
 
+def test_contrast_of_a_few_bright_pixels_is_their_own(tmp_path):
+    volume = np.zeros((10, 20, 20), np.uint16)
+    volume[5, 5, 5] = 900
+    nib.save(nib.Nifti1Image(volume.T, np.eye(4)), tmp_path / "a.nii")
+    assert contrast_limits(tmp_path / "a.nii") == (0, 900)
+
+
+def test_transparency_of_gray_is_left_out():
+    assert to_rgb(noise(0, (4, 5, 2)), (0, 255)).shape == (4, 5, 3)
+
+
 def test_gray_is_stretched_and_colours_are_kept():
     assert to_rgb(np.array([[0, 50, 100, 200]]), (0, 100))[0, :, 0].tolist() == [0, 127, 255, 255]
     np.testing.assert_array_equal(to_rgb(noise(0, (4, 5, 4)), (0, 255)), noise(0, (4, 5, 4))[..., :3])
