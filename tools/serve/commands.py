@@ -137,10 +137,10 @@ def serve_bundles(
     }
     logger.info("loading %s", ", ".join(f"{bundle.name} ({bundle.backend})" for bundle in bundles.values()))
     dispatcher = Dispatcher(partial(Worker, list(bundles.values())), limits)
-    with tempfile.TemporaryDirectory(prefix="samples-") as folder:
+    with tempfile.TemporaryDirectory(prefix="page-") as folder:
         try:
             samples = samples or {name: sample_images(name, Path(folder, name)) for name in bundles}
-            page = build_page(dispatcher, bundles, samples, limits)
+            page = build_page(dispatcher, bundles, samples, limits, Path(folder))
             # the page may hand out what lies in temporary folders: the results of its jobs, and the samples
             app = gradio.mount_gradio_app(
                 create_app(dispatcher, bundles, data_dir=data_dir),

@@ -51,6 +51,7 @@ def build_page(
     bundles: Mapping[str, ServedBundle],
     samples: Mapping[str, Sequence[Path]],
     limits: Limits,
+    folder: Path,
 ) -> gr.Blocks:
     """The page, to be mounted on the server.
 
@@ -62,6 +63,8 @@ def build_page(
     samples : mapping of str to sequence of Path
         Images to try a bundle on, by its name.
     limits : Limits
+    folder : Path
+        Where results are kept while they are shown; who made it removes it.
 
     Returns
     -------
@@ -75,19 +78,19 @@ def build_page(
         options = {key: value for key, value in options.items() if key in bundle.options}
         if not file:
             raise gr.Error("Drop an image first, or choose a sample.", print_exception=False)
-        folder = Path(tempfile.mkdtemp(prefix="page-"))
+        own = Path(tempfile.mkdtemp(prefix="page-", dir=folder))
         try:
             check_upload(Path(file), bundle, limits)
-            future = dispatcher.submit(Job(bundle.name, Path(file), folder, options))
+            future = dispatcher.submit(Job(bundle.name, Path(file), own, options))
             result = _wait(future, dispatcher, progress)
             progress(0.9, desc="drawing")
-            shown = _Shown(folder, result, pictures.contrast_limits(result.image))
+            shown = _Shown(own, result, pictures.contrast_limits(result.image))
             return shown, *_views(shown)
         except Failure as failure:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(own, ignore_errors=True)
             raise gr.Error(failure.message, duration=None, title="Not segmented", print_exception=False) from failure
         except Exception as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(own, ignore_errors=True)
             logger.exception("the page failed")
             raise gr.Error("Something went wrong; the server's log says what.", title="Not segmented") from error
 
