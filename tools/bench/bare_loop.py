@@ -15,6 +15,8 @@ from tools.serve.jobs import ServedBundle
 
 __all__ = ["BareLoop", "bare_loop"]
 
+READY = 0.0  # what the process sends when it has loaded and segmented everything once
+
 
 class BareLoop:
     """A running process that segments the folder when it is told to."""
@@ -25,23 +27,37 @@ class BareLoop:
     def run(self) -> float:
         """Segment all images once; seconds it took."""
         self._connection.send(None)
-        seconds = self._connection.recv()
-        if isinstance(seconds, str):
-            raise RuntimeError(f"the bare loop failed: {seconds}")
-        return seconds
+        return self.receive()
+
+    def receive(self) -> float:
+        """The process's next message.
+
+        Raises
+        ------
+        RuntimeError
+            If it failed, or is gone.
+        """
+        try:
+            message = self._connection.recv()
+        except EOFError:
+            message = "its process is gone"
+        if isinstance(message, str):
+            raise RuntimeError(f"the bare loop failed: {message}")
+        return message
 
 
 @contextmanager
 def bare_loop(bundle: ServedBundle, folder: Path, output: Path) -> Iterator[BareLoop]:
-    """Start the process, and end it with the block.
+    """Start the process, let it segment everything once, and end it with the block.
 
     Parameters
     ----------
     bundle : ServedBundle
+        Its backend and overrides are the loop's, too.
     folder : Path
         Images that the bundle reads.
     output : Path
-        Folder for the results.
+        Folder for the results, which are there from the beginning of the block.
     """
     context = multiprocessing.get_context("spawn")
     ours, other = context.Pipe()
@@ -49,7 +65,9 @@ def bare_loop(bundle: ServedBundle, folder: Path, output: Path) -> Iterator[Bare
     process.start()
     other.close()
     try:
-        yield BareLoop(ours)
+        loop = BareLoop(ours)
+        loop.receive()
+        yield loop
     finally:
         process.kill()
         process.join()
@@ -59,16 +77,24 @@ def bare_loop(bundle: ServedBundle, folder: Path, output: Path) -> Iterator[Bare
 def _serve(connection: Connection, bundle: ServedBundle, folder: Path, output: Path) -> None:
     sys.stdout = sys.stderr = open(os.devnull, "w")  # no progress bars, as on the server
     try:
+        from ignite.engine import Events
         from monai.bundle import ConfigWorkflow
 
+        from tools.serve.segmenting import CONFIGS
+
         overrides = {"dataset_dir": str(folder), "output_dir": str(output), **bundle.overrides}
-        config = str(bundle.root / "configs" / "inference.json")
+        configs = [str(bundle.root / "configs" / name) for name in CONFIGS[bundle.backend]]
         workflow = ConfigWorkflow(
-            config, workflow_type=None, logging_file=False, bundle_root=str(bundle.root), **overrides
+            configs, workflow_type=None, logging_file=False, bundle_root=str(bundle.root), **overrides
         )
         workflow.initialize()
         workflow.run()  # loads the weights, and warms up
         evaluator = workflow.parser.get_parsed_content("evaluator")
+        for name in ("sam_loader", "checkpoint_loader"):  # which would load them again in each run
+            loader = workflow.parser.get_parsed_content(name) if name in workflow.parser else None
+            if loader is not None and evaluator.has_event_handler(loader, Events.STARTED):
+                evaluator.remove_event_handler(loader, Events.STARTED)
+        connection.send(READY)
         while True:
             connection.recv()
             started = time.perf_counter()

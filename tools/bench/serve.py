@@ -3,51 +3,80 @@
 from __future__ import annotations
 
 import io
-import logging
-import socket
-import statistics
-import subprocess
-import sys
+import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import numpy as np
-import psutil
 from fire.decorators import SetParseFns
 from PIL import Image
 from tqdm import tqdm
 
-from tools.bench.bare_loop import bare_loop
+from tools.bench.bare_loop import BareLoop, bare_loop
+from tools.bench.device import describe_device
+from tools.bench.http_server import ROOT, RunningServer, running_server
+from tools.bench.serve_rows import latency_rows, memory_rows, rate_row
 from tools.bench.table import Row, as_text
+from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject, whole_number
 from tools.errors import InputError
+from tools.serve.commands import choose_backend
 from tools.serve.interfaces import INTERFACES, describe_bundle
+from tools.serve.jobs import ServedBundle
 from tools.serve.results import read_mask
 from tools.serve.samples import sample_images
+from tools.serve.uploads import identify
 
-__all__ = ["growth", "latency_rows", "serve"]
+__all__ = ["serve"]
 
-logger = logging.getLogger(__name__)
+ROUNDS = 5
+SAMPLE = "synthetic images"
+ABOUT = (
+    "ours: POST /seg_mask by concurrent clients that keep their connections, everything from upload to mask.\n"
+    "other: the bundle's own inference.json over a folder with the same images, which keeps its network, with the\n"
+    "same overrides, backend and number of threads, in a process of its own. Both write all results to the disk.\n"
+    "They take turns; requests per second are medians over the rounds, and of the ratio within a round.\n"
+    "memory: resident, of the server and the process that segments together, read after every answer. other: medians\n"
+    "of a tenth of the readings after the warm-up, ours: of the last tenth. Every pixel of every answer is compared."
+)
 
-ROOT = Path(__file__).resolve().parents[2]
-ROUNDS = 4
-START_S = 300
-WARM_UP = 0.1  # share of the requests after which memory is first read
-TARGET_RATIO, TARGET_GROWTH = 0.9, 0.05
+
+@dataclass
+class Measured:
+    """What the rounds gave.
+
+    Attributes
+    ----------
+    loop_rates, server_rates : list of float
+        Images per second of each round.
+    latencies : list of float
+        Seconds of each request.
+    memory : list of int
+        Bytes after each request.
+    different : list of str
+        Images whose answer was not the loop's mask, one name for each such answer.
+    """
+
+    loop_rates: list[float] = field(default_factory=list)
+    server_rates: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    memory: list[int] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
 
 
-@SetParseFns(bundle=str, dataset_dir=str, num_requests=str, clients=str)
+@SetParseFns(bundle=str, dataset_dir=str, num_requests=str, clients=str, backend=str)
 def serve(
     *extra,
     bundle: str = "swinunet_livecell",
     dataset_dir: str = "",
     num_requests: str = "500",
     clients: str = "8",
+    backend: str = "auto",
     **unknown,
 ) -> str:
     """Print requests per second of the server against the bundle's own loop, latencies and memory.
@@ -59,134 +88,131 @@ def serve(
     bundle : str
         Name of the bundle.
     dataset_dir : str
-        Folder of images that the bundle reads; synthetic ones if not given.
+        Folder of images that the bundle reads, or dataset whose testing images are sent; synthetic ones if not given.
     num_requests : int
         Requests in all.
     clients : int
         That ask at the same time.
+    backend : str
+        torch, onnx or auto, as for serve; the loop's, too.
     """
     reject(unknown, serve, extra)
     if bundle not in INTERFACES:
         raise InputError(f"--bundle {bundle}: choose one of {', '.join(INTERFACES)}")
     num_requests = whole_number("num_requests", num_requests, minimum=ROUNDS)
     clients = whole_number("clients", clients, minimum=1)
+    root = ROOT / "bundles" / bundle
+    described = describe_bundle(root, backend=choose_backend(root, backend))
     with tempfile.TemporaryDirectory(prefix="bench-serve-") as name:
-        folder = Path(dataset_dir) if dataset_dir else Path(name, "images")
-        if not dataset_dir:
-            sample_images(bundle, folder)
-        suffixes = INTERFACES[bundle].suffixes
-        images = sorted(path for path in folder.iterdir() if path.name.lower().endswith(suffixes))
-        if not images:
-            raise InputError(f"{folder}: no image ({', '.join(suffixes)}) to send")
-        return as_text(_measure(bundle, folder, images, Path(name, "results"), num_requests, clients))
-
-
-def growth(samples: Sequence[float]) -> float:
-    """Part by which the last of some readings of memory, a tenth of them, lie above the first, by their medians."""
-    count = max(1, len(samples) // 10)
-    return statistics.median(samples[-count:]) / statistics.median(samples[:count]) - 1
-
-
-def latency_rows(seconds: Sequence[float], clients: int) -> list[Row]:
-    """Median and 95th percentile of what clients waited."""
-    return [
-        Row(f"latency with {clients} clients, {name}", f"{np.percentile(seconds, share):.2f} s")
-        for name, share in (("median", 50), ("p95", 95))
+        found = _find_images(Path(dataset_dir), described) if dataset_dir else sample_images(bundle, Path(name, "made"))
+        images = _gather(found, Path(name, "images"))
+        about = [
+            f"images: {Path(dataset_dir).resolve().name if dataset_dir else SAMPLE}: n = {len(images)}",
+            f"device: {describe_device()}; backend: {described.backend}",
+            f"load of the machine before: {', '.join(f'{load:.2f}' for load in os.getloadavg())}",
+        ]
+        measured = _measure(described, images, Path(name, "results"), num_requests, clients)
+    if measured.different:
+        raise RuntimeError(
+            f"{len(measured.different)} of {num_requests} answers differ from the loop's masks: "
+            f"{', '.join(sorted(set(measured.different))[:9])}"
+        )
+    rows = [
+        rate_row(f"{bundle}: requests per second, {clients} clients", measured.server_rates, measured.loop_rates),
+        *latency_rows(measured.latencies, clients),
+        *memory_rows(measured.memory),
+        Row(f"answers that differ from the loop's masks, of {num_requests}", "0", target="0", met="yes"),
     ]
+    return "\n".join([*about, f"\n{as_text(rows)}\n\n{ABOUT}"])
 
 
-def _measure(
-    bundle: str, folder: Path, images: Sequence[Path], results: Path, num_requests: int, clients: int
-) -> list[Row]:
-    described = describe_bundle(ROOT / "bundles" / bundle)
-    loop_rates, server_rates, latencies, memory = [], [], [], []
-    with _server(bundle, clients) as (url, process), bare_loop(described, folder, results) as loop:
-        loop.run()
-        expected = [_expected(results, image, described.mask_kind) for image in images]
-        bar = tqdm(total=num_requests, desc="requests", unit="request")
-        with ThreadPoolExecutor(clients) as pool, httpx.Client(base_url=url, timeout=600) as client, bar:
-
-            def ask(number: int) -> float:
-                image = images[number % len(images)]
-                started = time.perf_counter()
-                answer = client.post("/seg_mask", files={"image": image.read_bytes()})
-                seconds = time.perf_counter() - started
-                _check(answer, expected[number % len(images)], image, results)
-                memory.append(_memory(process))
-                bar.update()
-                return seconds
-
-            for part in np.array_split(np.arange(num_requests), ROUNDS):
-                loop_rates.append(len(images) / loop.run())
-                started = time.perf_counter()
-                latencies += pool.map(ask, part.tolist())
-                server_rates.append(len(part) / (time.perf_counter() - started))
-    ratio = statistics.median(np.divide(server_rates, loop_rates))
-    grown = growth(memory[int(WARM_UP * len(memory)) :])
-    ours, other = (f"{statistics.median(rates):.2f} / s" for rates in (server_rates, loop_rates))
-    return [
-        Row(f"{bundle}: images per second, server against loop", ours, other, f"{ratio:.2f} x",
-            f">= {TARGET_RATIO:g} x", _met(ratio >= TARGET_RATIO)),
-        *latency_rows(latencies, clients),
-        Row(f"memory of the server over {num_requests} requests: growth after the first tenth", f"{grown:.1%}", "",
-            f"peak {max(memory) / (1 << 30):.2f} GiB", f"< {TARGET_GROWTH:.0%}", _met(grown < TARGET_GROWTH)),
-        Row(f"answers that differ from the loop's masks, of {num_requests}", "0", "", "", "0", "yes"),
-    ]  # fmt: skip
+def _find_images(dataset_dir: Path, bundle: ServedBundle) -> list[Path]:
+    if (dataset_dir / "dataset.json").is_file():
+        return [item["image"] for item in read_testing_items(dataset_dir)[1]]
+    if not dataset_dir.is_dir():
+        raise InputError(f"--dataset_dir {dataset_dir}: no such folder")
+    images = sorted(path for path in dataset_dir.iterdir() if path.name.lower().endswith(bundle.suffixes))
+    if not images:
+        raise InputError(f"{dataset_dir}: no image ({', '.join(bundle.suffixes)}) to send")
+    return images
 
 
-@contextmanager
-def _server(bundle: str, clients: int) -> Iterator[tuple[str, psutil.Process]]:
-    """A running server with room for all clients, and its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "tools", "serve", bundle, "--port", str(port), "--backend", "torch"]
-    process = subprocess.Popen([*command, "--max_queue", str(2 * clients)], cwd=ROOT, stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + START_S
-        while not _is_up(url):
-            if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"the server did not start: {' '.join(command)}")
-            time.sleep(0.2)
-        yield url, psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
+def _gather(images: Sequence[Path], folder: Path) -> list[Path]:
+    """Links to images under other names, as the server sees them: without name, and whatever lies beside them."""
+    folder.mkdir()
+    links = []
+    for number, image in enumerate(images):
+        kind = identify(image)
+        if kind is None:
+            raise InputError(f"{image}: not an image; give a folder with PNG, TIFF or NIfTI")
+        links.append(folder / f"{number:04d}.{kind}")
+        links[-1].symlink_to(image.resolve())
+    return links
 
 
-def _is_up(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health").status_code == 200
-    except httpx.TransportError:
-        return False
+def _measure(bundle: ServedBundle, images: Sequence[Path], results: Path, num_requests: int, clients: int) -> Measured:
+    options = ["--backend", bundle.backend, "--max_queue", str(2 * clients)]
+    with running_server(bundle.name, options) as server, bare_loop(bundle, images[0].parent, results) as loop:
+        masks = [_expected(results, image, bundle.mask_kind) for image in images]
+        measured = _in_rounds(server, loop, images, masks, num_requests, clients)
+        if server.num_replaced():
+            raise RuntimeError(f"{server.num_replaced()} times the process that segments crashed and was replaced")
+    return measured
 
 
-def _memory(process: psutil.Process) -> int:
-    """Resident bytes of the server and of the process that segments."""
-    return sum(part.memory_info().rss for part in [process, *process.children(recursive=True)])
+def _in_rounds(
+    server: RunningServer,
+    loop: BareLoop,
+    images: Sequence[Path],
+    masks: Sequence[np.ndarray],
+    num_requests: int,
+    clients: int,
+) -> Measured:
+    """Loop over all images and a part of the requests in turns; from round to round the other one is first."""
+    measured = Measured()
+    bar = tqdm(total=num_requests, desc="requests", unit="request")
+    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+    with bar, ThreadPoolExecutor(clients) as pool, httpx.Client(base_url=server.url, timeout=600, limits=limits) as web:
+
+        def ask(number: int) -> float:
+            image, mask = images[number % len(images)], masks[number % len(images)]
+            started = time.perf_counter()
+            answer = web.post("/seg_mask", files={"image": image.read_bytes()})
+            seconds = time.perf_counter() - started
+            if answer.status_code != 200:
+                raise RuntimeError(f"{image.name}: {answer.status_code} {answer.text[:200]}")
+            measured.memory.append(server.memory())
+            if not np.array_equal(_read_answer(answer), mask):
+                measured.different.append(image.name)
+            bar.update()
+            return seconds
+
+        def ask_all(part: np.ndarray) -> None:
+            started = time.perf_counter()
+            measured.latencies.extend(pool.map(ask, part.tolist()))
+            measured.server_rates.append(len(part) / (time.perf_counter() - started))
+
+        for turn, part in enumerate(np.array_split(np.arange(num_requests), ROUNDS)):
+            ways: list[Callable[[], None]] = [
+                lambda: measured.loop_rates.append(len(images) / loop.run()),
+                lambda part=part: ask_all(part),
+            ]
+            for way in ways[:: -1 if turn % 2 else 1]:
+                way()
+    return measured
 
 
 def _expected(results: Path, image: Path, kind: str) -> np.ndarray:
-    stem = image.name.removesuffix(".gz").rsplit(".", 1)[0]
+    """What the loop wrote for an image."""
+    stem = image.name.split(".")[0]
     (path,) = (path for path in results.glob(f"{stem}_{kind}.*") if path.suffix != ".csv")
     return read_mask(path)[0]
 
 
-def _check(answer: httpx.Response, expected: np.ndarray, image: Path, results: Path) -> None:
-    if answer.status_code != 200:
-        raise RuntimeError(f"{image.name}: {answer.status_code} {answer.text[:200]}")
-    suffix = ".png" if answer.headers["content-type"] == "image/png" else ".nii.gz"
-    if suffix == ".png":
-        found = np.asarray(Image.open(io.BytesIO(answer.content)))
-    else:
-        with tempfile.NamedTemporaryFile(suffix=suffix, dir=results) as file:
-            file.write(answer.content)
-            file.flush()
-            found = read_mask(Path(file.name))[0]
-    if not np.array_equal(found, expected):
-        raise RuntimeError(f"{image.name}: the server's mask differs from the loop's")
-
-
-def _met(is_met: bool) -> str:
-    return "yes" if is_met else "no"
+def _read_answer(answer: httpx.Response) -> np.ndarray:
+    if answer.headers["content-type"] == "image/png":
+        return np.asarray(Image.open(io.BytesIO(answer.content)))
+    with tempfile.NamedTemporaryFile(suffix=".nii.gz") as file:
+        file.write(answer.content)
+        file.flush()
+        return read_mask(Path(file.name))[0]
