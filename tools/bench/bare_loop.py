@@ -15,6 +15,7 @@ from tools.serve.jobs import ServedBundle
 
 __all__ = ["BareLoop", "bare_loop"]
 
+END_S = 30
 READY = 0.0  # what the process sends when it has loaded and segmented everything once
 
 
@@ -69,9 +70,10 @@ def bare_loop(bundle: ServedBundle, folder: Path, output: Path) -> Iterator[Bare
         loop.receive()
         yield loop
     finally:
+        ours.close()  # tells it to end
+        process.join(END_S)
         process.kill()
         process.join()
-        ours.close()
 
 
 def _serve(connection: Connection, bundle: ServedBundle, folder: Path, output: Path) -> None:

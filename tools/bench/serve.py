@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import tempfile
 import time
@@ -97,6 +98,7 @@ def serve(
         torch, onnx or auto, as for serve; the loop's, too.
     """
     reject(unknown, serve, extra)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request, across the progress bar
     if bundle not in INTERFACES:
         raise InputError(f"--bundle {bundle}: choose one of {', '.join(INTERFACES)}")
     num_requests = whole_number("num_requests", num_requests, minimum=ROUNDS)
