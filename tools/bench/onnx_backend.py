@@ -42,13 +42,21 @@ def onnx(*extra, bundles: str = "", **unknown) -> str:
 
 def rows_of(record: dict[str, object]) -> Sequence[Row]:
     """Rows of one bundle, from the record of its export."""
-    name, ours, other = record["bundle"], float(record["seconds_onnx"]), float(record["seconds_torch"])
-    speed = f"{other / ours:.2f} x faster" if other >= ours else f"{ours / other:.2f} x slower"
+    name, ours = record["bundle"], float(record["seconds_onnx"])
+    others = {
+        "PyTorch in float32": float(record["seconds_torch_float32"]),
+        "PyTorch as served, in bfloat16 where the CPU has it": float(record["seconds_torch"]),
+    }
     probability, mask = float(record["probability_difference"]), float(record["mask_difference"])
     return [
-        Row(f"{name}: ONNX Runtime against PyTorch, seconds per sample", as_time(ours), as_time(other), speed),
+        *(_time_row(f"{name}: ONNX Runtime against {way}", ours, other) for way, other in others.items()),
         Row(f"{name}: largest difference of a probability", f"{probability:.1e}", "", "", f"<= {MAX_PROBABILITY:g}",
             "yes" if probability <= MAX_PROBABILITY else "no"),
         Row(f"{name}: pixels of the mask that differ", f"{mask:.3%}", "", "", f"< {MAX_MASK:.1%}",
             "yes" if mask < MAX_MASK else "no"),
     ]  # fmt: skip
+
+
+def _time_row(what: str, ours: float, other: float) -> Row:
+    speed = f"{other / ours:.2f} x faster" if other >= ours else f"{ours / other:.2f} x slower"
+    return Row(f"{what}, time per sample", as_time(ours), as_time(other), speed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import statistics
 import tempfile
@@ -19,11 +18,12 @@ from tools.serve.interfaces import describe_bundle
 from tools.serve.jobs import Job, Result
 from tools.serve.results import read_mask
 from tools.serve.samples import sample_images
+from tools.share.checks import read_metadata
 
 __all__ = ["export_bundle", "onnx"]
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
-MAX_PROBABILITY, MAX_MASK = 1e-3, 1e-3  # largest difference of a probability; largest share of differing pixels
+MAX_PROBABILITY, MAX_MASK = 1e-3, 1e-3  # difference of a probability, share of pixels that differ
 ROUNDS = 3
 
 
@@ -71,53 +71,70 @@ def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None
     InputError
         If the bundle has no weights, or probabilities or masks differ by too much.
     """
+    from tools.serve.segmenting import find_input_error
+
+    try:
+        return _export(root, path, dict(overrides or {}))
+    except Exception as error:  # what a bundle refuses, MONAI wraps
+        known = find_input_error(error)
+        if known is None:
+            raise
+        raise InputError(known) from error
+
+
+def _export(root: Path, path: Path, overrides: dict[str, object]) -> dict[str, object]:
     from monai.bundle import ConfigParser
 
     from tools.serve.segmenting import CONFIGS, LoadedBundle
 
-    overrides = dict(overrides or {})
     described = describe_bundle(root, overrides=overrides)
-    shared = _shared_overrides(root)
-    ours = LoadedBundle(describe_bundle(root, overrides=overrides | shared))
+    ours = LoadedBundle(described)
     parser = ConfigParser()
     parser.read_config([str(root / "configs" / name) for name in CONFIGS["onnx"]])
     parser.update({"bundle_root": str(root), **overrides})
     network = ours.network.cpu()
-    files = parser.get_parsed_content("exporter")(network, path)
-    try:
-        theirs = LoadedBundle(
-            describe_bundle(root, backend="onnx", overrides={**overrides, "ckpt_path": "none", "onnx_path": str(path)})
-        )
-        probability = parser.get_parsed_content("difference")(network, theirs.network)
-        # compared in float32; timed as both are served, torch in bfloat16 where the CPU has it
-        exact = LoadedBundle(describe_bundle(root, overrides=overrides | shared | {"amp": False}))
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+        written = Path(folder, path.name)
+        parser.get_parsed_content("exporter")(network, written)
+        found = {"ckpt_path": "none", "onnx_path": str(written)}
+        theirs = LoadedBundle(describe_bundle(root, backend="onnx", overrides=overrides | found))
+        differences = parser.get_parsed_content("differences")(network, theirs.network)
+        # compared in float32; timed as torch is served, too, in bfloat16 where the CPU has it
+        exact = LoadedBundle(describe_bundle(root, overrides=overrides | {"amp": False}))
         mask, seconds = _compare(root.name, {"exact": exact, "torch": ours, "onnx": theirs})
-        if not (probability <= MAX_PROBABILITY and mask < MAX_MASK):
+        _check(root.name, differences, mask)
+        record = {
+            "bundle": root.name,
+            "version": read_metadata(root)["version"],
+            "settings": parser.get_parsed_content("network#settings"),
+            "opset": _opset(written),
+            "weights_sha256": checksum(Path(str(described.overrides.get("ckpt_path", root / "models" / "model.pt")))),
+            "shapes": ", ".join(differences),
+            "probability_difference": max(differences.values()),
+            "mask_difference": mask,
+            "seconds_torch": seconds["torch"],
+            "seconds_torch_float32": seconds["exact"],
+            "seconds_onnx": seconds["onnx"],
+        }
+        write_record(written, record)
+        files = sorted(Path(folder).iterdir(), key=lambda file: file == written)  # the one with the record last
+        moved = [file.replace(path.with_name(file.name)) for file in files]
+    return {"files": ", ".join(map(str, reversed(moved))), **record}
+
+
+def _check(name: str, differences: Mapping[str, float], mask: float) -> None:
+    """Refuse a graph that does not give what PyTorch gives; also one that gives what is no number."""
+    for shape, difference in differences.items():
+        if not difference <= MAX_PROBABILITY:
             raise InputError(
-                f"{root.name}: ONNX Runtime differs from PyTorch by {probability:g} in a probability (at most "
-                f"{MAX_PROBABILITY:g}) and in {mask:.2%} of the mask (below {MAX_MASK:.1%}); no file was kept"
+                f"{name}: ONNX Runtime differs from PyTorch by {difference:g} in a probability of an image {shape}, at "
+                f"most {MAX_PROBABILITY:g} is allowed; no file was kept"
             )
-    except BaseException:
-        for file in files:
-            file.unlink(missing_ok=True)
-        raise
-    record = {
-        "bundle": root.name,
-        "opset": _opset(path),
-        "weights_sha256": checksum(Path(str(described.overrides.get("ckpt_path", root / "models" / "model.pt")))),
-        "probability_difference": probability,
-        "mask_difference": mask,
-        "seconds_torch": seconds["torch"],
-        "seconds_onnx": seconds["onnx"],
-    }
-    write_record(path, record)
-    return {"files": ", ".join(str(file) for file in files), **record}
-
-
-def _shared_overrides(root: Path) -> dict[str, object]:
-    """Knobs that the ONNX config sets for a graph of one size, so that both are asked for the same windows."""
-    config = json.loads((root / "configs" / "inference_onnx.json").read_text(encoding="utf-8"))
-    return {key: value for key, value in config.items() if key == "roi_size"}
+    if not mask < MAX_MASK:
+        raise InputError(
+            f"{name}: ONNX Runtime differs from PyTorch in {mask:.2%} of the mask, less than {MAX_MASK:.1%} is "
+            "allowed; no file was kept"
+        )
 
 
 def _compare(name: str, ways: Mapping[str, object]) -> tuple[float, dict[str, float]]:

@@ -18,7 +18,7 @@ KEY = "record"
 
 def write_record(path: Path, record: Mapping[str, object]) -> None:
     """Write a record into the properties of an ONNX file."""
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)  # which stays where it is, beside the file
     onnx.helper.set_model_props(model, {KEY: json.dumps(record)})
     with replacing(path) as partial:
         onnx.save(model, partial)

@@ -24,6 +24,7 @@ __all__ = ["CHECKS", "Check", "check_bundle", "is_shared", "read_metadata"]
 METADATA, WEIGHTS, LARGE_FILES = "configs/metadata.json", "models/model.pt", "large_files.yml"
 MAX_FILE_BYTES = 25 * 2**20
 LEFT_OUT = {"data", "output", "eval"}
+EXPORTED = re.compile(r"\.onnx(\.data)?$")
 REQUIRED = ("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version")
 REQUIRED += ("required_packages_version", "task", "description", "authors", "copyright", "network_data_format")
 LICENCES, UPSTREAM = ("code", "weights", "data"), "upstream"
@@ -76,12 +77,16 @@ def read_metadata(bundle: Path) -> dict[str, object]:
 
 
 def is_shared(path: Path, bundle: Path) -> bool:
-    """Whether a file belongs into an archive: not hidden, not a cache, not what runs leave in the bundle's root."""
+    """Whether a file belongs into an archive: not hidden, not a cache, not what runs or exports leave in the bundle.
+
+    Graphs are left out, since ``export onnx`` makes them from the weights and times them where they will run.
+    """
     parts = path.relative_to(bundle).parts
     return (
         path.is_file()
         and not any(part.startswith(".") or part == "__pycache__" for part in parts)
         and (parts[0] not in LEFT_OUT)
+        and not (parts[0] == "models" and EXPORTED.search(path.name))
     )
 
 

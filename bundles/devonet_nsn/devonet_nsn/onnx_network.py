@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,26 +17,43 @@ from torch import nn
 from .atomic import replacing
 from .errors import InputError
 
-__all__ = ["OnnxNetwork", "export_onnx", "largest_difference", "open_session", "write_graph"]
+__all__ = ["OnnxNetwork", "differences", "export_onnx", "open_session", "write_graph"]
 
 OPSET = 18
-DYNAMIC = "dynamic"  # axes of any length
+SPACE = ("depth", "height", "width")
+RECORD = "record"  # property of a file: JSON that tells how it was made
+BLOB_PX = 8  # of the images that networks are compared with
 
 
-def open_session(path: str | os.PathLike):
+def open_session(path: str | os.PathLike, settings: Mapping[str, object]):
     """An ``onnxruntime.InferenceSession`` on the CPU, with as many threads as PyTorch has.
+
+    Parameters
+    ----------
+    path : path
+        ONNX file.
+    settings : mapping
+        Knobs of the config that shape the network, so that a graph cannot follow them.
 
     Raises
     ------
     InputError
-        If there is no such file, or no ONNX Runtime.
+        If there is no such file, no ONNX Runtime, or the file was recorded with other settings.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; make it with: python -m tools export onnx {__package__}")
     runtime = _runtime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    record = json.loads(session.get_modelmeta().custom_metadata_map.get(RECORD, "{}"))
+    for name, recorded in record.get("settings", {}).items():
+        if name in settings and settings[name] != recorded:
+            raise InputError(
+                f"{path}: made with {name} {recorded}, asked for {settings[name]}; leave --{name} out, or make it "
+                f"again with: python -m tools export onnx {__package__} --{name} {settings[name]}"
+            )
+    return session
 
 
 class OnnxNetwork(nn.Module):
@@ -45,9 +63,8 @@ class OnnxNetwork(nn.Module):
     ----------
     path : path
         ONNX file from ``image`` (B, C, space) to ``pred``.
-    size : sequence of int, optional
-        Space that the graph was made for, where it takes one size only: smaller images are padded by repeating their
-        border, and the result is cut.
+    settings : mapping
+        As for `open_session`.
 
     Raises
     ------
@@ -55,24 +72,19 @@ class OnnxNetwork(nn.Module):
         As `open_session`.
     """
 
-    def __init__(self, path: str | os.PathLike, size: Sequence[int] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
         super().__init__()
-        self.session, self.size = open_session(path), None if size is None else tuple(size)
+        self.session = open_session(path, settings)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Logits (B, C, space), float32, on the image's device."""
-        space = image.shape[2:]
         inputs = image.as_subclass(torch.Tensor).detach().cpu().float()
-        if self.size is not None and space != self.size:
-            missing = [wanted - found for wanted, found in zip(self.size, space, strict=True)]
-            inputs = F.pad(inputs, [side for length in missing[::-1] for side in (0, length)], mode="replicate")
         (logits,) = self.session.run(["pred"], {"image": np.ascontiguousarray(inputs.numpy())})
-        kept = (slice(None), slice(None), *(slice(length) for length in space))
-        return torch.from_numpy(logits[kept]).to(image.device)
+        return torch.from_numpy(logits).to(image.device)
 
 
-def export_onnx(network: nn.Module, path: str | os.PathLike, shape: Sequence[int], dynamic: bool = True) -> list[Path]:
-    """Write the network as ONNX; whole or not at all.
+def export_onnx(network: nn.Module, path: str | os.PathLike, shape: Sequence[int]) -> list[Path]:
+    """Write the network as ONNX for batches and images of any size; whole or not at all.
 
     Parameters
     ----------
@@ -82,25 +94,43 @@ def export_onnx(network: nn.Module, path: str | os.PathLike, shape: Sequence[int
         File to write or replace; its folder exists.
     shape : sequence of int
         (B, C, space) of the image that it is traced with.
-    dynamic : bool
-        Whether space may have any size afterwards; the batch always may.
 
     Returns
     -------
     list of Path
         The files.
     """
-    free = {0: "batch", **({axis: f"{DYNAMIC}_{axis}" for axis in range(2, len(shape))} if dynamic else {})}
+    num_axes = len(shape) - 2
+    free = {0: "batch", **dict(enumerate(SPACE[-num_axes:], start=2))}
     write_graph(network, {"image": torch.rand(tuple(shape))}, {"pred": free}, Path(path), {"image": free})
     return [Path(path)]
 
 
-def largest_difference(network: nn.Module, other: nn.Module, shape: Sequence[int]) -> float:
-    """Largest difference of probabilities that two networks give for a random image (B, C, space)."""
-    image = torch.rand(tuple(shape), generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        ours, theirs = (_probability(way(image).float()) for way in (network, other))
-    return float((ours - theirs).abs().max())
+def differences(
+    network: nn.Module, other: nn.Module, shapes: Sequence[Sequence[int]], values: Sequence[float]
+) -> dict[str, float]:
+    """Largest difference of probabilities that two networks give for blurred noise.
+
+    Parameters
+    ----------
+    network, other : Module
+    shapes : sequence of (B, C, space)
+        Images to compare them with.
+    values : sequence of float
+        Lowest and highest value of the images.
+
+    Returns
+    -------
+    dict of str to float
+        Shape -> difference.
+    """
+    found = {}
+    for shape in shapes:
+        image = _draw(shape, *values)
+        with torch.inference_mode():
+            ours, theirs = (_probability(way(image).float()) for way in (network, other))
+        found["x".join(map(str, shape))] = float((ours - theirs).abs().max())
+    return found
 
 
 def write_graph(
@@ -138,6 +168,14 @@ def write_graph(
             opset_version=OPSET,
             dynamo=False,
         )
+
+
+def _draw(shape: Sequence[int], low: float, high: float) -> torch.Tensor:
+    """Blobs of random brightness, the same every time."""
+    coarse = [max(1, size // BLOB_PX) for size in shape[2:]]
+    blobs = torch.rand((*shape[:2], *coarse), generator=torch.Generator().manual_seed(0))
+    mode = "trilinear" if len(coarse) == 3 else "bilinear"
+    return low + (high - low) * F.interpolate(blobs, size=tuple(shape[2:]), mode=mode)
 
 
 def _probability(logits: torch.Tensor) -> torch.Tensor:

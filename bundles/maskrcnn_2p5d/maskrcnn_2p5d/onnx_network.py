@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import nn
 from .network import Detections, MaskRCNN2p5D
 from .onnx_graphs import open_session, write_graph
 
-__all__ = ["OnnxNetwork", "export_onnx", "largest_difference"]
+__all__ = ["OnnxNetwork", "differences", "export_onnx"]
 
 OUTPUTS = ("boxes", "labels", "scores", "masks")
 
@@ -27,16 +27,18 @@ class OnnxNetwork(nn.Module):
     ----------
     path : path
         ONNX file.
+    settings : mapping
+        As for `open_session`.
 
     Raises
     ------
     InputError
-        If there is no such file, or no ONNX Runtime.
+        As `open_session`.
     """
 
-    def __init__(self, path: str | os.PathLike) -> None:
+    def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
         super().__init__()
-        self.session = open_session(path)
+        self.session = open_session(path, settings)
 
     def detect(self, image: torch.Tensor) -> list[Detections]:
         """As `MaskRCNN2p5D.detect`, stack by stack."""
@@ -81,14 +83,17 @@ def export_onnx(network: MaskRCNN2p5D, path: str | os.PathLike, shape: Sequence[
     return [Path(path)]
 
 
-def largest_difference(network: MaskRCNN2p5D, other: OnnxNetwork, shape: Sequence[int]) -> float:
-    """Largest difference of scores and mask probabilities for a drawn stack (1, n, Y, X); 1 if objects differ."""
-    stack = _draw(shape)
-    (ours,), (theirs,) = network.detect(stack), other.detect(stack)
-    if ours["masks"].shape != theirs["masks"].shape:
-        return 1.0
-    pairs = [(ours[name], theirs[name]) for name in ("scores", "masks")]
-    return max((float((one - two).abs().max()) for one, two in pairs if one.numel()), default=0.0)
+def differences(network: MaskRCNN2p5D, other: OnnxNetwork, shapes: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Largest difference of scores and masks for drawn stacks (1, n, Y, X), by shape; 1 if objects differ."""
+    found = {}
+    for shape in shapes:
+        stack = _draw(shape)
+        (ours,), (theirs,) = network.detect(stack), other.detect(stack)
+        pairs = [(ours[name], theirs[name]) for name in ("scores", "masks")]
+        is_same = ours["masks"].shape == theirs["masks"].shape
+        apart = [float((one - two).abs().max()) for one, two in pairs if one.numel()] if is_same else [1.0]
+        found["x".join(map(str, shape))] = max(apart, default=0.0)
+    return found
 
 
 def _draw(shape: Sequence[int]) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from .onnx_export import export_decoder, export_encoder
 from .onnx_graphs import open_session, write_graph
 from .variants import EMBEDDING_CHANNELS, PATCH_PX
 
-__all__ = ["OnnxNetwork", "export_onnx", "largest_difference"]
+__all__ = ["OnnxNetwork", "differences", "export_onnx"]
 
 DENSE, DECODER = "_dense", "_decoder"  # after the name of the encoder's file
 
@@ -31,18 +32,20 @@ class OnnxNetwork(nn.Module):
     ----------
     path : path
         ONNX file of the encoder; the others lie beside it.
+    settings : mapping
+        As for `open_session`.
 
     Raises
     ------
     InputError
-        If there is no such file, or no ONNX Runtime.
+        As `open_session`.
     """
 
-    def __init__(self, path: str | os.PathLike) -> None:
+    def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
         super().__init__()
         path = Path(path)
-        self.encoder, self.dense_head, self.decoder = map(
-            open_session, (path, _beside(path, DENSE), _beside(path, DECODER))
+        self.encoder, self.dense_head, self.decoder = (
+            open_session(file, settings) for file in (path, _beside(path, DENSE), _beside(path, DECODER))
         )
         self.image_size = self.encoder.get_inputs()[0].shape[-1]
 
@@ -87,8 +90,8 @@ def export_onnx(network: SamMyelin, path: str | os.PathLike) -> list[Path]:
     return [path, dense, _beside(path, DECODER)]
 
 
-def largest_difference(network: SamMyelin, other: OnnxNetwork) -> float:
-    """Largest difference of probabilities, of the dense head and of prompted masks, for a random image."""
+def differences(network: SamMyelin, other: OnnxNetwork) -> dict[str, float]:
+    """Largest difference of probabilities, dense and of prompted masks, for a random image, by its shape."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, 3, network.image_size, network.image_size, generator=generator)
     side = network.image_size - 1.0
@@ -100,7 +103,8 @@ def largest_difference(network: SamMyelin, other: OnnxNetwork) -> float:
             embedding = way.encode(image)
             masks = way.decode(embedding, boxes, points, point_labels, None)[0]
             found.append((way.dense(embedding).float().sigmoid(), masks.float().sigmoid()))
-    return max(float((ours - theirs).abs().max()) for ours, theirs in zip(*found, strict=True))
+    largest = max(float((ours - theirs).abs().max()) for ours, theirs in zip(*found, strict=True))
+    return {"x".join(map(str, image.shape)): largest}
 
 
 class _Dense(nn.Module):

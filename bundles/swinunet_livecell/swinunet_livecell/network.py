@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
 
+from .attention import WindowAttention
+
 __all__ = ["PatchExpanding", "SwinUNet"]
 
 PATCH = 4
@@ -21,7 +23,9 @@ def block_pair(width: int) -> nn.Sequential:
     """A Swin block with windows where they are, and one with windows shifted by half; (B, Y, X, width) in and out."""
     return nn.Sequential(
         *(
-            SwinTransformerBlock(width, NUM_HEADS, [WINDOW] * 2, shift_size=[shift] * 2, mlp_ratio=MLP_RATIO)
+            SwinTransformerBlock(
+                width, NUM_HEADS, [WINDOW] * 2, shift_size=[shift] * 2, mlp_ratio=MLP_RATIO, attn_layer=WindowAttention
+            )
             for shift in (0, SHIFT)
         )
     )

@@ -1,0 +1,64 @@
+"""The graph of a stack finds the same objects in stacks of other sizes, and in whole volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import maskrcnn_2p5d
+import pytest
+import torch
+from maskrcnn_2p5d.inferers import VolumeInstanceInferer
+from maskrcnn_2p5d.network import MaskRCNN2p5D
+from maskrcnn_2p5d.onnx_network import OnnxNetwork, differences, export_onnx
+
+WEIGHTS = Path(maskrcnn_2p5d.__file__).parents[1] / "models/model.pt"
+
+
+@pytest.fixture(scope="module")
+def network():
+    built = MaskRCNN2p5D(slice_prior="gaussian", score_threshold=0.7)
+    built.load_state_dict(torch.load(WEIGHTS, weights_only=True))
+    return built.eval()
+
+
+@pytest.fixture(scope="module")
+def graph(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    export_onnx(network, path, (1, 3, 128, 128))
+    return OnnxNetwork(path, {})
+
+
+def draw(depth: int, height: int, width: int) -> torch.Tensor:
+    """Round nuclei of several sizes, through all slices."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    distance = torch.hypot((y % 64 - 32).float(), (x % 64 - 32).float())
+    noise = 0.05 * torch.rand((depth, height, width), generator=torch.Generator().manual_seed(0))
+    return (distance < 12 + 4 * (x > 64)).float() + noise
+
+
+@pytest.mark.parametrize("size", [(128, 128), (160, 224), (301, 97)], ids=str)
+def test_objects_are_the_networks(network, graph, size):
+    stacks = torch.stack([draw(3, *size), torch.zeros(3, *size)])
+    expected, found = network.detect(stacks), graph.detect(stacks)
+    assert len(expected[0]["scores"]) > 1 and len(found[1]["scores"]) == len(expected[1]["scores"]) == 0
+    for ours, theirs in zip(expected, found, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            torch.testing.assert_close(theirs[name], value, rtol=0, atol=1e-3)
+
+
+def test_a_volume_has_the_same_instances(network, graph):
+    volume, inferer = draw(4, 128, 160)[None, None], VolumeInstanceInferer(3, slab=2)
+    expected, found = inferer(volume, network), inferer(volume, graph)
+    assert expected.max() > 1
+    assert (found != expected).float().mean() < 1e-3
+
+
+def test_other_objects_differ_by_one(network, graph):
+    class Nothing:
+        def detect(self, image):
+            return [{name: value[:0] for name, value in found.items()} for found in network.detect(image)]
+
+    shape = (1, 3, 128, 160)
+    assert differences(network, graph, [shape])["1x3x128x160"] < 1e-3
+    assert differences(network, Nothing(), [shape]) == {"1x3x128x160": 1.0}

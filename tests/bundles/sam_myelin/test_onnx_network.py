@@ -1,0 +1,87 @@
+"""Three graphs in place of the network: the same fibres from boxes, from points and without prompts."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import sam_myelin
+import torch
+from PIL import Image
+from sam_myelin.errors import InputError
+from sam_myelin.inferers import FibreInferer
+from sam_myelin.network import SamMyelin
+from sam_myelin.onnx_network import OnnxNetwork, differences, export_onnx
+
+from tools.sample.sam_myelin import draw_files
+
+WEIGHTS = Path(sam_myelin.__file__).parents[1] / "models/model.pt"
+SIZE = 672
+
+
+@pytest.fixture(scope="module")
+def network():
+    built = SamMyelin("vit_tiny", SIZE)
+    built.load_state_dict(torch.load(WEIGHTS, weights_only=True))
+    return built.eval()
+
+
+@pytest.fixture(scope="module")
+def path(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    assert [file.name for file in export_onnx(network, path)] == [
+        "model.onnx",
+        "model_dense.onnx",
+        "model_decoder.onnx",
+    ]
+    return path
+
+
+@pytest.fixture(scope="module")
+def image():
+    content = next(
+        content for name, content in draw_files(num_subjects=1, size=256) if name.endswith(".png") and "/micr/" in name
+    )
+    gray = torch.from_numpy(np.array(Image.open(io.BytesIO(content)).convert("L"))).float()
+    return gray.expand(1, 3, -1, -1)
+
+
+def test_probabilities_are_the_networks(network, path):
+    assert differences(network, OnnxNetwork(path, {}))[f"1x3x{SIZE}x{SIZE}"] < 1e-3
+
+
+def test_fibres_without_prompts_are_the_networks(network, path, image):
+    inferer = FibreInferer(automatic=True, tile_px=200, refine=True)
+    expected, found = inferer(image, network), inferer(image, OnnxNetwork(path, {}))
+    assert expected[:, 0].max() > 1
+    assert (expected != found).float().mean() < 1e-3
+
+
+def test_fibres_of_boxes_and_points_are_the_networks(network, path, image):
+    nan = float("nan")
+    prompts = torch.tensor([[[3, nan, nan, 40, 40, 110, 120], [8, 150.0, 140, nan, nan, nan, nan]]])
+    inferer = FibreInferer(tile_px=256)
+    expected, found = inferer(image, network, prompts), inferer(image, OnnxNetwork(path, {}), prompts)
+    assert expected[:, 0].max() > 0
+    assert (expected != found).float().mean() < 1e-3
+
+
+def test_size_is_the_files_and_another_one_is_refused(path, tmp_path):
+    assert OnnxNetwork(path, {"image_size": 32}).image_size == SIZE  # a file without a record tells nothing
+    for file in path.parent.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    model = onnx.load(tmp_path / "model.onnx")
+    onnx.helper.set_model_props(model, {"record": json.dumps({"settings": {"image_size": SIZE}})})
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(InputError, match="made with image_size 672, asked for 32"):
+        OnnxNetwork(tmp_path / "model.onnx", {"image_size": 32})
+
+
+def test_a_file_that_is_missing_beside_is_told(path, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(path.read_bytes())
+    with pytest.raises(InputError, match="model_dense.onnx: no such file"):
+        OnnxNetwork(tmp_path / "model.onnx", {})
