@@ -1,32 +1,36 @@
-"""Detection in ONNX Runtime: one graph from a stack of slices to the objects in its middle."""
+"""Detection in ONNX Runtime: features of slices and what is found in them, or one graph for both."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from .backbones import LEVELS
 from .network import Detections, MaskRCNN2p5D
 from .onnx_graphs import open_session, write_graph
+from .targets import stack_indices
 
 __all__ = ["OnnxNetwork", "differences", "export_onnx"]
 
 OUTPUTS = ("boxes", "labels", "scores", "masks")
+MAPS = tuple(f"level_{level}" for level in LEVELS)
+HEADS = "_heads"  # after the name of the file that makes features
+
+Maps = list[np.ndarray]
 
 
 class OnnxNetwork(nn.Module):
-    """What `export_onnx` wrote, with the ``detect`` of the network that it was made from.
-
-    Features of a slice are computed for every stack that it is in, as the graph takes whole stacks.
+    """What `export_onnx` wrote, with ``detect`` and ``detect_volume`` of the network that it was made from.
 
     Parameters
     ----------
     path : path
-        ONNX file.
+        ONNX file; that of the heads, where there is one, lies beside it.
     settings : mapping
         As for `open_session`.
 
@@ -38,30 +42,66 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
         super().__init__()
-        self.session = open_session(path, settings)
+        self.session, self.heads = open_session(path, settings), None
+        self.num_slices = self.session.get_inputs()[0].shape[1]
+        if self.session.get_outputs()[0].name == MAPS[0]:
+            self.heads = open_session(_heads_of(Path(path)), settings)
+            self.num_slices = self.heads.get_inputs()[1].shape[0]
 
     def detect(self, image: torch.Tensor) -> list[Detections]:
         """As `MaskRCNN2p5D.detect`, stack by stack."""
-        stacks = np.ascontiguousarray(image.as_subclass(torch.Tensor).detach().cpu().float().numpy())
-        found = []
-        for stack in stacks:
-            values = self.session.run(list(OUTPUTS), {"image": stack[None]})
-            found.append({name: torch.from_numpy(value) for name, value in zip(OUTPUTS, values, strict=True)})
-        return found
+        return [self._find(stack, range(len(stack)), {}) for stack in _as_array(image)]
+
+    def detect_volume(self, volume: torch.Tensor, *, batch_size: int = 1) -> Iterator[Detections]:
+        """As `MaskRCNN2p5D.detect_volume`, one slice at a time whatever the ``batch_size``."""
+        slices, known = _as_array(volume), {}
+        for numbers in stack_indices(torch.arange(len(slices)), len(slices), self.num_slices).tolist():
+            known = {number: known[number] for number in numbers if number in known}
+            yield self._find(slices, numbers, known)
+
+    def _find(self, slices: np.ndarray, numbers: Sequence[int], known: dict[int, Maps]) -> Detections:
+        """What is in the middle of some slices, whose features are taken from ``known`` or added to it."""
+        if self.heads is None:
+            values = self.session.run(OUTPUTS, {"image": slices[numbers][None]})
+        else:
+            for number in numbers:
+                if number not in known:
+                    known[number] = self.session.run(MAPS, {"image": slices[[number]]})
+            maps = (np.concatenate(level) for level in zip(*(known[number] for number in numbers), strict=True))
+            centre = slices[[numbers[len(numbers) // 2]]]
+            values = self.heads.run(OUTPUTS, {"centre": centre, **dict(zip(MAPS, maps, strict=True))})
+        return {name: torch.from_numpy(value) for name, value in zip(OUTPUTS, values, strict=True)}
 
 
-class _Detect(nn.Module):
+class _Part(nn.Module):
     def __init__(self, network: MaskRCNN2p5D) -> None:
         super().__init__()
         self.network = network
 
+
+class _Detect(_Part):
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        (found,) = self.network.detect(image)
-        return tuple(found[name] for name in OUTPUTS)
+        return _as_outputs(self.network.detect(image))
+
+
+class _Features(_Part):
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        features = self.network.backbone(self.network._prepare(image))
+        return tuple(features[level] for level in LEVELS)
+
+
+class _Heads(_Part):
+    def forward(self, centre: torch.Tensor, *maps: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        stack = torch.arange(self.network.num_slices)[None]
+        fused = self.network.fusion.fuse(dict(zip(LEVELS, maps, strict=True)), stack)
+        return _as_outputs(self.network._find(fused, centre)[0])
 
 
 def export_onnx(network: MaskRCNN2p5D, path: str | os.PathLike, shape: Sequence[int]) -> list[Path]:
-    """Write ``detect`` for one stack of any height and width as ONNX; whole or not at all.
+    """Write detection in slices of any height and width as ONNX; each file whole or not at all.
+
+    Where the fusion shares slices, two graphs: ``<name>.onnx`` makes features of a slice, ``<name>_heads.onnx`` finds
+    objects in those of a stack, so that a slice in several stacks is computed once. Else one graph for a whole stack.
 
     Parameters
     ----------
@@ -76,11 +116,21 @@ def export_onnx(network: MaskRCNN2p5D, path: str | os.PathLike, shape: Sequence[
     list of Path
         The files.
     """
-    objects = {0: "objects"}
-    outputs = {name: dict(objects) for name in OUTPUTS} | {"masks": {0: "objects", 2: "height", 3: "width"}}
-    axes = {"image": {2: "height", 3: "width"}}
-    write_graph(_Detect(network).eval(), {"image": _draw(shape)}, outputs, Path(path), axes)
-    return [Path(path)]
+    path, stack = Path(path), _draw(shape)
+    outputs = {name: {0: "objects"} for name in OUTPUTS} | {"masks": {0: "objects", 2: "height", 3: "width"}}
+    if not network.fusion.shares_slices:
+        axes = {"image": {2: "height", 3: "width"}}
+        write_graph(_Detect(network).eval(), {"image": stack}, outputs, path, axes)
+        return [path]
+    slices, size = stack[0], {1: "height", 2: "width"}
+    levels = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in MAPS}
+    extractor = _Features(network).eval()
+    with torch.no_grad():
+        maps = dict(zip(MAPS, extractor(slices), strict=True))
+    write_graph(extractor, {"image": slices[:1]}, levels, path, {"image": size})
+    inputs = {"centre": slices[len(slices) // 2 :][:1], **maps}
+    write_graph(_Heads(network).eval(), inputs, outputs, _heads_of(path), {"centre": size, **levels})
+    return [path, _heads_of(path)]
 
 
 def differences(network: MaskRCNN2p5D, other: OnnxNetwork, shapes: Sequence[Sequence[int]]) -> dict[str, float]:
@@ -103,3 +153,15 @@ def _draw(shape: Sequence[int]) -> torch.Tensor:
     distance = torch.hypot((y % 64 - 32).float(), (x % 64 - 32).float())
     noise = 0.05 * torch.rand((1, num_slices, height, width), generator=torch.Generator().manual_seed(0))
     return (distance < 16).float().expand(1, num_slices, -1, -1) + noise
+
+
+def _heads_of(path: Path) -> Path:
+    return path.with_name(f"{path.stem}{HEADS}{path.suffix}")
+
+
+def _as_outputs(found: list[Detections]) -> tuple[torch.Tensor, ...]:
+    return tuple(found[0][name] for name in OUTPUTS)
+
+
+def _as_array(image: torch.Tensor) -> np.ndarray:
+    return np.ascontiguousarray(image.as_subclass(torch.Tensor).detach().cpu().float().numpy())

@@ -1,4 +1,4 @@
-"""The graph of a stack finds the same objects in stacks of other sizes, and in whole volumes."""
+"""The graphs of a stack find the same objects in stacks of other sizes, and in whole volumes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import maskrcnn_2p5d
 import pytest
 import torch
+from maskrcnn_2p5d.fusion import FUSIONS
 from maskrcnn_2p5d.inferers import VolumeInstanceInferer
 from maskrcnn_2p5d.network import MaskRCNN2p5D
 from maskrcnn_2p5d.onnx_network import OnnxNetwork, differences, export_onnx
@@ -45,6 +46,33 @@ def test_objects_are_the_networks(network, graph, size):
         assert ours.keys() == theirs.keys()
         for name, value in ours.items():
             torch.testing.assert_close(theirs[name], value, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("fusion", sorted(FUSIONS))
+def test_every_fusion_has_its_graphs(fusion, tmp_path):
+    torch.manual_seed(0)
+    network = MaskRCNN2p5D(5, fusion, score_threshold=0.0, detections_per_slice=5).eval()
+    files = export_onnx(network, tmp_path / "model.onnx", (1, 5, 64, 64))
+    assert len(files) == 1 + network.fusion.shares_slices == len([*tmp_path.iterdir()])
+    volume, graph = draw(3, 96, 70), OnnxNetwork(tmp_path / "model.onnx", {})
+    expected, found = list(network.detect_volume(volume)), list(graph.detect_volume(volume, batch_size=2))
+    assert len(expected) == len(found) == 3 and graph.num_slices == 5
+    for ours, theirs in zip(expected, found, strict=True):
+        assert len(ours["scores"]) > 0
+        torch.testing.assert_close(theirs["scores"], ours["scores"], rtol=0, atol=1e-3)
+
+
+def test_a_slice_passes_the_backbone_once(graph, monkeypatch):
+    calls, session = [], graph.session
+
+    class Counting:
+        def run(self, outputs, inputs):
+            calls.append(inputs["image"].shape)
+            return session.run(outputs, inputs)
+
+    monkeypatch.setattr(graph, "session", Counting())
+    assert len(list(graph.detect_volume(draw(5, 64, 64)))) == 5
+    assert calls == [(1, 64, 64)] * 5
 
 
 def test_a_volume_has_the_same_instances(network, graph):
