@@ -194,7 +194,14 @@ def test_a_training_does_not_go_on_in_another_mode(write_dataset, open_workflow)
 def test_training_is_tracked_by_clearml(write_dataset, tmp_path):
     labels = cells(100, 140)
     folder = write_dataset(*[("training", photograph(labels), labels, {"fold": fold}) for fold in (0, 1)])
-    offline = {"CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    # ClearML forks a process for its reports and waits for it without end; forked beside torch's threads, it may hang
+    (tmp_path / "clearml.conf").write_text("sdk { development { report_use_subprocess: false } }")
+    offline = {
+        "CLEARML_OFFLINE_MODE": "1",
+        "CLEARML_CACHE_DIR": str(tmp_path / "cache"),
+        "CLEARML_CONFIG_FILE": str(tmp_path / "clearml.conf"),
+        "HOME": str(tmp_path),
+    }
     done = subprocess.run(
         [sys.executable, "-m", "monai.bundle", "run", "training"]
         + ["--config_file", "['configs/train.json','configs/clearml.json']", "--dataset_dir", str(folder)]
