@@ -122,12 +122,11 @@ def serve_bundles(
         If a bundle cannot be served.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the page's import
-    import gradio
     import uvicorn
 
     from tools.serve.app import create_app
     from tools.serve.dispatcher import Dispatcher
-    from tools.serve.page import build_page
+    from tools.serve.page import mount_page
     from tools.serve.worker import Worker
 
     limits = limits or Limits()
@@ -140,17 +139,8 @@ def serve_bundles(
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
         try:
             samples = samples or {name: sample_images(name, Path(folder, name)) for name in bundles}
-            page = build_page(dispatcher, bundles, samples, limits, Path(folder))
-            # the page may hand out what lies in temporary folders: the results of its jobs, and the samples
-            app = gradio.mount_gradio_app(
-                create_app(dispatcher, bundles, data_dir=data_dir),
-                page,
-                path="/",
-                max_file_size=limits.max_upload_bytes,
-                allowed_paths=[folder, *{str(path.parent) for paths in samples.values() for path in paths}],
-                footer_links=[],
-                ssr_mode=False,
-            )
+            app = create_app(dispatcher, bundles, data_dir=data_dir)
+            app = mount_page(app, dispatcher, bundles, samples, Path(folder))
             logger.info("serving at http://%s:%d (page), /docs (endpoints)", host, port)
             uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
         finally:

@@ -7,27 +7,28 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
+from fastapi import FastAPI
 
 from tools.serve import pictures
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job, Result, ServedBundle
-from tools.serve.limits import Limits
 from tools.serve.results import read_mask
 from tools.serve.uploads import check_upload
 
-__all__ = ["build_page"]
+__all__ = ["build_page", "mount_page"]
 
 logger = logging.getLogger(__name__)
 
 TITLE = "Microscopy segmentation"
 POLL_S = 0.3
+MAX_ROWS = 200  # of a table on the page; the file has all
 SESSION_S = 3600  # after which results that nobody looks at are removed
 SHOWN = {"format": "png", "interactive": False, "buttons": ["download", "fullscreen"]}
 HINTS = {
@@ -46,11 +47,30 @@ class _Shown:
     limits: tuple[float, float]
 
 
+def mount_page(
+    app: FastAPI,
+    dispatcher: Dispatcher,
+    bundles: Mapping[str, ServedBundle],
+    samples: Mapping[str, Sequence[Path]],
+    folder: Path,
+) -> FastAPI:
+    """Put the page at the root of a server; see `build_page`."""
+    return gr.mount_gradio_app(
+        app,
+        build_page(dispatcher, bundles, samples, folder),
+        path="/",
+        max_file_size=dispatcher.limits.max_upload_bytes,
+        # the page may hand out what lies in temporary folders: the results of its jobs, and the samples
+        allowed_paths=[str(folder), *{str(path.parent) for paths in samples.values() for path in paths}],
+        footer_links=[],
+        ssr_mode=False,
+    )
+
+
 def build_page(
     dispatcher: Dispatcher,
     bundles: Mapping[str, ServedBundle],
     samples: Mapping[str, Sequence[Path]],
-    limits: Limits,
     folder: Path,
 ) -> gr.Blocks:
     """The page, to be mounted on the server.
@@ -58,11 +78,9 @@ def build_page(
     Parameters
     ----------
     dispatcher : Dispatcher
-        Has ``submit`` and ``position``.
     bundles : mapping of str to ServedBundle
     samples : mapping of str to sequence of Path
         Images to try a bundle on, by its name.
-    limits : Limits
     folder : Path
         Where results are kept while they are shown; who made it removes it.
 
@@ -71,8 +89,11 @@ def build_page(
     Blocks
     """
     first = next(iter(bundles.values()))
+    waiting: dict[str, Future] = {}  # by session
 
-    def segment(name, file, *fields, progress=gr.Progress()) -> tuple:  # noqa: B008 (Gradio finds it there)
+    progress_bar = gr.Progress()
+
+    def segment(name, file, request: gr.Request, *fields, progress=progress_bar) -> tuple:
         bundle = bundles[name]
         options = {key: value.strip() for key, value in zip(HINTS, fields, strict=True) if value and value.strip()}
         options = {key: value for key, value in options.items() if key in bundle.options}
@@ -80,8 +101,8 @@ def build_page(
             raise gr.Error("Drop an image first, or choose a sample.", print_exception=False)
         own = Path(tempfile.mkdtemp(prefix="page-", dir=folder))
         try:
-            check_upload(Path(file), bundle, limits)
-            future = dispatcher.submit(Job(bundle.name, Path(file), own, options))
+            check_upload(Path(file), bundle, dispatcher.limits)
+            future = waiting[request.session_hash] = dispatcher.submit(Job(bundle.name, Path(file), own, options))
             result = _wait(future, dispatcher, progress)
             progress(0.9, desc="drawing")
             shown = _Shown(own, result, pictures.contrast_limits(result.image))
@@ -89,10 +110,19 @@ def build_page(
         except Failure as failure:
             shutil.rmtree(own, ignore_errors=True)
             raise gr.Error(failure.message, duration=None, title="Not segmented", print_exception=False) from failure
+        except CancelledError:
+            shutil.rmtree(own, ignore_errors=True)
+            raise gr.Error("The page was left.", print_exception=False) from None
         except Exception as error:
             shutil.rmtree(own, ignore_errors=True)
             logger.exception("the page failed")
             raise gr.Error("Something went wrong; the server's log says what.", title="Not segmented") from error
+        finally:
+            waiting.pop(request.session_hash, None)
+
+    def leave(request: gr.Request):
+        if future := waiting.get(request.session_hash):
+            future.cancel()  # its place in the queue is for others
 
     def choose(name):
         options = bundles[name].options
@@ -142,6 +172,7 @@ def build_page(
         run.click(_clear, shown, [shown, *views], show_progress="hidden").then(
             segment, [name, file, *fields], [shown, *views], show_progress_on=[counts], concurrency_limit=None
         )
+        page.unload(leave)
         plane.input(_draw, [shown, plane], [image, outlines], show_progress="hidden", trigger_mode="always_last")
     return page
 
@@ -167,14 +198,14 @@ def _views(shown: _Shown) -> tuple:
     num_planes = pictures.num_planes(result.image)
     middle = num_planes // 2
     tables = [path for path in result.files.values() if path.suffix == ".csv"]
-    rows = gr.update(visible=False)
+    rows, num_objects = gr.update(visible=False), None
     if tables:
-        columns, values = pictures.read_table(tables[0])
-        rows = gr.update(value={"headers": columns, "data": values}, visible=True)
+        columns, values = pictures.read_table(tables[0])  # a row for each object
+        rows, num_objects = gr.update(value={"headers": columns, "data": values[:MAX_ROWS]}, visible=True), len(values)
     labels = result.files.get("instances", result.mask)  # numbered, where a bundle writes both
     slider = gr.update(minimum=0, maximum=max(num_planes - 1, 1), value=middle, visible=num_planes > 1)
     return (
-        f"**{pictures.summarize(read_mask(labels)[0])}** in {result.seconds:.1f} s",
+        f"**{pictures.summarize(read_mask(labels)[0], num_objects)}** in {result.seconds:.1f} s",
         slider,
         *_draw(shown, middle),
         gr.update(value=str(result.mask), visible=True),
@@ -187,8 +218,9 @@ def _draw(shown: _Shown | None, plane: int) -> tuple[np.ndarray | None, np.ndarr
     """The image, and the image with outlines."""
     if shown is None:
         return None, None
-    picture = pictures.to_rgb(pictures.shrink(pictures.plane_of(shown.result.image, plane)), shown.limits)
-    labels = pictures.plane_of(shown.result.files.get("instances", shown.result.mask), plane)
+    image = pictures.enlarge(pictures.plane_of(shown.result.image, plane))
+    labels = pictures.enlarge(pictures.plane_of(shown.result.files.get("instances", shown.result.mask), plane))
+    picture = pictures.to_rgb(pictures.shrink(image), shown.limits)
     return picture, pictures.draw_outlines(picture, labels)
 
 

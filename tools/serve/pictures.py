@@ -10,16 +10,26 @@ import nibabel as nib
 import numpy as np
 import tifffile
 from PIL import Image
-from skimage.measure import label
+from skimage.measure import block_reduce, label
 from skimage.segmentation import find_boundaries
 from skimage.transform import downscale_local_mean
 
-__all__ = ["contrast_limits", "draw_outlines", "num_planes", "plane_of", "read_table", "shrink", "summarize", "to_rgb"]
+__all__ = [
+    "contrast_limits",
+    "draw_outlines",
+    "enlarge",
+    "num_planes",
+    "plane_of",
+    "read_table",
+    "shrink",
+    "summarize",
+    "to_rgb",
+]
 
 COLOUR = (255, 0, 255)  # seen on gray and on H&E alike
 LONGEST_PX = 1500  # of a picture on the page
+ENLARGED_PX = 600  # longest side up to which small images are enlarged
 PERCENTILES = (0.5, 99.8)
-MAX_ROWS = 200
 
 
 def _is_volume(path: Path) -> bool:
@@ -62,6 +72,12 @@ def shrink(plane: np.ndarray, longest_px: int = LONGEST_PX) -> np.ndarray:
     return downscale_local_mean(plane, factors).astype(plane.dtype)
 
 
+def enlarge(plane: np.ndarray, longest_px: int = ENLARGED_PX) -> np.ndarray:
+    """An image (Y, X) or (Y, X, C), its pixels repeated while its longest side stays within ``longest_px``."""
+    factor = max(1, longest_px // max(plane.shape[:2]))
+    return plane.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
 def to_rgb(plane: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """An image (Y, X) or (Y, X, C) as uint8 (Y, X, 3), values stretched from ``limits`` to 0 and 255."""
     low, high = limits
@@ -85,27 +101,37 @@ def draw_outlines(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
     -------
     ndarray of uint8, shape (y, x, 3)
     """
-    height, width = picture.shape[:2]
-    factor = math.ceil(max(labels.shape) / max(height, width))
+    factor = math.ceil(max(labels.shape) / max(picture.shape[:2]))
+    outlines = find_boundaries(labels, mode="inner")
     drawn = picture.copy()
-    drawn[find_boundaries(labels[::factor, ::factor][:height, :width], mode="inner")] = COLOUR
+    drawn[block_reduce(outlines, factor, np.max)] = COLOUR  # no object is too small for its outline
     return drawn
 
 
-def summarize(mask: np.ndarray) -> str:
-    """What a mask holds, in words: numbered objects where it numbers them, else regions and their share."""
+def summarize(mask: np.ndarray, num_objects: int | None = None) -> str:
+    """What a mask holds, in words.
+
+    Parameters
+    ----------
+    mask : ndarray
+        0 is background.
+    num_objects : int, optional
+        Where a table tells it. Without it the numbers of the mask are counted, or connected regions where it has one.
+    """
     numbers = np.unique(mask[mask > 0])
     share = f"{np.count_nonzero(mask) / mask.size:.1%} of the {'voxels' if mask.ndim == 3 else 'pixels'}"
     if not len(numbers):
         return "nothing found"
-    if len(numbers) > 1:
-        return f"{len(numbers)} objects, {share}"
+    if num_objects is None and len(numbers) > 1:
+        num_objects = len(numbers)
+    if num_objects is not None:
+        return f"{num_objects} object{'s' * (num_objects != 1)}, {share}"
     regions = label(mask > 0, return_num=True)[1]
     return f"{regions} connected region{'s' * (regions > 1)}, {share}"
 
 
 def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Columns and the first rows of a CSV file."""
+    """Columns and rows of a CSV file."""
     with path.open(newline="", encoding="utf-8") as file:
         columns, *rows = csv.reader(file)
-    return columns, rows[:MAX_ROWS]
+    return columns, rows

@@ -22,7 +22,7 @@ Files = Iterable[tuple[str, bytes]]
 # the files of a small dataset, and which of them are images
 EMBRYOS: tuple[Callable[[], Files], str] = (lambda: devonet_nsn.draw_files(num_sequences=1, num_frames=2), "01/t*.tif")
 SAMPLES: Mapping[str, tuple[Callable[[], Files], str]] = {
-    "crypt_unet": (lambda: crypt_unet.draw_files(num_slides=2, size=512), "*.tiff"),
+    "crypt_unet": (lambda: crypt_unet.draw_files(num_slides=2, size=1024), "*.tiff"),
     "devonet_ndn": EMBRYOS,
     "devonet_nsn": EMBRYOS,
     "maskrcnn_2p5d": EMBRYOS,

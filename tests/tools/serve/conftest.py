@@ -24,6 +24,7 @@ from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job, Result, ServedBundle
 from tools.serve.limits import Limits
+from tools.serve.page import mount_page
 from tools.serve.uploads import prepare_image
 
 IMAGES = ServedBundle("images", Path("images"), "a threshold", 2, "mask", (".png", ".tif", ".tiff"), ("boxes",))
@@ -88,10 +89,12 @@ class Server:
 
 
 @contextmanager
-def running(limits: Limits, data_dir: Path | None = None) -> Iterator[Server]:
+def running(limits: Limits, data_dir: Path | None = None, page_folder: Path | None = None) -> Iterator[Server]:
     worker = StandIn()
     dispatcher = Dispatcher(lambda: worker, limits)
     app = create_app(dispatcher, BUNDLES, data_dir=data_dir)
+    if page_folder:
+        app = mount_page(app, dispatcher, BUNDLES, {}, page_folder)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]

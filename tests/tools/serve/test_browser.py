@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tools.serve.conftest import until
+from tests.tools.serve.conftest import noise, png, running, until
+from tools.serve.limits import Limits
 from tools.serve.results import read_mask
 from tools.serve.samples import sample_images
 
@@ -149,6 +150,27 @@ def test_volume_has_a_slider_and_a_table(page, tmp_path):
     labels, _ = read_mask(download(page, "mask", tmp_path))
     assert len(table) - 1 == len(np.unique(labels[labels > 0])) > 0
     page.wait_for_selector("#table", state="visible")
+
+
+def test_who_leaves_gives_up_the_place_in_the_queue(browser, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(noise(0)))
+    (tmp_path / "results").mkdir()
+    with running(Limits(max_queue=4), page_folder=tmp_path / "results") as server:
+        server.worker.gate.clear()
+        pages = [browser.new_page() for _ in range(3)]
+        for number, page in enumerate(pages):
+            page.goto(server.url)
+            upload(page, tmp_path / "a.png")
+            page.click("#segment")
+            until(lambda number=number: server.dispatcher.is_busy and server.dispatcher.num_waiting == number)
+        pages[1].close()
+        until(lambda: server.dispatcher.num_waiting == 1)
+        server.worker.gate.set()
+        for page in (pages[0], pages[2]):
+            page.wait_for_selector("#counts >> text=/ in [0-9.]+ s/")
+            page.close()
+        assert len(server.worker.jobs) == 2
+        assert len(list((tmp_path / "results").iterdir())) == 2
 
 
 def test_nothing_is_asked_of_other_machines(page, url):

@@ -9,6 +9,7 @@ from tools.serve.pictures import (
     COLOUR,
     contrast_limits,
     draw_outlines,
+    enlarge,
     num_planes,
     plane_of,
     read_table,
@@ -72,6 +73,21 @@ def test_outlines_lie_on_the_borders_of_objects(factor):
     np.testing.assert_array_equal(outlined, expected)
 
 
+def test_object_of_one_pixel_keeps_its_outline_when_its_image_shrinks():
+    labels = np.zeros((40, 60), int)
+    labels[13, 22] = 1
+    (position,) = np.argwhere((draw_outlines(np.zeros((10, 15, 3), np.uint8), labels) == COLOUR).all(axis=-1)).tolist()
+    assert position == [13 // 4, 22 // 4]
+
+
+def test_small_images_grow_by_whole_factors():
+    colours = noise(0, (40, 50, 3))
+    grown = enlarge(colours, 199)
+    assert grown.shape == (120, 150, 3)
+    np.testing.assert_array_equal(grown[1::3, 2::3], colours)
+    assert enlarge(colours, 49).shape == (40, 50, 3)
+
+
 def test_words_about_a_mask():
     mask = np.zeros((10, 10), np.uint8)
     assert summarize(mask) == "nothing found"
@@ -82,8 +98,13 @@ def test_words_about_a_mask():
     assert summarize(np.ones((2, 2, 2))).endswith("of the voxels")
 
 
-def test_table_is_read_up_to_its_first_rows(tmp_path):
-    lines = ["id,area", *(f"{number},1" for number in range(500))]
-    (tmp_path / "a.csv").write_text("\n".join(lines))
-    columns, rows = read_table(tmp_path / "a.csv")
-    assert columns == ["id", "area"] and len(rows) == 200 and rows[3] == ["3", "1"]
+def test_words_about_a_mask_with_a_table():
+    mask = np.zeros((10, 10), np.uint8)
+    mask[:2, :5] = 255
+    assert summarize(mask, 1) == "1 object, 10.0% of the pixels"
+    assert summarize(mask, 4) == "4 objects, 10.0% of the pixels"
+
+
+def test_table_is_read(tmp_path):
+    (tmp_path / "a.csv").write_text('id,"a,b"\n1,2\n3,4\n')
+    assert read_table(tmp_path / "a.csv") == (["id", "a,b"], [["1", "2"], ["3", "4"]])
