@@ -94,7 +94,7 @@ def test_volume_as_tiff_stack_keeps_spacing(server):
         (nifti(noise(0, (4, 4, 4)))[:60], {"bundle": "volumes"}, 415, "not an image|damaged"),
     ],
     # gzip writes the time: as names of tests the bytes would differ between pytest-xdist's workers
-    ids=["text", "empty", "cut image", "volume", "image for volumes", "other bundle", "spacing of an image", "cut volume"],
+    ids=["text", "empty", "cut image", "volume", "image for volumes", "no bundle", "spacing of an image", "cut volume"],
 )
 def test_wrong_input_is_told_in_json(server, content, fields, code, word):
     answer = server.post(content, **fields)
