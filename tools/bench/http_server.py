@@ -26,9 +26,10 @@ class RunningServer:
     def __init__(self, url: str, pid: int) -> None:
         self.url, self._process = url, psutil.Process(pid)
 
-    def memory(self) -> int:
-        """Resident bytes of the server and of the process that segments."""
-        return sum(part.memory_info().rss for part in [self._process, *self._process.children(recursive=True)])
+    def memory(self) -> tuple[int, int]:
+        """Resident bytes of the process that answers, and of the processes below it: the one that segments."""
+        children = self._process.children(recursive=True)
+        return self._process.memory_info().rss, sum(child.memory_info().rss for child in children)
 
     def num_replaced(self) -> int:
         """How often the process that segments had to be started again."""

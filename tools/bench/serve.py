@@ -57,8 +57,8 @@ class Measured:
         Images per second of each round.
     latencies : list of float
         Seconds of each request.
-    memory : list of int
-        Bytes after each request.
+    memory : list of (int, int)
+        Bytes after each request, of the process that answers and of the one that segments.
     different : list of str
         Images whose answer was not the loop's mask, one name for each such answer.
     """
@@ -66,7 +66,7 @@ class Measured:
     loop_rates: list[float] = field(default_factory=list)
     server_rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
-    memory: list[int] = field(default_factory=list)
+    memory: list[tuple[int, int]] = field(default_factory=list)
     different: list[str] = field(default_factory=list)
 
 

@@ -29,22 +29,33 @@ def latency_rows(seconds: Sequence[float], clients: int) -> list[Row]:
     ]
 
 
-def memory_rows(samples: Sequence[int]) -> list[Row]:
-    """How memory grew after the warm-up, and the most there was."""
+def memory_rows(samples: Sequence[tuple[int, int]]) -> list[Row]:
+    """How memory grew after the warm-up, in all and of each process, and the most there was.
+
+    Parameters
+    ----------
+    samples : sequence of (int, int)
+        Bytes of the process that answers and of the one that segments.
+    """
     num_first = int(WARM_UP * len(samples))
-    first, last = levels(samples[num_first:])
+    answering, segmenting = np.array(samples).T
+    total = answering + segmenting
+    what = f"end of {len(samples)} requests against after {num_first}"
+    first, last = levels(total[num_first:].tolist())
     grown = last / first - 1
-    return [
+    rows = [
         Row(
-            f"memory of the server, end of {len(samples)} requests against after {num_first}",
-            f"{last / (1 << 20):.0f} MiB",
-            f"{first / (1 << 20):.0f} MiB",
+            f"memory of the server, {what}",
+            *_mebibytes(last, first),
             f"{grown:+.1%}",
             f"< {TARGET_GROWTH:.0%}",
             _met(grown < TARGET_GROWTH),
-        ),
-        Row(f"memory of the server, peak of {len(samples)} readings", f"{max(samples) / (1 << 20):.0f} MiB"),
+        )
     ]
+    for name, part in (("answers", answering), ("segments", segmenting)):
+        first, last = levels(part[num_first:].tolist())
+        rows.append(Row(f"  of the process that {name}", *_mebibytes(last, first), f"{last / first - 1:+.1%}"))
+    return [*rows, Row(f"memory of the server, peak of {len(samples)} readings", *_mebibytes(max(total)))]
 
 
 def rate_row(what: str, ours: Sequence[float], other: Sequence[float]) -> Row:
@@ -52,6 +63,10 @@ def rate_row(what: str, ours: Sequence[float], other: Sequence[float]) -> Row:
     ratio = statistics.median(np.divide(ours, other))
     medians = (f"{statistics.median(rates):.2f} / s" for rates in (ours, other))
     return Row(what, *medians, f"{ratio:.2f} x", f">= {TARGET_RATIO:g} x", _met(ratio >= TARGET_RATIO))
+
+
+def _mebibytes(*sizes: float) -> list[str]:
+    return [f"{size / (1 << 20):.0f} MiB" for size in sizes]
 
 
 def _met(is_met: bool) -> str:

@@ -39,7 +39,7 @@ def server():
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as httpd, ThreadPoolExecutor(1) as pool:
         pool.submit(httpd.serve_forever, 0.01)
-        yield SimpleNamespace(url=f"http://127.0.0.1:{httpd.server_port}", memory=lambda: 100)
+        yield SimpleNamespace(url=f"http://127.0.0.1:{httpd.server_port}", memory=lambda: (40, 60))
         httpd.shutdown()
 
 
@@ -55,8 +55,11 @@ def test_latencies_are_percentiles():
 
 @pytest.mark.parametrize(("last", "met"), [(104, "yes"), (105, "no"), (90, "yes")])
 def test_memory_is_read_after_the_warm_up(last, met):
-    grown, peak = memory_rows([mib << 20 for mib in [10] * 10 + [100] * 80 + [last] * 10])
+    readings = [5] * 10 + [60] * 80 + [last - 40] * 10
+    grown, answering, segmenting, peak = memory_rows([(40 << 20, mib << 20) for mib in readings])
     assert (grown.ours, grown.other, grown.met) == (f"{last} MiB", "100 MiB", met)
+    assert (answering.ours, answering.other, answering.ratio) == ("40 MiB", "40 MiB", "+0.0%")
+    assert (segmenting.ours, segmenting.other, segmenting.met) == (f"{last - 40} MiB", "60 MiB", "")
     assert peak.ours == f"{max(last, 100)} MiB"
 
 
@@ -71,7 +74,7 @@ def test_server_and_loop_take_turns_and_wrong_answers_are_counted(server, tmp_pa
         image.write_bytes(b"pixels")
     loop = SimpleNamespace(run=lambda: turns.append(len(measured_memory)) or 2.0)
     measured_memory = []
-    server.memory = lambda: measured_memory.append(100) or 100
+    server.memory = lambda: measured_memory.append(100) or (40, 60)
     measured = _in_rounds(server, loop, images, [MASK, 1 - MASK], num_requests=20, clients=2)
     assert measured.different == ["wrong.png"] * 10
     assert turns == [0, 8, 8, 16, 16]  # before the first four requests, after the next, and so on
