@@ -20,6 +20,7 @@ __all__ = ["Dispatcher"]
 logger = logging.getLogger(__name__)
 
 FIRST_GUESS_S = 5.0  # of how long an image takes, before one was seen
+GRACE_S = 5.0  # that a worker has to end by itself
 MEMORY = 0.8  # weight of what was seen before, in the running mean
 
 
@@ -117,7 +118,7 @@ class Dispatcher:
             if future.set_running_or_notify_cancel():
                 future.set_exception(Failure(HTTPStatus.SERVICE_UNAVAILABLE, "the server is ending"))
         if worker is not None:
-            worker.stop()
+            worker.stop(GRACE_S)
 
     def _forget(self, future: Future) -> None:
         """Free the place of a job that was cancelled while it waited."""

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from multiprocessing.connection import Connection
 
@@ -80,8 +81,18 @@ class Worker:
             raise answer
         return answer
 
-    def stop(self) -> None:
-        """End the process, whatever it does."""
+    def stop(self, grace_s: float = 0) -> None:
+        """End the process, whatever it does.
+
+        Parameters
+        ----------
+        grace_s : float
+            How long it may take to end by itself, which frees what it shares with this process.
+        """
+        if grace_s and self._process.is_alive():
+            with suppress(OSError):
+                self._connection.send(None)
+            self._process.join(grace_s)
         if self._process.is_alive():
             self._process.kill()
         self._process.join()
@@ -118,17 +129,22 @@ def _serve(connection: Connection, bundles: Sequence[ServedBundle], threads: int
     connection.send(READY)
     gc.collect()
     gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
-    while True:
-        try:
-            job = connection.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
+    while (job := _receive_job(connection)) is not None:
         try:
             answer: Result | Failure = loaded[job.bundle].segment(job)
         except Exception as error:
             answer = _as_failure(error, job, find_input_error(error))
         connection.send(answer)
         gc.collect()
+    gc.unfreeze()  # what stays frozen to the end is reported as leaked
+
+
+def _receive_job(connection: Connection) -> Job | None:
+    """The next job; None when there will be none."""
+    try:
+        return connection.recv()
+    except (EOFError, KeyboardInterrupt):
+        return None
 
 
 def _find_message(error: BaseException) -> str:

@@ -65,7 +65,7 @@ class StandIn:
         finally:
             self.num_at_once -= 1
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = 0) -> None:
         self.is_alive = False
         self.gate.set()
 
