@@ -9,8 +9,10 @@ from tools.errors import InputError
 )
 def test_rows_say_which_is_faster_and_what_was_reached(seconds, words):
     record = {"bundle": "a", "seconds_onnx": seconds, "seconds_torch": 1.0, "seconds_torch_float32": 4.0}
-    rows = rows_of(record | {"probability_difference": 1e-6, "mask_difference": 0.002})
-    assert [row.ratio for row in rows[:2]] == words and [row.met for row in rows] == ["", "", "yes", "no"]
+    differences = {"probability_difference": 1e-6, "mask_difference": 0.002, "mask_difference_as_served": 0.0123}
+    rows = rows_of(record | differences)
+    assert [row.ratio for row in rows[:2]] == words and [row.met for row in rows] == ["", "", "yes", "no", ""]
+    assert rows[-1].ours == "1.230%"
 
 
 def test_unknown_bundle_is_refused():
