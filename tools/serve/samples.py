@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import numpy as np
 import tifffile
+from PIL import Image
 
 from tools.atomic import replacing
 from tools.convert.nifti import write_volume
@@ -19,10 +21,13 @@ __all__ = ["sample_images"]
 
 Files = Iterable[tuple[str, bytes]]
 
+SLIDE_PX, MAGNIFIED = 768, 2  # crypts as large as those that crypt_unet's weights know
+
 # the files of a small dataset, and which of them are images
 EMBRYOS: tuple[Callable[[], Files], str] = (lambda: devonet_nsn.draw_files(num_sequences=1, num_frames=2), "01/t*.tif")
 SAMPLES: Mapping[str, tuple[Callable[[], Files], str]] = {
-    "crypt_unet": (lambda: crypt_unet.draw_files(num_slides=2, size=1024), "*.tiff"),
+    # the second half, in the stain that is more like that of real slides
+    "crypt_unet": (lambda: crypt_unet.draw_files(num_slides=4, size=SLIDE_PX), "slide_0[34].tiff"),
     "devonet_ndn": EMBRYOS,
     "devonet_nsn": EMBRYOS,
     "maskrcnn_2p5d": EMBRYOS,
@@ -56,7 +61,7 @@ def sample_images(bundle_name: str, folder: Path) -> list[Path]:
     draw_files, pattern = SAMPLES[bundle_name]
     images = [(name, content) for name, content in draw_files() if fnmatchcase(name, pattern)]
     folder.mkdir(parents=True, exist_ok=True)
-    write = _write_volume if draw_files is EMBRYOS[0] else _write_bytes
+    write = WRITERS.get(bundle_name, _write_bytes)
     return [write(folder / Path(name).name, content) for name, content in images]
 
 
@@ -71,3 +76,20 @@ def _write_volume(path: Path, content: bytes) -> Path:
     path = path.with_name(f"embryo_{path.stem}.nii.gz")
     write_volume(path, tifffile.imread(io.BytesIO(content)), SPACING_UM)
     return path
+
+
+def _write_slide(path: Path, content: bytes) -> Path:
+    """A slide of as many crypts at a higher magnification."""
+    with Image.open(io.BytesIO(content)) as slide:
+        magnified = np.asarray(slide.resize([side * MAGNIFIED for side in slide.size]))
+    with replacing(path) as partial:
+        tifffile.imwrite(partial, magnified, photometric="rgb", tile=(256, 256), compression="zlib", predictor=True)
+    return path
+
+
+WRITERS = {
+    "crypt_unet": _write_slide,
+    "devonet_ndn": _write_volume,
+    "devonet_nsn": _write_volume,
+    "maskrcnn_2p5d": _write_volume,
+}

@@ -60,6 +60,7 @@ def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
     expected, _ = read_mask(tmp_path / "out" / served.mask.name)
     found, _ = read_mask(served.mask)
     np.testing.assert_array_equal(found, expected)
+    assert found.any(), "nothing is found in the sample that the page offers"
 
 
 def test_boxes_choose_the_fibres(segment, tmp_path):
