@@ -29,7 +29,7 @@ def parse_spacing(text: str | None) -> tuple[float, float, float]:
     InputError
         If it is missing or not three positive, finite numbers of plausible size.
     """
-    expected = "expected micrometres per voxel as Z,Y,X, such as --spacing 2.0,0.8,0.8"
+    expected = "expected micrometres per voxel as Z,Y,X, such as 2.0,0.8,0.8"
     if text is None:
         raise InputError(f"spacing missing: {expected}; the microscope's settings or the data set's description say it")
     parts = text.strip().strip("()[]").split(",")

@@ -15,6 +15,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
@@ -24,9 +25,9 @@ from starlette.requests import ClientDisconnect
 from tools.serve.data_folder import find_image, keep_mask
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.jobs import Job, Result, ServedBundle
+from tools.serve.jobs import STEM, Job, Result, ServedBundle
 from tools.serve.metrics import Metrics
-from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode
+from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode, safe_stem
 from tools.serve.uploads import check_upload
 
 __all__ = ["create_app"]
@@ -89,7 +90,8 @@ def create_app(dispatcher: Dispatcher, bundles: Mapping[str, ServedBundle], *, d
         yield
         await run_in_threadpool(dispatcher.close)
 
-    app = FastAPI(title="Microscopy segmentation", version="1", lifespan=lifespan)
+    # its /docs load nothing from elsewhere
+    app = FastAPIOffline(title="Microscopy segmentation", version="1", lifespan=lifespan)
     endpoint = _Endpoint(dispatcher, bundles, data_dir)
     app.exception_handler(Failure)(_answer_failure)
     app.exception_handler(HTTPException)(_answer_http_exception)
@@ -101,6 +103,8 @@ def create_app(dispatcher: Dispatcher, bundles: Mapping[str, ServedBundle], *, d
         response_class=Response,
         responses={200: {"content": {media_type: {} for media_type in MEDIA_TYPES.values()}}},
     )(endpoint.seg_mask)
+    # else the page, which takes all other paths, would answer
+    app.api_route("/seg_mask", methods=["GET", "PUT", "PATCH", "DELETE"], include_in_schema=False)(_refuse_method)
     app.get("/bundles")(endpoint.list_bundles)
     app.get("/health")(endpoint.health)
     app.get("/metrics", response_class=Response)(endpoint.show_metrics)
@@ -115,7 +119,7 @@ class _Endpoint:
 
     async def seg_mask(self, request: Request, format: str | None = None) -> Response:
         """Segment an image: an upload to a mask, or a file below the data folder to a mask beside it."""
-        names = {"bundle": "unknown"}
+        names = {"bundle": "unknown", "note": ""}
         code = HTTPStatus.INTERNAL_SERVER_ERROR
         try:
             response = await self._answer(request, format, names)
@@ -123,6 +127,8 @@ class _Endpoint:
             return response
         except Failure as failure:
             code = failure.status
+            if code == HTTPStatus.UNPROCESSABLE_ENTITY:
+                failure.message += names["note"]
             raise
         except ClientDisconnect:
             code = CLIENT_CLOSED_REQUEST
@@ -171,7 +177,9 @@ class _Endpoint:
         is_json = request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
         folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="serve-"))
         try:
-            upload, fields = await self._read(request, folder, is_json)
+            upload, fields, stem = await self._read(request, folder, is_json)
+            if "bundle" not in fields and len(self.bundles) > 1:
+                names["note"] = f"; the request names no bundle, of {', '.join(self.bundles)} the first one was asked"
             bundle = self._bundle(fields.pop("bundle", None))
             names["bundle"] = bundle.name
             chosen = None if is_json else choose_format(format, request.headers.get("accept"), bundle.num_axes)
@@ -184,8 +192,8 @@ class _Endpoint:
             if is_json:
                 response = await run_in_threadpool(self._keep, image, result)
             else:
-                content = await run_in_threadpool(encode, result, chosen)
-                name = f"{bundle.mask_kind if chosen != 'zip' else 'results'}{SUFFIXES[chosen]}"
+                content = await run_in_threadpool(encode, result, chosen, stem)
+                name = f"{stem}_{bundle.mask_kind if chosen != 'zip' else 'results'}{SUFFIXES[chosen]}"
                 headers = {"Content-Disposition": f'attachment; filename="{name}"'}
                 response = Response(content, media_type=MEDIA_TYPES[chosen], headers=headers)
             self.metrics.seconds.labels(bundle.name).observe(time.perf_counter() - started)
@@ -193,8 +201,8 @@ class _Endpoint:
         finally:
             await asyncio.shield(run_in_threadpool(shutil.rmtree, folder, ignore_errors=True))
 
-    async def _read(self, request: Request, folder: Path, is_json: bool) -> tuple[Path | None, dict[str, str]]:
-        """The uploaded file, and the other fields."""
+    async def _read(self, request: Request, folder: Path, is_json: bool) -> tuple[Path | None, dict[str, str], str]:
+        """The uploaded file, the other fields, and what the user calls the file."""
         limit = MAX_FIELD_BYTES if is_json else self.limits.max_upload_bytes + MAX_FIELD_BYTES
         request = Request(request.scope, _limited(request.receive, request.headers, limit))
         if self.num_uploading + self.dispatcher.num_waiting >= self.limits.max_queue:
@@ -204,7 +212,7 @@ class _Endpoint:
         self.num_uploading += 1
         try:
             async with asyncio.timeout(self.limits.timeout_s):
-                return (None, _json_fields(await request.body())) if is_json else await _form(request, folder)
+                return (None, _json_fields(await request.body()), STEM) if is_json else await _form(request, folder)
         except TimeoutError as error:
             raise Failure(
                 HTTPStatus.REQUEST_TIMEOUT, f"the upload took longer than {self.limits.timeout_s:g} seconds"
@@ -259,8 +267,8 @@ def _limited(receive, headers: Mapping[str, str], max_bytes: int):
     return limited
 
 
-async def _form(request: Request, folder: Path) -> tuple[Path, dict[str, str]]:
-    """The file and the other fields of a multipart body; the file goes to a name of ours."""
+async def _form(request: Request, folder: Path) -> tuple[Path, dict[str, str], str]:
+    """The file, the other fields of a multipart body, and the file's name; the file goes to a name of ours."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Failure(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -276,7 +284,7 @@ async def _form(request: Request, folder: Path) -> tuple[Path, dict[str, str]]:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
     if not path.stat().st_size:
         raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an empty file; send an image")
-    return path, fields
+    return path, fields, safe_stem(upload.filename)
 
 
 def _json_fields(body: bytes) -> dict[str, str]:
@@ -295,6 +303,10 @@ def _check_fields(fields: Mapping[str, str], bundle: ServedBundle) -> None:
         if name not in bundle.options:
             known = ", ".join((FIELD, "bundle", *bundle.options))
             raise Failure(422, f"unknown field {name[:50]!r}; {bundle.name} knows {known}")
+
+
+def _refuse_method() -> None:
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "send images by POST", {"Allow": "POST"})
 
 
 def _answer_failure(request: Request, failure: Failure) -> JSONResponse:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -130,21 +133,38 @@ def serve_bundles(
     from tools.serve.worker import Worker
 
     limits = limits or Limits()
+    listening = _bind(host, port)
     bundles = {
         root.resolve().name: describe_bundle(root, backend=choose_backend(root, backend), overrides=overrides)
         for root in roots
     }
     logger.info("loading %s", ", ".join(f"{bundle.name} ({bundle.backend})" for bundle in bundles.values()))
     dispatcher = Dispatcher(partial(Worker, list(bundles.values())), limits)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what uvicorn raises again when it has ended
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "uploads"))  # what users drop there ends with the server, too
         try:
             samples = samples or {name: sample_images(name, Path(folder, name)) for name in bundles}
             app = create_app(dispatcher, bundles, data_dir=data_dir)
             app = mount_page(app, dispatcher, bundles, samples, Path(folder))
-            logger.info("serving at http://%s:%d (page), /docs (endpoints)", host, port)
-            uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
+            logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+            uvicorn.Server(config).run(sockets=[listening])
         finally:
             dispatcher.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket of that address, bound before anything is loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise InputError(f"--port {port}: cannot listen on {host} ({error.strerror}); choose another port") from error
+    return bound
 
 
 def choose_backend(root: Path, wanted: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools.atomic import replacing
 from tools.serve.failures import Failure
-from tools.serve.jobs import Result
+from tools.serve.jobs import STEM, Result
 
 __all__ = ["RESULTS", "find_image", "keep_mask"]
 
@@ -71,7 +71,7 @@ def keep_mask(data_dir: Path, image: Path, result: Result) -> Path:
         403 if results would leave the data folder through a link, 507 if it cannot be written.
     """
     root = data_dir.resolve()
-    kind_and_ending = result.mask.name.removeprefix("image_")
+    kind_and_ending = result.mask.name.removeprefix(f"{STEM}_")
     target = root / RESULTS / image.relative_to(root).parent / f"{image.name}_{kind_and_ending}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Job", "Result", "ServedBundle"]
+__all__ = ["STEM", "Job", "Result", "ServedBundle"]
+
+STEM = "image"  # of every file that a bundle sees: what users call their files is no part of any path there
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,23 @@ class Result:
         The image as the bundle read it: NIfTI for volumes, PNG or TIFF for images.
     mask : Path
         The result that counts: NIfTI for volumes, PNG or TIFF for images.
-    files : mapping of str to Path
-        All results by kind, the mask among them: tables are ``.csv``.
+    files : tuple of Path
+        All that the bundle wrote, the mask among them: ``image_<kind>``, and what knows of no image.
     seconds : float
         From preparing the image to the last result.
     """
 
     image: Path
     mask: Path
-    files: Mapping[str, Path]
+    files: tuple[Path, ...]
     seconds: float
+
+    @property
+    def labels(self) -> Path:
+        """The mask, numbered by object where the bundle writes that, too."""
+        return next((path for path in self.files if path.name.startswith(f"{STEM}_instances.")), self.mask)
+
+    @property
+    def table(self) -> Path | None:
+        """CSV file with a row for each object, if there is one."""
+        return next((path for path in self.files if path.match(f"{STEM}_*.csv")), None)

@@ -18,8 +18,8 @@ from fastapi import FastAPI
 from tools.serve import pictures
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.jobs import Job, Result, ServedBundle
-from tools.serve.results import read_mask
+from tools.serve.jobs import STEM, Job, Result, ServedBundle
+from tools.serve.results import encode, read_mask, renamed, safe_stem
 from tools.serve.uploads import check_upload
 
 __all__ = ["build_page", "mount_page"]
@@ -27,7 +27,9 @@ __all__ = ["build_page", "mount_page"]
 logger = logging.getLogger(__name__)
 
 TITLE = "Microscopy segmentation"
+UPLOADS = {2: "Image: PNG, JPEG, TIFF", 3: "Volume: NIfTI, TIFF stack"}
 POLL_S = 0.3
+PROGRESS_PX = 60  # height of the line that the progress is drawn over
 MAX_ROWS = 200  # of a table on the page; the file has all
 SESSION_S = 3600  # after which results that nobody looks at are removed
 SHOWN = {"format": "png", "interactive": False, "buttons": ["download", "fullscreen"]}
@@ -45,6 +47,7 @@ class _Shown:
     folder: Path
     result: Result
     limits: tuple[float, float]
+    stem: str
 
 
 def mount_page(
@@ -105,7 +108,7 @@ def build_page(
             future = waiting[request.session_hash] = dispatcher.submit(Job(bundle.name, Path(file), own, options))
             result = _wait(future, dispatcher, progress)
             progress(0.9, desc="drawing")
-            shown = _Shown(own, result, pictures.contrast_limits(result.image))
+            shown = _Shown(own, result, pictures.contrast_limits(result.image), safe_stem(Path(file).name))
             return shown, *_views(shown)
         except Failure as failure:
             shutil.rmtree(own, ignore_errors=True)
@@ -124,13 +127,14 @@ def build_page(
         if future := waiting.get(request.session_hash):
             future.cancel()  # its place in the queue is for others
 
-    def choose(name):
+    def choose(name, shown):
         options = bundles[name].options
         return (
             bundles[name].task,
             *(gr.update(visible=key in options, value="") for key in HINTS),
             gr.update(samples=[[path.name] for path in samples.get(name, ())]),
-            None,
+            gr.update(value=None, label=UPLOADS[bundles[name].num_axes]),
+            *_clear(shown),
         )
 
     def take_sample(name, index):
@@ -143,9 +147,9 @@ def build_page(
             with gr.Column(scale=1):
                 name = gr.Dropdown([*bundles], value=first.name, label="Bundle", elem_id="bundle")
                 task = gr.Markdown(first.task)
-                file = gr.File(label="Image: PNG, JPEG, TIFF, NIfTI", type="filepath", elem_id="file", height=140)
+                file = gr.File(label=UPLOADS[first.num_axes], type="filepath", elem_id="file", height=140)
                 sample = gr.Dataset(
-                    label="Samples",
+                    label="Samples, drawn by a program",
                     components=[gr.Textbox(visible=False)],
                     samples=[[path.name] for path in samples.get(first.name, ())],
                     type="index",
@@ -157,17 +161,18 @@ def build_page(
                 ]
                 run = gr.Button("Segment", variant="primary", elem_id="segment")
             with gr.Column(scale=3):
-                counts = gr.Markdown("Results appear here.", elem_id="counts")
-                plane = gr.Slider(0, 1, step=1, label="z", visible=False, elem_id="plane")
+                counts = gr.Markdown("Results appear here.", elem_id="counts", min_height=PROGRESS_PX)
+                plane = gr.Slider(0, 1, step=1, label="Slice (z)", visible=False, elem_id="plane")
                 with gr.Row():
                     image = gr.Image(label="Image", elem_id="image", **SHOWN)
                     outlines = gr.Image(label="Outlines", elem_id="outlines", **SHOWN)
                 with gr.Row():
                     mask = gr.DownloadButton("Mask", visible=False, elem_id="mask")
                     table = gr.DownloadButton("Table (CSV)", visible=False, elem_id="csv")
+                    archive = gr.DownloadButton("All files (ZIP)", visible=False, elem_id="zip")
                 rows = gr.Dataframe(visible=False, interactive=False, label="Table", elem_id="table")
-        views = [counts, plane, image, outlines, mask, table, rows]
-        name.change(choose, name, [task, *fields, sample, file], show_progress="hidden")
+        views = [counts, plane, image, outlines, mask, table, archive, rows]
+        name.change(choose, [name, shown], [task, *fields, sample, file, shown, *views], show_progress="hidden")
         sample.click(take_sample, [name, sample], file, show_progress="hidden")
         run.click(_clear, shown, [shown, *views], show_progress="hidden").then(
             segment, [name, file, *fields], [shown, *views], show_progress_on=[counts], concurrency_limit=None
@@ -197,21 +202,35 @@ def _views(shown: _Shown) -> tuple:
     result = shown.result
     num_planes = pictures.num_planes(result.image)
     middle = num_planes // 2
-    tables = [path for path in result.files.values() if path.suffix == ".csv"]
     rows, num_objects = gr.update(visible=False), None
-    if tables:
-        columns, values = pictures.read_table(tables[0])  # a row for each object
+    if result.table:
+        columns, values = pictures.read_table(result.table)
         rows, num_objects = gr.update(value={"headers": columns, "data": values[:MAX_ROWS]}, visible=True), len(values)
-    labels = result.files.get("instances", result.mask)  # numbered, where a bundle writes both
+    image, outlines = _draw(shown, middle)
+    kind = result.labels.name.removeprefix(f"{STEM}_").split(".")[0]
     slider = gr.update(minimum=0, maximum=max(num_planes - 1, 1), value=middle, visible=num_planes > 1)
     return (
-        f"**{pictures.summarize(read_mask(labels)[0], num_objects)}** in {result.seconds:.1f} s",
+        f"**{pictures.summarize(read_mask(result.labels)[0], num_objects)}** in {result.seconds:.1f} s",
         slider,
-        *_draw(shown, middle),
-        gr.update(value=str(result.mask), visible=True),
-        gr.update(value=str(tables[0]) if tables else None, visible=bool(tables)),
+        image,
+        gr.update(value=outlines, label=f"Outlines: {kind}"),
+        *_downloads(shown),
         rows,
     )
+
+
+def _downloads(shown: _Shown) -> list[dict]:
+    """Mask, table and archive, named after the user's file."""
+    folder = shown.folder / "downloads"
+    folder.mkdir()
+    files: list[Path | None] = []
+    for path in (shown.result.labels, shown.result.table):
+        files.append(folder / renamed(path, shown.stem) if path else None)
+        if path:
+            shutil.copyfile(path, files[-1])
+    files.append(folder / f"{shown.stem}_results.zip")
+    files[-1].write_bytes(encode(shown.result, "zip", shown.stem))
+    return [gr.update(value=str(file) if file else None, visible=file is not None) for file in files]
 
 
 def _draw(shown: _Shown | None, plane: int) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -219,7 +238,7 @@ def _draw(shown: _Shown | None, plane: int) -> tuple[np.ndarray | None, np.ndarr
     if shown is None:
         return None, None
     image = pictures.enlarge(pictures.plane_of(shown.result.image, plane))
-    labels = pictures.enlarge(pictures.plane_of(shown.result.files.get("instances", shown.result.mask), plane))
+    labels = pictures.enlarge(pictures.plane_of(shown.result.labels, plane))
     picture = pictures.to_rgb(pictures.shrink(image), shown.limits)
     return picture, pictures.draw_outlines(picture, labels)
 
@@ -228,7 +247,7 @@ def _clear(shown: _Shown | None) -> tuple:
     """Take an old result off the page and off the disk: beside a new image, or an error, it would be taken for its."""
     _forget(shown)
     hidden = gr.update(value=None, visible=False)
-    return None, "", gr.update(visible=False), None, None, hidden, hidden, hidden
+    return None, "", gr.update(visible=False), None, None, hidden, hidden, hidden, hidden
 
 
 def _forget(shown: _Shown | None) -> None:

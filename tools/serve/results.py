@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zipfile
 from http import HTTPStatus
 from pathlib import Path
@@ -14,9 +15,9 @@ import tifffile
 from PIL import Image
 
 from tools.serve.failures import Failure
-from tools.serve.jobs import Result
+from tools.serve.jobs import STEM, Result
 
-__all__ = ["MEDIA_TYPES", "choose_format", "encode", "read_mask"]
+__all__ = ["MEDIA_TYPES", "choose_format", "encode", "is_mask", "read_mask", "renamed", "safe_stem"]
 
 MEDIA_TYPES = {
     "png": "image/png",
@@ -25,6 +26,7 @@ MEDIA_TYPES = {
     "zip": "application/zip",
 }
 SUFFIXES = {"png": ".png", "tiff": ".tiff", "nifti": ".nii.gz", "zip": ".zip"}
+MAX_STEM = 80  # characters
 _SYNONYMS = {"tif": "tiff", "nii": "nifti", "nii.gz": "nifti", "application/gzip": "nifti", "image/tif": "tiff"}
 
 
@@ -70,6 +72,29 @@ def choose_format(wanted: str | None, accept: str | None, num_axes: int) -> str:
     )
 
 
+def is_mask(path: Path) -> bool:
+    """Whether a bundle's result is an image, by its name."""
+    return path.name.endswith((".png", ".tif", ".tiff", ".nii", ".nii.gz"))
+
+
+def safe_stem(filename: str | None) -> str:
+    """What a user calls a file, without folders and ending, of letters and digits that every system and header takes.
+
+    Examples
+    --------
+    >>> safe_stem("../My cells.nii.gz")
+    'My_cells'
+    """
+    name = re.split(r"[/\\]", filename or "")[-1]
+    stem = re.sub(r"(\.nii\.gz|\.ome\.tiff?|\.[A-Za-z0-9]{1,5})$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[:MAX_STEM].strip("._-") or STEM
+
+
+def renamed(path: Path, stem: str) -> str:
+    """Name of a result for who asked: after the user's file."""
+    return f"{stem}{path.name.removeprefix(STEM)}" if path.name.startswith(f"{STEM}_") else path.name
+
+
 def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
     """A mask that a bundle wrote.
 
@@ -89,7 +114,7 @@ def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
     return tifffile.imread(path), ()
 
 
-def encode(result: Result, name: str) -> bytes:
+def encode(result: Result, name: str, stem: str = STEM) -> bytes:
     """The mask of a result, or with ``zip`` all of its files, as the bytes of a file.
 
     Parameters
@@ -97,6 +122,8 @@ def encode(result: Result, name: str) -> bytes:
     result : Result
     name : str
         One of `MEDIA_TYPES`.
+    stem : str
+        That files in an archive begin with.
 
     Raises
     ------
@@ -105,7 +132,7 @@ def encode(result: Result, name: str) -> bytes:
     """
     path = result.mask
     if name == "zip":
-        return _zipped(result)
+        return _zipped(result, stem)
     if path.name.endswith(SUFFIXES[name]):
         return path.read_bytes()  # as the bundle wrote it, with all that it knows
     mask, spacing = read_mask(path)
@@ -144,9 +171,9 @@ def _write_tiff(file: io.BytesIO, mask: np.ndarray, spacing: tuple[float, ...]) 
     tifffile.imwrite(file, mask, imagej=True, resolution=(1 / width, 1 / height), metadata=metadata)
 
 
-def _zipped(result: Result) -> bytes:
+def _zipped(result: Result, stem: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in result.files.values():
-            archive.write(path, path.name)
+        for path in result.files:
+            archive.write(path, renamed(path, stem))
     return buffer.getvalue()

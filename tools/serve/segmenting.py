@@ -11,8 +11,9 @@ from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tools.errors import InputError
-from tools.serve.jobs import Job, Result, ServedBundle
-from tools.serve.uploads import STEM, parse_boxes, prepare_image
+from tools.serve.jobs import STEM, Job, Result, ServedBundle
+from tools.serve.results import is_mask
+from tools.serve.uploads import parse_boxes, prepare_image
 
 __all__ = ["LoadedBundle", "find_input_error"]
 
@@ -77,8 +78,10 @@ class LoadedBundle:
         given = {"dataset_dir": str(image.parent), "output_dir": str(output)}
         parser.update(loaded | given | self._overrides(job, image))
         parser.get_parsed_content("run")
-        files = {file.name.removeprefix(f"{STEM}_").split(".")[0]: file for file in sorted(output.glob(f"{STEM}_*"))}
-        return Result(image, files[self.bundle.mask_kind], files, time.perf_counter() - started)
+        files = tuple(sorted(path for path in output.iterdir() if path.is_file()))
+        # a table, or outlines, may be of the same kind
+        masks = [path for path in files if path.match(f"{STEM}_{self.bundle.mask_kind}.*") and is_mask(path)]
+        return Result(image, masks[0], files, time.perf_counter() - started)
 
     @property
     def _is_sam(self) -> bool:

@@ -25,12 +25,11 @@ from tools.convert.spacing import parse_spacing
 from tools.convert.tiff import read_spacing, read_volume
 from tools.errors import InputError
 from tools.serve.failures import Failure
-from tools.serve.jobs import ServedBundle
+from tools.serve.jobs import STEM, ServedBundle
 from tools.serve.limits import Limits
 
 __all__ = ["check_upload", "identify", "parse_boxes", "prepare_image"]
 
-STEM = "image"  # of every file that a bundle sees: what users call their files is no part of any path
 GZIP_MAGIC = b"\x1f\x8b"
 NIFTI_HEADER_BYTES = 540  # of NIfTI-2, the longer one
 NIFTI_1, NIFTI_2 = (b"n+1\0",), (b"n+2\0",)  # in one file; the pair of .hdr and .img is not taken
@@ -149,7 +148,7 @@ def prepare_image(path: Path, bundle: ServedBundle, folder: Path, options: Mappi
     folder.mkdir(parents=True, exist_ok=True)
     kind = identify(path)
     if bundle.num_axes == 3 and kind == "tiff":
-        return _volume_from_tiff(path, folder, options.get("spacing"))
+        return _volume_from_tiff(path, bundle, folder, options.get("spacing"))
     suffix = ".jpg" if kind == "jpeg" else f".{kind}"
     if suffix in bundle.suffixes:
         target = folder / f"{STEM}{suffix}"
@@ -197,15 +196,19 @@ def parse_boxes(text: str) -> np.ndarray:
     return boxes
 
 
-def _volume_from_tiff(path: Path, folder: Path, spacing: str | None) -> Path:
+def _volume_from_tiff(path: Path, bundle: ServedBundle, folder: Path, spacing: str | None) -> Path:
+    volume = read_volume(path)
+    if len(volume) == 1:
+        raise InputError(
+            f"{STEM}.tiff: one page, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
+        )
     known = parse_spacing(spacing) if spacing else read_spacing(path)
     if known is None:
         raise InputError(
-            f"{STEM}.tiff: does not tell the size of its voxels; send the field spacing, Z,Y,X in micrometres, "
-            "for example 2.0,0.8,0.8"
+            f"{STEM}.tiff: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for "
+            "example 2.0,0.8,0.8"
         )
     target = folder / f"{STEM}.nii.gz"
-    volume = read_volume(path)
     if volume.dtype.kind == "f" and volume.dtype.itemsize < 4:  # NIfTI has no half precision
         volume = volume.astype(np.float32)
     write_volume(target, volume, known)

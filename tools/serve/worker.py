@@ -6,6 +6,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from tools.errors import InputError
 from tools.serve.failures import Failure
-from tools.serve.jobs import Job, Result, ServedBundle
+from tools.serve.jobs import STEM, Job, Result, ServedBundle
 
 __all__ = ["Worker"]
 
@@ -160,4 +161,6 @@ def _as_failure(error: BaseException, job: Job, message: str | None) -> Failure:
         return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; the server's log says what")
     for folder in (job.folder / "images", job.folder / "results", job.folder):  # names of the server's are no help
         message = message.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
+    message = message.replace(f"{STEM}_prompts.tsv", "boxes")  # as which the worker writes them
+    message = re.sub(rf"\b{STEM}(\.nii\.gz|\.nii|\.tiff?|\.png|\.jpg)\b", "the image", message)
     return Failure(HTTPStatus.UNPROCESSABLE_ENTITY, message.replace(f"{job.image}", "the image"))

@@ -115,6 +115,8 @@ def check_prompts(
             find.check(item["image"])
         except InputError as error:
             problems.append(str(error))
+    if problems and len(items) == 1:
+        raise InputError(problems[0])
     if problems:
         raise InputError(
             f"{len(problems)} of {len(items)} images have no prompts, so none was segmented: {'; '.join(problems)}"

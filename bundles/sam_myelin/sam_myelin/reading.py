@@ -166,6 +166,8 @@ def check_images(items: Sequence[Mapping[str, Any]]) -> None:
             read_micrograph(item["image"], tell=logger.debug)
         except InputError as error:
             problems.append(str(error))
+    if problems and len(items) == 1:
+        raise InputError(problems[0])
     if problems:
         raise InputError(
             f"{len(problems)} of {len(items)} images cannot be segmented, so none was: {'; '.join(problems)}; "

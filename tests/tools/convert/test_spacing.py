@@ -29,5 +29,5 @@ def test_three_numbers_in_order(text):
     ],
 )
 def test_anything_else_is_refused_with_an_example(text, found):
-    with pytest.raises(InputError, match=rf"{found}.*--spacing 2.0,0.8,0.8"):
+    with pytest.raises(InputError, match=rf"{found}.*such as 2.0,0.8,0.8"):
         parse_spacing(text)

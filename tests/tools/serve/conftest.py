@@ -59,7 +59,7 @@ class StandIn:
                 volume = nib.load(image)
                 bright = (np.asarray(volume.dataobj) > THRESHOLD).astype(np.uint8)
                 nib.save(nib.Nifti1Image(bright, volume.affine), mask)
-            return Result(image, mask, {"mask": mask}, 0.01)
+            return Result(image, mask, (mask,), 0.01)
         except InputError as error:
             raise Failure(422, str(error)) from error
         finally:

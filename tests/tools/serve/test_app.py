@@ -1,5 +1,6 @@
 import gzip
 import io
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from tests.tools.serve.conftest import THRESHOLD, noise, png, running
 from tools.serve.limits import Limits
+from tools.serve.results import safe_stem
 
 
 def decoded(content: bytes) -> np.ndarray:
@@ -59,8 +61,25 @@ def test_image_as_nifti_has_x_first(server):
 
 
 def test_zip_holds_all_results(server):
-    answer = server.post(png(noise(1)), "?format=zip")
-    assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["image_mask.png"]
+    answer = server.post(png(noise(1)), "?format=zip", name="../My cells.ome.tif")
+    assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["My_cells_mask.png"]
+    assert answer.headers["content-disposition"] == 'attachment; filename="My_cells_results.zip"'
+
+
+@pytest.mark.parametrize(
+    ("filename", "stem"),
+    [
+        ("a.b.NII.GZ", "a.b"),
+        ("C:\\Users\\me\\Zelle 1.tif", "Zelle_1"),
+        ("..", "image"),
+        ('x"\r\nSet-Cookie: y.png', "x_Set-Cookie_y"),
+        ("ä.png", "image"),
+        ("a" * 300, "a" * 80),
+        (None, "image"),
+    ],
+)
+def test_results_are_named_after_the_file_as_far_as_that_is_safe(filename, stem):
+    assert safe_stem(filename) == stem
 
 
 def test_stack_needs_spacing_and_comes_back_with_it(server):
@@ -71,6 +90,23 @@ def test_stack_needs_spacing_and_comes_back_with_it(server):
     volume = nib.Nifti1Image.from_bytes(gzip.decompress(answer.content))
     np.testing.assert_allclose(volume.header.get_zooms(), (0.5, 0.8, 2.0), rtol=1e-6)
     np.testing.assert_array_equal(np.asarray(volume.dataobj).transpose(2, 1, 0), stack > THRESHOLD)
+
+
+def test_single_page_is_no_volume(server):
+    answer = server.post(tiff(noise(0)), bundle="volumes", spacing="2.0,0.8,0.5")
+    assert answer.status_code == 422 and "one page, but volumes takes volumes" in answer.json()["message"]
+
+
+def test_request_that_names_no_bundle_is_told_which_was_asked(server):
+    message = server.post(nifti(noise(0, (4, 4, 4)))).json()["message"]
+    assert message.endswith("the request names no bundle, of images, volumes the first one was asked")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_images_are_sent_by_post(server, method):
+    answer = httpx.request(method, f"{server.url}/seg_mask")
+    assert answer.status_code == 405 and answer.headers["allow"] == "POST"
+    assert answer.json() == {"status": "error", "code": 405, "message": "send images by POST"}
 
 
 def test_volume_as_tiff_stack_keeps_spacing(server):
@@ -133,7 +169,10 @@ def test_lists_health_metrics_and_docs(server):
     assert names == ["images", "volumes"] and health["status"] == "ok" and health["done"] == 1
     assert 'seg_mask_requests_total{bundle="images",code="200"} 1.0' in counters
     assert 'seg_mask_requests_total{bundle="images",code="415"} 1.0' in counters
-    assert "/seg_mask" in httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    assert list(httpx.get(f"{server.url}/openapi.json").json()["paths"]["/seg_mask"]) == ["post"]
+    sources = re.findall(r'(?:src|href)="([^"]+)"', httpx.get(f"{server.url}/docs").text)
+    assert len(sources) == 3  # nothing of another machine's
+    assert all(httpx.get(f"{server.url}{source}").status_code == 200 for source in sources)
 
 
 @pytest.fixture

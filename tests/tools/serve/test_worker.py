@@ -56,11 +56,16 @@ def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
     command = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(BUNDLES / name)]
     command += ["--config_file", str(BUNDLES / name / "configs" / "inference.json")]
     command += ["--dataset_dir", str(folder), "--output_dir", str(tmp_path / "out")]
+    command += [word for key, value in INTERFACES[name].overrides.items() for word in (f"--{key}", str(value))]
     subprocess.run(command, check=True, capture_output=True)
     expected, _ = read_mask(tmp_path / "out" / served.mask.name)
     found, _ = read_mask(served.mask)
     np.testing.assert_array_equal(found, expected)
     assert found.any(), "nothing is found in the sample that the page offers"
+    assert {path.name for path in served.files} == {path.name for path in (tmp_path / "out").iterdir()}
+    if served.table:
+        assert len(served.table.read_text().splitlines()) - 1 > 0
+    assert (served.table is not None) == (name not in ("devonet_nsn", "swinunet_livecell"))
 
 
 def test_boxes_choose_the_fibres(segment, tmp_path):
@@ -75,14 +80,14 @@ def test_boxes_choose_the_fibres(segment, tmp_path):
 def test_nan_volume_is_refused_in_the_words_of_the_bundle(segment, tmp_path):
     volume = np.full((4, 8, 8), np.nan, np.float32)
     write_volume(tmp_path / "a.nii.gz", volume, (2.0, 0.8, 0.8))
-    with pytest.raises(Failure, match=r"^image.nii.gz: holds NaN") as caught:
+    with pytest.raises(Failure, match=r"^the image: holds NaN") as caught:
         segment("devonet_nsn", tmp_path / "a.nii.gz")
     assert caught.value.status == 422
 
 
 def test_stack_of_pages_is_refused_by_a_bundle_of_images(segment, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise(0, (3, 64, 64)), photometric="minisblack")
-    with pytest.raises(Failure, match="3 pages, expected one") as caught:
+    with pytest.raises(Failure, match=r"^the image: 3 pages, expected one") as caught:
         segment("swinunet_livecell", tmp_path / "a.tif")
     assert caught.value.status == 422
 

@@ -1,0 +1,61 @@
+"""The server as a process: how it starts and how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.tools.serve.conftest import until
+from tools.errors import InputError
+from tools.serve.commands import serve_bundles
+from tools.serve.samples import sample_images
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_port_that_is_taken_is_told_before_anything_is_loaded():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=rf"--port {port}: cannot listen on 127.0.0.1 .*choose another port"):
+            serve_bundles([ROOT / "bundles" / "no_such_bundle"], host="127.0.0.1", port=port)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_server_that_is_ended_leaves_nothing(how, tmp_path):
+    (image, *_) = sample_images("devonet_ndn", tmp_path / "samples")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tools", "serve", "devonet_ndn", "--port", str(port)]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=file, stderr=file, env=os.environ | {"TMPDIR": str(temporary)}
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: is_up(url) or process.poll() is not None, 120)
+        assert process.poll() is None, log.read_text()
+        assert httpx.post(f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=60).status_code == 200
+        process.send_signal(how)
+        process.wait(30)
+    finally:
+        process.kill()
+    assert not [path for path in temporary.rglob("*") if path.is_file()], "files are left"
+    assert "leaked" not in log.read_text() and "Traceback" not in log.read_text()
+
+
+def is_up(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
