@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
 import statistics
+import sys
 import tempfile
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from fire.decorators import SetParseFns
+from tqdm import tqdm
 
 from tools.checksum import checksum
 from tools.errors import InputError
@@ -74,7 +81,8 @@ def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None
     from tools.serve.segmenting import find_input_error
 
     try:
-        return _export(root, path, overrides or {})
+        with _quiet() as terminal:
+            return _export(root, path, overrides or {}, terminal)
     except Exception as error:  # what a bundle refuses, MONAI wraps
         known = find_input_error(error)
         if known is None:
@@ -82,7 +90,20 @@ def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None
         raise InputError(known) from error
 
 
-def _export(root: Path, path: Path, overrides: Mapping[str, object]) -> dict[str, object]:
+@contextmanager
+def _quiet() -> Iterator[TextIO]:
+    """Keep a dozen runs of a bundle from telling each of their steps; yields the file for what tells of all."""
+    terminal, level = sys.stderr, logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+            warnings.simplefilter("ignore")
+            yield terminal
+    finally:
+        logging.disable(level)
+
+
+def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: TextIO) -> dict[str, object]:
     from monai.bundle import ConfigParser
 
     from tools.serve.segmenting import CONFIGS, LoadedBundle
@@ -101,7 +122,7 @@ def _export(root: Path, path: Path, overrides: Mapping[str, object]) -> dict[str
         differences = parser.get_parsed_content("differences")(network, theirs.network)
         # compared in float32; timed as torch is served, too, in bfloat16 where the CPU has it
         exact = LoadedBundle(describe_bundle(root, overrides={**overrides, "amp": False}))
-        masks, seconds = _segment_sample(root.name, {"exact": exact, "torch": ours, "onnx": theirs})
+        masks, seconds = _segment_sample(root.name, {"exact": exact, "torch": ours, "onnx": theirs}, terminal)
         mask_difference = float(np.mean(masks["exact"] != masks["onnx"]))
         _check(root.name, differences, mask_difference)
         record = {
@@ -140,13 +161,16 @@ def _check(name: str, differences: Mapping[str, float], mask: float) -> None:
         )
 
 
-def _segment_sample(name: str, ways: Mapping[str, object]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def _segment_sample(
+    name: str, ways: Mapping[str, object], terminal: TextIO
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Foreground that each way finds in a sample image, and median seconds."""
     with tempfile.TemporaryDirectory() as folder:
         image = sample_images(name, Path(folder, "samples"))[0]
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         masks: dict[str, np.ndarray] = {}
-        for _ in range(1 + ROUNDS):  # the first is not counted
+        # the first round is not counted
+        for _ in tqdm(range(1 + ROUNDS), desc=f"{name}: comparing", unit="round", file=terminal):
             for way, loaded in ways.items():
                 job = Path(folder, way)
                 job.mkdir()

@@ -36,7 +36,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 5050,
     backend: str = "auto",
-    data_dir: str | None = None,
+    data_dir: str = "",
     max_upload_mb: float = 256,
     max_megapixels: float = 250,
     max_queue: int = 16,
@@ -73,11 +73,9 @@ def serve(
         max_queue=whole_number("max_queue", max_queue, minimum=1),
         timeout_s=positive_number("timeout_s", timeout_s),
     )
-    folder = None
-    if data_dir is not None:
-        folder = Path(data_dir)
-        if not folder.is_dir():
-            raise InputError(f"--data_dir {folder}: no such folder")
+    folder = Path(data_dir) if data_dir else None
+    if folder and not folder.is_dir():
+        raise InputError(f"--data_dir {folder}: no such folder")
     roots = _find_roots([bundle, *map(str, further)])
     if overrides and len(roots) > 1:
         raise InputError(f"--{next(iter(overrides))}: overrides go to one bundle; serve {len(roots)} without them")

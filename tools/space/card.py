@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import yaml
@@ -29,7 +30,8 @@ pip install -r requirements.txt
 python app.py                     # http://localhost:7860; PORT sets another port
 ```
 
-or in a container, see the first lines of the Dockerfile. Everything about the model, its scores and its limits is in
+There is no password, and other machines of the network can reach it; `GRADIO_SERVER_NAME=127.0.0.1` keeps it to this
+one. In a container: see the first lines of the Dockerfile. Everything about the model, its scores and its limits is in
 [its card](bundles/{bundle}/docs/README.md). {use}
 Licences: code {code}, weights {weights}, data {data}.
 The samples are synthetic.
@@ -83,4 +85,6 @@ def space_card(bundle: str, metadata: Mapping[str, object], sample: str, *, grad
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= MAX_SHORT else text[: MAX_SHORT - 4].rsplit(" ", 1)[0] + " ..."
+    """The text, or what of it ends before a preposition or a comma and is short enough."""
+    ends = [match.start() for match in re.finditer(r", | (?:of|in|from|and) ", text)] if len(text) > MAX_SHORT else []
+    return text[: max((end for end in ends if end <= MAX_SHORT), default=MAX_SHORT)]
