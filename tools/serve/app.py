@@ -183,14 +183,15 @@ class _Endpoint:
             bundle = self._bundle(fields.pop("bundle", None))
             names["bundle"] = bundle.name
             chosen = None if is_json else choose_format(format, request.headers.get("accept"), bundle.num_axes)
-            image = find_image(self.data_dir, fields.pop("image_path")) if is_json else upload
+            image_path = fields.pop("image_path") if is_json else ""
+            image = find_image(self.data_dir, image_path) if is_json else upload
             _check_fields(fields, bundle)
             await run_in_threadpool(check_upload, image, bundle, self.limits)
             started = time.perf_counter()
             (folder / "job").mkdir()
             result = await self._segment(request, Job(bundle.name, image, folder / "job", fields))
             if is_json:
-                response = await run_in_threadpool(self._keep, image, result)
+                response = await run_in_threadpool(self._keep, image, result, Path(image_path).is_absolute())
             else:
                 content = await run_in_threadpool(encode, result, chosen, stem)
                 name = f"{stem}_{bundle.mask_kind if chosen != 'zip' else 'results'}{SUFFIXES[chosen]}"
@@ -236,12 +237,14 @@ class _Endpoint:
                 raise ClientDisconnect
         return waiting.result()
 
-    def _keep(self, image: Path, result: Result) -> JSONResponse:
+    def _keep(self, image: Path, result: Result, is_absolute: bool) -> JSONResponse:
+        """Keep the mask; its path is told as that of the image was given."""
         mask_path = keep_mask(self.data_dir, image, result)
+        told = mask_path if is_absolute else mask_path.relative_to(self.data_dir.resolve())
         content = {
             "status": "success",
             "result": {"kind": mask_path.name.removeprefix(f"{image.name}_").split(".")[0], "seconds": result.seconds},
-            "mask_path": mask_path.relative_to(self.data_dir.resolve()).as_posix(),
+            "mask_path": told.as_posix(),
         }
         return JSONResponse(content)
 
@@ -275,9 +278,9 @@ async def _form(request: Request, folder: Path) -> tuple[Path, dict[str, str], s
             f"expected multipart/form-data with a file as {FIELD}, or application/json with image_path",
         )
     async with request.form(max_files=1, max_fields=10, max_part_size=MAX_FIELD_BYTES) as form:
-        upload = form.get(FIELD)
-        if not isinstance(upload, UploadFile):
-            raise Failure(422, f"no file in the field {FIELD}; send one, curl -F {FIELD}=@FILE")
+        upload = next((value for value in form.values() if isinstance(value, UploadFile)), None)
+        if upload is None:
+            raise Failure(422, f"no file; send one, curl -F {FIELD}=@FILE")
         path = folder / "upload"
         with path.open("wb") as file:
             await run_in_threadpool(shutil.copyfileobj, upload.file, file, 1 << 20)

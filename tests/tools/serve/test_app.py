@@ -102,6 +102,11 @@ def test_request_that_names_no_bundle_is_told_which_was_asked(server):
     assert message.endswith("the request names no bundle, of images, volumes the first one was asked")
 
 
+def test_file_may_have_any_field_name(server):
+    answer = httpx.post(f"{server.url}/seg_mask", files={"file": ("a.png", png(noise(0)))})
+    np.testing.assert_array_equal(decoded(answer.content), (noise(0) > THRESHOLD) * 255)
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_images_are_sent_by_post(server, method):
     answer = httpx.request(method, f"{server.url}/seg_mask")
@@ -122,7 +127,7 @@ def test_volume_as_tiff_stack_keeps_spacing(server):
     [
         (b"hello", {}, 415, "not an image"),
         (b"", {}, 415, "empty"),
-        (png(noise(0))[:200], {}, 415, "damaged|decoded"),
+        (png(noise(0))[:30], {}, 415, "damaged"),
         (nifti(noise(0, (4, 4, 4))), {}, 422, "two axes"),
         (png(noise(0)), {"bundle": "volumes"}, 422, "volumes"),
         (png(noise(0)), {"bundle": "none"}, 422, "not served"),
@@ -134,9 +139,6 @@ def test_volume_as_tiff_stack_keeps_spacing(server):
 )
 def test_wrong_input_is_told_in_json(server, content, fields, code, word):
     answer = server.post(content, **fields)
-    if content[:4] == b"\x89PNG" and len(content) == 200:
-        assert answer.status_code in (415, 422, 500)  # found when pixels are decoded
-        return
     assert answer.status_code == code
     problem = answer.json()
     assert problem["status"] == "error" and problem["code"] == code
@@ -151,12 +153,13 @@ def test_format_that_cannot_hold_the_mask_is_refused(server):
 
 def test_no_file_and_no_form(server):
     assert httpx.post(f"{server.url}/seg_mask", content=b"x").status_code == 415
-    assert httpx.post(f"{server.url}/seg_mask", files={"other": b"x"}).status_code == 422
+    form = {"content-type": "multipart/form-data; boundary=b"}
+    field = b'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\nno file\r\n--b--\r\n'
+    assert httpx.post(f"{server.url}/seg_mask", content=field, headers=form).status_code == 422
     assert (
         httpx.post(f"{server.url}/seg_mask", content=b"[", headers={"content-type": "application/json"}).status_code
         == 422
     )
-    assert httpx.get(f"{server.url}/seg_mask").status_code == 405
     assert httpx.get(f"{server.url}/nowhere").json()["status"] == "error"
 
 
@@ -194,7 +197,8 @@ def test_path_below_data_dir_gives_mask_path(local, data_dir):
     answer = local.post_path("plate/a.png").json()
     assert answer["status"] == "success" and answer["mask_path"] == "results/plate/a.png_mask.png"
     np.testing.assert_array_equal(np.asarray(Image.open(data_dir / answer["mask_path"])), (noise(4) > THRESHOLD) * 255)
-    assert local.post_path(str(data_dir / "plate" / "a.png")).status_code == 200
+    absolute = local.post_path(str(data_dir / "plate" / "a.png")).json()["mask_path"]
+    assert Path(absolute) == (data_dir / "results" / "plate" / "a.png_mask.png").resolve()
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "plate/../../secret.png", "/etc/passwd", "~/x.png", "\0", ".."])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.tools.serve.conftest import noise, until
+from tests.tools.serve.conftest import noise, png, until
 from tools.convert.nifti import write_volume
 from tools.errors import InputError
 from tools.serve.dispatcher import Dispatcher
@@ -83,6 +83,14 @@ def test_nan_volume_is_refused_in_the_words_of_the_bundle(segment, tmp_path):
     with pytest.raises(Failure, match=r"^the image: holds NaN") as caught:
         segment("devonet_nsn", tmp_path / "a.nii.gz")
     assert caught.value.status == 422
+
+
+def test_cut_image_is_refused_in_the_words_of_the_bundle(segment, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(noise(0, (64, 64)))[:2000])
+    for bundle in ("sam_myelin", "swinunet_livecell"):
+        with pytest.raises(Failure, match=r"^the image: .*truncated.*again$") as caught:
+            segment(bundle, tmp_path / "a.png")
+        assert caught.value.status == 422
 
 
 def test_stack_of_pages_is_refused_by_a_bundle_of_images(segment, tmp_path):
