@@ -97,7 +97,7 @@ def test_given_axons_are_the_results_own_and_the_rest_of_what_a_sheath_encloses_
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"prompt_source": "prompts"}, r"1 of 1 images have no prompts, .*a\.png: no a_prompts\.tsv"),
+        ({"prompt_source": "prompts"}, r"a\.png: no a_prompts\.tsv"),
         ({"prompt_source": "boxes"}, "--prompt_source boxes: unknown"),
         ({"target": "sheath"}, "--target sheath: unknown"),
         ({"tile_px": 0}, "--tile_px 0: expected"),

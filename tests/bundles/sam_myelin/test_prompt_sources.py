@@ -107,7 +107,7 @@ def test_two_tables_of_one_image(image, tmp_path):
 
 def test_broken_table_is_told_before_the_run(image):
     image.with_name("sub-1_TEM_prompts.tsv").write_text("id\n1\n")
-    with pytest.raises(InputError, match="1 of 1 images have no prompts.*no column x"):
+    with pytest.raises(InputError, match="sub-1_TEM_prompts.tsv: no column x"):
         check_prompts([{"image": image}], "prompts")
 
 
