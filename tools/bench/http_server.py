@@ -25,11 +25,18 @@ class RunningServer:
 
     def __init__(self, url: str, pid: int) -> None:
         self.url, self._process = url, psutil.Process(pid)
+        self._children = self._process.children(recursive=True)
 
     def memory(self) -> tuple[int, int]:
-        """Resident bytes of the process that answers, and of the processes below it: the one that segments."""
-        children = self._process.children(recursive=True)
-        return self._process.memory_info().rss, sum(child.memory_info().rss for child in children)
+        """Resident bytes of the process that answers, and of the processes below it: the one that segments.
+
+        Raises
+        ------
+        psutil.NoSuchProcess
+            If the process that segments is another one by now.
+        """
+        # looking for children goes through all processes of the machine, time that the server would lack
+        return self._process.memory_info().rss, sum(child.memory_info().rss for child in self._children)
 
     def num_replaced(self) -> int:
         """How often the process that segments had to be started again."""
