@@ -118,7 +118,7 @@ class _Endpoint:
         self.num_uploading = 0
 
     async def seg_mask(self, request: Request, format: str | None = None) -> Response:
-        """Segment an image: an upload to a mask, or a file below the data folder to a mask beside it."""
+        """Segment an image: an upload to a mask, or a file below the data folder to one in its ``results``."""
         names = {"bundle": "unknown", "note": ""}
         code = HTTPStatus.INTERNAL_SERVER_ERROR
         try:

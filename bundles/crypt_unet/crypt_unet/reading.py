@@ -119,7 +119,7 @@ def check_slides(items: Sequence[Mapping[str, Any]]) -> None:
             open_slide(Path(item["image"])).close()
         except (ValueError, OSError) as error:
             problems.append(str(error))
-    if problems and len(items) == 1:
+    if len(problems) == len(items) == 1:
         raise InputError(problems[0])
     if problems:
         raise InputError(

@@ -115,7 +115,7 @@ def check_prompts(
             find.check(item["image"])
         except InputError as error:
             problems.append(str(error))
-    if problems and len(items) == 1:
+    if len(problems) == len(items) == 1:
         raise InputError(problems[0])
     if problems:
         raise InputError(

@@ -166,7 +166,7 @@ def check_images(items: Sequence[Mapping[str, Any]]) -> None:
             read_micrograph(item["image"], tell=logger.debug)
         except InputError as error:
             problems.append(str(error))
-    if problems and len(items) == 1:
+    if len(problems) == len(items) == 1:
         raise InputError(problems[0])
     if problems:
         raise InputError(
