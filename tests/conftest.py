@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -26,6 +28,15 @@ BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/met
 # also a bundle that is not complete yet has tests of its package
 for _package in sorted(ROOT.glob("bundles/*/*/__init__.py")):
     sys.path.append(str(_package.parents[1]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Random numbers do not depend on what the worker ran before; nor those of fixtures, which are made after this."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:  # many tests do without
+        sys.modules["torch"].manual_seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 import optuna
+from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from tools.atomic import replacing
@@ -98,7 +99,8 @@ def importances(study: optuna.Study) -> dict[str, float]:
     ranked = _ranked(study)
     if len(ranked) < MIN_FOR_IMPORTANCE or len(ranked[0].params) < 2:
         return {}
-    return optuna.importance.get_param_importances(study)
+    evaluator = FanovaImportanceEvaluator(seed=0)  # the same trials give the same table
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
 def _ranked(study: optuna.Study) -> list[FrozenTrial]:

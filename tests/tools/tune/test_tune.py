@@ -136,7 +136,7 @@ class TestResults:
         assert "secret" not in "".join(path.read_text() for path in Path("out").rglob("*.json"))
 
     def test_importances_need_trials(self):
-        study = optuna.create_study(direction="maximize")
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
         study.optimize(lambda trial: trial.suggest_float("a", 0, 1) + 0 * trial.suggest_float("b", 0, 1), n_trials=9)
         assert importances(study) == {}
         study.optimize(lambda trial: trial.suggest_float("a", 0, 1) + 0 * trial.suggest_float("b", 0, 1), n_trials=20)
