@@ -33,7 +33,7 @@ for _package in sorted(ROOT.glob("bundles/*/*/__init__.py")):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Random numbers are a test's own, whatever its worker ran before; those of fixtures, which are made after this, too.
+    """Random numbers are a test's own, whatever its worker ran before; so are those of the fixtures made for it.
 
     Not the same for all: a network of a fixture that lives longer would be equal to one that a test makes.
     """
