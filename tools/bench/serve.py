@@ -29,7 +29,7 @@ from tools.errors import InputError
 from tools.serve.commands import choose_backend
 from tools.serve.interfaces import INTERFACES, describe_bundle
 from tools.serve.jobs import ServedBundle
-from tools.serve.results import read_mask
+from tools.serve.results import find_mask, read_mask
 from tools.serve.samples import sample_images
 from tools.serve.uploads import identify
 
@@ -207,9 +207,7 @@ def _in_rounds(
 
 def _expected(results: Path, image: Path, kind: str) -> np.ndarray:
     """What the loop wrote for an image."""
-    stem = image.name.split(".")[0]
-    (path,) = (path for path in results.glob(f"{stem}_{kind}.*") if path.suffix != ".csv")
-    return read_mask(path)[0]
+    return read_mask(find_mask(results, image.name.split(".")[0], kind))[0]
 
 
 def _read_answer(answer: httpx.Response) -> np.ndarray:

@@ -93,7 +93,6 @@ def build_page(
     """
     first = next(iter(bundles.values()))
     waiting: dict[str, Future] = {}  # by session
-
     progress_bar = gr.Progress()
 
     def segment(name, file, request: gr.Request, *fields, progress=progress_bar) -> tuple:
@@ -110,16 +109,9 @@ def build_page(
             progress(0.9, desc="drawing")
             shown = _Shown(own, result, pictures.contrast_limits(result.image), safe_stem(Path(file).name))
             return shown, *_views(shown)
-        except Failure as failure:
-            shutil.rmtree(own, ignore_errors=True)
-            raise gr.Error(failure.message, duration=None, title="Not segmented", print_exception=False) from failure
-        except CancelledError:
-            shutil.rmtree(own, ignore_errors=True)
-            raise gr.Error("The page was left.", print_exception=False) from None
         except Exception as error:
             shutil.rmtree(own, ignore_errors=True)
-            logger.exception("the page failed")
-            raise gr.Error("Something went wrong; the server's log says what.", title="Not segmented") from error
+            raise _as_message(error) from error
         finally:
             waiting.pop(request.session_hash, None)
 
@@ -182,6 +174,16 @@ def build_page(
     return page
 
 
+def _as_message(error: Exception) -> gr.Error:
+    """What the user is told."""
+    if isinstance(error, Failure):
+        return gr.Error(error.message, duration=None, title="Not segmented", print_exception=False)
+    if isinstance(error, CancelledError):
+        return gr.Error("The page was left.", print_exception=False)
+    logger.error("the page failed", exc_info=error)
+    return gr.Error("Something went wrong; the server's log says what.", title="Not segmented")
+
+
 def _wait(future: Future, dispatcher: Dispatcher, progress: gr.Progress) -> Result:
     """The result of a job; meanwhile the progress bar tells the place in the queue, and seconds."""
     started = time.monotonic()
@@ -223,14 +225,11 @@ def _downloads(shown: _Shown) -> list[dict]:
     """Mask, table and archive, named after the user's file."""
     folder = shown.folder / "downloads"
     folder.mkdir()
-    files: list[Path | None] = []
-    for path in (shown.result.labels, shown.result.table):
-        files.append(folder / renamed(path, shown.stem) if path else None)
-        if path:
-            shutil.copyfile(path, files[-1])
-    files.append(folder / f"{shown.stem}_results.zip")
-    files[-1].write_bytes(encode(shown.result, "zip", shown.stem))
-    return [gr.update(value=str(file) if file else None, visible=file is not None) for file in files]
+    results = (shown.result.labels, shown.result.table)
+    copies = [path and shutil.copyfile(path, folder / renamed(path, shown.stem)) for path in results]
+    archive = folder / f"{shown.stem}_results.zip"
+    archive.write_bytes(encode(shown.result, "zip", shown.stem))
+    return [gr.update(value=file and str(file), visible=file is not None) for file in (*copies, archive)]
 
 
 def _draw(shown: _Shown | None, plane: int) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -17,7 +17,7 @@ from PIL import Image
 from tools.serve.failures import Failure
 from tools.serve.jobs import STEM, Result
 
-__all__ = ["MEDIA_TYPES", "choose_format", "encode", "is_mask", "read_mask", "renamed", "safe_stem"]
+__all__ = ["MEDIA_TYPES", "choose_format", "encode", "find_mask", "read_mask", "renamed", "safe_stem"]
 
 MEDIA_TYPES = {
     "png": "image/png",
@@ -26,6 +26,7 @@ MEDIA_TYPES = {
     "zip": "application/zip",
 }
 SUFFIXES = {"png": ".png", "tiff": ".tiff", "nifti": ".nii.gz", "zip": ".zip"}
+MASKS = (".png", ".tif", ".tiff", ".nii", ".nii.gz")
 MAX_STEM = 80  # characters
 _SYNONYMS = {"tif": "tiff", "nii": "nifti", "nii.gz": "nifti", "application/gzip": "nifti", "image/tif": "tiff"}
 
@@ -72,9 +73,10 @@ def choose_format(wanted: str | None, accept: str | None, num_axes: int) -> str:
     )
 
 
-def is_mask(path: Path) -> bool:
-    """Whether a bundle's result is an image, by its name."""
-    return path.name.endswith((".png", ".tif", ".tiff", ".nii", ".nii.gz"))
+def find_mask(folder: Path, stem: str, kind: str) -> Path:
+    """The mask of an image among the results of a bundle, where a table or outlines may be of the same kind."""
+    (mask,) = (path for path in folder.glob(f"{stem}_{kind}.*") if path.name.endswith(MASKS))
+    return mask
 
 
 def safe_stem(filename: str | None) -> str:

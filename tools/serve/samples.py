@@ -14,8 +14,9 @@ from PIL import Image
 from tools.atomic import replacing
 from tools.convert.nifti import write_volume
 from tools.errors import InputError
-from tools.sample import crypt_unet, devonet_nsn, sam_myelin, swinunet_livecell
+from tools.sample import devonet_nsn, sam_myelin, swinunet_livecell
 from tools.sample.embryo import SPACING_UM
+from tools.sample.tissue import draw_slide
 
 __all__ = ["sample_images"]
 
@@ -23,11 +24,21 @@ Files = Iterable[tuple[str, bytes]]
 
 SLIDE_PX, MAGNIFIED = 768, 2  # crypts as large as those that crypt_unet's weights know
 
+
+def _draw_slides() -> Files:
+    """Slides as real ones, for the weights that the bundle ships: in the second stain, and magnified."""
+    for index in (2, 3):
+        pixels, _ = draw_slide(np.random.default_rng([0, index]), SLIDE_PX, style=1)
+        magnified = np.asarray(Image.fromarray(pixels).resize([side * MAGNIFIED for side in pixels.shape[:2]]))
+        stream = io.BytesIO()
+        tifffile.imwrite(stream, magnified, photometric="rgb", tile=(256, 256), compression="zlib", predictor=True)
+        yield f"slide_{index + 1:02d}.tiff", stream.getvalue()
+
+
 # the files of a small dataset, and which of them are images
 EMBRYOS: tuple[Callable[[], Files], str] = (lambda: devonet_nsn.draw_files(num_sequences=1, num_frames=2), "01/t*.tif")
 SAMPLES: Mapping[str, tuple[Callable[[], Files], str]] = {
-    # the second half, in the stain that is more like that of real slides
-    "crypt_unet": (lambda: crypt_unet.draw_files(num_slides=4, size=SLIDE_PX), "slide_0[34].tiff"),
+    "crypt_unet": (_draw_slides, "*.tiff"),
     "devonet_ndn": EMBRYOS,
     "devonet_nsn": EMBRYOS,
     "maskrcnn_2p5d": EMBRYOS,
@@ -61,7 +72,7 @@ def sample_images(bundle_name: str, folder: Path) -> list[Path]:
     draw_files, pattern = SAMPLES[bundle_name]
     images = [(name, content) for name, content in draw_files() if fnmatchcase(name, pattern)]
     folder.mkdir(parents=True, exist_ok=True)
-    write = WRITERS.get(bundle_name, _write_bytes)
+    write = _write_volume if draw_files is EMBRYOS[0] else _write_bytes
     return [write(folder / Path(name).name, content) for name, content in images]
 
 
@@ -76,20 +87,3 @@ def _write_volume(path: Path, content: bytes) -> Path:
     path = path.with_name(f"embryo_{path.stem}.nii.gz")
     write_volume(path, tifffile.imread(io.BytesIO(content)), SPACING_UM)
     return path
-
-
-def _write_slide(path: Path, content: bytes) -> Path:
-    """A slide of as many crypts at a higher magnification."""
-    with Image.open(io.BytesIO(content)) as slide:
-        magnified = np.asarray(slide.resize([side * MAGNIFIED for side in slide.size]))
-    with replacing(path) as partial:
-        tifffile.imwrite(partial, magnified, photometric="rgb", tile=(256, 256), compression="zlib", predictor=True)
-    return path
-
-
-WRITERS = {
-    "crypt_unet": _write_slide,
-    "devonet_ndn": _write_volume,
-    "devonet_nsn": _write_volume,
-    "maskrcnn_2p5d": _write_volume,
-}

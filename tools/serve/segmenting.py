@@ -12,7 +12,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from tools.errors import InputError
 from tools.serve.jobs import STEM, Job, Result, ServedBundle
-from tools.serve.results import is_mask
+from tools.serve.results import find_mask
 from tools.serve.uploads import parse_boxes, prepare_image
 
 __all__ = ["LoadedBundle", "find_input_error"]
@@ -79,9 +79,8 @@ class LoadedBundle:
         parser.update(loaded | given | self._overrides(job, image))
         parser.get_parsed_content("run")
         files = tuple(sorted(path for path in output.iterdir() if path.is_file()))
-        # a table, or outlines, may be of the same kind
-        masks = [path for path in files if path.match(f"{STEM}_{self.bundle.mask_kind}.*") and is_mask(path)]
-        return Result(image, masks[0], files, time.perf_counter() - started)
+        mask = find_mask(output, STEM, self.bundle.mask_kind)
+        return Result(image, mask, files, time.perf_counter() - started)
 
     @property
     def _is_sam(self) -> bool:

@@ -86,5 +86,7 @@ def space_card(bundle: str, metadata: Mapping[str, object], sample: str, *, grad
 
 def _short(text: str) -> str:
     """The text, or what of it ends before a preposition or a comma and is short enough."""
-    ends = [match.start() for match in re.finditer(r", | (?:of|in|from|and) ", text)] if len(text) > MAX_SHORT else []
+    if len(text) <= MAX_SHORT:
+        return text
+    ends = (match.start() for match in re.finditer(r", | (?:of|in|from|and) ", text))
     return text[: max((end for end in ends if end <= MAX_SHORT), default=MAX_SHORT)]

@@ -108,6 +108,19 @@ def running(limits: Limits, data_dir: Path | None = None, page_folder: Path | No
         thread.join(30)
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def is_up(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def until(is_true: Callable[[], bool], seconds: float = 20) -> None:
     """Wait for something that has to happen."""
     end = time.monotonic() + seconds

@@ -1,7 +1,6 @@
 """The page as a user sees it, in a real browser; the real server with two real bundles."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tools.serve.conftest import noise, png, running, until
+from tests.tools.serve.conftest import free_port, is_up, noise, png, running, until
 from tools.serve.limits import Limits
 from tools.serve.results import read_mask
 from tools.serve.samples import sample_images
@@ -29,18 +28,9 @@ if CHROMIUM is None:
     pytest.skip("no Chromium on this machine; apt-get install chromium", allow_module_level=True)
 
 
-def is_up(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(f"{url}/health").status == 200
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "tools", "serve", "swinunet_livecell", "maskrcnn_2p5d", "--port", str(port)]
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as file:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.tools.serve.conftest import until
+from tests.tools.serve.conftest import free_port, is_up, until
 from tools.errors import InputError
 from tools.serve.commands import serve_bundles
 from tools.serve.samples import sample_images
@@ -32,9 +32,7 @@ def test_server_that_is_ended_leaves_nothing(how, tmp_path):
     (image, *_) = sample_images("devonet_ndn", tmp_path / "samples")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "tools", "serve", "devonet_ndn", "--port", str(port)]
     log = tmp_path / "log"
     with log.open("w") as file:
@@ -52,10 +50,3 @@ def test_server_that_is_ended_leaves_nothing(how, tmp_path):
         process.kill()
     assert not [path for path in temporary.rglob("*") if path.is_file()], "files are left"
     assert "leaked" not in log.read_text() and "Traceback" not in log.read_text()
-
-
-def is_up(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health").status_code == 200
-    except httpx.TransportError:
-        return False
