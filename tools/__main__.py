@@ -34,10 +34,19 @@ VERBS = {
     "space": ("tools.space.commands:space", "a folder that serves a bundle: a Hugging Face Space, or a container"),
     "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
-    "compare": ("tools.compare.commands:compare", "networks, or values of a knob, trained on the same folds: a table"),
-    "crossval": ("tools.crossval.commands:crossval", "bundles over the folds of a dataset, their ensembles: a report"),
-    "tune": ("tools.tune.commands:tune", "values of a bundle's train.json that validate better, searched by Optuna"),
-    "auto3dseg": ("tools.auto3dseg.commands:auto3dseg", "bundles as algorithms of MONAI's Auto3DSeg: its templates"),
+    "compare": ("tools.runs.compare:compare", "networks, or values of a knob, trained on the same folds: a table"),
+    "crossval": (
+        "tools.runs.crossval.commands:crossval",
+        "bundles over the folds of a dataset, their ensembles: a report",
+    ),
+    "tune": (
+        "tools.runs.tune.commands:tune",
+        "values of a bundle's train.json that validate better, searched by Optuna",
+    ),
+    "auto3dseg": (
+        "tools.runs.auto3dseg.commands:auto3dseg",
+        "bundles as algorithms of MONAI's Auto3DSeg: its templates",
+    ),
     "serve": ("tools.serve.commands:serve", "bundles over HTTP, and a page to try them on"),
     "bench crossval": ("tools.bench.crossval:crossval", "two folds by crossval against two plain trainings"),
     "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),

@@ -15,7 +15,7 @@ from fire.decorators import SetParseFns
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.recipes import RECIPES, Recipe
-from tools.warm import run_step
+from tools.runs.warm import run_step
 
 __all__ = ["commands", "quickstart"]
 

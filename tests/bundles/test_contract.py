@@ -30,11 +30,11 @@ from monai.utils import path_to_sqlite_uri, set_determinism
 
 from tools.card import card_disagreements
 from tools.recipes import RECIPES
+from tools.runs.warm import WarmProcess
 from tools.serve.results import read_mask
 from tools.share.checks import is_shared
 from tools.share.commands import share
 from tools.vendor import differing_copies
-from tools.warm import WarmProcess
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {

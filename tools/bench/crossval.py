@@ -18,9 +18,9 @@ from tools.bench.progress import progress_on_stderr
 from tools.bench.table import Row, as_text
 from tools.command_line import reject, whole_number
 from tools.convert.ctc import convert_ctc
-from tools.crossval.datalist import read_datalist
 from tools.errors import InputError
 from tools.recipes import RECIPES
+from tools.runs.crossval.datalist import read_datalist
 from tools.sample.devonet_nsn import write_sample
 from tools.sample.embryo import SPACING_UM
 

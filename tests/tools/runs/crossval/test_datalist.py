@@ -1,0 +1,74 @@
+"""A datalist by which a network would be evaluated on what it knows is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tools.errors import InputError
+from tools.runs.crossval.datalist import read_datalist
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Function that writes a datalist of (image, group, fold), those without a fold under testing."""
+
+    def write(*images, key="sequence", **content):
+        items = [{"image": image, "label": "x", key: group, "fold": fold} for image, group, fold in images]
+        training = [item for item in items if item["fold"] is not None]
+        testing = [item for item in items if item["fold"] is None]
+        (tmp_path / "dataset.json").write_text(json.dumps({"training": training, "testing": testing, **content}))
+        return tmp_path
+
+    return write
+
+
+def test_folds_and_labelled_items(dataset):
+    found = read_datalist(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", None), name="drawn"))
+    assert (found.name, found.folds, len(found.training), len(found.testing)) == ("drawn", (0, 1), 2, 1)
+
+
+def test_fewer_folds_than_there_are(dataset):
+    assert read_datalist(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", 2)), 2).folds == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "match"),
+    [
+        ([("a", "1", 0), ("a", "1", 1)], "a is in fold 0 and in fold 1; list every image once"),
+        ([("a", "1", 0), ("b", "2", 1), ("./b", "2", 0)], "./b is in fold 1 and in fold 0"),
+        ([("a", "1", 0), ("b", "2", 1), ("a", "1", None)], "a is in fold 0 and in testing"),
+        ([("a", "1", 0), ("a", "1", 0), ("b", "2", 1)], "a is listed twice in fold 0"),
+        ([("a", "1", 0), ("b", "1", 1)], r"sequence 1 is in fold 0 and in fold 1 \(b\), so .* keep every sequence"),
+        ([("a", "1", 0), ("b", "2", 1), ("c", "2", None)], "sequence 2 is in fold 1 and in testing"),
+        ([("a", "1", 0), ("b", "2", 2)], "no labelled image in fold 1 of 3; there are folds 0, 2"),
+    ],
+)
+def test_overlapping_leaking_and_empty_folds_are_refused(dataset, images, match):
+    with pytest.raises(InputError, match=rf"dataset\.json: {match}"):
+        read_datalist(dataset(*images))
+
+
+@pytest.mark.parametrize("key", ["subject", "slide", "group"])
+def test_every_kind_of_group_may_leak(dataset, key):
+    with pytest.raises(InputError, match=f"{key} 1 is in fold 0 and in fold 1"):
+        read_datalist(dataset(("a", "1", 0), ("b", "1", 1), key=key))
+
+
+def test_the_unit_that_the_datalist_names_is_the_one_that_counts(dataset):
+    folder = dataset(("a", "1", 0), ("b", "1", 1), key="slide", unit="region")
+    assert read_datalist(folder).folds == (0, 1)
+    with pytest.raises(InputError, match="region 1 is in fold 0 and in fold 1"):
+        read_datalist(dataset(("a", "1", 0), ("b", "1", 1), key="region", unit="region"))
+
+
+def test_more_folds_than_there_are(dataset):
+    with pytest.raises(InputError, match="no labelled image in fold 2, 3, 4 of 5; .* convert again with --folds 5"):
+        read_datalist(dataset(("a", "1", 0), ("b", "2", 1)), 5)
+
+
+def test_item_without_an_image_is_told(dataset):
+    folder = dataset(("a", "1", 0), ("b", "2", 1), testing=[{"label": "x"}])
+    with pytest.raises(InputError, match="an item without 'image'"):
+        read_datalist(folder)

@@ -1,0 +1,97 @@
+"""The verb that registers bundles as algorithms of Auto3DSeg."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from fire.decorators import SetParseFn
+
+from tools.atomic import replacing
+from tools.card import BUNDLES, METADATA
+from tools.command_line import reject
+from tools.errors import InputError
+from tools.runs.auto3dseg.templates import algo_name, template_settings, write_template
+from tools.runs.crossval.datalist import Datalist, read_datalist
+from tools.runs.crossval.datastats import write_datastats
+from tools.runs.crossval.steps import find_bundles
+
+__all__ = ["auto3dseg"]
+
+logger = logging.getLogger(__name__)
+
+WORK_DIR = "work_dir"  # as AutoRunner calls it
+
+
+@SetParseFn(str)
+def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DIR, **unknown) -> dict[str, object]:
+    """Write templates of bundles for MONAI's Auto3DSeg, and what its AutoRunner needs to train them on a dataset.
+
+    BundleGen and AutoRunner take DST as templates_path_or_url, and need no network then. The name of an algorithm is
+    that of its bundle without underscores, such as devonetnsn.
+
+    Parameters
+    ----------
+    dst : str
+        Folder for the templates, one folder each; names of bundles, or their folders, follow. Without names, all that
+        give probabilities of a mask or instances that SEG measures.
+    dataset_dir : str
+        Converted dataset with folds. With it AutoRunner's input.yaml and datastats.yaml are written too: its own
+        analysis of the data reads no large TIFF, and takes every object for a class.
+    work_dir : str
+        AutoRunner's folder, for these two; only with a dataset.
+    """
+    reject(unknown, auto3dseg)
+    if work_dir != WORK_DIR and not dataset_dir:
+        raise InputError("--work_dir without --dataset_dir: give the dataset that AutoRunner shall train on")
+    folder, work = Path(dst), Path(work_dir)
+    roots = _choose(bundles)
+    names = [algo_name(root) for root in roots]
+    for name in names:
+        if (folder / name).exists():
+            raise InputError(f"{folder / name}: exists already; delete it, or write to another folder")
+    datalist = read_datalist(Path(dataset_dir)) if dataset_dir else None
+    if datalist and (work / "input.yaml").exists():
+        raise InputError(f"{work}: holds an input.yaml of Auto3DSeg already; give another --work_dir")
+    folder.mkdir(parents=True, exist_ok=True)
+    for root in roots:
+        logger.info("wrote %s", write_template(root, folder))
+    written = {"templates": folder, "algos": ", ".join(names)}
+    return written | (_write_input(datalist, folder, work, names) if datalist else {})
+
+
+def _choose(names: Sequence[str]) -> list[Path]:
+    """Folders of the named bundles; without a name, of all that can be algorithms."""
+    if names:
+        roots = list(find_bundles(tuple(names)).values())
+        for root in roots:
+            template_settings(root)
+        return roots
+    chosen = []
+    for path in sorted(BUNDLES.glob(f"*/{METADATA}")):
+        try:
+            template_settings(path.parents[1])
+            chosen.append(path.parents[1])
+        except InputError as error:
+            logger.info("left out: %s", error)
+    return chosen
+
+
+def _write_input(datalist: Datalist, folder: Path, work: Path, names: Sequence[str]) -> dict[str, object]:
+    """Write datastats.yaml and input.yaml; what to run then."""
+    work.mkdir(parents=True, exist_ok=True)
+    write_datastats(datalist, work / "datastats.yaml")
+    content = {
+        "modality": "microscopy",
+        "dataroot": str(datalist.folder.resolve()),
+        "datalist": str(datalist.path.resolve()),
+        "templates_path_or_url": str(folder.resolve()),
+        "algos": list(names),
+        "work_dir": str(work.resolve()),
+        "analyze": False,
+    }
+    with replacing(work / "input.yaml") as partial:
+        partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return {"then run": f"python -m monai.apps.auto3dseg AutoRunner run --input {work / 'input.yaml'}"}

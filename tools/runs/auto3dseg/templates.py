@@ -1,0 +1,138 @@
+"""Templates for Auto3DSeg: a copy of a bundle, with the scripts that Auto3DSeg calls."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from tools.errors import InputError
+from tools.recipes import RECIPES
+from tools.runs.choices import read_json
+from tools.runs.crossval.results import evaluated_metrics
+from tools.runs.crossval.steps import why_no_probabilities
+from tools.runs.crossval.training import key_metric
+from tools.share.checks import is_shared
+
+__all__ = ["algo_name", "score_override", "template_settings", "write_template"]
+
+SCRIPTS = Path(__file__).parent / "template"
+PLACEHOLDER = "TemplateAlgo"
+
+
+def algo_name(bundle: Path) -> str:
+    """Name of a bundle's algorithm: without underscores, by which Auto3DSeg separates name and fold."""
+    return bundle.resolve().name.replace("_", "").lower()
+
+
+def template_settings(bundle: Path) -> dict[str, object]:
+    """What a template's scripts need to know of its bundle.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+
+    Returns
+    -------
+    dict of str to object
+        ``bundle``, ``score`` (metric by which trainings are ranked), ``result`` (kind of the file that its inference
+        writes: ``prob``, or that of its instances) and ``spatial_dims``.
+
+    Raises
+    ------
+    InputError
+        If it gives neither probabilities of a mask nor instances that SEG measures.
+    """
+    train, reason = read_json(bundle / "configs/train.json"), why_no_probabilities(bundle)
+    name = bundle.resolve().name
+    settings = {"bundle": name, "spatial_dims": 3 if "spacing" in train else 2, "overrides": {}}
+    if reason is None:
+        return settings | {"score": key_metric(bundle), "result": "prob"}
+    if name not in RECIPES or "seg" not in evaluated_metrics(bundle):
+        raise InputError(
+            f"{name}: {reason}; and it is not measured by SEG, as bundles of instances are. Auto3DSeg makes masks of "
+            "what it averages, so leave this bundle out"
+        )
+    return settings | {"score": "seg", "result": RECIPES[name].result_kind}
+
+
+def score_override(train: Mapping[str, object], score: str) -> dict[str, object]:
+    """Overrides of train.json by which the score chooses the epoch too.
+
+    Parameters
+    ----------
+    train : mapping
+        Content of train.json.
+    score : str
+        Its key metric, or one of the additional ones.
+
+    Returns
+    -------
+    dict of str to object
+        Empty where it is the key metric.
+    """
+    validate = train["validate"]
+    if score in validate["key_metric"]:
+        return {}
+    metrics = validate["key_metric"] | validate["additional_metrics"]
+    return {
+        "validate#key_metric": {score: metrics[score]},
+        "validate#additional_metrics": {name: metric for name, metric in metrics.items() if name != score},
+    }
+
+
+def write_template(bundle: Path, folder: Path) -> Path:
+    """Write the template of a bundle, whole or not at all.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+    folder : Path
+        Folder of templates; it exists.
+
+    Returns
+    -------
+    Path
+        ``folder/<name>``: the bundle with its weights, ``scripts/`` and ``configs/hyper_parameters.yaml``.
+
+    Raises
+    ------
+    InputError
+        If there is one already, or the bundle cannot be an algorithm.
+    """
+    name, settings = algo_name(bundle), template_settings(bundle)
+    target, partial = folder / name, folder / f".partial-{name}"
+    if target.exists():
+        raise InputError(f"{target}: exists already; delete it, or write to another folder")
+    try:
+        _copy_bundle(bundle, partial)
+        _write_scripts(partial / "scripts", f"{name.capitalize()}Algo")
+        settings_file = partial / "configs/hyper_parameters.yaml"
+        settings_file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+        override = score_override(read_json(bundle / "configs/train.json"), str(settings["score"]))
+        if override:
+            (partial / "configs/score.json").write_text(json.dumps(override, indent=4) + "\n", encoding="utf-8")
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def _copy_bundle(bundle: Path, target: Path) -> None:
+    for file in sorted(path for path in bundle.rglob("*") if is_shared(path, bundle)):
+        copy = target / file.relative_to(bundle)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+
+
+def _write_scripts(folder: Path, class_name: str) -> None:
+    """The scripts, with the algorithm's class under the name that Auto3DSeg makes of its folder."""
+    folder.mkdir()
+    for file in sorted(SCRIPTS.glob("*.py")):
+        text = file.read_text(encoding="utf-8").replace(PLACEHOLDER, class_name)
+        (folder / file.name).write_text(text, encoding="utf-8")

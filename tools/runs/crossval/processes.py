@@ -1,0 +1,61 @@
+"""Over how many processes a training goes: one for each GPU, through torchrun."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from tools.command_line import whole_number
+from tools.errors import InputError
+from tools.runs.choices import read_json
+
+__all__ = ["check_multi_gpu", "count_processes"]
+
+
+def count_processes(text: str) -> int:
+    """Processes of each training.
+
+    Parameters
+    ----------
+    text : str
+        What ``--num_processes`` was given; empty for one process on each GPU, or one where there is none.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        If it is no number, or there are fewer GPUs, though some; without any, processes share the CPU.
+    """
+    num_gpus = torch.cuda.device_count()
+    if not text:
+        return max(num_gpus, 1)
+    wanted = whole_number("num_processes", text, minimum=1)
+    if 0 < num_gpus < wanted:
+        raise InputError(
+            f"--num_processes {wanted}: this machine has {num_gpus} GPUs, and every process needs one of its own; give "
+            f"{num_gpus} at most"
+        )
+    return wanted
+
+
+def check_multi_gpu(bundle: Path, overrides: Mapping[str, str]) -> None:
+    """Refuse what cannot be trained over several processes.
+
+    Raises
+    ------
+    InputError
+        If the bundle has no multi_gpu_train.json, or an override is a key that it sets for each process.
+    """
+    path = bundle / "configs/multi_gpu_train.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, but trainings go over several processes; give --num_processes 1")
+    own = {re.split("#|::", key)[0] for key in read_json(path)} - {"train", "validate"}
+    for key in overrides:
+        if re.split("#|::", key)[0] in own:
+            raise InputError(f"--{key}: {path.name} sets it for each process; leave it out, or give --num_processes 1")

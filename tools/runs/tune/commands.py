@@ -1,0 +1,135 @@
+"""The verb that searches for better values of a bundle's train.json."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import optuna
+from fire.decorators import SetParseFn
+from optuna.distributions import BaseDistribution
+
+from tools.card import find_bundle
+from tools.checksum import checksum
+from tools.command_line import reject, whole_number
+from tools.errors import InputError
+from tools.runs.choices import check_overrides, choose, read_folds, read_json
+from tools.runs.crossval.training import key_metric
+from tools.runs.plan import Plan
+from tools.runs.tune.results import as_text, one_line, write_results
+from tools.runs.tune.search import search
+from tools.runs.tune.space import check_fixed, read_space
+from tools.runs.tune.storage import URL_VARIABLE, check_url, open_storage, open_study
+from tools.runs.tune.trials import check_bundle, check_folder, run_trial
+
+__all__ = ["tune"]
+
+logger = logging.getLogger(__name__)
+
+FLAGS = ("dataset_dir", "space", "trials", "fold", "study_name", "storage", "output_dir", "sampler_seed", "prune_after")
+OF_MACHINE = ("device", "num_workers", "cache_rate")  # may differ between those who share a study
+
+
+@SetParseFn(str)  # overrides go on to monai.bundle as they were typed
+def tune(
+    bundle: str,
+    *extra,
+    dataset_dir: str | None = None,
+    space: str | None = None,
+    trials: str = "20",
+    fold: str = "0",
+    study_name: str = "",
+    storage: str = "",
+    output_dir: str = "",
+    sampler_seed: str = "0",
+    prune_after: str = "0",
+    **overrides,
+) -> str:
+    """Search for values of any keys of train.json that give a better validation, by Optuna.
+
+    The space is a JSON file, {"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": true},
+    "batch_size": {"type": "int", "low": 1, "high": 4}, "loss": {"type": "categorical", "choices": ["@losses::dice",
+    "@losses::dicece"]}, "optimizer#weight_decay": ...}. Every trial is a training of its own. One that after five
+    complete ones is worse than their median is pruned. Called again, the search goes on; calls with the same --storage
+    share it, on several machines too. Further options, such as --max_epochs 5, override other keys in all trials.
+
+    Parameters
+    ----------
+    bundle : str
+        A name in bundles/, or a bundle's folder.
+    dataset_dir : str
+        Converted dataset with folds.
+    space : str
+        The JSON file.
+    trials : str
+        Go on until so many have finished, complete or pruned, those of earlier calls and other machines included.
+    fold : str
+        Validate on this fold.
+    study_name : str
+        The bundle's name without it.
+    storage : str
+        Database URL, such as postgresql://user:password@host/name; a file in output_dir without it.
+    output_dir : str
+        Folder for best.json, trials.csv and trial_NNNN/ with model.pt and logs; tune/STUDY_NAME without it.
+    sampler_seed : str
+        Another one draws other values.
+    prune_after : str
+        Prune no training before this epoch.
+    """
+    reject({}, tune, extra)
+    if not dataset_dir or not space:
+        raise InputError(
+            f"--{'space' if dataset_dir else 'dataset_dir'} missing; python -m tools tune --help tells more"
+        )
+    root = find_bundle(bundle).resolve()
+    check_overrides(overrides, read_json(root / "configs/train.json"), {}, FLAGS, "tune")
+    check_bundle(root)
+    dimensions = read_space(Path(space), read_json(root / "configs/train.json"))
+    check_fixed(dimensions, overrides)
+    name, num_trials = study_name or root.name, whole_number("trials", trials, minimum=1)
+    seed = whole_number("sampler_seed", sampler_seed, minimum=0)
+    first_epoch = whole_number("prune_after", prune_after, minimum=0)
+    plan = Plan(
+        bundle=root,
+        dataset_dir=Path(dataset_dir),
+        output_dir=Path(output_dir or Path("tune", name)),
+        knob="",
+        values=("",),
+        folds=(_one_fold(Path(dataset_dir), fold),),
+        splits=(),
+        overrides=dict(sorted(overrides.items())),
+    )
+    metric = key_metric(root)
+    url = check_url(storage or f"sqlite:///{(plan.output_dir / 'study.db').resolve()}")
+    plan.output_dir.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = open_study(open_storage(url), name, _record(plan, dimensions, metric))
+    check_folder(plan.output_dir, study)
+    os.environ[URL_VARIABLE] = url
+    objective = partial(run_trial, plan=plan, space=dimensions, sampler_seed=seed, prune_after=first_epoch)
+    search(study, objective, num_trials, lambda trial: logger.info(one_line(trial, metric)))
+    write_results(study, plan)
+    logger.info("written: best.json and trials.csv in %s", plan.output_dir)
+    return as_text(study, plan, metric)
+
+
+def _record(plan: Plan, dimensions: Mapping[str, BaseDistribution], metric: str) -> dict[str, object]:
+    """What all trials of a study have in common, so that their scores compare."""
+    return {
+        "bundle": plan.bundle.name,
+        "metric": metric,
+        "fold": plan.folds[0],
+        "dataset.json": checksum(plan.dataset_dir / "dataset.json"),
+        "space": {key: repr(of) for key, of in sorted(dimensions.items())},
+        "overrides": {key: value for key, value in plan.overrides.items() if key not in OF_MACHINE},
+    }
+
+
+def _one_fold(dataset_dir: Path, fold: str) -> int:
+    chosen = choose(f"fold {fold}", fold, read_folds(dataset_dir).folds)
+    if len(chosen) != 1:
+        raise InputError(f"--fold {fold}: expected one fold; there are {', '.join(map(str, chosen))}")
+    return chosen[0]

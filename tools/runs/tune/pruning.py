@@ -1,0 +1,58 @@
+"""What runs inside a trial's training: it tells the study every validation, and ends what is not worth going on."""
+
+from __future__ import annotations
+
+import logging
+
+import optuna
+from ignite.engine import Engine, Events
+
+from tools.runs.tune.storage import open_storage
+
+__all__ = ["PRUNED", "ReportToStudy"]
+
+logger = logging.getLogger(__name__)
+
+PRUNED = "pruned_after_epoch"
+NUM_STARTUP_TRIALS = 5
+
+
+class ReportToStudy:
+    """Tells an Optuna study the key metric of every validation, and ends a training that is worse than the median.
+
+    Attach it to the trainer, after what keeps the best weights; it listens to the evaluator. The training ends as one
+    that has reached its last epoch; that it was pruned is told to the study only.
+
+    Parameters
+    ----------
+    evaluator : Engine
+        The validation engine; larger values of its key metric are better.
+    study_name : str
+    storage : str
+        Database URL.
+    trial_id : int
+        Of the trial in this database.
+    prune_after : int
+        No training is ended before this epoch.
+    """
+
+    def __init__(self, evaluator: Engine, study_name: str, storage: str, trial_id: int, prune_after: int = 0) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        pruner = optuna.pruners.MedianPruner(NUM_STARTUP_TRIALS, n_warmup_steps=prune_after)
+        study = optuna.load_study(study_name=study_name, storage=open_storage(storage), pruner=pruner)
+        self.trial = optuna.trial.Trial(study, trial_id)  # the only way to one that another process asked for
+        self.evaluator = evaluator
+        self.trainer: Engine | None = None
+
+    def attach(self, engine: Engine) -> None:
+        self.trainer = engine
+        self.evaluator.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, evaluator: Engine) -> None:
+        epoch = self.trainer.state.epoch
+        self.trial.report(float(evaluator.state.metrics[evaluator.state.key_metric_name]), step=epoch)
+        is_last = epoch >= self.trainer.state.max_epochs
+        if not is_last and self.trial.should_prune():
+            logger.info("pruned after epoch %d: worse than the median of the other trials", epoch)
+            self.trial.set_user_attr(PRUNED, epoch)
+            self.trainer.terminate()

@@ -1,0 +1,123 @@
+"""What a study has found: the override for train.json, a table of all trials, and a text about the best."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+
+import optuna
+from optuna.importance import FanovaImportanceEvaluator
+from optuna.trial import FrozenTrial, TrialState
+
+from tools.atomic import replacing
+from tools.errors import InputError
+from tools.performance import TITLES, cut
+from tools.runs.executor import write_text
+from tools.runs.plan import Plan
+from tools.runs.table import aligned_table
+from tools.runs.tune.pruning import PRUNED
+from tools.runs.tune.search import count_states
+from tools.runs.tune.space import values_of
+from tools.runs.tune.trials import training_command, trial_folder
+
+__all__ = ["as_text", "importances", "one_line", "write_results"]
+
+ATTRIBUTES = ("number", "value", "datetime_start", "duration", "params", "user_attrs", "intermediate_values", "state")
+NUM_SHOWN = 5
+MIN_FOR_IMPORTANCE = 10
+SHOWN_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+ABOUT = (
+    "Score: the best validation of a training on the fold left out, cut, not rounded. It chose the epoch and now the "
+    "values, so it is optimistic; measure the values that you keep on images that chose nothing."
+)
+
+
+def write_results(study: optuna.Study, plan: Plan) -> None:
+    """Write best.json, which train.json takes as a second config file, and trials.csv.
+
+    Raises
+    ------
+    InputError
+        If no trial has completed.
+    """
+    best = _ranked(study)
+    if not best:
+        raise InputError(
+            f"study {study.study_name}: no trial has completed, so there is no best one; give more --trials"
+        )
+    write_text(plan.output_dir / "best.json", json.dumps(values_of(best[0]), indent=4) + "\n")
+    with replacing(plan.output_dir / "trials.csv") as partial:
+        study.trials_dataframe(ATTRIBUTES).to_csv(partial, index=False)
+
+
+def as_text(study: optuna.Study, plan: Plan, metric: str) -> str:
+    """Markdown about the best trials, which values matter, and how to train with the best ones.
+
+    Parameters
+    ----------
+    study : Study
+        With a trial that has completed.
+    plan : Plan
+    metric : str
+        The key metric.
+
+    Returns
+    -------
+    str
+    """
+    ranked, title, states = _ranked(study), TITLES.get(metric, metric), count_states(study)
+    keys = list(ranked[0].params)
+    rows = [[str(t.number), cut(t.value), str(t.last_step), *_texts(t, keys)] for t in ranked[:NUM_SHOWN]]
+    counts = ", ".join(f"{states[state]} {state.name.lower()}" for state in SHOWN_STATES if states[state])
+    weights = importances(study)
+    parts = [
+        f"# {plan.bundle.name}, fold {plan.folds[0]}: study {study.study_name}, {counts}",
+        aligned_table(["trial", title, "epochs", *keys], rows),
+        ABOUT,
+        *([_importance_table(weights)] if weights else []),
+        f"Best: trial {ranked[0].number}, {title} {cut(ranked[0].value)}; its values are in "
+        f"{plan.output_dir / 'best.json'}, its weights in {trial_folder(plan.output_dir, ranked[0].number)} where it "
+        "ran. To train with them:",
+        f"    {_command(plan)}",
+    ]
+    return "\n\n".join(parts)
+
+
+def one_line(trial: FrozenTrial, metric: str) -> str:
+    """How a trial ended, for the log."""
+    values = " ".join(f"{key}={text}" for key, text in zip(trial.params, _texts(trial, trial.params), strict=True))
+    if trial.state == TrialState.COMPLETE:
+        return f"trial {trial.number}: {metric} {cut(trial.value)}, {values}"
+    if trial.state == TrialState.PRUNED:
+        return f"trial {trial.number}: pruned after epoch {trial.user_attrs[PRUNED]}, {values}"
+    return f"trial {trial.number}: failed, {values}"
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """Share of each key in how scores differ, the largest first; empty where trials are too few to say."""
+    ranked = _ranked(study)
+    if len(ranked) < MIN_FOR_IMPORTANCE or len(ranked[0].params) < 2:
+        return {}
+    evaluator = FanovaImportanceEvaluator(seed=0)  # the same trials give the same table
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)
+
+
+def _ranked(study: optuna.Study) -> list[FrozenTrial]:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sorted(complete, key=lambda trial: (-trial.value, trial.number))
+
+
+def _texts(trial: FrozenTrial, keys: Sequence[str]) -> list[str]:
+    values = values_of(trial)
+    return [f"{value:.4g}" if isinstance(value := values[key], float) else json.dumps(value) for key in keys]
+
+
+def _importance_table(weights: dict[str, float]) -> str:
+    rows = [[key, f"{100 * weight:.0f} %"] for key, weight in weights.items()]
+    return aligned_table(["key", "importance"], rows)
+
+
+def _command(plan: Plan) -> str:
+    words = training_command(plan, plan.output_dir / "best", plan.output_dir / "best.json")
+    return " ".join(f'"{word}"' if word.startswith("[") else shlex.quote(word) for word in words)

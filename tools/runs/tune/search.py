@@ -1,0 +1,89 @@
+"""Trials one after another, until the study has enough, whoever ran them."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, TrialState
+
+from tools.errors import InputError
+from tools.runs.tune.trials import FAILURE
+
+__all__ = ["count_states", "is_enough", "search"]
+
+logger = logging.getLogger(__name__)
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+MAX_MORE_FAILURES = 3
+WAIT_S = 5
+
+
+def search(
+    study: optuna.Study,
+    objective: Callable[[optuna.Trial], float],
+    num_trials: int,
+    tell: Callable[[FrozenTrial], None],
+) -> None:
+    """Run trials until so many have finished in the study, those of other processes and earlier calls included.
+
+    Parameters
+    ----------
+    study : Study
+    objective : callable
+        Runs a trial and gives its score. An `InputError` makes it a failed one, which does not count.
+    num_trials : int
+        Trials to finish, completed or pruned.
+    tell : callable
+        Takes each trial that ended here.
+
+    Raises
+    ------
+    InputError
+        If of the trials of this call three more have failed than finished.
+    """
+    ended: list[FrozenTrial] = []
+    waiting = False
+    while not is_enough(study, num_trials):
+        if _others_will_do(study, num_trials):
+            if not waiting:
+                logger.info("waiting for trials that other processes run; one that was killed is given up in minutes")
+            waiting = True
+            time.sleep(WAIT_S)
+            continue
+        waiting = False
+        study.optimize(objective, n_trials=1, catch=(InputError,), callbacks=[lambda _, trial: ended.append(trial)])
+        tell(ended[-1])
+        _check_failures(ended)
+
+
+def is_enough(study: optuna.Study, num_trials: int) -> bool:
+    """Whether so many trials have finished."""
+    states = count_states(study)
+    return sum(states[state] for state in FINISHED) >= num_trials
+
+
+def count_states(study: optuna.Study) -> Counter[TrialState]:
+    """Number of trials in each state."""
+    return Counter(trial.state for trial in study.get_trials(deepcopy=False))
+
+
+def _others_will_do(study: optuna.Study, num_trials: int) -> bool:
+    with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
+        optuna.storages.fail_stale_trials(study)
+    states = count_states(study)
+    return sum(states[state] for state in (*FINISHED, TrialState.RUNNING)) >= num_trials
+
+
+def _check_failures(ended: list[FrozenTrial]) -> None:
+    failed = [trial for trial in ended if trial.state == TrialState.FAIL]
+    if len(failed) - (len(ended) - len(failed)) >= MAX_MORE_FAILURES:
+        raise InputError(
+            f"{len(failed)} of {len(ended)} trials failed; correct the search space or the overrides. Last: trial "
+            f"{failed[-1].number}: {failed[-1].user_attrs.get(FAILURE)}"
+        )

@@ -1,0 +1,152 @@
+"""One trial: a training by the bundle's own train.json with the values that the study suggests."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+
+from tools.errors import InputError
+from tools.runs.choices import read_json
+from tools.runs.executor import write_text
+from tools.runs.plan import RUN, Plan, as_words, bundle_root, common_words
+from tools.runs.steps import run_step
+from tools.runs.tune.pruning import PRUNED
+from tools.runs.tune.space import suggest
+from tools.runs.tune.storage import URL_VARIABLE, retry
+
+__all__ = ["FAILURE", "check_bundle", "check_folder", "run_trial", "training_command", "trial_config", "trial_folder"]
+
+logger = logging.getLogger(__name__)
+
+HANDLERS = "train#handlers"
+FAILURE = "failure"
+FOLDER = re.compile(r"trial_(\d{4,})")
+
+
+def check_bundle(bundle: Path) -> None:
+    """Refuse a bundle whose training cannot be told apart into better and worse.
+
+    Raises
+    ------
+    InputError
+        If its train.json has no list of handlers to add one to, or compares validations in a way of its own.
+    """
+    path = bundle / "configs/train.json"
+    train = read_json(path)
+    if not isinstance(train.get("train", {}).get("handlers"), list):
+        raise InputError(f"{path}: {HANDLERS} is no list, so that none can be added; make it one")
+    if "metric_cmp_fn" in train.get("validate", {}).get("evaluator", {}):
+        raise InputError(f"{path}: validate#evaluator has a metric_cmp_fn; tune takes the larger score for the better")
+
+
+def trial_folder(output_dir: Path, number: int) -> Path:
+    """Where a trial leaves its weights and its log."""
+    return output_dir / f"trial_{number:04d}"
+
+
+def check_folder(output_dir: Path, study: optuna.Study) -> None:
+    """Refuse a folder with trials that this study does not have yet: a training would go on where another one ended.
+
+    Raises
+    ------
+    InputError
+    """
+    present = [int(match[1]) for path in output_dir.glob("trial_*") if (match := FOLDER.fullmatch(path.name))]
+    foreign = [number for number in present if number >= len(study.get_trials(deepcopy=False))]
+    if foreign:
+        raise InputError(
+            f"{trial_folder(output_dir, min(foreign))}: of another study than {study.study_name}; give another "
+            "--output_dir, or the --storage and --study_name of that study"
+        )
+
+
+def trial_config(values: Mapping[str, Any], study_name: str, trial_id: int, prune_after: int) -> dict[str, object]:
+    """Content of the config file that makes a training a trial: its values, and the handler that tells the study."""
+    handler = {
+        "_target_": "tools.runs.tune.pruning.ReportToStudy",
+        "evaluator": "@validate#evaluator",
+        "study_name": study_name,
+        "storage": {"_target_": "os.getenv", "key": URL_VARIABLE},
+        "trial_id": trial_id,
+        "prune_after": prune_after,
+    }
+    return {**values, f"+{HANDLERS}": [handler]}
+
+
+def training_command(plan: Plan, folder: Path, config: Path) -> list[str]:
+    """A training with a further config file, as a user would type it."""
+    configs = (bundle_root(plan) / "configs/train.json", config)
+    return [
+        *(*RUN, "training", "--config_file", "[" + ",".join(f"'{path.as_posix()}'" for path in configs) + "]"),
+        *common_words(plan, plan.folds[0]),
+        *("--output_dir", str(folder), *as_words(plan.overrides)),
+    ]
+
+
+def run_trial(
+    trial: optuna.Trial, plan: Plan, space: Mapping[str, BaseDistribution], sampler_seed: int, prune_after: int
+) -> float:
+    """Train with the values that the study suggests.
+
+    Parameters
+    ----------
+    trial : Trial
+    plan : Plan
+        With one fold.
+    space : mapping of str to BaseDistribution
+    sampler_seed : int
+        The trial's number is added, so that neither a second process nor a later call draws the same values again.
+    prune_after : int
+        No training is ended before this epoch.
+
+    Returns
+    -------
+    float
+        The best validation, by which the training chose its weights.
+
+    Raises
+    ------
+    InputError
+        If the training fails, or no validation has a score.
+    TrialPruned
+        If the study ended the training.
+    KeyboardInterrupt
+        If it is interrupted; the values are then in line for another trial.
+    """
+    study = trial.study
+    study.sampler = optuna.samplers.TPESampler(seed=sampler_seed + trial.number)
+    folder = trial_folder(plan.output_dir, trial.number)
+    log = folder / "logs" / "train.log"
+    try:
+        config = folder / "trial.json"
+        content = trial_config(suggest(trial, space), study.study_name, trial._trial_id, prune_after)
+        write_text(config, json.dumps(content, indent=4) + "\n")
+        run_step(f"trial {trial.number}", training_command(plan, folder, config), log)
+        return _best_score(_frozen(study, trial.number), log)
+    except InputError as error:
+        trial.set_user_attr(FAILURE, str(error))
+        raise
+    except KeyboardInterrupt:
+        retry(study, _frozen(study, trial.number))
+        raise
+
+
+def _best_score(trial: optuna.trial.FrozenTrial, log: Path) -> float:
+    if PRUNED in trial.user_attrs and trial.user_attrs[PRUNED] == trial.last_step:  # a retried trial inherits the word
+        raise optuna.TrialPruned
+    scores = [score for score in trial.intermediate_values.values() if not math.isnan(score)]
+    if not scores:
+        raise InputError(f"no validation of trial {trial.number} has a score; see {log}, and --val_interval")
+    return max(scores)
+
+
+def _frozen(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:
+    return study.get_trials(deepcopy=False)[number]

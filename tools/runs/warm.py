@@ -1,0 +1,95 @@
+"""Commands ``python -m monai.bundle``, each in a process of its own that is forked from one that has imported MONAI.
+
+The imports take longer than the evaluation of a small dataset; this way they are paid once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import sys
+import threading
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+
+from tools.runs import steps
+
+__all__ = ["WarmProcess", "run_step"]
+
+PRELOADED = ["monai.bundle", "torch.utils.tensorboard", "tools.runs.warm"]
+METHOD = "forkserver"
+
+
+def run_step(step: str, command: list[str], log: Path) -> None:
+    """As `tools.runs.steps.run_step`; commands ``python -m monai.bundle`` start quicker where there is fork."""
+    warm = command[:3] == ["python", "-m", "monai.bundle"] and METHOD in multiprocessing.get_all_start_methods()
+    steps.run_step(step, command, log, start=WarmProcess if warm else steps.start_process)
+
+
+class WarmProcess:
+    """A running command, with as much of the interface of `subprocess.Popen` as `tools.runs.steps.run_step` needs.
+
+    It ends with the process that started it, however that ends.
+
+    Parameters
+    ----------
+    command : list of str
+        ``python -m MODULE`` and arguments.
+
+    Attributes
+    ----------
+    stdout : text file
+        What the command prints, on either stream.
+    returncode : int or None
+        As of `subprocess.Popen`; None until the context is left.
+    """
+
+    def __init__(self, command: list[str]) -> None:
+        context = multiprocessing.get_context(METHOD)
+        context.set_forkserver_preload(PRELOADED)
+        reader, writer = context.Pipe(duplex=False)
+        self.returncode: int | None = None
+        self._process = context.Process(target=_run_module, args=(command[2:], os.getcwd(), dict(os.environ), writer))
+        self._process.start()
+        writer.close()
+        self.stdout = open(os.dup(reader.fileno()), errors="replace")
+        reader.close()
+
+    def __enter__(self) -> WarmProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._process.terminate()
+        self._process.join()
+        self.stdout.close()
+        self.returncode = self._process.exitcode
+
+
+def _run_module(words: list[str], folder: str, environment: Mapping[str, str], output: Connection) -> None:
+    """``python -m`` of the first word in a folder, with the others as arguments; prints to ``output``."""
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(output.fileno(), stream.fileno())
+    output.close()
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path.insert(0, folder)
+    sys.argv = list(words)
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    except Exception:  # multiprocessing would print it without asking the hook, by which bundles shorten what they tell
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    """End this process when its parent has ended: nobody waits for it, and it would go on writing."""
+    parent.join()
+    os._exit(1)
