@@ -20,7 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     )
 
 from tools.command_line import run as run_tools
-from tools.recipes import RECIPES
+from tools.toolbox import read_toolbox
 
 ROOT = Path(__file__).parents[1]
 CONTRACT = ROOT / "tests" / "bundles" / "test_contract.py"
@@ -79,6 +79,6 @@ def dataset_dir(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(bundle.name)
     source, dataset = folder / "source", folder / "dataset"
     assert run_tools(VERBS, ["sample", bundle.name, str(source)]) == 0
-    convert = RECIPES[bundle.name].convert
-    assert run_tools(VERBS, ["convert", convert[0], str(source), str(dataset), *convert[1:]]) == 0
+    convert = read_toolbox(bundle).source
+    assert run_tools(VERBS, ["convert", convert.format, str(source), str(dataset), *convert.convert]) == 0
     return dataset

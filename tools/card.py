@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 
 from tools.atomic import replacing
+from tools.bundles import METADATA, bundles_dir, find_bundle
 from tools.checksum import checksum
 from tools.command_line import reject
 from tools.errors import InputError
@@ -19,10 +19,9 @@ from tools.overview import renew_overview
 from tools.performance import cut, performance_table, replace_eval_metrics, replace_section, section
 from tools.scores import summarise
 
-__all__ = ["card", "card_disagreements", "find_bundle", "measured_metrics"]
+__all__ = ["card", "card_disagreements", "measured_metrics"]
 
-BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
-WEIGHTS, METADATA, MODEL_CARD = "models/model.pt", "configs/metadata.json", "docs/README.md"
+WEIGHTS, MODEL_CARD = "models/model.pt", "docs/README.md"
 MAX_UNITS_LISTED = 20
 RAW_FILE_PRECISION = 1e-4  # MetricsSaver writes 64 bit scores with four decimals
 
@@ -44,37 +43,11 @@ def card(bundle: str, output_dir: str, *extra, **unknown) -> dict[str, object]:
     folder = find_bundle(bundle)
     measured = measured_metrics(Path(output_dir), folder / WEIGHTS)
     _write(folder, measured)
-    readme = BUNDLES.parent / "README.md"
-    if folder.parent == BUNDLES and readme.is_file():
-        renew_overview(readme, BUNDLES)
+    readme = bundles_dir().parent / "README.md"
+    if folder.parent == bundles_dir() and readme.is_file():
+        renew_overview(readme, bundles_dir())
     scores = {metric: f"{cut(entry['mean'])}, n = {entry['n']}" for metric, entry in measured.items()}
     return scores | {"metadata": folder / METADATA, "model card": folder / MODEL_CARD}
-
-
-def find_bundle(name: str) -> Path:
-    """Folder of a bundle.
-
-    Parameters
-    ----------
-    name : str
-        A name in bundles/, or a path.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InputError
-        If there is none; it names the closest one.
-    """
-    for folder in (BUNDLES / name, Path(name)):
-        if (folder / METADATA).is_file():
-            return folder
-    names = sorted(path.parents[1].name for path in BUNDLES.glob(f"*/{METADATA}"))
-    closest = difflib.get_close_matches(Path(name).name, names, n=1, cutoff=0.0)
-    hint = f"did you mean {closest[0]}? There are {', '.join(names)}" if closest else f"{BUNDLES} holds none"
-    raise InputError(f"{name}: neither a bundle's name nor a folder with {METADATA}; {hint}")
 
 
 def measured_metrics(output_dir: Path, weights: Path) -> dict[str, dict[str, object]]:

@@ -12,37 +12,35 @@ from pathlib import Path
 
 from fire.decorators import SetParseFns
 
+from tools.bundles import find_bundle
 from tools.command_line import reject
-from tools.errors import InputError
-from tools.recipes import RECIPES, Recipe
 from tools.runs.warm import run_step
+from tools.toolbox import Toolbox, as_words, default_bundle, read_toolbox
 
 __all__ = ["commands", "quickstart"]
 
-BUNDLES = Path(__file__).parents[1] / "bundles"
-
 
 @SetParseFns(bundle=str, destination=str)
-def quickstart(*extra, bundle: str = "devonet_nsn", destination: str = "quickstart", **unknown) -> dict[str, object]:
+def quickstart(*extra, bundle: str = "", destination: str = "quickstart", **unknown) -> dict[str, object]:
     """Synthetic sample, convert, train a few epochs, evaluate, infer, draw: a first result within minutes.
 
     Parameters
     ----------
     bundle : str
-        Name of the bundle to try.
+        Name of the bundle to try, or its folder; without it the one that suits a first look.
     destination : str
         Folder to write to; every bundle gets its own folder in it. Shipped weights are not touched.
     """
     reject(unknown, quickstart, extra)
-    if bundle not in RECIPES:
-        raise InputError(f"--bundle {bundle}: no such bundle; choose one of {', '.join(sorted(RECIPES))}")
-    folder = Path(destination) / bundle
+    root = find_bundle(bundle) if bundle else default_bundle()
+    toolbox = read_toolbox(root)
+    folder = Path(destination) / root.resolve().name
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    for step, command in commands(bundle, RECIPES[bundle], folder):
+    for step, command in commands(root, toolbox, folder):
         run_step(step, command, folder / "logs" / f"{step}.log")
     scores = _read_scores(folder / "evaluation" / "metrics.csv")
-    picture = _draw(RECIPES[bundle], folder)
+    picture = _draw(toolbox, folder)
     return {
         **{f"{metric} (synthetic test)": f"{score:.4f}" for metric, score in scores.items()},
         "minutes": f"{(time.monotonic() - started) / 60:.1f}",
@@ -51,14 +49,15 @@ def quickstart(*extra, bundle: str = "devonet_nsn", destination: str = "quicksta
     }
 
 
-def commands(bundle: str, recipe: Recipe, folder: Path) -> Iterator[tuple[str, list[str]]]:
+def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str, list[str]]]:
     """The commands of the quick start, as a user would type them.
 
     Parameters
     ----------
-    bundle : str
-        Name of the bundle.
-    recipe : Recipe
+    bundle : Path
+        The bundle's folder.
+    toolbox : Toolbox
+        What its metadata say.
     folder : Path
         Where everything is written.
 
@@ -69,20 +68,20 @@ def commands(bundle: str, recipe: Recipe, folder: Path) -> Iterator[tuple[str, l
     command : list of str
         Program and arguments, starting with ``python``.
     """
-    root = Path(os.path.relpath(BUNDLES / bundle))
+    root = Path(os.path.relpath(bundle))
     configs = {name: root / "configs" / f"{name}.json" for name in ("train", "evaluate", "inference")}
     run = ["python", "-m", "monai.bundle", "run"]
     common = ["--bundle_root", str(root), "--dataset_dir", str(folder / "dataset")]
-    overrides = [word for key, value in {**recipe.train, **recipe.offline}.items() for word in (f"--{key}", value)]
-    inference_knobs = json.loads((BUNDLES / bundle / "configs" / "inference.json").read_text())
-    inherited = [word for key in recipe.train if key in inference_knobs for word in (f"--{key}", recipe.train[key])]
+    overrides = as_words({**toolbox.quickstart, **toolbox.offline})
+    inference_knobs = json.loads((bundle / "configs" / "inference.json").read_text())
+    inherited = as_words({key: value for key, value in toolbox.quickstart.items() if key in inference_knobs})
     weights = ["--ckpt_path", str(folder / "training" / "model.pt")]
     both = f"['{configs['train'].as_posix()}','{configs['evaluate'].as_posix()}']"
-    yield "sample", ["python", "-m", "tools", "sample", bundle, str(folder / "source")]
+    yield "sample", ["python", "-m", "tools", "sample", bundle.name, str(folder / "source")]
     yield (
         "convert",
-        ["python", "-m", "tools", "convert", recipe.convert[0], str(folder / "source"), str(folder / "dataset")]
-        + list(recipe.convert[1:]),
+        ["python", "-m", "tools", "convert", toolbox.source.format, str(folder / "source"), str(folder / "dataset")]
+        + list(toolbox.source.convert),
     )
     yield (
         "train",
@@ -105,13 +104,13 @@ def _read_scores(path: Path) -> dict[str, float]:
         return {metric: float(score) for metric, score in csv.reader(file)}
 
 
-def _draw(recipe: Recipe, folder: Path) -> Path:
+def _draw(toolbox: Toolbox, folder: Path) -> Path:
     from tools.overlay import overlay
 
     dataset = folder / "dataset"
     item = json.loads((dataset / "dataset.json").read_text())["testing"][-1]
     name = Path(item["image"]).name
     name = name.removesuffix(".gz").removesuffix(Path(name.removesuffix(".gz")).suffix)
-    (result,) = (folder / "results").glob(f"{glob.escape(name)}_{recipe.result_kind}.*")
+    (result,) = (folder / "results").glob(f"{glob.escape(name)}_{toolbox.result}.*")
     overlay(str(dataset / item["image"]), str(result), str(folder / "overlay.png"), label=str(dataset / item["label"]))
     return folder / "overlay.png"

@@ -29,11 +29,11 @@ from monai.transforms import Compose
 from monai.utils import path_to_sqlite_uri, set_determinism
 
 from tools.card import card_disagreements
-from tools.recipes import RECIPES
 from tools.runs.warm import WarmProcess
 from tools.serve.results import read_mask
 from tools.share.checks import is_shared
 from tools.share.commands import share
+from tools.toolbox import read_toolbox
 from tools.vendor import differing_copies
 
 ROOT = Path(__file__).parents[2]
@@ -83,8 +83,8 @@ def run_bundle(*arguments: str, cwd: Path) -> str:
 
 def overrides_of(bundle: Path) -> dict[str, Any]:
     """Overrides with which a training fetches nothing, and takes seconds."""
-    recipe = RECIPES[bundle.name]
-    return {key: int(word) if word.isdigit() else word for key, word in (recipe.offline | recipe.brief).items()}
+    toolbox = read_toolbox(bundle)
+    return {**toolbox.offline, **toolbox.brief}
 
 
 def options_of(bundle: Path) -> list[str]:
@@ -168,7 +168,7 @@ def test_metadata_names_the_versions_that_requirements_pin(bundle):
     pins = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
     metadata = read_json(bundle / "configs/metadata.json")
     stated = {package: metadata[f"{key}_version"] for package, key in PACKAGES.items()}
-    stated |= metadata["required_packages_version"] | metadata["optional_packages_version"]
+    stated |= metadata["required_packages_version"] | metadata["toolbox"]["optional_packages"]
     assert stated == {package: pins.get(package) for package in stated}
 
 
@@ -299,7 +299,7 @@ def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, n
             *SENSITIVE.get(bundle.name, []),
             cwd=tmp_path,
         )
-        results = sorted((tmp_path / way).glob(f"*_{RECIPES[bundle.name].result_kind}.*"))
+        results = sorted((tmp_path / way).glob(f"*_{read_toolbox(bundle).result}.*"))
         masks[way] = {path.name: read_mask(path)[0] for path in results if path.suffix not in (".csv", ".tsv", ".json")}
     assert "random" not in output and masks["torch"].keys() == masks["onnx"].keys() != set()
     for name, mask in masks["torch"].items():
@@ -388,7 +388,7 @@ def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path, served):
     done = subprocess.run(command, cwd=empty, env=alone, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     testing = read_json(dataset_dir / "dataset.json")["testing"]
-    kind = RECIPES[bundle.name].result_kind
+    kind = read_toolbox(bundle).result
     stems = {Path(item["image"]).name.split(".")[0] for item in testing}
     assert {path.name.split(".")[0] for path in (empty / "results").glob(f"*_{kind}.*")} == {
         f"{stem}_{kind}" for stem in stems

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from monai.handlers.utils import write_metrics_reports
 
-from tools import card as module
+from tools.bundles import VARIABLE
 from tools.card import card, card_disagreements, measured_metrics
 from tools.errors import InputError
 from tools.performance import END, START, performance_table
@@ -39,7 +39,7 @@ def bundle(tmp_path, monkeypatch):
     (folder / "models").mkdir()
     (folder / "models/model.pt").write_bytes(WEIGHTS)
     os.utime(folder / "models/model.pt", (0, 0))
-    monkeypatch.setattr(module, "BUNDLES", tmp_path / "bundles")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "bundles"))
     return folder
 
 

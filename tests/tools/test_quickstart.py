@@ -6,32 +6,29 @@ from pathlib import Path
 
 import pytest
 
+from tools.bundles import all_bundles
 from tools.errors import InputError
-from tools.quickstart import BUNDLES, commands, quickstart
-from tools.recipes import RECIPES
+from tools.quickstart import commands, quickstart
+from tools.toolbox import read_toolbox
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_bundle_has_a_recipe():
-    assert {path.name for path in BUNDLES.iterdir() if (path / "configs").is_dir()} == set(RECIPES)
+@pytest.mark.parametrize("bundle", all_bundles(), ids=lambda bundle: bundle.name)
+def test_quick_start_overrides_only_knobs_of_the_bundle(bundle):
+    toolbox, train = read_toolbox(bundle), json.loads((bundle / "configs/train.json").read_text())
+    assert set(toolbox.quickstart) | set(toolbox.offline) | set(toolbox.brief) <= set(train)
 
 
-@pytest.mark.parametrize("bundle", RECIPES)
-def test_recipe_overrides_only_knobs_of_the_bundle(bundle):
-    train = json.loads((BUNDLES / bundle / "configs/train.json").read_text())
-    assert set(RECIPES[bundle].train) <= set(train)
-
-
-@pytest.mark.parametrize("bundle", RECIPES)
+@pytest.mark.parametrize("bundle", all_bundles(), ids=lambda bundle: bundle.name)
 def test_quick_start_never_writes_into_the_bundle(bundle, tmp_path):
-    for _, command in commands(bundle, RECIPES[bundle], tmp_path):
+    for _, command in commands(bundle, read_toolbox(bundle), tmp_path):
         if "--output_dir" in command:
             assert Path(command[command.index("--output_dir") + 1]).is_relative_to(tmp_path)
 
 
 def test_unknown_bundle_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="--bundle nsn: no such bundle; choose one of .*devonet_nsn"):
+    with pytest.raises(InputError, match="nsn: neither a bundle's name .*; did you mean devonet_nsn"):
         quickstart(bundle="nsn")
 
 

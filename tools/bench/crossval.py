@@ -19,10 +19,10 @@ from tools.bench.table import Row, as_text
 from tools.command_line import reject, whole_number
 from tools.convert.ctc import convert_ctc
 from tools.errors import InputError
-from tools.recipes import RECIPES
 from tools.runs.crossval.datalist import read_datalist
 from tools.sample.devonet_nsn import write_sample
 from tools.sample.embryo import SPACING_UM
+from tools.toolbox import read_toolbox
 
 __all__ = ["crossval", "weights_difference"]
 
@@ -49,7 +49,8 @@ def crossval(*extra, dataset_dir: str = "", max_epochs: str = "30", **unknown) -
         Epochs of each training; fewer make what is not training weigh more.
     """
     reject(unknown, crossval, extra)
-    overrides = RECIPES["devonet_nsn"].train | {"max_epochs": str(whole_number("max_epochs", max_epochs, minimum=1))}
+    overrides = {key: str(value) for key, value in read_toolbox(BUNDLE).quickstart.items()}
+    overrides["max_epochs"] = str(whole_number("max_epochs", max_epochs, minimum=1))
     with progress_on_stderr(), tempfile.TemporaryDirectory(prefix="bench-crossval-") as folder:
         folder = Path(folder)
         dataset = Path(dataset_dir) if dataset_dir else _make_sample(folder)

@@ -18,6 +18,7 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from tools.bundles import read_metadata
 from tools.checksum import checksum
 from tools.errors import InputError
 from tools.export.onnx_record import write_record
@@ -25,7 +26,6 @@ from tools.serve.interfaces import describe_bundle
 from tools.serve.jobs import Job, Result
 from tools.serve.results import read_mask
 from tools.serve.samples import sample_images
-from tools.share.checks import read_metadata
 
 __all__ = ["export_bundle", "onnx"]
 

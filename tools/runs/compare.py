@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fire.decorators import SetParseFn
 
-from tools.card import BUNDLES, find_bundle
+from tools.bundles import bundles_dir, find_bundle
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.runs.choices import check_overrides, choose, read_folds, read_json
@@ -59,7 +59,7 @@ def compare(
     if not dataset_dir:
         raise InputError("--dataset_dir missing; give a converted dataset with folds")
     root = find_bundle(bundle)
-    chosen = choose_knob(root, BUNDLES, networks=networks, knob=knob)
+    chosen = choose_knob(root, bundles_dir(), networks=networks, knob=knob)
     own = {chosen.name: f"choose with --{'knob' if knob else 'networks'}"}
     check_overrides(
         overrides, read_json(root / "configs/train.json"), own, ("networks", "knob", "folds", "dataset_dir")

@@ -17,10 +17,11 @@ import yaml
 from scipy.ndimage import gaussian_filter
 
 from tools.atomic import replacing
+from tools.bundles import read_metadata
 from tools.checksum import checksum
 from tools.errors import InputError
 from tools.share.archive import TIME
-from tools.share.checks import WEIGHTS, read_metadata
+from tools.share.checks import WEIGHTS
 from tools.share.links import relink
 from tools.share.rdf import describe
 

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -15,13 +15,15 @@ from urllib.request import urlopen
 import jsonschema
 import yaml
 
+from tools.bundles import read_metadata
 from tools.card import card_disagreements
 from tools.errors import InputError
 from tools.share.packages import needed_packages
+from tools.toolbox import KEY, parse_toolbox
 
-__all__ = ["CHECKS", "Check", "check_bundle", "is_shared", "read_metadata"]
+__all__ = ["CHECKS", "Check", "check_bundle", "is_shared"]
 
-METADATA, WEIGHTS, LARGE_FILES = "configs/metadata.json", "models/model.pt", "large_files.yml"
+WEIGHTS, LARGE_FILES = "models/model.pt", "large_files.yml"
 MAX_FILE_BYTES = 25 * 2**20
 LEFT_OUT = {"data", "output", "eval"}
 EXPORTED = re.compile(r"\.onnx(\.data)?$")
@@ -64,18 +66,6 @@ def check_bundle(bundle: Path) -> list[Check]:
     return checks
 
 
-def read_metadata(bundle: Path) -> dict[str, object]:
-    """metadata.json; InputError if it is missing or not JSON."""
-    path = bundle / METADATA
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is {bundle} a bundle's folder?") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds {type(content).__name__}, expected an object")
-    return content
-
-
 def is_shared(path: Path, bundle: Path) -> bool:
     """Whether a file belongs into an archive: not hidden, not a cache, not what runs or exports leave in the bundle.
 
@@ -93,6 +83,7 @@ def is_shared(path: Path, bundle: Path) -> bool:
 def _metadata_problems(bundle: Path) -> list[str]:
     try:
         metadata = read_metadata(bundle)
+        _optional_packages(metadata)
     except InputError as error:
         return [str(error)]
     missing = [key for key in REQUIRED if key not in metadata]
@@ -188,7 +179,7 @@ def _told(licences: object) -> list[str]:
 def _package_problems(bundle: Path) -> list[str]:
     """What a lone copy would miss, where nothing is installed but MONAI and what the metadata list."""
     metadata = read_metadata(bundle)
-    named = metadata["required_packages_version"] | metadata.get("optional_packages_version", {})
+    named = {**metadata["required_packages_version"], **_optional_packages(metadata)}
     listed = {name.lower().replace("_", "-") for name in named}
     try:
         needed = needed_packages(bundle)
@@ -199,6 +190,11 @@ def _package_problems(bundle: Path) -> list[str]:
         for package, where in needed.items()
         if package not in listed
     ]
+
+
+def _optional_packages(metadata: Mapping[str, object]) -> Mapping[str, str]:
+    """Those of the section toolbox, which bundles of others may lack."""
+    return parse_toolbox(metadata[KEY]).optional_packages if KEY in metadata else {}
 
 
 def _card_problems(bundle: Path) -> list[str]:

@@ -11,17 +11,15 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 
 from tools.atomic import replacing
-from tools.card import find_bundle
+from tools.bundles import METADATA, all_bundles, find_bundle, read_metadata
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.share.archive import check_members, update_model_info, write_archive
 from tools.share.bioimage import check_bioimage, write_package
-from tools.share.checks import METADATA, check_bundle, read_metadata
+from tools.share.checks import check_bundle
 from tools.share.hub import check_hub, push
 
 __all__ = ["share", "verify"]
-
-BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 
 
 @SetParseFns(bundle=str, destination=str, url=str, hub=str)
@@ -47,8 +45,7 @@ def share(
         Write <name>-<version>.bioimageio.zip, too: the traced network as a package of BioImage.IO.
     """
     reject(unknown, share, extra)
-    everything = sorted(path.parents[1] for path in BUNDLES.glob(f"*/{METADATA}"))
-    folders = everything if bundle == "all" else [find_bundle(bundle)]
+    folders = all_bundles() if bundle == "all" else [find_bundle(bundle)]
     repositories = _repositories(hub, folders)
     if not isinstance(bioimage, bool):
         raise InputError(f"--bioimage {bioimage}: expected True or False")

@@ -13,9 +13,10 @@ from types import ModuleType
 import yaml
 
 from tools.atomic import replacing
+from tools.bundles import read_metadata
 from tools.errors import InputError
 from tools.performance import TITLES, cut
-from tools.share.checks import is_shared, read_metadata
+from tools.share.checks import is_shared
 from tools.share.links import MODEL_CARD, relink
 
 __all__ = ["check_hub", "front_matter", "hub_card", "licence_entry", "push"]

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from fire.decorators import SetParseFns
 
-from tools.card import find_bundle
+from tools.bundles import find_bundle, read_metadata
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.serve.samples import sample_images
-from tools.share.checks import WEIGHTS, is_shared, read_metadata
+from tools.share.checks import WEIGHTS, is_shared
 from tools.space.card import space_card
 from tools.space.closure import find_modules, find_packages
 from tools.space.requirements import choose_pins, read_pins, requirements_text
+from tools.toolbox import read_toolbox
 
 __all__ = ["space", "write_space"]
 
@@ -91,7 +92,7 @@ def _fill(bundle: Path, folder: Path) -> None:
         _copy(file, folder / file.relative_to(ROOT))
     samples = sample_images(name, folder / "samples" / name)
     packages = find_packages(modules, ROOT) | set(metadata["required_packages_version"])
-    packages |= set(metadata.get("optional_packages_version", {}))
+    packages |= set(read_toolbox(bundle).optional_packages)
     pins = choose_pins(packages, read_pins((ROOT / "requirements.txt").read_text(encoding="utf-8")))
     (folder / "requirements.txt").write_text(requirements_text(pins), encoding="utf-8")
     card = space_card(name, metadata, samples[0].name, gradio=pins["gradio"], python=PYTHON)

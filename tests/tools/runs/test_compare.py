@@ -12,8 +12,8 @@ import pytest
 import torch
 from monai.handlers.utils import write_metrics_reports
 
-import tools.card
 from tools.__main__ import VERBS
+from tools.bundles import VARIABLE
 from tools.command_line import run
 from tools.errors import InputError
 from tools.runs import compare as commands
@@ -52,8 +52,7 @@ def bundles(tmp_path, monkeypatch):
         configs.mkdir(parents=True)
         for kind, content in (("metadata", metadata), ("train", TRAIN), ("evaluate", EVALUATE)):
             (configs / f"{kind}.json").write_text(json.dumps(content))
-    monkeypatch.setattr(tools.card, "BUNDLES", folder)
-    monkeypatch.setattr(commands, "BUNDLES", folder)
+    monkeypatch.setenv(VARIABLE, str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
 

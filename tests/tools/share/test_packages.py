@@ -24,7 +24,7 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.name)
 def test_metadata_list_exactly_what_is_needed(path):
     metadata = json.loads((path / "configs/metadata.json").read_text())
-    listed = metadata["required_packages_version"] | metadata["optional_packages_version"]
+    listed = metadata["required_packages_version"] | metadata["toolbox"]["optional_packages"]
     assert needed_packages(path).keys() == listed.keys() and not listed.keys() & BASE
 
 

@@ -10,7 +10,7 @@ import yaml
 from fire.decorators import SetParseFn
 
 from tools.atomic import replacing
-from tools.card import BUNDLES, METADATA
+from tools.bundles import all_bundles
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.runs.auto3dseg.templates import algo_name, template_settings, write_template
@@ -70,10 +70,10 @@ def _choose(names: Sequence[str]) -> list[Path]:
             template_settings(root)
         return roots
     chosen = []
-    for path in sorted(BUNDLES.glob(f"*/{METADATA}")):
+    for bundle in all_bundles():
         try:
-            template_settings(path.parents[1])
-            chosen.append(path.parents[1])
+            template_settings(bundle)
+            chosen.append(bundle)
         except InputError as error:
             logger.info("left out: %s", error)
     return chosen

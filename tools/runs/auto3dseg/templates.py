@@ -10,12 +10,12 @@ from pathlib import Path
 import yaml
 
 from tools.errors import InputError
-from tools.recipes import RECIPES
 from tools.runs.choices import read_json
 from tools.runs.crossval.results import evaluated_metrics
 from tools.runs.crossval.steps import why_no_probabilities
 from tools.runs.crossval.training import key_metric
 from tools.share.checks import is_shared
+from tools.toolbox import read_toolbox
 
 __all__ = ["algo_name", "score_override", "template_settings", "write_template"]
 
@@ -52,12 +52,12 @@ def template_settings(bundle: Path) -> dict[str, object]:
     settings = {"bundle": name, "spatial_dims": 3 if "spacing" in train else 2, "overrides": {}}
     if reason is None:
         return settings | {"score": key_metric(bundle), "result": "prob"}
-    if name not in RECIPES or "seg" not in evaluated_metrics(bundle):
+    if "seg" not in evaluated_metrics(bundle):
         raise InputError(
             f"{name}: {reason}; and it is not measured by SEG, as bundles of instances are. Auto3DSeg makes masks of "
             "what it averages, so leave this bundle out"
         )
-    return settings | {"score": "seg", "result": RECIPES[name].result_kind}
+    return settings | {"score": "seg", "result": read_toolbox(bundle).result}
 
 
 def score_override(train: Mapping[str, object], score: str) -> dict[str, object]:

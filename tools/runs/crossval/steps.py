@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tools.card import find_bundle
+from tools.bundles import find_bundle
 from tools.errors import InputError
 from tools.runs.choices import read_json
 from tools.runs.crossval.datalist import Datalist

@@ -12,7 +12,7 @@ import optuna
 from fire.decorators import SetParseFn
 from optuna.distributions import BaseDistribution
 
-from tools.card import find_bundle
+from tools.bundles import find_bundle
 from tools.checksum import checksum
 from tools.command_line import reject, whole_number
 from tools.errors import InputError

@@ -14,8 +14,8 @@ import yaml
 from monai.handlers.utils import write_metrics_reports
 from PIL import Image
 
-import tools.card
 from tools.__main__ import VERBS
+from tools.bundles import VARIABLE
 from tools.command_line import run
 from tools.errors import InputError
 from tools.runs import executor
@@ -47,7 +47,7 @@ def bundles(tmp_path, monkeypatch):
         contents = {"metadata": {}, "train": TRAIN, "evaluate": EVALUATE, "inference": inference}
         for kind, content in contents.items():
             (configs / f"{kind}.json").write_text(json.dumps(content))
-    monkeypatch.setattr(tools.card, "BUNDLES", folder)
+    monkeypatch.setenv(VARIABLE, str(folder))
     monkeypatch.chdir(tmp_path)
     return folder
 

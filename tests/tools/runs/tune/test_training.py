@@ -12,10 +12,11 @@ from monai.bundle import run as run_bundle
 from monai.utils import set_determinism
 
 from tools.__main__ import VERBS
+from tools.bundles import find_bundle
 from tools.command_line import run
-from tools.recipes import RECIPES
 from tools.runs.tune import trials
 from tools.runs.tune.storage import URL_VARIABLE
+from tools.toolbox import read_toolbox
 
 SPACE = {
     "init_channels": {"type": "categorical", "choices": [2, 4]},
@@ -42,9 +43,9 @@ def in_this_process(monkeypatch):
 
 def test_two_trials_of_devonet_nsn(tmp_path, in_this_process, capsys):
     source, dataset, space, out = (str(tmp_path / name) for name in ("source", "dataset", "space.json", "out"))
-    convert = RECIPES["devonet_nsn"].convert
+    source_format = read_toolbox(find_bundle("devonet_nsn")).source
     assert run(VERBS, ["sample", "devonet_nsn", source]) == 0
-    assert run(VERBS, ["convert", convert[0], source, dataset, *convert[1:]]) == 0
+    assert run(VERBS, ["convert", source_format.format, source, dataset, *source_format.convert]) == 0
     Path(space).write_text(json.dumps(SPACE))
     options = ["--dataset_dir", dataset, "--space", space, "--output_dir", out, "--trials", "2"]
     options += [word for option in BRIEF.items() for word in option]

@@ -14,8 +14,8 @@ import pytest
 from monai.bundle import ConfigParser
 from optuna.trial import TrialState, create_trial
 
-import tools.card
 from tools.__main__ import VERBS
+from tools.bundles import VARIABLE
 from tools.command_line import run
 from tools.errors import InputError
 from tools.runs.tune import pruning, search, trials
@@ -38,7 +38,7 @@ def bundle(tmp_path, monkeypatch):
     configs.mkdir(parents=True)
     (configs / "metadata.json").write_text("{}")
     (configs / "train.json").write_text(json.dumps(TRAIN))
-    monkeypatch.setattr(tools.card, "BUNDLES", tmp_path / "bundles")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "bundles"))
     monkeypatch.setenv(URL_VARIABLE, "")
     monkeypatch.chdir(tmp_path)
     return configs.parent

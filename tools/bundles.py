@@ -1,0 +1,63 @@
+"""Where the bundles are, and their metadata; a bundle is a folder with configs/metadata.json."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from pathlib import Path
+
+from tools.errors import InputError
+
+__all__ = ["METADATA", "VARIABLE", "all_bundles", "bundles_dir", "find_bundle", "read_metadata"]
+
+METADATA = "configs/metadata.json"
+VARIABLE = "MICROSCOPY_BUNDLES"  # environment variable: a folder of bundles instead of the collection's own
+
+
+def bundles_dir() -> Path:
+    """The folder of all bundles: bundles/ beside this package, or what the environment variable names."""
+    return Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[1] / "bundles")
+
+
+def all_bundles() -> list[Path]:
+    """Folders of all bundles, sorted by name."""
+    return sorted(path.parents[1] for path in bundles_dir().glob(f"*/{METADATA}"))
+
+
+def find_bundle(name: str) -> Path:
+    """Folder of a bundle.
+
+    Parameters
+    ----------
+    name : str
+        A name in bundles/, or a path.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If no bundle is there; it names the closest one.
+    """
+    for folder in (bundles_dir() / name, Path(name)):
+        if (folder / METADATA).is_file():
+            return folder
+    names = [bundle.name for bundle in all_bundles()]
+    closest = difflib.get_close_matches(Path(name).name, names, n=1, cutoff=0.0)
+    hint = f"did you mean {closest[0]}? There are {', '.join(names)}" if closest else f"{bundles_dir()} holds none"
+    raise InputError(f"{name}: neither a bundle's name nor a folder with {METADATA}; {hint}")
+
+
+def read_metadata(bundle: Path) -> dict[str, object]:
+    """Content of metadata.json; InputError if it is missing or not JSON."""
+    path = bundle / METADATA
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); is {bundle} a bundle's folder?") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}, expected an object")
+    return content

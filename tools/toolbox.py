@@ -1,0 +1,228 @@
+"""What the tools have to know of a bundle: the section ``toolbox`` of its metadata.json, read and checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+
+from tools.bundles import METADATA, all_bundles, read_metadata
+from tools.errors import InputError
+
+__all__ = ["Metric", "Source", "Toolbox", "as_words", "default_bundle", "parse_toolbox", "read_toolbox"]
+
+KEY = "toolbox"
+INPUTS = ("volume", "picture", "slide")
+OPTIONS = ("boxes", "pixel_size_um", "spacing")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as people read it.
+
+    Attributes
+    ----------
+    title : str
+    unit : str
+        What is counted; empty for a share between 0 and 1.
+    lower_is_better : bool
+    """
+
+    title: str
+    unit: str = ""
+    lower_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the field ships for this task.
+
+    Attributes
+    ----------
+    format : str
+        Of ``tools sample`` and ``tools convert``.
+    convert : tuple of str
+        Options of ``tools convert`` for the synthetic sample.
+    """
+
+    format: str
+    convert: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """A bundle as the tools see it.
+
+    Attributes
+    ----------
+    purpose, modality : str
+        For people: what it finds, and in what kind of images.
+    pixel_size_um : tuple of (float, float)
+        Smallest and largest pixel of the images that it was trained on, along (Z, Y, X) or (Y, X), in micrometres;
+        empty where the data did not say.
+    input : {"volume", "picture", "slide"}
+        What it reads: NIfTI, PNG or TIFF, large TIFF.
+    options : tuple of str
+        Fields that a request to segment an image may carry.
+    result : str
+        Kind of the result that counts, ``<image stem>_<kind>``.
+    inference : mapping of str to object
+        Overrides of inference.json with which it writes all that a user wants to look at.
+    unit : str
+        Key of a dataset's items by which folds are split, so that nothing leaks.
+    metrics : mapping of str to Metric
+        What its evaluation measures, the most important first.
+    source : Source
+    quickstart : mapping of str to object
+        Overrides of train.json that make a training useful on the sample within minutes.
+    offline : mapping of str to object
+        Overrides of train.json without which a training would fetch something.
+    brief : mapping of str to object
+        Further overrides with which an epoch takes seconds, where it would take minutes.
+    optional_packages : mapping of str to str
+        Package -> version that only some uses need. They stand here because MONAI reads the key
+        ``optional_packages_version`` in the place of ``required_packages_version``.
+    is_default : bool
+        Whether it is the one to try first.
+    """
+
+    purpose: str
+    modality: str
+    input: str
+    result: str
+    unit: str
+    metrics: Mapping[str, Metric]
+    source: Source
+    pixel_size_um: tuple[tuple[float, float], ...] = ()
+    options: tuple[str, ...] = ()
+    inference: Mapping[str, object] = field(default_factory=dict)
+    quickstart: Mapping[str, object] = field(default_factory=dict)
+    offline: Mapping[str, object] = field(default_factory=dict)
+    brief: Mapping[str, object] = field(default_factory=dict)
+    optional_packages: Mapping[str, str] = field(default_factory=dict)
+    is_default: bool = False
+
+    @property
+    def num_axes(self) -> int:
+        """3 for volumes, 2 for pictures and slides."""
+        return 3 if self.input == "volume" else 2
+
+
+def read_toolbox(bundle: Path) -> Toolbox:
+    """The section ``toolbox`` of a bundle's metadata.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+
+    Returns
+    -------
+    Toolbox
+
+    Raises
+    ------
+    InputError
+        If it is missing or malformed; it names the key.
+    """
+    path, content = bundle / METADATA, read_metadata(bundle)
+    if KEY not in content:
+        raise InputError(f"{path}: no {KEY!r}, by which the tools know a bundle; write it as other bundles do")
+    return parse_toolbox(content[KEY], f"{path}: {KEY}")
+
+
+def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
+    """A section ``toolbox``, checked; see `read_toolbox`.
+
+    Parameters
+    ----------
+    content : object
+        As it is read from JSON.
+    place : str
+        Where it stands, for messages.
+    """
+    values = dict(_fields(content, Toolbox, place))
+    values["source"] = Source(**_fields(values["source"], Source, f"{place}: source"))
+    metrics = _mapping(values["metrics"], f"{place}: metrics")
+    values["metrics"] = {
+        name: Metric(**_fields(of, Metric, f"{place}: metrics: {name}")) for name, of in metrics.items()
+    }
+    values["pixel_size_um"] = _ranges(values.get("pixel_size_um"), f"{place}: pixel_size_um")
+    if values["input"] not in INPUTS:
+        raise InputError(f"{place}: input is {values['input']!r}, expected one of {', '.join(INPUTS)}")
+    for option in values.get("options", ()):
+        if option not in OPTIONS:
+            raise InputError(f"{place}: options has {option!r}, known are {', '.join(OPTIONS)}")
+    toolbox = Toolbox(**values)
+    if len(toolbox.pixel_size_um) not in (0, toolbox.num_axes):
+        raise InputError(
+            f"{place}: pixel_size_um has {len(toolbox.pixel_size_um)} axes, a {toolbox.input} has {toolbox.num_axes}"
+        )
+    return toolbox
+
+
+def default_bundle() -> Path:
+    """The bundle to try first: the one that says so, else the first by name.
+
+    Raises
+    ------
+    InputError
+        If there are no bundles.
+    """
+    bundles = all_bundles()
+    if not bundles:
+        raise InputError("no bundles are there; give the folder of one")
+    return next((bundle for bundle in bundles if read_toolbox(bundle).is_default), bundles[0])
+
+
+def as_words(overrides: Mapping[str, object]) -> list[str]:
+    """Overrides of a config as they stand on a command line."""
+    return [word for key, value in overrides.items() for word in (f"--{key}", str(value))]
+
+
+def _fields(content: object, kind: type, place: str) -> dict[str, object]:
+    """Arguments of a dataclass; lists become tuples. Unknown, missing and mistyped ones are refused."""
+    values, known = _mapping(content, place), {item.name: item for item in fields(kind)}
+    for name in values:
+        if name not in known:
+            closest = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {closest[0]!r}?" if closest else f"known are {', '.join(known)}"
+            raise InputError(f"{place}: unknown key {name!r}; {hint}")
+    required = [name for name, item in known.items() if item.default is MISSING and item.default_factory is MISSING]
+    missing = [name for name in required if name not in values]
+    if missing:
+        raise InputError(f"{place}: lacks {', '.join(missing)}")
+    return {name: _checked(value, str(known[name].type), f"{place}: {name}") for name, value in values.items()}
+
+
+def _checked(value: object, kind: str, place: str) -> object:
+    """A value of one of the kinds that the dataclasses are made of."""
+    if kind == "str" and not (isinstance(value, str) and value):
+        raise InputError(f"{place} is {value!r}, expected text")
+    if kind == "bool" and not isinstance(value, bool):
+        raise InputError(f"{place} is {value!r}, expected true or false")
+    if kind.startswith("Mapping"):
+        return _mapping(value, place)
+    if kind == "tuple[str, ...]":
+        if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
+            raise InputError(f"{place} is {value!r}, expected a list of words")
+        return tuple(value)
+    return value
+
+
+def _mapping(value: object, place: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise InputError(f"{place} is {value!r}, expected an object")
+    return value
+
+
+def _ranges(value: object, place: str) -> tuple[tuple[float, float], ...]:
+    """Smallest and largest size along every axis; none for null."""
+    try:
+        ranges = tuple((float(low), float(high)) for low, high in (value or ()))
+    except (TypeError, ValueError):
+        ranges = ((0.0, 0.0),)
+    if not all(0 < low <= high for low, high in ranges):
+        raise InputError(f"{place} is {value!r}, expected [smallest, largest] in micrometres for every axis, or null")
+    return ranges
