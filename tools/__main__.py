@@ -34,7 +34,10 @@ VERBS = {
     "space": ("tools.space.commands:space", "a folder that serves a bundle: a Hugging Face Space, or a container"),
     "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
-    "compare": ("tools.runs.compare:compare", "networks, or values of a knob, trained on the same folds: a table"),
+    "compare": (
+        "tools.runs.compare.commands:compare",
+        "networks, or values of a knob, trained on the same folds: a table",
+    ),
     "crossval": (
         "tools.runs.crossval.commands:crossval",
         "bundles over the folds of a dataset, their ensembles: a report",

@@ -26,7 +26,7 @@ from tools.errors import InputError
 from tools.export.ctc import export_ctc
 from tools.export.labels import as_uint16, read_map, write_labels
 from tools.overlay import overlay
-from tools.runs.warm import run_step
+from tools.runs.executor import run_step
 
 __all__ = ["devonet", "segment_nuclei"]
 

@@ -14,8 +14,9 @@ from fire.decorators import SetParseFns
 
 from tools.bundles import find_bundle
 from tools.command_line import reject
-from tools.runs.warm import run_step
-from tools.toolbox import Toolbox, as_words, default_bundle, read_toolbox
+from tools.runs.executor import run_step
+from tools.runs.words import bundle_command
+from tools.toolbox import Toolbox, default_bundle, read_toolbox
 
 __all__ = ["commands", "quickstart"]
 
@@ -69,34 +70,25 @@ def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str
         Program and arguments, starting with ``python``.
     """
     root = Path(os.path.relpath(bundle))
-    configs = {name: root / "configs" / f"{name}.json" for name in ("train", "evaluate", "inference")}
-    run = ["python", "-m", "monai.bundle", "run"]
-    common = ["--bundle_root", str(root), "--dataset_dir", str(folder / "dataset")]
-    overrides = as_words({**toolbox.quickstart, **toolbox.offline})
-    inference_knobs = json.loads((bundle / "configs" / "inference.json").read_text())
-    inherited = as_words({key: value for key, value in toolbox.quickstart.items() if key in inference_knobs})
-    weights = ["--ckpt_path", str(folder / "training" / "model.pt")]
-    both = f"['{configs['train'].as_posix()}','{configs['evaluate'].as_posix()}']"
-    yield "sample", ["python", "-m", "tools", "sample", bundle.name, str(folder / "source")]
+    configs = {name: root / f"configs/{name}.json" for name in ("train", "evaluate", "inference")}
+    common = {"bundle_root": root, "dataset_dir": folder / "dataset"}
+    inference_knobs = json.loads((bundle / "configs/inference.json").read_text())
+    inherited = {key: value for key, value in toolbox.quickstart.items() if key in inference_knobs}
+    trained = common | {"output_dir": folder / "training", **toolbox.quickstart, **toolbox.offline}
+    weights = {"ckpt_path": folder / "training/model.pt", **inherited}
+    source, tools = str(folder / "source"), ["python", "-m", "tools"]
+    yield "sample", [*tools, "sample", bundle.name, source]
     yield (
         "convert",
-        ["python", "-m", "tools", "convert", toolbox.source.format, str(folder / "source"), str(folder / "dataset")]
-        + list(toolbox.source.convert),
+        [*tools, "convert", toolbox.source.format, source, str(folder / "dataset"), *toolbox.source.convert],
     )
-    yield (
-        "train",
-        [*run, "training", "--config_file", str(configs["train"]), *common]
-        + ["--output_dir", str(folder / "training"), *overrides],
-    )
-    yield (
-        "evaluate",
-        [*run, "--config_file", both, *common, "--output_dir", str(folder / "evaluation"), *weights, *inherited],
-    )
-    yield (
-        "infer",
-        [*run, "--config_file", str(configs["inference"]), *common]
-        + ["--output_dir", str(folder / "results"), *weights, *inherited],
-    )
+    yield "train", bundle_command([configs["train"]], trained, workflow="training")
+    for step, names, output in (
+        ("evaluate", ("train", "evaluate"), "evaluation"),
+        ("infer", ("inference",), "results"),
+    ):
+        given = common | {"output_dir": folder / output, **weights}
+        yield step, bundle_command([configs[name] for name in names], given)
 
 
 def _read_scores(path: Path) -> dict[str, float]:

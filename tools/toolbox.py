@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.bundles import METADATA, all_bundles, read_metadata
 from tools.errors import InputError
 
-__all__ = ["Metric", "Source", "Toolbox", "as_words", "default_bundle", "parse_toolbox", "read_toolbox"]
+__all__ = ["Metric", "Source", "Toolbox", "default_bundle", "parse_toolbox", "read_toolbox"]
 
 KEY = "toolbox"
 INPUTS = ("volume", "picture", "slide")
@@ -174,11 +174,6 @@ def default_bundle() -> Path:
     if not bundles:
         raise InputError("no bundles are there; give the folder of one")
     return next((bundle for bundle in bundles if read_toolbox(bundle).is_default), bundles[0])
-
-
-def as_words(overrides: Mapping[str, object]) -> list[str]:
-    """Overrides of a config as they stand on a command line."""
-    return [word for key, value in overrides.items() for word in (f"--{key}", str(value))]
 
 
 def _fields(content: object, kind: type, place: str) -> dict[str, object]:

@@ -10,7 +10,8 @@ from monai.bundle import ConfigWorkflow
 
 from tools.bundles import VARIABLE, all_bundles, find_bundle, read_metadata
 from tools.errors import InputError
-from tools.toolbox import Metric, as_words, default_bundle, parse_toolbox, read_toolbox
+from tools.runs.words import as_words
+from tools.toolbox import Metric, default_bundle, parse_toolbox, read_toolbox
 
 MINIMAL = {
     "purpose": "spots",

@@ -19,7 +19,7 @@ from tools.bench.table import Row, as_text
 from tools.command_line import reject, whole_number
 from tools.convert.ctc import convert_ctc
 from tools.errors import InputError
-from tools.runs.crossval.datalist import read_datalist
+from tools.runs.folds import read_datalist
 from tools.sample.devonet_nsn import write_sample
 from tools.sample.embryo import SPACING_UM
 from tools.toolbox import read_toolbox

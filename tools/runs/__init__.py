@@ -1,1 +1,1 @@
-"""Networks that a bundle offers, or values of another knob, trained and evaluated on the same folds of a dataset."""
+"""Many trainings: a plan of them, what runs it, what it left behind, and tables about that."""

@@ -1,46 +1,45 @@
-"""Running what is not done yet, so that an interrupted comparison goes on."""
+"""Runs the steps that are not done, so that what was interrupted goes on; shows commands and how far they are."""
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterable
+import multiprocessing
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tools.atomic import replacing
 from tools.errors import InputError
-from tools.runs.choices import read_json
-from tools.runs.plan import Plan, Step, steps
-from tools.runs.warm import run_step
+from tools.runs import warm
+from tools.runs.files import read_json, write_json
+from tools.runs.plan import Plan, validation_override
+from tools.runs.steps import Step
+from tools.runs.words import as_typed
 
-__all__ = ["forget", "is_done", "run_plan", "run_steps", "write_text"]
+__all__ = ["forget", "is_done", "run_plan", "run_step", "run_steps"]
 
 logger = logging.getLogger(__name__)
 
 PROLONGING = ("max_epochs", "patience")  # with another value of these a training goes on, and is no other one
 
 
-def run_plan(plan: Plan, validation: dict[str, object]) -> None:
-    """Run every step that is not done, in order.
-
-    Parameters
-    ----------
-    plan : Plan
-    validation : dict of str to object
-        Content of the config file for evaluations on the fold left out.
+def run_plan(plan: Plan) -> None:
+    """Run every step of a plan that is not done, in order.
 
     Raises
     ------
     InputError
         If a step fails, or the output folder holds a comparison of another knob, or a training with other overrides.
     """
-    plan.output_dir.mkdir(parents=True, exist_ok=True)
+    validation = validation_override(plan.bundle)
     _remember_knob(plan)
-    write_text(plan.validation_config, json.dumps(validation, indent=4) + "\n")
-    run_steps(plan, steps(plan))
+    write_json(plan.validation_config, validation)
+    run_steps(plan.steps())
 
 
-def run_steps(plan: Plan, wanted: Iterable[Step]) -> None:
+def run_steps(steps: Iterable[Step]) -> None:
     """Run those of the steps that are not done, in order.
 
     Raises
@@ -48,25 +47,23 @@ def run_steps(plan: Plan, wanted: Iterable[Step]) -> None:
     InputError
         If a step fails or leaves no result, or goes on with a training that was begun with other overrides.
     """
-    for step in wanted:
-        varied = f"{plan.knob} {step.value}" if plan.knob else plan.bundle.name
-        name = f"{varied}, fold {step.fold}: {step.name}"
-        if is_done(plan, step):
-            logger.info("%s: done before", name)
+    for step in steps:
+        if is_done(step):
+            logger.info("%s: done before", step.title)
             continue
-        _stamp(plan, step).unlink(missing_ok=True)
-        if step.name == "train":
-            _remember_overrides(plan, plan.folder(step.value, step.fold))
-        run_step(name, step.command, plan.log(step.value, step.fold, step.name))
+        forget(step)
+        if step.overrides is not None:
+            _remember_overrides(step)
+        run_step(step.title, step.command, step.log)
         missing = [path for path in step.writes if not path.is_file()]
         if missing:
-            raise InputError(f"{missing[0]}: not written by {name}; see {plan.log(step.value, step.fold, step.name)}")
-        write_text(_stamp(plan, step), json.dumps({"command": step.command}, indent=4) + "\n")
+            raise InputError(f"{missing[0]}: not written by {step.title}; see {step.log}")
+        write_json(_stamp(step), {"command": step.command})
 
 
-def is_done(plan: Plan, step: Step) -> bool:
+def is_done(step: Step) -> bool:
     """Whether this very command has finished, later than what it reads was written."""
-    stamp = _stamp(plan, step)
+    stamp = _stamp(step)
     if not (stamp.is_file() and all(path.is_file() for path in (*step.reads, *step.writes))):
         return False
     finished = stamp.stat().st_mtime_ns
@@ -75,23 +72,67 @@ def is_done(plan: Plan, step: Step) -> bool:
     )
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all; one that holds this text already keeps its date."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def forget(plan: Plan, step: Step) -> None:
+def forget(step: Step) -> None:
     """Take a step for not done, so that it runs again."""
-    _stamp(plan, step).unlink(missing_ok=True)
+    _stamp(step).unlink(missing_ok=True)
 
 
-def _stamp(plan: Plan, step: Step) -> Path:
+def run_step(
+    title: str, command: list[str], log: Path, *, start: Callable[[list[str]], subprocess.Popen] | None = None
+) -> None:
+    """Print and run one command; its output goes to a log file, its last line to a terminal's status line.
+
+    Parameters
+    ----------
+    title : str
+        For messages.
+    command : list of str
+        Program and arguments, starting with ``python``.
+    log : Path
+        File to write or replace.
+    start : callable, optional
+        Starts the command; without it ``python -m monai.bundle`` is forked from a process that has imported MONAI,
+        where there is fork.
+
+    Raises
+    ------
+    InputError
+        If the command fails; it gives the last line of the output.
+    """
+    print("$", as_typed(command), flush=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with log.open("w", buffering=1) as file, (start or _starter(command))(command) as process:  # for who follows it
+        for line in process.stdout:
+            file.write(line)
+            _show_status(line)
+    _show_status("")
+    if process.returncode != 0:
+        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
+        raise InputError(f"the step {title!r} failed: {''.join(last)} (the whole log: {log})")
+    logger.info("%s: %.0f s", title, time.monotonic() - started)
+
+
+def _starter(command: list[str]) -> Callable[[list[str]], subprocess.Popen]:
+    can_fork = warm.METHOD in multiprocessing.get_all_start_methods()
+    return warm.WarmProcess if command[:3] == ["python", "-m", "monai.bundle"] and can_fork else _start_process
+
+
+def _start_process(command: list[str]) -> subprocess.Popen:
+    """A running command, what it prints on either stream as text; ``python`` becomes the interpreter that runs now."""
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    return subprocess.Popen([sys.executable, *command[1:]], **output)
+
+
+def _show_status(line: str) -> None:
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print("\r" + line.strip()[:width].ljust(width), end="" if line else "\r", file=sys.stderr, flush=True)
+
+
+def _stamp(step: Step) -> Path:
     """Written when a step has finished."""
-    return plan.log(step.value, step.fold, step.name).with_suffix(".json")
+    return step.log.with_suffix(".json")
 
 
 def _remember_knob(plan: Plan) -> None:
@@ -103,18 +144,19 @@ def _remember_knob(plan: Plan) -> None:
             f"{plan.output_dir}: holds a comparison of {begun or 'folds'}, now it is of {plan.knob or 'folds'}; give "
             "another --output_dir"
         )
-    write_text(path, json.dumps({"knob": plan.knob}) + "\n")
+    write_json(path, {"knob": plan.knob})
 
 
-def _remember_overrides(plan: Plan, folder: Path) -> None:
+def _remember_overrides(step: Step) -> None:
     """Refuse to go on with a training that was begun with other overrides: its scores would be of neither."""
+    folder, wanted = step.log.parents[1], step.overrides
     path = folder / "overrides.json"
-    if path.is_file() and (folder / "resume.pt").is_file() and plan.overrides.get("resume") != "False":
+    if path.is_file() and (folder / "resume.pt").is_file() and wanted.get("resume") != "False":
         begun = read_json(path)
-        for key in sorted(begun.keys() | plan.overrides.keys()):
-            if key not in PROLONGING and begun.get(key) != plan.overrides.get(key):
+        for key in sorted(begun.keys() | wanted.keys()):
+            if key not in PROLONGING and begun.get(key) != wanted.get(key):
                 raise InputError(
                     f"{folder}: holds a training with --{key} {begun.get(key, 'not given')}, now it is "
-                    f"{plan.overrides.get(key, 'not given')}; give another --output_dir"
+                    f"{wanted.get(key, 'not given')}; give another --output_dir"
                 )
-    write_text(path, json.dumps(dict(plan.overrides), indent=4) + "\n")
+    write_json(path, wanted)

@@ -1,10 +1,12 @@
-"""What the trainings and evaluations of a comparison left behind."""
+"""What the trainings and evaluations of a plan left behind, image by image and fold by fold."""
 
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,61 +14,123 @@ import torch
 
 from tools.errors import InputError
 from tools.metrics_files import group_images, read_metric, read_overall
-from tools.runs.choices import read_json
 from tools.runs.plan import Plan
+from tools.runs.progress import read_state
 from tools.scores import summarise
 
-__all__ = ["average_by_image", "collect", "count_parameters", "evaluation_seconds", "read_epochs", "summarise_images"]
+__all__ = [
+    *("Split", "average_by_image", "case_name", "count_parameters", "described", "evaluation_seconds", "finite"),
+    *("read_split", "read_trainings", "seconds_per_image", "summarise_images"),
+]
 
 SECTIONS = {"validation": "training", "testing": "testing"}
 RUNNING_STATISTICS = ("running_mean", "running_var")
 EPOCH_TIME = re.compile(r"Epoch\[1\] Complete\. Time taken: (\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
-def collect(plan: Plan) -> dict[str, object]:
-    """Everything that was measured, as compare.json keeps it.
+@dataclass(frozen=True)
+class Split:
+    """Scores of the networks of all folds on one split.
 
-    Parameters
+    Attributes
     ----------
-    plan : Plan
-        A plan that has been run.
+    unit : str
+        Kind of the independent unit, such as ``slide``.
+    unit_of : dict of str to str
+        Case, an image file relative to the dataset -> its unit.
+    scores : dict
+        Metric -> fold -> case -> score, NaN where undefined.
+    overall : dict
+        Metric -> fold -> value in metrics.csv.
+    """
 
-    Returns
-    -------
-    dict of str to object
-        ``bundle``, ``dataset``, ``knob``, ``folds``, ``overrides`` and ``values``: value -> ``parameters``,
-        ``seconds_per_image`` (None if the logs do not tell), ``folds`` (fold -> ``best_epoch``, ``epochs``) and
-        ``splits``: split -> ``images``, ``units``, ``unit`` and ``metrics``: metric -> what `tools.scores.summarise`
-        says of the scores by image, and ``overall_by_fold``, the values in metrics.csv. Undefined values are None.
+    unit: str
+    unit_of: dict[str, str]
+    scores: dict[str, dict[int, dict[str, float]]]
+    overall: dict[str, dict[int, float]]
+
+    @property
+    def num_scored(self) -> int:
+        """Images that were scored, one by several networks as often."""
+        return sum(map(len, next(iter(self.scores.values())).values()))
+
+
+def read_split(plan: Plan, split: str, value: str = "") -> Split:
+    """Scores on ``validation`` or ``testing`` by the networks of a plan that has run.
 
     Raises
     ------
     InputError
-        If a result is missing or malformed.
+        If a file is missing or malformed, or folds have other metrics.
     """
+    folder_of = {fold: plan.training(fold, value).folder / split for fold in plan.folds}
+    overall = {fold: read_overall(folder, allow_undefined=True) for fold, folder in folder_of.items()}
+    first = next(iter(overall))
+    for fold, values in overall.items():
+        if values.keys() != overall[first].keys():
+            raise InputError(
+                f"{folder_of[fold] / 'metrics.csv'}: other metrics than in {folder_of[first]}; evaluate again"
+            )
+    scores = {m: {fold: read_metric(folder, m) for fold, folder in folder_of.items()} for m in overall[first]}
+    images = sorted({image for by_fold in scores.values() for of in by_fold.values() for image in of})
+    cases = group_images(images, SECTIONS[split])
+    case_of = {image: case_name(Path(image), plan.dataset_dir) for image in images}
+    return Split(
+        unit=cases.unit,
+        unit_of={case_of[image]: cases.unit_of[image] for image in images},
+        scores={
+            metric: {fold: {case_of[image]: score for image, score in of.items()} for fold, of in by_fold.items()}
+            for metric, by_fold in scores.items()
+        },
+        overall={metric: {fold: values[metric] for fold, values in overall.items()} for metric in scores},
+    )
+
+
+def read_trainings(plan: Plan, value: str = "") -> dict[str, object]:
+    """``parameters`` of the network, and ``folds``: fold -> ``best_epoch``, ``epochs``."""
+    states = {str(fold): read_state(plan.training(fold, value).resume) for fold in plan.folds}
     return {
-        "bundle": plan.bundle.name,
-        "dataset": read_json(plan.dataset_dir / "dataset.json").get("name") or plan.dataset_dir.resolve().name,
-        "knob": plan.knob,
-        "folds": list(plan.folds),
-        "overrides": dict(plan.overrides),
-        "values": {value: _collect_value(plan, value) for value in plan.values},
+        "parameters": count_parameters(plan.training(plan.folds[0], value).weights),
+        "folds": {fold: {key: of[key] for key in ("best_epoch", "epochs")} for fold, of in states.items()},
     }
 
 
-def average_by_image(scores: Sequence[dict[str, float]]) -> dict[str, float]:
-    """One score for each image: the mean over the models that were evaluated on it.
+def described(by_fold: Mapping[int, Mapping[str, float]], unit_of: Mapping[str, str]) -> dict[str, object]:
+    """Summaries of one metric, for each fold and of all of them.
 
     Parameters
     ----------
-    scores : sequence of dict
-        One for each model: image -> score, NaN where undefined.
+    by_fold : mapping
+        Fold -> case -> score, NaN where undefined.
+    unit_of : mapping of str to str
+        Case -> unit.
 
     Returns
     -------
-    dict of str to float
-        NaN where it is undefined for all models.
+    dict of str to object
+        ``pooled`` and ``per_fold`` (fold -> the same) with mean, std, interval and numbers; ``cases``: case -> mean of
+        its defined scores, None where there is none; ``cases_by_fold``.
     """
+    pooled = average_by_image(list(by_fold.values()))
+    return {
+        "pooled": _brief(pooled, unit_of),
+        "per_fold": {str(fold): _brief(scores, unit_of) for fold, scores in by_fold.items()},
+        "cases": {case: finite(score) for case, score in pooled.items()},
+        "cases_by_fold": {
+            str(fold): {case: finite(score) for case, score in scores.items()} for fold, scores in by_fold.items()
+        },
+    }
+
+
+def summarise_images(scores: Mapping[str, float], unit_of: Mapping[str, str]) -> dict[str, object]:
+    """What `tools.scores.summarise` says of scores by image; with a mean of None where none is defined."""
+    if all(map(math.isnan, scores.values())):
+        return {"mean": None, "n": 0, "n_undefined": len(scores), "units": 0, "ci95": None}
+    return summarise(list(scores.values()), [unit_of[image] for image in scores])
+
+
+def average_by_image(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Image -> mean of the scores of the models that were evaluated on it, NaN where none of them defines it."""
     of_image: dict[str, list[float]] = {}
     for by_image in scores:
         for image, score in by_image.items():
@@ -74,24 +138,19 @@ def average_by_image(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     return {image: float(np.mean(values)) if values else math.nan for image, values in of_image.items()}
 
 
+def case_name(image: Path, dataset_dir: Path) -> str:
+    """An image file, relative to the dataset."""
+    return Path(os.path.relpath(image.resolve(), dataset_dir.resolve())).as_posix()
+
+
 def count_parameters(weights: Path) -> int:
-    """Floating point numbers in a state_dict, without the running statistics of normalisations.
-
-    Parameters
-    ----------
-    weights : Path
-        model.pt
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    InputError
-        If the file is no state_dict.
-    """
-    state = _load(weights)
+    """Floating point numbers in a state_dict, without the running statistics of normalisations."""
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
+        raise InputError(
+            f"{weights}: missing, damaged, or not a PyTorch checkpoint ({type(error).__name__})"
+        ) from error
     return sum(
         value.numel()
         for name, value in state.items()
@@ -99,42 +158,17 @@ def count_parameters(weights: Path) -> int:
     )
 
 
-def read_epochs(resume: Path) -> tuple[int, int]:
-    """Epoch of the best validation, and epochs trained.
-
-    Parameters
-    ----------
-    resume : Path
-        resume.pt, which a training writes after each epoch.
-
-    Returns
-    -------
-    best_epoch, epochs : int
-
-    Raises
-    ------
-    InputError
-        If the file is not the state of a training.
-    """
-    state = _load(resume)
-    try:
-        return int(state["progress"]["best_epoch"]), int(state["epoch"])
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{resume}: not the state of a training ({error!r} missing); train again") from error
+def seconds_per_image(plan: Plan, splits: Mapping[str, Split], value: str = "") -> float | None:
+    """Mean time of the evaluations, over all images and networks; None if a log does not tell."""
+    logs = [plan.training(fold, value).log(split) for fold in plan.folds for split in splits]
+    seconds = [evaluation_seconds(log) for log in logs]
+    return None if None in seconds else sum(seconds) / sum(split.num_scored for split in splits.values())
 
 
 def evaluation_seconds(log: Path) -> float | None:
     """Seconds that an evaluation took: reading, inference and metrics of all images, without start-up.
 
-    Parameters
-    ----------
-    log : Path
-        What the evaluation printed.
-
-    Returns
-    -------
-    float or None
-        None if there is no such file, or no line of the evaluator in it.
+    None if there is no such log, or no line of the evaluator in it.
     """
     found = EPOCH_TIME.findall(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else []
     if not found:
@@ -143,62 +177,11 @@ def evaluation_seconds(log: Path) -> float | None:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _collect_value(plan: Plan, value: str) -> dict[str, object]:
-    folds = {}
-    for fold in plan.folds:
-        best_epoch, epochs = read_epochs(plan.folder(value, fold) / "resume.pt")
-        folds[str(fold)] = {"best_epoch": best_epoch, "epochs": epochs}
-    return {
-        "parameters": count_parameters(plan.folder(value, plan.folds[0]) / "model.pt"),
-        "seconds_per_image": _seconds_per_image(plan, value),
-        "folds": folds,
-        "splits": {split: _collect_split(plan, value, split) for split in plan.splits},
-    }
+def finite(score: float) -> float | None:
+    """A score as JSON keeps it: None where it is undefined."""
+    return float(score) if math.isfinite(score) else None
 
 
-def _collect_split(plan: Plan, value: str, split: str) -> dict[str, object]:
-    """Scores of the models of all folds on one split."""
-    folders = [plan.folder(value, fold) / split for fold in plan.folds]
-    overall = [read_overall(folder, allow_undefined=True) for folder in folders]
-    for folder, values in zip(folders, overall, strict=True):
-        if values.keys() != overall[0].keys():
-            raise InputError(f"{folder / 'metrics.csv'}: other metrics than in {folders[0]}; evaluate again")
-    metrics, images = {}, {}
-    for metric in overall[0]:
-        scores = average_by_image([read_metric(folder, metric) for folder in folders])
-        cases = group_images(list(scores), SECTIONS[split])
-        images = images or cases.unit_of
-        by_fold = {str(fold): _number(values[metric]) for fold, values in zip(plan.folds, overall, strict=True)}
-        metrics[metric] = summarise_images(scores, cases.unit_of) | {"overall_by_fold": by_fold}
-    return {"images": len(images), "units": len(set(images.values())), "unit": cases.unit, "metrics": metrics}
-
-
-def summarise_images(scores: dict[str, float], unit_of: dict[str, str]) -> dict[str, object]:
-    """What `tools.scores.summarise` says of scores by image; with a mean of None where none is defined."""
-    if all(map(math.isnan, scores.values())):
-        return {"mean": None, "n": 0, "n_undefined": len(scores), "units": 0, "ci95": None}
-    return summarise(list(scores.values()), [unit_of[image] for image in scores])
-
-
-def _seconds_per_image(plan: Plan, value: str) -> float | None:
-    seconds, num_images = 0.0, 0
-    for fold in plan.folds:
-        for split in plan.splits:
-            taken = evaluation_seconds(plan.log(value, fold, split))
-            if taken is None:
-                return None
-            folder = plan.folder(value, fold) / split
-            seconds += taken
-            num_images += len(read_metric(folder, next(iter(read_overall(folder, allow_undefined=True)))))
-    return seconds / num_images
-
-
-def _load(path: Path) -> dict:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise InputError(f"{path}: missing, damaged, or not a PyTorch checkpoint ({type(error).__name__})") from error
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _brief(scores: Mapping[str, float], unit_of: Mapping[str, str]) -> dict[str, object]:
+    summary = summarise_images(scores, unit_of)
+    return {"std": None} | {key: value for key, value in summary.items() if key != "unit_means"}

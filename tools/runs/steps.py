@@ -1,70 +1,136 @@
-"""Commands that a verb runs one after another, shown as a user would type them."""
+"""What a training consists of: steps, each one command that reads some files and leaves others."""
 
 from __future__ import annotations
 
-import logging
-import shlex
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.errors import InputError
+from tools.runs.files import read_json
+from tools.runs.words import bundle_command, normal_key, top_key
 
-__all__ = ["run_step", "start_process"]
-
-logger = logging.getLogger(__name__)
-
-
-def start_process(command: list[str]) -> subprocess.Popen:
-    """A running command, what it prints on either stream as text; ``python`` becomes the interpreter that runs now."""
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    return subprocess.Popen([sys.executable, *command[1:]], **output)
+__all__ = ["Step", "Training"]
 
 
-def run_step(
-    step: str, command: list[str], log: Path, *, start: Callable[[list[str]], subprocess.Popen] = start_process
-) -> None:
-    """Print and run one command; its output goes to a log file, its last line to a terminal's status line.
+@dataclass(frozen=True)
+class Step:
+    """One command, and how to tell whether it is done.
 
-    Parameters
+    Attributes
     ----------
-    step : str
-        Short name of the step.
+    title : str
+        For messages.
     command : list of str
-        Program and arguments, starting with ``python``.
     log : Path
-        File to write or replace.
-    start : callable
-        Starts the command.
-
-    Raises
-    ------
-    InputError
-        If the command fails; it gives the last line of the output.
+        What it prints; a stamp beside it says that it has finished.
+    reads, writes : tuple of Path
+        A step is done when it has finished after all that it reads was written, and left all that it writes.
+    overrides : mapping of str to str, optional
+        Of a training, which only goes on with those that it was begun with.
     """
-    print("$", " ".join(_quote(word) for word in command), flush=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    with log.open("w", buffering=1) as file, start(command) as process:  # by the line: for who follows it
-        for line in process.stdout:
-            file.write(line)
-            _show_status(line)
-    _show_status("")
-    if process.returncode != 0:
-        last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
-        raise InputError(f"the step {step!r} failed: {''.join(last)} (the whole log: {log})")
-    logger.info("%s: %.0f s", step, time.monotonic() - started)
+
+    title: str
+    command: list[str]
+    log: Path
+    reads: tuple[Path, ...]
+    writes: tuple[Path, ...]
+    overrides: Mapping[str, str] | None = None
 
 
-def _quote(word: str) -> str:
-    """The word as a user would type it: lists of config files hold single quotes already."""
-    return f'"{word}"' if "'" in word else shlex.quote(word)
+@dataclass(frozen=True)
+class Training:
+    """A training, its evaluations and its inference.
+
+    Attributes
+    ----------
+    title : str
+        For messages, such as ``rate 0.1, fold 0``.
+    bundle, dataset_dir : Path
+    folder : Path
+        Gets model.pt, resume.pt, logs/, and a folder for each evaluation and for the inference.
+    fold : int
+        Left out of the training, to validate on.
+    overrides : mapping of str to str
+        Keys of train.json -> value.
+    varied : mapping of str to str
+        The override in which the trainings of a plan differ.
+    """
+
+    title: str
+    bundle: Path
+    dataset_dir: Path
+    folder: Path
+    fold: int
+    overrides: Mapping[str, str]
+    varied: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "model.pt"
+
+    @property
+    def resume(self) -> Path:
+        """The state after the last epoch."""
+        return self.folder / "resume.pt"
+
+    def log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def train(self, *configs: Path, num_processes: int = 1) -> Step:
+        """The training itself, with further config files; over several processes by multi_gpu_train.json."""
+        names = ("train",) if num_processes == 1 else ("train", "multi_gpu_train")
+        given = {"fold": self.fold, **self.varied, "output_dir": self.folder, **self.overrides}
+        command = bundle_command(
+            [*self._configs(*names), *configs],
+            self._where | given,
+            workflow="training",
+            num_processes=num_processes,
+        )
+        return self._step("train", command, (), (self.weights, self.resume), self.overrides)
+
+    def evaluate(self, split: str, *configs: Path) -> Step:
+        """An evaluation; what evaluate.json sets itself, such as ``pretrained``, is not overridden."""
+        own = {normal_key(key) for key in read_json(self.bundle / "configs/evaluate.json")}
+        varied, overrides = (
+            _chosen(given, lambda key: normal_key(key) not in own) for given in (self.varied, self.overrides)
+        )
+        target = {"output_dir": self.folder / split, "ckpt_path": self.weights}
+        files = [*self._configs("train", "evaluate"), *configs]
+        command = bundle_command(files, self._where | {"fold": self.fold} | varied | target | overrides)
+        return self._step(split, command, (self.weights, *configs), (self.folder / split / "metrics.csv",))
+
+    def infer(self, **switches: str) -> Step:
+        """Inference on ``testing``, by which the folder ``inference`` fills."""
+        config = read_json(self.bundle / "configs/inference.json")
+        target = {"output_dir": self.folder / "inference", "ckpt_path": self.weights}
+        overrides = _chosen(self.overrides, lambda key: top_key(key) in config)
+        command = bundle_command(self._configs("inference"), self._where | target | switches | overrides)
+        return self._step("inference", command, (self.weights,), ())
+
+    @property
+    def _where(self) -> dict[str, object]:
+        return {"bundle_root": self._root, "dataset_dir": self.dataset_dir}
+
+    @property
+    def _root(self) -> Path:
+        """The bundle's folder, as seen from the working directory."""
+        return Path(os.path.relpath(self.bundle))
+
+    def _configs(self, *names: str) -> list[Path]:
+        return [self._root / f"configs/{name}.json" for name in names]
+
+    def _step(
+        self,
+        name: str,
+        command: list[str],
+        reads: tuple[Path, ...],
+        writes: tuple[Path, ...],
+        overrides: Mapping[str, str] | None = None,
+    ) -> Step:
+        reads = (*reads, self.dataset_dir / "dataset.json")
+        return Step(f"{self.title}: {name}", command, self.log(name), reads, writes, overrides)
 
 
-def _show_status(line: str) -> None:
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns - 1
-        print("\r" + line.strip()[:width].ljust(width), end="" if line else "\r", file=sys.stderr, flush=True)
+def _chosen(overrides: Mapping[str, str], wanted: Callable[[str], bool]) -> dict[str, str]:
+    return {key: value for key, value in overrides.items() if wanted(key)}

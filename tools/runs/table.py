@@ -1,121 +1,121 @@
-"""A comparison as text: a table of what was trained, one of each split, and how to read them."""
+"""Reports as blocks, and those as Markdown or as one HTML file that holds its pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import html
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from tools.performance import TITLES, cut
+from tools.performance import cut
 
-__all__ = ["aligned_table", "as_text"]
+__all__ = ["Block", "Heading", "Picture", "Table", "Text", "as_html", "as_markdown", "interval"]
 
-ABOUT_PARAMETERS = (
-    "Parameters: floating point numbers in model.pt, without running statistics. Epochs: one number per fold; the "
-    "weights are those of the best epoch."
-)
-ABOUT_SECONDS = (
-    "s per image: the evaluator's own time for its run, that is reading, inference and metrics without start-up and "
-    "loading of the weights, over the images of all evaluations; comparable where these ran on the same idle machine."
-)
-ABOUT_VALIDATION = (
-    "Validation chose the epoch of every model, so its scores are optimistic; each image is scored by the one model "
-    "that was not trained on its fold."
-)
-ABOUT_TESTING = (
-    "Testing chose nothing, so its scores are not optimistic until the best row is picked by them; the score of "
-    "an image is the mean over the models of the folds."
-)
-NO_TESTING = "There are no labelled images under testing, so there is no score that is not optimistic."
+STYLE = """\
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 75em; margin: 2em auto; padding: 0 1em; }
+table { border-collapse: collapse; margin: 1em 0; }
+th, td { padding: .25em .8em; text-align: left; border-bottom: 1px solid #ddd; }
+th { border-bottom: 2px solid #888; }
+tr:hover td { background: #f4f4f4; }
+img { max-width: 100%; }
+figure { margin: 1em 0; }
+figcaption { color: #555; }
+code { background: #f4f4f4; padding: 0 .2em; }"""
 
 
-def as_text(comparison: Mapping[str, object]) -> str:
-    """Markdown that can be read as it is, with aligned columns.
+@dataclass(frozen=True)
+class Heading:
+    """A title of level 1, or of a section, 2."""
 
-    Parameters
-    ----------
-    comparison : mapping
-        As from `tools.runs.results.collect`.
-
-    Returns
-    -------
-    str
-        Tables with one row for each value, and what they are made of.
-    """
-    by_value, knob, folds = comparison["values"], comparison["knob"], ", ".join(map(str, comparison["folds"]))
-    splits = next(iter(by_value.values()))["splits"]
-    overrides = " ".join(f"--{key} {value}" for key, value in comparison["overrides"].items())
-    parts = [
-        f"# {comparison['bundle']} on {comparison['dataset']}, folds {folds}: values of {knob}",
-        f"Trained with {overrides or 'the defaults of train.json'}.",
-        _value_table(by_value, knob),
-        f"{ABOUT_PARAMETERS} {ABOUT_SECONDS}",
-    ]
-    for split, about in (("validation", ABOUT_VALIDATION), ("testing", ABOUT_TESTING)):
-        if split in splits:
-            parts += [*_split_parts(by_value, knob, split), f"{about} {_about_interval(splits[split])}"]
-    if "testing" not in splits:
-        parts.append(NO_TESTING)
-    return "\n\n".join(parts)
+    text: str
+    level: int = 2
 
 
-def _value_table(by_value: Mapping[str, Mapping], knob: str) -> str:
-    columns = [knob, "parameters", "best epoch", "epochs", "s per image"]
-    rows = [
-        [
-            name,
-            f"{trained['parameters'] / 1e6:.2f} M",
-            ", ".join(str(fold["best_epoch"]) for fold in trained["folds"].values()),
-            ", ".join(str(fold["epochs"]) for fold in trained["folds"].values()),
-            "not in the logs" if trained["seconds_per_image"] is None else f"{trained['seconds_per_image']:.2f}",
-        ]
-        for name, trained in by_value.items()
-    ]
-    return aligned_table(columns, rows)
+@dataclass(frozen=True)
+class Text:
+    """A paragraph; what stands between backticks is code."""
+
+    text: str
 
 
-def _split_parts(by_value: Mapping[str, Mapping], knob: str, split: str) -> list[str]:
-    """Heading with n, and the table of scores."""
-    first = next(iter(by_value.values()))["splits"][split]
-    metrics = list(dict.fromkeys(m for trained in by_value.values() for m in trained["splits"][split]["metrics"]))
-    rows = [
-        [name, *(_cell(trained["splits"][split]["metrics"].get(metric), first["images"]) for metric in metrics)]
-        for name, trained in by_value.items()
-    ]
-    n = f"n = {_number_of(first['images'], 'image')}"
-    groups = "" if first["unit"] == "case" else f" of {_number_of(first['units'], first['unit'])}"
-    return [f"## {split.capitalize()}: {n}{groups}", aligned_table([knob, *(TITLES[m] for m in metrics)], rows)]
+@dataclass(frozen=True)
+class Table:
+    """Cells of text."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
-def _cell(summary: Mapping[str, object] | None, num_images: int) -> str:
-    """Mean, interval, and n where some images have no score."""
-    if summary is None:
-        return "not measured"
-    if summary["mean"] is None:
-        return "undefined"
-    interval = f" ({' to '.join(map(cut, summary['ci95']))})" if summary["ci95"] else ""
-    fewer = f", n = {summary['n']}" if summary["n"] != num_images else ""
-    return f"{cut(summary['mean'])}{interval}{fewer}"
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file and what it shows."""
+
+    path: Path
+    caption: str
 
 
-def _about_interval(split: Mapping[str, object]) -> str:
-    unit = "image" if split["unit"] == "case" else split["unit"]
-    if split["units"] < 2:
-        return f"Mean over images, cut, not rounded. No interval: there is one {unit}, and a bootstrap needs two."
+Block = Heading | Text | Table | Picture
+
+
+def as_markdown(blocks: Sequence[Block], folder: Path = Path()) -> str:
+    """Text with tables that can be read as they are; pictures are links relative to ``folder``."""
+    return "\n\n".join(_markdown(block, folder) for block in blocks)
+
+
+def as_html(blocks: Sequence[Block], title: str) -> str:
+    """A page, with a title, that needs no other file."""
+    body = "\n".join(map(_html, blocks))
     return (
-        f"Mean over images and 95 % interval of it, by bootstrap over whole {unit}s (10000 draws); cut, not rounded. "
-        f"The interval says how far other {unit}s may differ, not other trainings."
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{STYLE}\n</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
-def _number_of(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def interval(ends: Sequence[float]) -> str:
+    """An interval as it stands in a cell."""
+    return " to ".join(map(cut, ends))
 
 
-def aligned_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table that can be read as it is."""
-    columns, *rows = [[cell.replace("|", "\\|") for cell in line] for line in (columns, *rows)]
+def _markdown(block: Block, folder: Path) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * block.level} {block.text}"
+    if isinstance(block, Text):
+        return block.text
+    if isinstance(block, Table):
+        return _aligned(block)
+    return f"![{block.caption}]({block.path.relative_to(folder).as_posix()})"
+
+
+def _aligned(table: Table) -> str:
+    columns, *rows = [[cell.replace("|", "\\|") for cell in line] for line in (table.columns, *table.rows)]
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     ruler = ["-" * width for width in widths]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
         for line in (columns, ruler, *rows)
     )
+
+
+def _html(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"<h{block.level}>{html.escape(block.text)}</h{block.level}>"
+    if isinstance(block, Text):
+        return f"<p>{_inline(block.text)}</p>"
+    if isinstance(block, Table):
+        head, *rows = (_row(cells, tag) for cells, tag in [(block.columns, "th"), *((row, "td") for row in block.rows)])
+        return f"<table>\n<thead>{head}</thead>\n<tbody>\n{chr(10).join(rows)}\n</tbody>\n</table>"
+    content = base64.b64encode(block.path.read_bytes()).decode("ascii")
+    caption = html.escape(block.caption)
+    image = f'<img alt="{caption}" src="data:image/png;base64,{content}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{_inline(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _inline(text: str) -> str:
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text))

@@ -12,25 +12,16 @@ import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import TracebackType
 
-from tools.runs import steps
-
-__all__ = ["WarmProcess", "run_step"]
+__all__ = ["METHOD", "WarmProcess"]
 
 PRELOADED = ["monai.bundle", "torch.utils.tensorboard", "tools.runs.warm"]
 METHOD = "forkserver"
 
 
-def run_step(step: str, command: list[str], log: Path) -> None:
-    """As `tools.runs.steps.run_step`; commands ``python -m monai.bundle`` start quicker where there is fork."""
-    warm = command[:3] == ["python", "-m", "monai.bundle"] and METHOD in multiprocessing.get_all_start_methods()
-    steps.run_step(step, command, log, start=WarmProcess if warm else steps.start_process)
-
-
 class WarmProcess:
-    """A running command, with as much of the interface of `subprocess.Popen` as `tools.runs.steps.run_step` needs.
+    """A running command, with as much of the interface of `subprocess.Popen` as `tools.runs.executor.run_step` needs.
 
     It ends with the process that started it, however that ends.
 

@@ -16,10 +16,10 @@ from tools.__main__ import VERBS
 from tools.bundles import VARIABLE
 from tools.command_line import run
 from tools.errors import InputError
-from tools.runs import compare as commands
 from tools.runs import executor
-from tools.runs.compare import compare
-from tools.runs.knobs import split_values
+from tools.runs.compare import commands
+from tools.runs.compare.commands import compare
+from tools.runs.compare.knobs import split_values
 from tools.runs.plan import validation_override
 from tools.runs.results import average_by_image, count_parameters, evaluation_seconds
 
@@ -318,7 +318,7 @@ def commands_of(bundles, dataset, monkeypatch):
         return found
 
     monkeypatch.setattr(executor, "run_step", run_step)
-    monkeypatch.setattr(commands, "collect", lambda plan: {})
+    monkeypatch.setattr(commands, "collect", lambda plan, dataset: {})
     monkeypatch.setattr(commands, "as_text", lambda comparison: "")
     return call
 

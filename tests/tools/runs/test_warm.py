@@ -13,7 +13,7 @@ import pytest
 
 from tools.errors import InputError
 from tools.runs import warm
-from tools.runs.steps import run_step
+from tools.runs.executor import run_step
 
 
 @pytest.fixture

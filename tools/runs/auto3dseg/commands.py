@@ -14,9 +14,9 @@ from tools.bundles import all_bundles
 from tools.command_line import reject
 from tools.errors import InputError
 from tools.runs.auto3dseg.templates import algo_name, template_settings, write_template
-from tools.runs.crossval.datalist import Datalist, read_datalist
+from tools.runs.bundles import find_bundles
 from tools.runs.crossval.datastats import write_datastats
-from tools.runs.crossval.steps import find_bundles
+from tools.runs.folds import Datalist, read_datalist
 
 __all__ = ["auto3dseg"]
 

@@ -36,7 +36,7 @@ def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list
     ranks = mean_ranks([[_rounded(scores[case]) for scores in scores_of.values()] for case in cases])
     rows = []
     for index, (name, scores) in enumerate(scores_of.items()):
-        summary = summarise_images({case: _number(score) for case, score in scores.items()}, dict(unit_of))
+        summary = summarise_images({case: _number(score) for case, score in scores.items()}, unit_of)
         row = {"name": name, **{key: summary.get(key) for key in ("mean", "std", "ci95", "n")}}
         rows.append(row | {"mean_rank": None if ranks is None else ranks[index]})
     return sorted(rows, key=lambda row: -math.inf if row["mean"] is None else row["mean"], reverse=True)

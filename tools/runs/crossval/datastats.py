@@ -15,7 +15,7 @@ import yaml
 from tools.atomic import replacing
 from tools.errors import InputError
 from tools.overlay import read_image
-from tools.runs.crossval.datalist import Datalist
+from tools.runs.folds import Datalist
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -59,23 +59,9 @@ class ReadCase:
 
 
 def write_datastats(datalist: Datalist, path: Path) -> dict[str, object]:
-    """Write datastats.yaml and, beside it, datastats_by_case.yaml, unless they are newer than the datalist.
+    """Content of datastats.yaml; it is written with datastats_by_case.yaml unless it is newer than the datalist.
 
-    Parameters
-    ----------
-    datalist : Datalist
-    path : Path
-        datastats.yaml
-
-    Returns
-    -------
-    dict of str to object
-        Its content.
-
-    Raises
-    ------
-    InputError
-        If images cannot be read or summarised.
+    InputError if images cannot be read or summarised.
     """
     if not (path.is_file() and path.stat().st_mtime_ns >= datalist.path.stat().st_mtime_ns):
         from monai.bundle import ConfigParser
@@ -94,7 +80,7 @@ def write_datastats(datalist: Datalist, path: Path) -> dict[str, object]:
 
 
 def analyse(folder: Path, items: Sequence[Mapping[str, object]]) -> tuple[dict, list[dict]]:
-    """MONAI's statistics of labelled images.
+    """MONAI's statistics of labelled images: of all, and of each.
 
     Parameters
     ----------
@@ -102,11 +88,6 @@ def analyse(folder: Path, items: Sequence[Mapping[str, object]]) -> tuple[dict, 
         What the items' paths are relative to.
     items : sequence of mapping
         With ``image`` and ``label``.
-
-    Returns
-    -------
-    summary : dict
-    by_case : list of dict
 
     Raises
     ------
@@ -135,11 +116,6 @@ def analyse(folder: Path, items: Sequence[Mapping[str, object]]) -> tuple[dict, 
 
 def summarise_datastats(content: Mapping[str, object]) -> dict[str, object]:
     """What a report shows of datastats.yaml.
-
-    Parameters
-    ----------
-    content : mapping
-        As from `write_datastats`.
 
     Returns
     -------

@@ -13,7 +13,7 @@ import torch
 from tools.errors import InputError
 from tools.overlay import read_image
 
-__all__ = ["Member", "average", "best_by_fold", "best_n", "enlarge", "overlap_scores", "result_file", "score_case"]
+__all__ = ["Member", "average", "best_by_fold", "best_n", "enlarge", "overlap_scores", "score_case"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Member:
     score : float
         Its best validation on that fold.
     folder : Path
-        With a probability of each image, ``<image stem>_prob.<ext>``.
+        With results of each image, ``<image stem>_<kind>.<ext>``, of which the kind ``prob`` is averaged.
     threshold : float
         At which its bundle makes a mask.
     """
@@ -43,44 +43,14 @@ class Member:
     def name(self) -> str:
         return f"{self.bundle}, fold {self.fold}"
 
-    def probability(self, image: Path) -> Path:
-        """File of an image's probability.
-
-        Raises
-        ------
-        InputError
-            If there is none.
-        """
-        return result_file(self.folder, image, "prob")
-
-
-def result_file(folder: Path, image: Path, kind: str) -> Path:
-    """What an inference wrote of an image.
-
-    Parameters
-    ----------
-    folder : Path
-        The inference's output folder.
-    image : Path
-    kind : str
-        ``prob``, ``mask``, ...
-
-    Returns
-    -------
-    Path
-        ``<image stem>_<kind>.<ext>``
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    name = image.name.removesuffix(".gz")
-    name = name.removesuffix(Path(name).suffix)
-    found = sorted(folder.glob(f"{glob.escape(name)}_{kind}.*"))
-    if not found:
-        raise InputError(f"{folder}: no {name}_{kind}.* of {image}; delete the folder and run again")
-    return found[0]
+    def result(self, image: str | Path, kind: str = "prob") -> Path:
+        """File of an image's result; InputError if there is none."""
+        name = Path(image).name.removesuffix(".gz")
+        name = name.removesuffix(Path(name).suffix)
+        found = sorted(self.folder.glob(f"{glob.escape(name)}_{kind}.*"))
+        if not found:
+            raise InputError(f"{self.folder}: no {name}_{kind}.* of {image}; delete the folder and run again")
+        return found[0]
 
 
 def best_n(members: Sequence[Member], num_best: int) -> tuple[Member, ...]:
@@ -136,17 +106,8 @@ def enlarge(probability: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     ----------
     probability : ndarray of float32, shape (y, x) or (Z, Y, X)
     shape : tuple of int
-        The truth's; of a plane it may be larger by a whole factor, with a partial last row and column.
-
-    Returns
-    -------
-    ndarray of float32
-        Interpolated bilinearly where it is enlarged.
-
-    Raises
-    ------
-    InputError
-        If the truth's grid is another one.
+        The truth's; of a plane it may be larger by a whole factor, with a partial last row and column. It is
+        interpolated bilinearly then; any other grid is an InputError.
     """
     if probability.shape == tuple(shape):
         return probability
@@ -160,17 +121,7 @@ def enlarge(probability: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def overlap_scores(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """IoU and Dice of two masks as MONAI measures them; both are 1 where both are empty.
-
-    Parameters
-    ----------
-    mask, truth : ndarray of bool, of one shape
-
-    Returns
-    -------
-    dict of str to float
-        ``iou`` and ``dice``.
-    """
+    """``iou`` and ``dice`` of two boolean masks as MONAI measures them; both are 1 where both are empty."""
     from monai.metrics import compute_dice, compute_iou  # slow to import, and not needed where scores are kept
 
     result, reference = (torch.from_numpy(np.ascontiguousarray(array))[None, None].float() for array in (mask, truth))
@@ -181,26 +132,12 @@ def overlap_scores(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def score_case(members: Sequence[Member], image: Path, label: Path) -> dict[str, float]:
-    """Scores of an ensemble on one image.
+    """Scores of an ensemble on one image, as from `overlap_scores`.
 
-    Parameters
-    ----------
-    members : sequence of Member
-        The mean of their thresholds applies to the mean of their probabilities.
-    image, label : Path
-        The label is an instance map; all of its objects together are the truth.
-
-    Returns
-    -------
-    dict of str to float
-        As from `overlap_scores`.
-
-    Raises
-    ------
-    InputError
-        If members differ in shape, or from the truth.
+    The mean of the members' thresholds applies to the mean of their probabilities; all objects of the label, an
+    instance map, are the truth. InputError if members differ in shape, or from the truth.
     """
-    probability = average(member.probability(image) for member in members)
+    probability = average(member.result(image) for member in members)
     truth = read_image(label) > 0
     try:
         probability = enlarge(probability, truth.shape)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.errors import InputError
 from tools.overlay import overlay
-from tools.runs.choices import read_json
-from tools.runs.crossval.datalist import Datalist
-from tools.runs.crossval.ensembles import Member, best_by_fold, best_n, result_file, score_case
-from tools.runs.crossval.results import case_name, described
-from tools.runs.crossval.steps import inference_steps, threshold
-from tools.runs.executor import forget, run_steps, write_text
+from tools.runs.bundles import threshold
+from tools.runs.crossval.ensembles import Member, best_by_fold, best_n, score_case
+from tools.runs.executor import forget, run_steps
+from tools.runs.files import read_json, write_json
+from tools.runs.folds import Datalist
 from tools.runs.plan import Plan
+from tools.runs.results import case_name, described
 
 __all__ = ["choose_ensembles", "draw_worst", "evaluate_ensemble", "run_inference"]
 
@@ -24,36 +23,21 @@ logger = logging.getLogger(__name__)
 
 
 def run_inference(plan: Plan, datalist: Datalist, best_score: Mapping[int, float]) -> list[Member]:
-    """Masks and probabilities by the networks of all folds.
-
-    Parameters
-    ----------
-    plan : Plan
-    datalist : Datalist
-    best_score : mapping of int to float
-        Fold -> best validation.
-
-    Returns
-    -------
-    list of Member
-
-    Raises
-    ------
-    InputError
-        If an inference fails.
-    """
-    steps = list(inference_steps(plan))
-    members = [
-        Member(plan.bundle.name, fold, best_score[fold], plan.folder("", fold) / "inference", threshold(plan))
-        for fold in plan.folds
-    ]
-    for step, member in zip(steps, members, strict=True):
+    """Masks and probabilities of ``testing`` by the networks of all folds, given the best validation of each."""
+    members, steps = [], []
+    for fold in plan.folds:
+        training = plan.training(fold)
+        folder = training.folder / "inference"
+        member = Member(plan.bundle.name, fold, best_score[fold], folder, threshold(plan.bundle, plan.overrides))
+        step = training.infer(save_probability="True")
         try:
             for item in datalist.testing:
-                member.probability(Path(str(item["image"])))
+                member.result(str(item["image"]))
         except InputError:
-            forget(plan, step)
-    run_steps(plan, steps)
+            forget(step)
+        members.append(member)
+        steps.append(step)
+    run_steps(steps)
     return members
 
 
@@ -93,48 +77,37 @@ def evaluate_ensemble(
     except InputError as error:
         logger.warning("the ensemble of %s is refused: %s", "; ".join(names), error)
         return {"members": names, "refused": str(error)}
-    write_text(path, json.dumps(settings | {"scores": scores}, indent=4) + "\n")
+    write_json(path, settings | {"scores": scores})
     metrics = {metric: described({0: of}, unit_of) for metric, of in scores.items()}
     return {"members": names, "unit": unit, "metrics": metrics}
 
 
-def draw_worst(plan: Plan, member: Member, items: Sequence[Mapping[str, object]], folder: Path) -> dict[str, Path]:
-    """Overlays of a network's masks.
-
-    Parameters
-    ----------
-    plan : Plan
-    member : Member
-        The network, whose inference has run.
-    items : sequence of mapping
-        Of the datalist.
-    folder : Path
-        For the pictures, ``<bundle>_<image stem>.png``.
-
-    Returns
-    -------
-    dict of str to Path
-        Case -> picture.
-    """
+def draw_worst(member: Member, cases: Sequence[str], datalist: Datalist, folder: Path) -> dict[str, Path]:
+    """Overlays of a network's masks of testing images, ``<bundle>_<image stem>.png``, by case."""
     folder.mkdir(parents=True, exist_ok=True)
+    items = _items(datalist)
     pictures = {}
-    for item in items:
-        image, label = (plan.dataset_dir / str(item[key]) for key in ("image", "label"))
-        mask = result_file(member.folder, image, "mask")
-        picture = folder / f"{member.bundle}_{mask.name.rpartition('_mask.')[0]}.png"
-        if not (picture.is_file() and picture.stat().st_mtime_ns >= mask.stat().st_mtime_ns):
-            overlay(str(image), str(mask), str(picture), label=str(label))
-        pictures[case_name(image, plan.dataset_dir)] = picture
+    for case in (case for case in cases if case in items):
+        image, label = items[case]
+        mask = member.result(image, "mask")
+        pictures[case] = folder / f"{member.bundle}_{mask.name.rpartition('_mask.')[0]}.png"
+        if not _is_newer(pictures[case], [mask]):
+            overlay(str(image), str(mask), str(pictures[case]), label=str(label))
     return pictures
+
+
+def _items(datalist: Datalist) -> dict[str, tuple[Path, Path]]:
+    """Case -> image and label of the testing images."""
+    pairs = [tuple(datalist.folder / str(item[key]) for key in ("image", "label")) for item in datalist.testing]
+    return {case_name(image, datalist.folder): (image, label) for image, label in pairs}
 
 
 def _score(members: Sequence[Member], datalist: Datalist) -> dict[str, dict[str, float]]:
     """Metric -> case -> score."""
     scores: dict[str, dict[str, float]] = {}
-    for item in datalist.testing:
-        image, label = (datalist.folder / str(item[key]) for key in ("image", "label"))
+    for case, (image, label) in _items(datalist).items():
         for metric, score in score_case(members, image, label).items():
-            scores.setdefault(metric, {})[case_name(image, datalist.folder)] = score
+            scores.setdefault(metric, {})[case] = score
     return scores
 
 
@@ -142,10 +115,12 @@ def _kept(
     path: Path, settings: Mapping[str, object], members: Sequence[Member], datalist: Datalist
 ) -> dict[str, dict[str, float]] | None:
     """Scores of an earlier run, if nothing that they come from is newer."""
-    if not path.is_file():
+    sources = [member.result(str(item["image"])) for member in members for item in datalist.testing]
+    if not _is_newer(path, [datalist.path, *sources]):
         return None
     kept = read_json(path)
-    sources = [member.probability(Path(str(item["image"]))) for member in members for item in datalist.testing]
-    newest = max(source.stat().st_mtime_ns for source in (datalist.path, *sources))
-    same = all(kept.get(key) == value for key, value in settings.items())
-    return kept["scores"] if same and path.stat().st_mtime_ns >= newest else None
+    return kept["scores"] if all(kept.get(key) == value for key, value in settings.items()) else None
+
+
+def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
+    return path.is_file() and path.stat().st_mtime_ns >= max(source.stat().st_mtime_ns for source in sources)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.performance import TITLES, cut
-from tools.runs.blocks import Block, Heading, Picture, Table, Text
+from tools.runs.table import Block, Heading, Picture, Table, Text, interval
+from tools.runs.words import as_words
 
 __all__ = ["report_blocks", "signed"]
 
@@ -39,18 +40,12 @@ def report_blocks(report: Mapping[str, object], pictures: Mapping[str, Path]) ->
     Parameters
     ----------
     report : mapping
-        Content of report.json.
+        As report.json keeps it.
     pictures : mapping of str to Path
-        ``courses``, ``validation`` and ``testing`` -> PNG; ``worst BUNDLE CASE`` -> overlay, where there is one.
-
-    Returns
-    -------
-    list of block
+        ``courses``, a split, or ``worst BUNDLE CASE`` -> PNG; one that is missing is left out.
     """
-    return [*_head(report), *_data(report), *_trainings(report, pictures), *_splits(report, pictures)] + [
-        *_ensembles(report),
-        *_worst(report, pictures),
-    ]
+    parts = (_head(report), _data(report), _trainings(report, pictures), _splits(report, pictures))
+    return [block for part in (*parts, _ensembles(report), _worst(report, pictures)) for block in part]
 
 
 def signed(number: float | None) -> str:
@@ -59,7 +54,7 @@ def signed(number: float | None) -> str:
 
 
 def _head(report: Mapping) -> Iterator[Block]:
-    overrides = " ".join(f"--{key} {value}" for key, value in report["overrides"].items())
+    overrides = " ".join(as_words(report["overrides"]))
     yield Heading(f"Cross-validation of {', '.join(report['bundles'])} on {report['dataset']}", 1)
     yield Text(
         f"Folds {', '.join(map(str, report['folds']))}; trained with {overrides or 'the defaults of train.json'}; "
@@ -156,10 +151,10 @@ def _contest(report: Mapping, split: str) -> Iterator[Block]:
 
 
 def _pair_row(pair: Mapping) -> list[str]:
-    interval = f"{signed(pair['ci95'][0])} to {signed(pair['ci95'][1])}" if pair["ci95"] else "one unit: none"
+    within = " to ".join(map(signed, pair["ci95"])) if pair["ci95"] else "one unit: none"
     return [
         *(pair["first"], pair["second"], str(pair["n"]), f"{pair['wins']} ({pair['ties']} equal)"),
-        *(signed(pair["mean_difference"]), interval, _p(pair["p"]), _p(pair["p_holm"])),
+        *(signed(pair["mean_difference"]), within, _p(pair["p"]), _p(pair["p_holm"])),
         "undefined" if pair["rank_biserial"] is None else f"{pair['rank_biserial']:+.2f}",
     ]
 
@@ -210,8 +205,8 @@ def _summary_cells(summary: Mapping, unit: str) -> list[str]:
     ]
 
 
-def _interval(interval: Sequence[float] | None) -> str:
-    return f"{cut(interval[0])} to {cut(interval[1])}" if interval else "one unit: none"
+def _interval(ends: Sequence[float] | None) -> str:
+    return interval(ends) if ends else "one unit: none"
 
 
 def _cut(number: float | None) -> str:

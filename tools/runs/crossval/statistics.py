@@ -11,35 +11,20 @@ __all__ = ["compare_pairs", "holm", "mean_ranks", "rank_biserial", "signed_rank_
 
 
 def signed_rank_p(differences: Sequence[float]) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test that differences are symmetric about 0.
+    """Two-sided p of Wilcoxon's signed-rank test that differences, one per case, are symmetric about 0.
 
-    Parameters
-    ----------
-    differences : sequence of float
-        One per case, without NaN; those of 0 are left out, as Wilcoxon did.
-
-    Returns
-    -------
-    float
-        Exact up to 50 differences, with ties among them up to 13; 1 where none is left.
+    Those of 0 are left out, as Wilcoxon did. Exact up to 50 differences, with ties among them up to 13; 1 where none is
+    left.
     """
     values = _without_zeros(differences)
     return float(wilcoxon(values).pvalue) if len(values) else 1.0
 
 
 def rank_biserial(differences: Sequence[float]) -> float:
-    """Matched-pairs rank-biserial correlation, the effect size that belongs to the signed-rank test.
+    """Matched-pairs rank-biserial correlation [1]_, the effect size that belongs to the signed-rank test.
 
-    Parameters
-    ----------
-    differences : sequence of float
-        One per case, without NaN; those of 0 are left out.
-
-    Returns
-    -------
-    float
-        Share of the ranks of positive differences minus that of negative ones: 1 where all are positive, -1 where all
-        are negative, 0 where both weigh the same or none is left.
+    Share of the ranks of positive differences minus that of negative ones: 1 where all are positive, -1 where all are
+    negative, 0 where both weigh the same or all are 0.
 
     References
     ----------
@@ -65,11 +50,6 @@ def compare_pairs(first: Sequence[float], second: Sequence[float]) -> dict[str, 
     dict of str to float
         ``n`` compared cases, ``wins`` of the first, ``ties``, ``mean_difference`` (first minus second),
         ``median_difference``, ``p`` and ``rank_biserial``; None for all but the counts where no case is left.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of scores differ.
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} scores; pairs need as many")
@@ -87,17 +67,7 @@ def compare_pairs(first: Sequence[float], second: Sequence[float]) -> dict[str, 
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values of several tests, corrected after Holm so that all of them together are wrong as seldom as one.
-
-    Parameters
-    ----------
-    p_values : sequence of float
-
-    Returns
-    -------
-    list of float
-        In the same order, none above 1.
-    """
+    """p values of several tests, corrected after Holm so that all of them together are wrong as seldom as one."""
     values = np.asarray(p_values, float)
     order = np.argsort(values)
     raised = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
@@ -107,23 +77,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mean_ranks(scores: Sequence[Sequence[float]]) -> list[float] | None:
-    """Mean rank of each column, where every row ranks its scores.
+    """Mean rank of each column, where every row ranks its scores; 1 is the largest, ties share their mean rank.
 
-    Parameters
-    ----------
-    scores : sequence of sequence of float, shape (cases, competitors)
-        Larger is better; rows with NaN are left out.
-
-    Returns
-    -------
-    list of float, or None
-        1 is the best, ties share their mean rank; None where no row is left.
+    Rows with NaN are left out; None where no row is left.
     """
     table = np.asarray(scores, float)
     table = table[~np.isnan(table).any(axis=1)] if table.ndim == 2 else table[:0]
-    if not len(table):
-        return None
-    return rankdata(-table, axis=1).mean(axis=0).tolist()
+    return rankdata(-table, axis=1).mean(axis=0).tolist() if len(table) else None
 
 
 def _without_zeros(differences: Sequence[float]) -> np.ndarray:

@@ -16,9 +16,11 @@ from tools.bundles import find_bundle
 from tools.checksum import checksum
 from tools.command_line import reject, whole_number
 from tools.errors import InputError
-from tools.runs.choices import check_overrides, choose, read_folds, read_json
-from tools.runs.crossval.training import key_metric
-from tools.runs.plan import Plan
+from tools.runs.bundles import key_metric
+from tools.runs.files import read_json
+from tools.runs.folds import read_folds
+from tools.runs.overrides import check_overrides, choose
+from tools.runs.steps import Training
 from tools.runs.tune.results import as_text, one_line, write_results
 from tools.runs.tune.search import search
 from tools.runs.tune.space import check_fixed, read_space
@@ -85,46 +87,45 @@ def tune(
             f"--{'space' if dataset_dir else 'dataset_dir'} missing; python -m tools tune --help tells more"
         )
     root = find_bundle(bundle).resolve()
-    check_overrides(overrides, read_json(root / "configs/train.json"), {}, FLAGS, "tune")
+    check_overrides(overrides, root, "tune", FLAGS, {})
     check_bundle(root)
     dimensions = read_space(Path(space), read_json(root / "configs/train.json"))
     check_fixed(dimensions, overrides)
     name, num_trials = study_name or root.name, whole_number("trials", trials, minimum=1)
     seed = whole_number("sampler_seed", sampler_seed, minimum=0)
     first_epoch = whole_number("prune_after", prune_after, minimum=0)
-    plan = Plan(
+    chosen = _one_fold(Path(dataset_dir), fold)
+    training = Training(
+        title=f"{root.name}, fold {chosen}",
         bundle=root,
         dataset_dir=Path(dataset_dir),
-        output_dir=Path(output_dir or Path("tune", name)),
-        knob="",
-        values=("",),
-        folds=(_one_fold(Path(dataset_dir), fold),),
-        splits=(),
+        folder=Path(output_dir or Path("tune", name)),
+        fold=chosen,
         overrides=dict(sorted(overrides.items())),
     )
     metric = key_metric(root)
-    url = check_url(storage or f"sqlite:///{(plan.output_dir / 'study.db').resolve()}")
-    plan.output_dir.mkdir(parents=True, exist_ok=True)
+    url = check_url(storage or f"sqlite:///{(training.folder / 'study.db').resolve()}")
+    training.folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = open_study(open_storage(url), name, _record(plan, dimensions, metric))
-    check_folder(plan.output_dir, study)
+    study = open_study(open_storage(url), name, _record(training, dimensions, metric))
+    check_folder(training.folder, study)
     os.environ[URL_VARIABLE] = url
-    objective = partial(run_trial, plan=plan, space=dimensions, sampler_seed=seed, prune_after=first_epoch)
+    objective = partial(run_trial, training=training, space=dimensions, sampler_seed=seed, prune_after=first_epoch)
     search(study, objective, num_trials, lambda trial: logger.info(one_line(trial, metric)))
-    write_results(study, plan)
-    logger.info("written: best.json and trials.csv in %s", plan.output_dir)
-    return as_text(study, plan, metric)
+    write_results(study, training)
+    logger.info("written: best.json and trials.csv in %s", training.folder)
+    return as_text(study, training, metric)
 
 
-def _record(plan: Plan, dimensions: Mapping[str, BaseDistribution], metric: str) -> dict[str, object]:
+def _record(training: Training, dimensions: Mapping[str, BaseDistribution], metric: str) -> dict[str, object]:
     """What all trials of a study have in common, so that their scores compare."""
     return {
-        "bundle": plan.bundle.name,
+        "bundle": training.bundle.name,
         "metric": metric,
-        "fold": plan.folds[0],
-        "dataset.json": checksum(plan.dataset_dir / "dataset.json"),
+        "fold": training.fold,
+        "dataset.json": checksum(training.dataset_dir / "dataset.json"),
         "space": {key: repr(of) for key, of in sorted(dimensions.items())},
-        "overrides": {key: value for key, value in plan.overrides.items() if key not in OF_MACHINE},
+        "overrides": {key: value for key, value in training.overrides.items() if key not in OF_MACHINE},
     }
 
 

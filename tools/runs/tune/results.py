@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import optuna
 from optuna.importance import FanovaImportanceEvaluator
@@ -13,13 +13,14 @@ from optuna.trial import FrozenTrial, TrialState
 from tools.atomic import replacing
 from tools.errors import InputError
 from tools.performance import TITLES, cut
-from tools.runs.executor import write_text
-from tools.runs.plan import Plan
-from tools.runs.table import aligned_table
+from tools.runs.files import write_json
+from tools.runs.steps import Training
+from tools.runs.table import Block, Heading, Table, Text, as_markdown
 from tools.runs.tune.pruning import PRUNED
 from tools.runs.tune.search import count_states
 from tools.runs.tune.space import values_of
-from tools.runs.tune.trials import training_command, trial_folder
+from tools.runs.tune.trials import trial_folder
+from tools.runs.words import as_typed
 
 __all__ = ["as_text", "importances", "one_line", "write_results"]
 
@@ -33,55 +34,24 @@ ABOUT = (
 )
 
 
-def write_results(study: optuna.Study, plan: Plan) -> None:
+def write_results(study: optuna.Study, training: Training) -> None:
     """Write best.json, which train.json takes as a second config file, and trials.csv.
 
-    Raises
-    ------
-    InputError
-        If no trial has completed.
+    InputError if no trial has completed.
     """
     best = _ranked(study)
     if not best:
         raise InputError(
             f"study {study.study_name}: no trial has completed, so there is no best one; give more --trials"
         )
-    write_text(plan.output_dir / "best.json", json.dumps(values_of(best[0]), indent=4) + "\n")
-    with replacing(plan.output_dir / "trials.csv") as partial:
+    write_json(training.folder / "best.json", values_of(best[0]))
+    with replacing(training.folder / "trials.csv") as partial:
         study.trials_dataframe(ATTRIBUTES).to_csv(partial, index=False)
 
 
-def as_text(study: optuna.Study, plan: Plan, metric: str) -> str:
-    """Markdown about the best trials, which values matter, and how to train with the best ones.
-
-    Parameters
-    ----------
-    study : Study
-        With a trial that has completed.
-    plan : Plan
-    metric : str
-        The key metric.
-
-    Returns
-    -------
-    str
-    """
-    ranked, title, states = _ranked(study), TITLES.get(metric, metric), count_states(study)
-    keys = list(ranked[0].params)
-    rows = [[str(t.number), cut(t.value), str(t.last_step), *_texts(t, keys)] for t in ranked[:NUM_SHOWN]]
-    counts = ", ".join(f"{states[state]} {state.name.lower()}" for state in SHOWN_STATES if states[state])
-    weights = importances(study)
-    parts = [
-        f"# {plan.bundle.name}, fold {plan.folds[0]}: study {study.study_name}, {counts}",
-        aligned_table(["trial", title, "epochs", *keys], rows),
-        ABOUT,
-        *([_importance_table(weights)] if weights else []),
-        f"Best: trial {ranked[0].number}, {title} {cut(ranked[0].value)}; its values are in "
-        f"{plan.output_dir / 'best.json'}, its weights in {trial_folder(plan.output_dir, ranked[0].number)} where it "
-        "ran. To train with them:",
-        f"    {_command(plan)}",
-    ]
-    return "\n\n".join(parts)
+def as_text(study: optuna.Study, training: Training, metric: str) -> str:
+    """Markdown about the best trials, which values matter, and how to train with the best ones."""
+    return as_markdown(list(_blocks(study, training, metric)))
 
 
 def one_line(trial: FrozenTrial, metric: str) -> str:
@@ -103,21 +73,30 @@ def importances(study: optuna.Study) -> dict[str, float]:
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 
 
+def _blocks(study: optuna.Study, training: Training, metric: str) -> Iterator[Block]:
+    ranked, title, states = _ranked(study), TITLES.get(metric, metric), count_states(study)
+    best, keys = ranked[0], list(ranked[0].params)
+    counts = ", ".join(f"{states[state]} {state.name.lower()}" for state in SHOWN_STATES if states[state])
+    yield Heading(f"{training.title}: study {study.study_name}, {counts}", 1)
+    rows = [[str(t.number), cut(t.value), str(t.last_step), *_texts(t, keys)] for t in ranked[:NUM_SHOWN]]
+    yield Table(["trial", title, "epochs", *keys], rows)
+    yield Text(ABOUT)
+    weights = importances(study)
+    if weights:
+        yield Table(["key", "importance"], [[key, f"{100 * weight:.0f} %"] for key, weight in weights.items()])
+    override = training.folder / "best.json"
+    yield Text(
+        f"Best: trial {best.number}, {title} {cut(best.value)}; its values are in {override}, its weights in "
+        f"{trial_folder(training.folder, best.number)} where it ran. To train with them:"
+    )
+    yield Text(f"    {as_typed(replace(training, folder=training.folder / 'best').train(override).command)}")
+
+
 def _ranked(study: optuna.Study) -> list[FrozenTrial]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sorted(complete, key=lambda trial: (-trial.value, trial.number))
 
 
-def _texts(trial: FrozenTrial, keys: Sequence[str]) -> list[str]:
+def _texts(trial: FrozenTrial, keys: Iterable[str]) -> list[str]:
     values = values_of(trial)
     return [f"{value:.4g}" if isinstance(value := values[key], float) else json.dumps(value) for key in keys]
-
-
-def _importance_table(weights: dict[str, float]) -> str:
-    rows = [[key, f"{100 * weight:.0f} %"] for key, weight in weights.items()]
-    return aligned_table(["key", "importance"], rows)
-
-
-def _command(plan: Plan) -> str:
-    words = training_command(plan, plan.output_dir / "best", plan.output_dir / "best.json")
-    return " ".join(f'"{word}"' if word.startswith("[") else shlex.quote(word) for word in words)

@@ -13,16 +13,17 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, Trial
 
 from tools.errors import InputError
-from tools.runs.choices import OWN_FLAGS
+from tools.runs.overrides import OWN_KEYS
+from tools.runs.words import normal_key, top_key
 
-__all__ = ["all_keys", "check_fixed", "normal_key", "read_space", "suggest", "values_of"]
+__all__ = ["all_keys", "check_fixed", "read_space", "suggest", "values_of"]
 
 FIELDS = {
     "float": ("low", "high", "step", "log"),
     "int": ("low", "high", "step", "log"),
     "categorical": ("choices",),
 }
-SET_BY_TRIAL = {*OWN_FLAGS, "dataset_dir", "output_dir"}
+SET_BY_TRIAL = {*OWN_KEYS, "dataset_dir", "output_dir"}
 OPEN_WORDS = ("none", "auto")  # defaults in whose place a number may stand
 EXPRESSIONS = ("$", "@", "%")
 
@@ -81,11 +82,6 @@ def all_keys(config: Any, parent: str = "") -> dict[str, Any]:
     return found
 
 
-def normal_key(key: str) -> str:
-    """A key with ``#`` between its parts, however it was written."""
-    return key.replace("::", "#")
-
-
 def check_fixed(space: Iterable[str], overrides: Iterable[str]) -> None:
     """Refuse an override of what is searched.
 
@@ -135,7 +131,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_key(key: str, known: Mapping[str, Any], where: str) -> None:
-    if key.split("#")[0] in SET_BY_TRIAL:
+    if top_key(key) in SET_BY_TRIAL:
         raise InputError(f"{where}: tune sets it for each trial; take it out")
     if key not in known:
         close = difflib.get_close_matches(key, known, n=3)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,14 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from tools.errors import InputError
-from tools.runs.choices import read_json
-from tools.runs.executor import write_text
-from tools.runs.plan import RUN, Plan, as_words, bundle_root, common_words
-from tools.runs.steps import run_step
+from tools.runs.executor import run_step
+from tools.runs.files import read_json, write_json
+from tools.runs.steps import Training
 from tools.runs.tune.pruning import PRUNED
 from tools.runs.tune.space import suggest
 from tools.runs.tune.storage import URL_VARIABLE, retry
 
-__all__ = ["FAILURE", "check_bundle", "check_folder", "run_trial", "training_command", "trial_config", "trial_folder"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["FAILURE", "check_bundle", "check_folder", "run_trial", "trial_folder"]
 
 HANDLERS = "train#handlers"
 FAILURE = "failure"
@@ -53,12 +49,7 @@ def trial_folder(output_dir: Path, number: int) -> Path:
 
 
 def check_folder(output_dir: Path, study: optuna.Study) -> None:
-    """Refuse a folder with trials that this study does not have yet: a training would go on where another one ended.
-
-    Raises
-    ------
-    InputError
-    """
+    """Refuse a folder with trials that this study does not have yet: a training would go on where another one ended."""
     present = [int(match[1]) for path in output_dir.glob("trial_*") if (match := FOLDER.fullmatch(path.name))]
     foreign = [number for number in present if number >= len(study.get_trials(deepcopy=False))]
     if foreign:
@@ -68,39 +59,16 @@ def check_folder(output_dir: Path, study: optuna.Study) -> None:
         )
 
 
-def trial_config(values: Mapping[str, Any], study_name: str, trial_id: int, prune_after: int) -> dict[str, object]:
-    """Content of the config file that makes a training a trial: its values, and the handler that tells the study."""
-    handler = {
-        "_target_": "tools.runs.tune.pruning.ReportToStudy",
-        "evaluator": "@validate#evaluator",
-        "study_name": study_name,
-        "storage": {"_target_": "os.getenv", "key": URL_VARIABLE},
-        "trial_id": trial_id,
-        "prune_after": prune_after,
-    }
-    return {**values, f"+{HANDLERS}": [handler]}
-
-
-def training_command(plan: Plan, folder: Path, config: Path) -> list[str]:
-    """A training with a further config file, as a user would type it."""
-    configs = (bundle_root(plan) / "configs/train.json", config)
-    return [
-        *(*RUN, "training", "--config_file", "[" + ",".join(f"'{path.as_posix()}'" for path in configs) + "]"),
-        *common_words(plan, plan.folds[0]),
-        *("--output_dir", str(folder), *as_words(plan.overrides)),
-    ]
-
-
 def run_trial(
-    trial: optuna.Trial, plan: Plan, space: Mapping[str, BaseDistribution], sampler_seed: int, prune_after: int
+    trial: optuna.Trial, training: Training, space: Mapping[str, BaseDistribution], sampler_seed: int, prune_after: int
 ) -> float:
     """Train with the values that the study suggests.
 
     Parameters
     ----------
     trial : Trial
-    plan : Plan
-        With one fold.
+    training : Training
+        With the folder that the folders of trials are in.
     space : mapping of str to BaseDistribution
     sampler_seed : int
         The trial's number is added, so that neither a second process nor a later call draws the same values again.
@@ -123,20 +91,32 @@ def run_trial(
     """
     study = trial.study
     study.sampler = optuna.samplers.TPESampler(seed=sampler_seed + trial.number)
-    folder = trial_folder(plan.output_dir, trial.number)
-    log = folder / "logs" / "train.log"
+    training = replace(training, folder=trial_folder(training.folder, trial.number))
+    config = training.folder / "trial.json"
+    step = training.train(config)
     try:
-        config = folder / "trial.json"
-        content = trial_config(suggest(trial, space), study.study_name, trial._trial_id, prune_after)
-        write_text(config, json.dumps(content, indent=4) + "\n")
-        run_step(f"trial {trial.number}", training_command(plan, folder, config), log)
-        return _best_score(_frozen(study, trial.number), log)
+        write_json(config, suggest(trial, space) | _handler(study.study_name, trial._trial_id, prune_after))
+        run_step(f"trial {trial.number}", step.command, step.log)
+        return _best_score(_frozen(study, trial.number), step.log)
     except InputError as error:
         trial.set_user_attr(FAILURE, str(error))
         raise
     except KeyboardInterrupt:
         retry(study, _frozen(study, trial.number))
         raise
+
+
+def _handler(study_name: str, trial_id: int, prune_after: int) -> dict[str, Any]:
+    """What makes a training a trial: the handler that tells the study."""
+    handler = {
+        "_target_": "tools.runs.tune.pruning.ReportToStudy",
+        "evaluator": "@validate#evaluator",
+        "study_name": study_name,
+        "storage": {"_target_": "os.getenv", "key": URL_VARIABLE},
+        "trial_id": trial_id,
+        "prune_after": prune_after,
+    }
+    return {f"+{HANDLERS}": [handler]}
 
 
 def _best_score(trial: optuna.trial.FrozenTrial, log: Path) -> float:

@@ -12,8 +12,8 @@ import yaml
 from PIL import Image
 
 from tools.errors import InputError
-from tools.runs.crossval.datalist import read_datalist
 from tools.runs.crossval.datastats import ReadCase, summarise_datastats, write_datastats
+from tools.runs.folds import read_datalist
 
 
 @pytest.fixture

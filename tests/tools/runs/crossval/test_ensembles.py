@@ -102,4 +102,4 @@ def test_probabilities_are_averaged_and_not_masks(tmp_path):
 
 def test_missing_probability_is_told(tmp_path):
     with pytest.raises(InputError, match=r"no image_prob\.\* of image\.nii\.gz; delete the folder and run again"):
-        member("a", 0, 0.5, tmp_path).probability(Path("image.nii.gz"))
+        member("a", 0, 0.5, tmp_path).result("image.nii.gz")

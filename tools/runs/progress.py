@@ -1,4 +1,4 @@
-"""How a training went: every validation, from what TensorBoard was told, as Auto3DSeg's progress.yaml."""
+"""How a training went: its epochs, and every validation that TensorBoard was told, as Auto3DSeg's progress.yaml."""
 
 from __future__ import annotations
 
@@ -9,25 +9,34 @@ import torch
 import yaml
 
 from tools.errors import InputError
-from tools.runs.choices import read_json
-from tools.runs.executor import write_text
+from tools.runs.files import write_text
 
-__all__ = ["key_metric", "progress_entries", "read_validations", "write_progress"]
+__all__ = ["progress_entries", "read_state", "read_validations", "write_progress"]
 
 
-def key_metric(bundle: Path) -> str:
-    """Name of the metric by which a bundle's training chooses the epoch.
+def read_state(resume: Path) -> dict[str, float]:
+    """Epochs trained, ``epochs``, and ``best_epoch`` and ``best_metric`` as the training itself took them.
+
+    Parameters
+    ----------
+    resume : Path
+        resume.pt, which a training writes after each epoch.
 
     Raises
     ------
     InputError
-        If its train.json has none.
+        If the file is not the state of a training.
     """
-    path = bundle / "configs/train.json"
-    found = read_json(path).get("validate", {}).get("key_metric")
-    if not isinstance(found, dict) or not found:
-        raise InputError(f"{path}: validate#key_metric is {found!r}, expected one metric by name")
-    return next(iter(found))
+    try:
+        state = torch.load(resume, map_location="cpu", weights_only=True)
+        progress = {"best_metric": float("nan"), **state["progress"]}
+        return {
+            "epochs": int(state["epoch"]),
+            "best_epoch": int(progress["best_epoch"]),
+            "best_metric": float(progress["best_metric"]),
+        }
+    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
+        raise InputError(f"{resume}: not the state of a training ({error!r}); train again") from error
 
 
 def write_progress(folder: Path, metric: str) -> list[dict[str, object]]:
@@ -44,16 +53,12 @@ def write_progress(folder: Path, metric: str) -> list[dict[str, object]]:
     -------
     list of dict
         Its content, see `progress_entries`.
-
-    Raises
-    ------
-    InputError
-        If resume.pt is not the state of a training.
     """
     path, resume = folder / "progress.yaml", folder / "resume.pt"
     if not (path.is_file() and resume.is_file() and path.stat().st_mtime_ns >= resume.stat().st_mtime_ns):
-        best_metric, best_epoch = _read_best(resume)
-        entries = progress_entries(read_validations(folder / "tensorboard", metric), metric, best_metric, best_epoch)
+        state = read_state(resume)
+        validations = read_validations(folder / "tensorboard", metric)
+        entries = progress_entries(validations, metric, state["best_metric"], state["best_epoch"])
         path.unlink(missing_ok=True)  # the date has to be new even where the text is not
         write_text(path, yaml.safe_dump(entries, sort_keys=False))
     return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -62,7 +67,10 @@ def write_progress(folder: Path, metric: str) -> list[dict[str, object]]:
 def progress_entries(
     validations: Mapping[int, float], metric: str, best_metric: float, best_epoch: int
 ) -> list[dict[str, object]]:
-    """Entries of progress.yaml, of which Auto3DSeg reads ``best_avg_dice_score`` of the last.
+    """One entry for each validation: ``epoch``, its score, and the best so far with its epoch.
+
+    These have the names that Auto3DSeg gives them, whatever the metric is; it reads ``best_avg_dice_score`` of the last
+    entry, which tells what the training itself took for the best.
 
     Parameters
     ----------
@@ -71,13 +79,7 @@ def progress_entries(
     metric : str
         What the score is.
     best_metric, best_epoch : float, int
-        What the training itself took for the best.
-
-    Returns
-    -------
-    list of dict
-        One for each validation, with ``epoch``, its score, and under the names that Auto3DSeg gives them, whatever
-        the metric is, the best so far and its epoch; the last tells the best of all.
+        What the training took for the best.
     """
     entries: list[dict[str, object]] = []
     best = (float("-inf"), 0)
@@ -90,19 +92,7 @@ def progress_entries(
 
 
 def read_validations(folder: Path, metric: str) -> dict[int, float]:
-    """Score of every validation in TensorBoard's files; after an interruption the later one of an epoch counts.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of the event files; it may be missing.
-    metric : str
-
-    Returns
-    -------
-    dict of int to float
-        Epoch -> score.
-    """
+    """Epoch -> score in TensorBoard's files, if any; after an interruption the later score of an epoch counts."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
 
     events = []
@@ -116,11 +106,3 @@ def read_validations(folder: Path, metric: str) -> dict[int, float]:
 
 def _best(score: float, epoch: int) -> dict[str, object]:
     return {"best_avg_dice_score": score, "best_avg_dice_score_epoch": epoch}
-
-
-def _read_best(resume: Path) -> tuple[float, int]:
-    try:
-        progress = torch.load(resume, map_location="cpu", weights_only=True)["progress"]
-        return float(progress["best_metric"]), int(progress["best_epoch"])
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise InputError(f"{resume}: not the state of a training ({error!r}); train again") from error

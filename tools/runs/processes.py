@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from tools.command_line import whole_number
 from tools.errors import InputError
-from tools.runs.choices import read_json
+from tools.runs.files import read_json
+from tools.runs.words import top_key
 
 __all__ = ["check_multi_gpu", "count_processes"]
 
 
 def count_processes(text: str) -> int:
-    """Processes of each training.
-
-    Parameters
-    ----------
-    text : str
-        What ``--num_processes`` was given; empty for one process on each GPU, or one where there is none.
-
-    Returns
-    -------
-    int
+    """Processes of each training, by ``--num_processes``; without it one on each GPU, or one where there is none.
 
     Raises
     ------
@@ -44,7 +35,7 @@ def count_processes(text: str) -> int:
     return wanted
 
 
-def check_multi_gpu(bundle: Path, overrides: Mapping[str, str]) -> None:
+def check_multi_gpu(bundle: Path, overrides: Iterable[str]) -> None:
     """Refuse what cannot be trained over several processes.
 
     Raises
@@ -55,7 +46,7 @@ def check_multi_gpu(bundle: Path, overrides: Mapping[str, str]) -> None:
     path = bundle / "configs/multi_gpu_train.json"
     if not path.is_file():
         raise InputError(f"{path}: no such file, but trainings go over several processes; give --num_processes 1")
-    own = {re.split("#|::", key)[0] for key in read_json(path)} - {"train", "validate"}
+    own = {top_key(key) for key in read_json(path)} - {"train", "validate"}
     for key in overrides:
-        if re.split("#|::", key)[0] in own:
+        if top_key(key) in own:
             raise InputError(f"--{key}: {path.name} sets it for each process; leave it out, or give --num_processes 1")

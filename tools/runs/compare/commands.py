@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
 from fire.decorators import SetParseFn
 
-from tools.bundles import bundles_dir, find_bundle
+from tools.bundles import find_bundle
 from tools.command_line import reject
 from tools.errors import InputError
-from tools.runs.choices import check_overrides, choose, read_folds, read_json
-from tools.runs.executor import run_plan, write_text
-from tools.runs.knobs import choose_knob
-from tools.runs.plan import Plan, validation_override
-from tools.runs.results import collect
-from tools.runs.table import as_text
+from tools.runs.compare.knobs import choose_knob
+from tools.runs.compare.table import as_text
+from tools.runs.executor import run_plan
+from tools.runs.files import write_json, write_text
+from tools.runs.folds import read_folds
+from tools.runs.overrides import check_overrides, choose
+from tools.runs.plan import Plan
+from tools.runs.results import (
+    Split,
+    average_by_image,
+    finite,
+    read_split,
+    read_trainings,
+    seconds_per_image,
+    summarise_images,
+)
 
 __all__ = ["compare"]
 
 logger = logging.getLogger(__name__)
+
+FLAGS = ("networks", "knob", "folds", "dataset_dir")
 
 
 @SetParseFn(str)  # overrides go on to monai.bundle as they were typed
@@ -59,26 +70,55 @@ def compare(
     if not dataset_dir:
         raise InputError("--dataset_dir missing; give a converted dataset with folds")
     root = find_bundle(bundle)
-    chosen = choose_knob(root, bundles_dir(), networks=networks, knob=knob)
+    chosen = choose_knob(root, networks=networks, knob=knob)
     own = {chosen.name: f"choose with --{'knob' if knob else 'networks'}"}
-    check_overrides(
-        overrides, read_json(root / "configs/train.json"), own, ("networks", "knob", "folds", "dataset_dir")
-    )
+    check_overrides(overrides, root, "compare", FLAGS, own)
     known = read_folds(Path(dataset_dir))
     plan = Plan(
         bundle=root,
         dataset_dir=Path(dataset_dir),
         output_dir=Path(output_dir or Path("compare", root.resolve().name, "" if chosen.of_metadata else chosen.name)),
+        folds=choose(f"folds {folds}", folds, known.folds),
+        splits=known.splits,
+        overrides=overrides,
         knob=chosen.name,
         values=chosen.values,
-        folds=choose(f"folds {folds}", folds, known.folds),
-        splits=("validation", "testing") if known.has_testing else ("validation",),
-        overrides=dict(sorted(overrides.items())),  # in another order it is the same command
     )
-    run_plan(plan, validation_override(root))
-    comparison = collect(plan)
+    run_plan(plan)
+    comparison = collect(plan, known.name)
     text = as_text(comparison)
-    write_text(plan.output_dir / "compare.json", json.dumps(comparison, indent=4, allow_nan=False) + "\n")
+    write_json(plan.output_dir / "compare.json", comparison)
     write_text(plan.output_dir / "compare.md", text + "\n")
     logger.info("written: compare.md and compare.json in %s", plan.output_dir)
     return text
+
+
+def collect(plan: Plan, dataset: str) -> dict[str, object]:
+    """Everything that a plan has measured, as compare.json keeps it: undefined scores are None."""
+    return {
+        "bundle": plan.bundle.name,
+        "dataset": dataset,
+        "knob": plan.knob,
+        "folds": list(plan.folds),
+        "overrides": dict(sorted(plan.overrides.items())),
+        "values": {value: _collect_value(plan, value) for value in plan.values},
+    }
+
+
+def _collect_value(plan: Plan, value: str) -> dict[str, object]:
+    splits = {split: read_split(plan, split, value) for split in plan.splits}
+    return {
+        **read_trainings(plan, value),
+        "seconds_per_image": seconds_per_image(plan, splits, value),
+        "splits": {name: _collect_split(split) for name, split in splits.items()},
+    }
+
+
+def _collect_split(split: Split) -> dict[str, object]:
+    metrics = {
+        metric: summarise_images(average_by_image(list(by_fold.values())), split.unit_of)
+        | {"overall_by_fold": {str(fold): finite(value) for fold, value in split.overall[metric].items()}}
+        for metric, by_fold in split.scores.items()
+    }
+    units = set(split.unit_of.values())
+    return {"images": len(split.unit_of), "units": len(units), "unit": split.unit, "metrics": metrics}

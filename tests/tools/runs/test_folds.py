@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tools.errors import InputError
-from tools.runs.crossval.datalist import read_datalist
+from tools.runs.folds import read_datalist
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from monai.bundle import ConfigParser
 from torch.utils.tensorboard import SummaryWriter
 
 from tools.errors import InputError
-from tools.runs.crossval.training import key_metric, progress_entries, read_validations, write_progress
+from tools.runs.bundles import key_metric
+from tools.runs.progress import progress_entries, read_validations, write_progress
 
 
 def write_events(folder, scores, metric="iou", first_time=0):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tools.errors import InputError
-from tools.runs.crossval.processes import check_multi_gpu, count_processes
+from tools.runs.processes import check_multi_gpu, count_processes
 
 
 @pytest.fixture

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.bundles import METADATA, all_bundles
 from tools.errors import InputError
-from tools.runs.choices import METADATA, OWN_FLAGS, choose, read_json
+from tools.runs.files import read_json
+from tools.runs.overrides import OWN_KEYS, choose, hint
 
-__all__ = ["Knob", "choose_knob", "folder_name", "read_networks", "split_values"]
+__all__ = ["Knob", "choose_knob", "split_values"]
 
 BRACKETS = {")": "(", "]": "[", "}": "{"}
-SAFE_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_+.-]{0,79}")
-MAX_LENGTH = 40
 
 
 @dataclass(frozen=True)
@@ -36,23 +33,17 @@ class Knob:
     of_metadata: bool
 
 
-def choose_knob(bundle: Path, bundles: Path, *, networks: str = "", knob: str = "") -> Knob:
+def choose_knob(bundle: Path, *, networks: str = "", knob: str = "") -> Knob:
     """What the options --networks and --knob ask for.
 
     Parameters
     ----------
     bundle : Path
         The bundle's folder.
-    bundles : Path
-        Folder of all bundles, to name those that offer several networks.
     networks : str
         Some of the metadata's choices, separated by commas; all of them if it is empty.
     knob : str
         ``KEY=a,b,c`` with any top-level key of train.json, or only the key that the metadata name, for all its choices.
-
-    Returns
-    -------
-    Knob
 
     Raises
     ------
@@ -61,10 +52,10 @@ def choose_knob(bundle: Path, bundles: Path, *, networks: str = "", knob: str = 
     """
     if knob and networks:
         raise InputError(f"--knob {knob} and --networks {networks} exclude each other; give one of them")
-    offered = read_networks(bundle)
+    offered = _read_networks(bundle)
     if not knob:
         if offered is None:
-            raise InputError(_no_networks(bundle, bundles))
+            raise InputError(_no_networks(bundle))
         return Knob(offered[0], choose(f"networks {networks}", networks, offered[1]), True)
     name, has_values, text = (part.strip() for part in knob.partition("="))
     _check_key(name, bundle)
@@ -79,58 +70,10 @@ def choose_knob(bundle: Path, bundles: Path, *, networks: str = "", knob: str = 
     return Knob(name, choose(f"knob {knob}", text, offered[1]), True)
 
 
-def read_networks(bundle: Path) -> tuple[str, tuple[str, ...]] | None:
-    """The networks that a bundle offers, as its metadata say under ``networks``.
-
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-
-    Returns
-    -------
-    tuple or None
-        The top-level key of train.json that chooses the network, and its choices; None if they name no networks.
-
-    Raises
-    ------
-    InputError
-        If its metadata name a knob that its train.json does not have.
-    """
-    path = bundle / METADATA
-    networks = read_json(path).get("networks")
-    if networks is None:
-        return None
-    try:
-        knob, choices = str(networks["knob"]), tuple(map(str, networks["choices"]))
-    except (TypeError, KeyError) as error:
-        raise InputError(
-            f'{path}: networks is {networks!r}, expected {{"knob": KEY OF train.json, "choices": [NAMES]}}'
-        ) from error
-    if knob not in read_json(bundle / "configs/train.json"):
-        raise InputError(f"{path}: networks has the knob {knob!r}, which is no key of train.json; correct one of them")
-    return knob, choices
-
-
 def split_values(given: str, text: str) -> tuple[str, ...]:
-    """Values between commas, except commas within brackets: ``[1,2],none`` are two.
+    """Values between commas, each once, except commas within brackets: ``[1,2],none`` are two.
 
-    Parameters
-    ----------
-    given : str
-        The option as it was given, for the message.
-    text : str
-        The list.
-
-    Returns
-    -------
-    tuple of str
-        In the order of the list, each once; empty ones are left out.
-
-    Raises
-    ------
-    InputError
-        If brackets do not match.
+    ``given`` is the option as it was given, for the message about brackets that do not match.
     """
     parts, opened = [""], []
     for character in text:
@@ -147,28 +90,35 @@ def split_values(given: str, text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in (part.strip() for part in parts) if word))
 
 
-def folder_name(value: str) -> str:
-    """A name for the folder of a value: itself, or where that is no safe name, what is safe of it and a checksum."""
-    if SAFE_NAME.fullmatch(value):
-        return value
-    kept = re.sub(r"[^A-Za-z0-9_+.-]+", "_", value).strip("_.")[:MAX_LENGTH]
-    return f"{kept}_{hashlib.sha256(value.encode()).hexdigest()[:8]}"
+def _read_networks(bundle: Path) -> tuple[str, tuple[str, ...]] | None:
+    """The key of train.json that chooses the network, and its choices; None if the metadata name no networks."""
+    path = bundle / METADATA
+    networks = read_json(path).get("networks")
+    if networks is None:
+        return None
+    try:
+        knob, choices = str(networks["knob"]), tuple(map(str, networks["choices"]))
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f'{path}: networks is {networks!r}, expected {{"knob": KEY OF train.json, "choices": [NAMES]}}'
+        ) from error
+    if knob not in read_json(bundle / "configs/train.json"):
+        raise InputError(f"{path}: networks has the knob {knob!r}, which is no key of train.json; correct one of them")
+    return knob, choices
 
 
 def _check_key(name: str, bundle: Path) -> None:
     """Refuse a key that train.json does not have, or that is set for each run."""
     path = bundle / "configs/train.json"
+    if name in OWN_KEYS or name in ("dataset_dir", "output_dir"):
+        raise InputError(f"--knob {name}: compare sets it for each run; {OWN_KEYS.get(name) or 'give another key'}")
     train = read_json(path)
-    if name in OWN_FLAGS or name in ("dataset_dir", "output_dir"):
-        raise InputError(f"--knob {name}: compare sets it for each run; {OWN_FLAGS.get(name) or 'give another key'}")
     if name not in train:
-        closest = difflib.get_close_matches(name, train, n=1)
-        hint = f"did you mean {closest[0]}?" if closest else f"there are {', '.join(sorted(train))}"
-        raise InputError(f"--knob {name}: no key at the top of {path}; {hint}")
+        raise InputError(f"--knob {name}: no key at the top of {path}; {hint(name, sorted(train))}")
 
 
-def _no_networks(bundle: Path, bundles: Path) -> str:
-    others = [path.parents[1].name for path in sorted(bundles.glob(f"*/{METADATA}")) if "networks" in read_json(path)]
+def _no_networks(bundle: Path) -> str:
+    others = [other.name for other in all_bundles() if "networks" in read_json(other / METADATA)]
     return (
         f"{bundle / METADATA}: no key 'networks', so {bundle.name} has one network only; bundles that offer several: "
         f"{', '.join(others) or 'none'}; to compare another key of train.json, give --knob KEY=A,B"

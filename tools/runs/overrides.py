@@ -1,0 +1,83 @@
+"""Which keys of train.json a run may override, and what was meant where one is unknown."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tools.errors import InputError
+from tools.runs.files import read_json
+from tools.runs.words import normal_key, top_key
+
+__all__ = ["OWN_KEYS", "check_overrides", "choose", "hint"]
+
+# keys that are set for each run -> what to do instead
+OWN_KEYS = {"fold": "choose with --folds", "ckpt_dir": "", "ckpt_path": "", "bundle_root": "", "config_file": ""}
+
+
+def hint(word: str, known: Iterable[str], *, dashes: str = "") -> str:
+    """What was perhaps meant by an unknown word, or else what there is."""
+    known = list(known)
+    closest = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {dashes}{closest[0]}?" if closest else f"there are {', '.join(known) or 'no keys'}"
+
+
+def choose(given: str, text: str, known: Sequence[object]) -> tuple:
+    """Those of the known that a comma-separated list names, each once; all of them if it is empty.
+
+    ``given`` is the option as it was given, such as ``folds 0,1``, for the message about something unknown.
+    """
+    by_name = {str(value): value for value in known}
+    words = [word for word in (part.strip() for part in text.strip("[]()").split(",")) if word]
+    for word in words:
+        if word not in by_name:
+            raise InputError(f"--{given}: {word} is unknown; there are {', '.join(by_name)}")
+    return tuple(dict.fromkeys(by_name[word] for word in words)) or tuple(known)
+
+
+def check_overrides(
+    overrides: Iterable[str], bundle: Path, verb: str, flags: Sequence[str], own: Mapping[str, str]
+) -> None:
+    """Refuse overrides that a bundle's train.json does not know, or that a verb sets itself.
+
+    An object's arguments may be new, since train.json lists only some of those that its class takes.
+
+    Parameters
+    ----------
+    overrides : iterable of str
+        Keys, such as ``max_epochs`` or ``train#trainer#max_epochs``.
+    bundle : Path
+    verb : str
+    flags : sequence of str
+        The verb's own options, which may have been mistyped.
+    own : mapping of str to str
+        Keys that the verb sets for each run -> what to do instead, if anything.
+
+    Raises
+    ------
+    InputError
+        If there is such an override; it names the closest key.
+    """
+    train, own = read_json(bundle / "configs/train.json"), {**OWN_KEYS, **own}
+    for key in overrides:
+        top = top_key(key)
+        if top in own:
+            raise InputError(f"--{key}: {verb} sets it for each run; {own[top] or 'leave it out'}")
+        if top not in train:
+            raise InputError(f"unknown override --{key}; {hint(top, [*sorted(train), *flags], dashes='--')}")
+        _check_inside(key, train)
+
+
+def _check_inside(key: str, train: Mapping[str, object]) -> None:
+    """Refuse a key whose part after some # or :: is not in what the part before it names."""
+    first, *parts = normal_key(key).split("#")
+    value, path = train[first], first
+    for place, part in enumerate(parts, start=1):
+        inside = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
+        known = {str(name): of for name, of in inside.items()}
+        if part not in known:
+            if "_target_" in known and place == len(parts):
+                return
+            raise InputError(f"unknown override --{key}: train.json has no {part} in {path}; {hint(part, known)}")
+        value, path = known[part], f"{path}#{part}"
