@@ -6,11 +6,14 @@ import os
 import random
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # before torch is imported, and for the commands that tests start: the workers share the cores, threads beyond that
@@ -82,3 +85,29 @@ def dataset_dir(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     convert = read_toolbox(bundle).source
     assert run_tools(VERBS, ["convert", convert.format, str(source), str(dataset), *convert.convert]) == 0
     return dataset
+
+
+@pytest.fixture
+def write_volume(tmp_path: Path) -> Callable[..., Path]:
+    """Function that writes an array (X, Y, Z) as NIfTI, spacing in (X, Y, Z) as on disk."""
+
+    def write(name: str, volume: np.ndarray, spacing: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(volume, np.diag([*spacing, 1.0])), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Callable[..., Path]:
+    """Function that writes an array to ``tmp_path/source/<name>`` as a gray TIFF, one page per slice."""
+
+    def write(name: str, array: np.ndarray, **options) -> Path:
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, array, **{"photometric": "minisblack"} | options)
+        return path
+
+    return write

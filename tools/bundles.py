@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["METADATA", "VARIABLE", "all_bundles", "bundles_dir", "find_bundle", "read_metadata"]
 

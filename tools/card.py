@@ -9,11 +9,11 @@ from pathlib import Path
 
 from fire.decorators import SetParseFns
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.bundles import METADATA, bundles_dir, find_bundle
 from tools.checksum import checksum
 from tools.command_line import reject
-from tools.errors import InputError
 from tools.metrics_files import group_images, read_metric, read_overall
 from tools.overview import renew_overview
 from tools.performance import cut, performance_table, replace_eval_metrics, replace_section, section

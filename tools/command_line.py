@@ -13,7 +13,7 @@ from importlib import import_module
 
 import fire
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["as_table", "positive_number", "reject", "run", "whole_number"]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from fire.decorators import SetParseFns
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.checksum import checksum
 from tools.command_line import as_table, reject
 from tools.convert.ctc import convert_ctc
@@ -22,7 +23,6 @@ from tools.convert.stacks import convert_stacks, find_stacks
 from tools.convert.tiff import read_header
 from tools.ctc.score import score_folders
 from tools.ctc.summary import as_json, as_text, summarise_sequences
-from tools.errors import InputError
 from tools.export.ctc import export_ctc
 from tools.export.labels import as_uint16, read_map, write_labels
 from tools.overlay import overlay

@@ -12,8 +12,8 @@ from fire.decorators import SetParseFns
 from scipy import ndimage
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.command_line import reject
-from tools.errors import InputError
 
 __all__ = ["count_errors", "errors", "isolated_offsets"]
 

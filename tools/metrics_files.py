@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["METRICS", "Cases", "group_images", "read_metric", "read_overall"]
 

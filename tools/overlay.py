@@ -14,9 +14,9 @@ from scipy.ndimage import binary_dilation
 from skimage.segmentation import find_boundaries
 from skimage.transform import downscale_local_mean
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.command_line import reject
-from tools.errors import InputError
 
 __all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "read_image", "write_overlay"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tools.atomic import replacing
+from common.files import replacing
 from tools.performance import TITLES, cut, replace_section, section
 
 __all__ = ["overview_is_current", "overview_table", "renew_overview"]

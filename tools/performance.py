@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from decimal import ROUND_DOWN, Decimal
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["cut", "performance_table", "replace_eval_metrics", "replace_section", "section"]
 

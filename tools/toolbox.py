@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
+from common.errors import InputError
 from tools.bundles import METADATA, all_bundles, read_metadata
-from tools.errors import InputError
 
 __all__ = ["Metric", "Source", "Toolbox", "default_bundle", "parse_toolbox", "read_toolbox"]
 

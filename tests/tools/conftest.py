@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 
 SHAPE = (4, 6, 5)
 
@@ -21,19 +20,6 @@ def ramp() -> Callable[..., np.ndarray]:
         return np.arange(first, first + np.prod(shape)).reshape(shape).astype(dtype)
 
     return draw
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Callable[..., Path]:
-    """Function that writes an array to ``tmp_path/source/<name>`` as a gray TIFF, one page per slice."""
-
-    def write(name: str, array: np.ndarray, **options) -> Path:
-        path = tmp_path / "source" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(path, array, **{"photometric": "minisblack"} | options)
-        return path
-
-    return write
 
 
 @pytest.fixture

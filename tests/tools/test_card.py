@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from monai.handlers.utils import write_metrics_reports
 
+from common.errors import InputError
 from tools.bundles import VARIABLE
 from tools.card import card, card_disagreements, measured_metrics
-from tools.errors import InputError
 from tools.performance import END, START, performance_table
 
 METADATA = """{

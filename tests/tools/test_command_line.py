@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import as_table, reject, run, whole_number
-from tools.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 

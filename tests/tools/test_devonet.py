@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.errors import InputError
 from tools.convert.tiff import read_spacing
 from tools.ctc.score import score_folders
 from tools.devonet import _find_sequences, devonet
-from tools.errors import InputError
 from tools.sample.devonet_nsn import write_sample
 
 SPACING = "2.0,0.8,0.8"

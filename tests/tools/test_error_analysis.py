@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from tools.error_analysis import count_errors, errors, isolated_offsets
-from tools.errors import InputError
 
 
 def nuclei() -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.overlay import (
     BLOCK_GAP_PX,
     ENLARGEMENT,

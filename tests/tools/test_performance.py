@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.performance import END, START, cut, performance_table, replace_eval_metrics, replace_section, section
 
 ENTRY = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import InputError
 from tools.bundles import all_bundles
-from tools.errors import InputError
 from tools.quickstart import commands, quickstart
 from tools.toolbox import read_toolbox
 

@@ -1,4 +1,4 @@
-"""A copy is its first line and its source, byte by byte; only what differs is written."""
+"""A bundle carries the files of common/ that it reaches, whole and unchanged, and no others."""
 
 from __future__ import annotations
 
@@ -6,24 +6,29 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import InputError
 from tools import vendor as module
-from tools.errors import InputError
 from tools.vendor import differing_copies, vendor
 
-HEADER = b"# Copied from shared/measure.py: edit there, then run python -m tools vendor\n"
-SOURCE = '"""SEG, after Maška."""\n'.encode()
-COPY = Path("bundles/a/a/measure.py")
+ROOT = Path(__file__).parents[2]
+SCORE = '"""SEG, after Maška."""\n\nfrom ..files import replacing\n'.encode()
+COPIES = Path("bundles/a/a/common")
 
 
 @pytest.fixture
 def root(tmp_path, monkeypatch):
-    """A repository with one source and one copy of it that differs, among files that are no copies."""
+    """A repository of one bundle that imports one module of common/, which imports another; a config names a third."""
     contents = {
-        "shared/measure.py": SOURCE,
-        COPY: HEADER + b"old\n",
-        "bundles/a/a/other.py": b"# Copied from memory\n",
+        "common/__init__.py": b"",
+        "common/files.py": b"import os\n",
+        "common/unused.py": b"",
+        "common/names.py": b"",
+        "common/labels/__init__.py": b"",
+        "common/labels/seg.py": SCORE,
+        "bundles/a/a/__init__.py": b"",
+        "bundles/a/a/network.py": b"def build():\n    from .common.labels.seg import seg\n",
+        "bundles/a/configs/train.json": b'{"stem": {"_target_": "a.common.names.stem"}, "other": "$b.common.unused"}',
         "bundles/a/models/model.pt": bytes(range(256)),
-        "bundles/b/b/empty.py": b"",
     }
     for name, content in contents.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -32,44 +37,58 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_copy_becomes_its_first_line_and_the_source(root):
-    assert vendor() == {"copies": 1, "renewed": "bundles/a/a/measure.py"}
-    assert (root / COPY).read_bytes() == HEADER + SOURCE
+def copied(root: Path) -> list[str]:
+    return sorted(path.relative_to(root / COPIES).as_posix() for path in (root / COPIES).rglob("*") if path.is_file())
+
+
+def test_copies_are_what_package_and_configs_reach(root):
+    vendor()
+    assert copied(root) == ["__init__.py", "files.py", "labels/__init__.py", "labels/seg.py", "names.py"]
+    assert (root / COPIES / "labels/seg.py").read_bytes() == SCORE
 
 
 def test_second_run_writes_nothing(root):
     vendor()
-    before = (root / COPY).stat().st_mtime_ns
-    assert vendor() == {"copies": 1, "renewed": "none"}
-    assert (root / COPY).stat().st_mtime_ns == before
+    before = (root / COPIES / "files.py").stat().st_mtime_ns
+    assert vendor() == {"copies": 5, "renewed": "none"}
+    assert (root / COPIES / "files.py").stat().st_mtime_ns == before
 
 
-def test_check_names_what_differs_and_changes_nothing(root):
-    with pytest.raises(InputError, match=r"differ from their source: bundles/a/a/measure\.py; run python"):
+@pytest.mark.parametrize("content", [b"old\n", SCORE.replace(b"\n", b"\r\n")], ids=["other", "line_ends"])
+def test_check_names_what_differs_and_changes_nothing(root, content):
+    vendor()
+    (root / COPIES / "labels/seg.py").write_bytes(content)
+    with pytest.raises(InputError, match=r"differ from common/: bundles/a/a/common/labels/seg\.py; run python"):
         vendor(check=True)
-    assert (root / COPY).read_bytes() == HEADER + b"old\n"
-    assert differing_copies(root) == [COPY]
-
-
-def test_check_passes_where_all_copies_agree(root):
+    assert (root / COPIES / "labels/seg.py").read_bytes() == content
     vendor()
-    assert vendor(check=True) == {"copies": 1, "renewed": "none"}
-    assert differing_copies(root) == []
+    assert (root / COPIES / "labels/seg.py").read_bytes() == SCORE
 
 
-def test_line_ends_are_compared_too(root):
-    (root / COPY).write_bytes((HEADER + SOURCE).replace(b"\n", b"\r\n"))
-    assert differing_copies(root) == [COPY]
+def test_what_is_not_needed_is_named_and_removed(root):
     vendor()
-    assert differing_copies(root) == []
+    (root / COPIES / "unused.py").write_bytes(b"")
+    assert differing_copies(root) == [COPIES / "unused.py"]
+    vendor()
+    assert "unused.py" not in copied(root)
 
 
-def test_missing_source_is_named(root):
-    (root / "shared/measure.py").unlink()
-    with pytest.raises(InputError, match=r"bundles/a/a/measure\.py: copied from .*shared/measure\.py, which does not"):
+def test_what_is_missing_is_named(root):
+    vendor()
+    (root / COPIES / "files.py").unlink()
+    assert differing_copies(root) == [COPIES / "files.py"]
+
+
+def test_import_of_what_is_not_there_is_refused(root):
+    (root / "bundles/a/a/other.py").write_bytes(b"from .common.gone import x\n")
+    with pytest.raises(InputError, match=r"imports common\.gone\.x, which common/ does not have"):
         vendor(check=True)
 
 
-def test_nothing_is_left_beside_the_copy(root):
+def test_nothing_is_left_beside_the_copies(root):
     vendor()
-    assert [path.name for path in (root / COPY).parent.iterdir() if path.name[0] == "."] == []
+    assert [name for name in copied(root) if name[0] == "."] == []
+
+
+def test_copies_of_this_repository_are_renewed():
+    assert differing_copies(ROOT) == []

@@ -9,7 +9,7 @@ from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import nn
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["existing_weights", "find_weights", "network_with_weights", "parse_config"]
 

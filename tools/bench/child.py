@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["run_measured"]
 

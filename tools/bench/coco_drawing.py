@@ -11,12 +11,12 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from common.errors import InputError
 from tools.bench.in_turns import ratio_row, time_in_turns
 from tools.bench.table import Row
 from tools.convert.coco import read_coco
 from tools.convert.contours import draw_labels, encode_polygons
 from tools.convert.livecell_layout import find_splits
-from tools.errors import InputError
 
 __all__ = [
     "AnnotatedImage",

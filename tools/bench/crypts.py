@@ -15,6 +15,8 @@ import torch
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.errors import InputError
+from common.labels.run_lengths import decode_rle, encode_rle
 from tools.bench.bundle_config import find_weights, network_with_weights, parse_config
 from tools.bench.child import run_measured
 from tools.bench.device import describe_device
@@ -26,8 +28,6 @@ from tools.bench.testing_items import read_testing_items
 from tools.bench.tiles512 import shrink
 from tools.bench.whole_slides import SlideTimes, Way, count_windows, read_mask, time_ways
 from tools.command_line import reject, whole_number
-from tools.convert.rle import decode_rle, encode_rle
-from tools.errors import InputError
 
 __all__ = ["compare_inference", "compare_run_lengths", "crypts", "many_short_runs", "peak_memory"]
 

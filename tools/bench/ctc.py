@@ -15,11 +15,11 @@ import numpy as np
 import tifffile
 from fire.decorators import SetParseFns
 
+from common.errors import InputError
+from common.labels.seg import count_overlaps, match, seg
 from tools.bench.child import run_measured
 from tools.bench.table import Row, as_text
 from tools.command_line import reject, whole_number
-from tools.ctc.seg import count_overlaps, match, seg
-from tools.errors import InputError
 
 __all__ = ["ctc", "draw_frame", "functions", "processes"]
 

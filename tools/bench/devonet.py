@@ -18,6 +18,8 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 from tqdm import tqdm
 
+from common.errors import InputError
+from common.labels.seg import count_overlaps, match
 from tools.bench.classical import segment_classically
 from tools.bench.device import describe_device
 from tools.bench.progress import progress_on_stderr
@@ -25,8 +27,6 @@ from tools.bench.table import align_columns
 from tools.command_line import reject
 from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
-from tools.ctc.seg import count_overlaps, match
-from tools.errors import InputError
 from tools.sample.devonet_nsn import write_sample
 from tools.sample.embryo import SPACING_UM
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.convert.tiles import write_tiled
+from common.tiled_tiff import write_tiled
 from tools.sample.tissue import PIXEL_SIZE_UM, draw_slide
 
 __all__ = ["write_large_slide"]

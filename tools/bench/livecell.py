@@ -15,6 +15,7 @@ from fire.decorators import SetParseFns
 from monai.bundle import ConfigParser
 from torch import nn
 
+from common.errors import InputError
 from tools.bench.bundle_config import find_weights, network_with_weights, parse_config
 from tools.bench.coco_drawing import compare_drawing, read_annotated
 from tools.bench.device import describe_device
@@ -27,7 +28,6 @@ from tools.bench.table import Row, as_text
 from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject, whole_number
 from tools.convert.livecell import convert_livecell
-from tools.errors import InputError
 from tools.sample.swinunet_livecell import write_sample
 
 __all__ = ["compare_inference", "livecell"]

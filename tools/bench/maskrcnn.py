@@ -18,6 +18,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.bench.bundle_config import existing_weights, network_with_weights, parse_config
 from tools.bench.child import run_measured
 from tools.bench.device import describe_device
@@ -29,7 +30,6 @@ from tools.bench.table import Row, as_text
 from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject, whole_number
 from tools.convert.nifti import write_volume
-from tools.errors import InputError
 from tools.sample.embryo import SPACING_UM, draw_image, draw_labels, place_nuclei
 
 __all__ = ["compare_fusions", "draw_volume", "maskrcnn", "peak_memories"]

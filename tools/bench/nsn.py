@@ -16,6 +16,7 @@ import torch
 from fire.decorators import SetParseFns
 from monai.bundle import ConfigWorkflow
 
+from common.errors import InputError
 from tools.bench.bundle_config import existing_weights, network_with_weights
 from tools.bench.child import run_measured
 from tools.bench.device import describe_device
@@ -26,7 +27,6 @@ from tools.bench.waiting import WaitingTime
 from tools.command_line import reject, whole_number
 from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
-from tools.errors import InputError
 from tools.sample.devonet_nsn import write_sample
 from tools.sample.embryo import SPACING_UM
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.bench.in_turns import as_time
 from tools.bench.table import Row, as_text
 from tools.command_line import reject
-from tools.errors import InputError
 from tools.export.onnx import BUNDLES, MAX_MASK, MAX_PROBABILITY, export_bundle
 from tools.serve.interfaces import INTERFACES
 

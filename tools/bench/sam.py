@@ -15,6 +15,7 @@ from fire.decorators import SetParseFns
 from monai.bundle import ConfigParser
 from PIL import Image
 
+from common.errors import InputError
 from tools.bench.device import describe_device
 from tools.bench.in_turns import ratio_row, time_in_turns
 from tools.bench.linking import draw_drifting_discs
@@ -23,7 +24,6 @@ from tools.bench.table import Row, as_text
 from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject, whole_number
 from tools.convert.myelin import convert_myelin
-from tools.errors import InputError
 from tools.sample.sam_myelin import write_sample
 
 __all__ = ["boxes_by_loop", "compare_boxes", "compare_steps", "sam"]

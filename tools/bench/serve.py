@@ -18,6 +18,7 @@ from fire.decorators import SetParseFns
 from PIL import Image
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.bench.bare_loop import BareLoop, bare_loop
 from tools.bench.device import describe_device
 from tools.bench.http_server import ROOT, RunningServer, running_server
@@ -25,7 +26,6 @@ from tools.bench.serve_rows import latency_rows, memory_rows, rate_row
 from tools.bench.table import Row, as_text
 from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject, whole_number
-from tools.errors import InputError
 from tools.serve.commands import choose_backend
 from tools.serve.interfaces import INTERFACES, describe_bundle
 from tools.serve.jobs import ServedBundle

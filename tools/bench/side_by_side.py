@@ -12,7 +12,7 @@ from monai.inferers import Inferer
 from torch import nn
 from tqdm import tqdm
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["iou", "measure"]
 

@@ -16,14 +16,14 @@ from scipy import ndimage
 from torch import nn
 from tqdm import tqdm
 
+from common.errors import InputError
+from common.labels.seg import count_overlaps, match
 from tools.bench.bundle_config import existing_weights, network_with_weights, parse_config
 from tools.bench.device import describe_device
 from tools.bench.progress import progress_on_stderr
 from tools.bench.table import align_columns
 from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject
-from tools.ctc.seg import count_overlaps, match
-from tools.errors import InputError
 
 __all__ = ["Remembering", "as_components", "as_table", "linking"]
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from common.errors import InputError
 from tools.bench.side_by_side import iou
 from tools.bench.table import Row
-from tools.errors import InputError
 
 __all__ = ["compare_ceilings", "read_foreground", "squash_and_back"]
 

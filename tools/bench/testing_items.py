@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["read_testing_items"]
 

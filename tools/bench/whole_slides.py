@@ -14,7 +14,7 @@ from monai.inferers import Inferer
 from torch import nn
 from tqdm import tqdm
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["SlideTimes", "Way", "count_windows", "dice", "read_mask", "time_ways"]
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["KINDS", "MODALITIES", "Micrograph", "find_micrographs", "read_description"]
 

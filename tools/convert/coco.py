@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.convert.contours import areas, check_counts, compress_counts, decode_runs, encode_polygons
-from tools.errors import InputError
 
 __all__ = ["Coco", "CocoImage", "read_coco"]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import InputError
+from common.labels.run_lengths import decode_rle, parse_rle
 from tools.convert.dataset import describe
 from tools.convert.geojson import find_polygons, rasterise
-from tools.convert.rle import decode_rle, parse_rle
 from tools.convert.tiff import read_header, read_volume
-from tools.errors import InputError
 
 __all__ = ["Mask", "find_masks", "naming"]
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import InputError
+from common.reading.slides import open_slide, pixel_size_um
 from tools.convert.crypt_masks import Mask, find_masks, naming
-from tools.convert.slides import open_slide, pixel_size_um
-from tools.errors import InputError
 
 __all__ = ["Slide", "check_masks", "find_slides", "tested_units"]
 

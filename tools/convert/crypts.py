@@ -12,16 +12,16 @@ from fire.decorators import SetParseFns
 from scipy import ndimage
 from tqdm import tqdm
 
-from tools.atomic import replacing
+from common.files import replacing
+from common.reading.slides import open_slide
+from common.reading.windows import TiffWindows
+from common.tiled_tiff import write_tiled
 from tools.command_line import positive_number, reject, whole_number
 from tools.convert.crypt_masks import naming
 from tools.convert.crypt_slides import Slide, check_masks, find_slides, tested_units
 from tools.convert.datalist import assign_folds, write_datalist
 from tools.convert.dataset import describe, prepare_dataset
 from tools.convert.patches import PatchRules, index_patches
-from tools.convert.slides import open_slide
-from tools.convert.tiles import write_tiled
-from tools.convert.windows import TiffWindows
 
 __all__ = ["convert_crypts", "crypts"]
 

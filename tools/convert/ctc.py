@@ -8,13 +8,13 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.command_line import reject, whole_number
 from tools.convert.ctc_headers import check_frames
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.datalist import assign_folds, write_datalist
 from tools.convert.dataset import prepare_dataset, read_ids, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
-from tools.errors import InputError
 
 __all__ = ["convert_ctc", "ctc"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from common.errors import InputError
 from tools.convert.ctc_layout import Frame
 from tools.convert.tiff import TiffHeader, read_header
-from tools.errors import InputError
 
 __all__ = ["check_frames"]
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["MARKERS", "SEGMENTATION", "SLICE", "Frame", "files_by_number", "find_sequences"]
 

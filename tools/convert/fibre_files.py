@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from skimage.segmentation import find_boundaries
 
-from tools.atomic import replacing
+from common.files import replacing
+from common.labels.fibres import Fibres, label_fibres
 from tools.convert.bids_microscopy import Micrograph
 from tools.convert.dataset import describe
-from tools.convert.fibres import Fibres, label_fibres
 from tools.convert.gray import copy_gray, is_whole_png, target_suffix, write_png
 from tools.convert.myelin_masks import is_plain_gray, read_classes, read_micrograph
 from tools.convert.prompts import as_tsv, find_prompts

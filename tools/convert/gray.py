@@ -11,9 +11,9 @@ import numpy as np
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.convert.dataset import describe
-from tools.errors import InputError
 
 __all__ = ["IMAGE_SUFFIXES", "copy_gray", "is_whole_png", "read_gray", "target_suffix", "write_png"]
 

@@ -12,6 +12,7 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.command_line import positive_number, reject, whole_number
 from tools.convert.coco import read_coco
 from tools.convert.contours import draw_labels, find_duplicates, find_hidden
@@ -20,7 +21,6 @@ from tools.convert.dataset import prepare_dataset
 from tools.convert.gray import copy_gray, is_whole_png, read_gray, target_suffix, write_png
 from tools.convert.livecell_flaws import Frame, drop_duplicates, find_leaks, find_sparse
 from tools.convert.livecell_layout import PLAIN, Split, find_splits, match_images
-from tools.errors import InputError
 
 __all__ = ["convert_livecell", "livecell"]
 

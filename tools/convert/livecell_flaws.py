@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import InputError
 from tools.convert.contours import find_duplicates
 from tools.convert.livecell_layout import PLAIN
-from tools.errors import InputError
 
 __all__ = ["Frame", "drop_duplicates", "find_leaks", "find_sparse"]
 

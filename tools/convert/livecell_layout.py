@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import InputError
 from tools.convert.gray import IMAGE_SUFFIXES
-from tools.errors import InputError
 
 __all__ = ["PLAIN", "SPLITS", "Split", "find_splits", "match_images"]
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
+from common.labels.fibres import label_axons
 from tools.command_line import reject, whole_number
 from tools.convert.bids_microscopy import Micrograph, find_micrographs, read_description
 from tools.convert.datalist import assign_folds, write_datalist
 from tools.convert.dataset import prepare_dataset
 from tools.convert.fibre_files import write_image, write_labelled, write_text
-from tools.convert.fibres import label_axons
 from tools.convert.myelin_masks import read_classes, read_micrograph
 from tools.convert.prompts import COLUMNS
-from tools.errors import InputError
 
 __all__ = ["convert_myelin", "myelin"]
 

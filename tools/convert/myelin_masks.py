@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["is_plain_gray", "read_classes", "read_micrograph"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from tools.atomic import replacing
+from common.files import replacing
 
 __all__ = ["is_whole", "write_volume"]
 

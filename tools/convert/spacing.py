@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["parse_spacing"]
 

@@ -9,12 +9,12 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.command_line import reject
 from tools.convert.datalist import write_datalist
 from tools.convert.dataset import prepare_dataset, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
 from tools.convert.tiff import read_header, read_spacing
-from tools.errors import InputError
 
 __all__ = ["convert_stacks", "find_stacks", "tiff"]
 

@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from tools.convert.slides import UNITS_UM
-from tools.errors import InputError
+from common.errors import InputError
+from common.reading.slides import UNITS_UM
 
 __all__ = ["TiffHeader", "read_header", "read_spacing", "read_volume"]
 

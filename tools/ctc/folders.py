@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.errors import InputError
 from tools.convert.ctc_layout import MARKERS, SEGMENTATION, SLICE, files_by_number
-from tools.errors import InputError
 
 __all__ = ["FrameFiles", "find_results"]
 

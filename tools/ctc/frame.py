@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import InputError
+from common.labels.seg import Matches, Overlaps, count_overlaps, match
 from tools.convert.tiff import read_volume
 from tools.ctc.det import Detections, count_detections
 from tools.ctc.f1 import F1Sweep, count_matches
 from tools.ctc.folders import FrameFiles
 from tools.ctc.mistakes import Mistakes, count_mistakes
-from tools.ctc.seg import Matches, Overlaps, count_overlaps, match
-from tools.errors import InputError
 
 __all__ = ["FrameScore", "read_labels", "score_frame"]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.command_line import reject, whole_number
 from tools.ctc.folders import find_results
 from tools.ctc.frame import FrameScore, score_frame
 from tools.ctc.summary import as_json, as_text, summarise_sequences
-from tools.errors import InputError
 
 __all__ = ["score", "score_folders", "write_objects"]
 

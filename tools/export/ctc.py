@@ -9,10 +9,10 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.command_line import reject
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.tiff import read_header
-from tools.errors import InputError
 from tools.export.labels import as_uint16, read_map, write_labels
 
 __all__ = ["ctc", "export_ctc"]

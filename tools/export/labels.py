@@ -10,8 +10,8 @@ import numpy as np
 import tifffile
 from nibabel.filebasedimages import ImageFileError
 
-from tools.atomic import replacing
-from tools.errors import InputError
+from common.errors import InputError
+from common.files import replacing
 
 __all__ = ["as_uint16", "read_map", "write_labels"]
 

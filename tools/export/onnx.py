@@ -18,9 +18,9 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.errors import InputError
 from tools.bundles import read_metadata
 from tools.checksum import checksum
-from tools.errors import InputError
 from tools.export.onnx_record import write_record
 from tools.serve.interfaces import describe_bundle
 from tools.serve.jobs import Job, Result

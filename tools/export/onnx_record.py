@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx
 
-from tools.atomic import replacing
+from common.files import replacing
 from tools.checksum import checksum
 
 __all__ = ["is_current", "is_faster", "read_record", "write_record"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from common.errors import InputError
 from tools.bundles import find_bundle
-from tools.errors import InputError
 from tools.metrics_files import METRICS
 from tools.runs.files import read_json
 

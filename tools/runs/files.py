@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tools.atomic import replacing
-from tools.errors import InputError
+from common.errors import InputError
+from common.files import replacing
 
 __all__ = ["read_json", "write_json", "write_text"]
 

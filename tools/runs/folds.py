@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.runs.files import read_json
 
 __all__ = ["Datalist", "read_datalist", "read_folds"]

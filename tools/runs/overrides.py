@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.runs.files import read_json
 from tools.runs.words import normal_key, top_key
 

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import torch
 
+from common.errors import InputError
 from tools.command_line import whole_number
-from tools.errors import InputError
+<<<<<<< HEAD:tools/runs/processes.py
+from common.errors import InputError
 from tools.runs.files import read_json
 from tools.runs.words import top_key
+=======
+from tools.runs.choices import read_json
+>>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports):tools/runs/crossval/processes.py
 
 __all__ = ["check_multi_gpu", "count_processes"]
 

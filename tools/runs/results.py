@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.metrics_files import group_images, read_metric, read_overall
 from tools.runs.plan import Plan
 from tools.runs.progress import read_state

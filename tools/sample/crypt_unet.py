@@ -11,8 +11,8 @@ import numpy as np
 import tifffile
 from fire.decorators import SetParseFns
 
+from common.labels.run_lengths import encode_rle
 from tools.command_line import reject, whole_number
-from tools.convert.rle import encode_rle
 from tools.sample.files import complete_files
 from tools.sample.tissue import PIXEL_SIZE_UM, STYLES, draw_slide
 

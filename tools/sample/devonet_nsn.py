@@ -11,9 +11,9 @@ import numpy as np
 import tifffile
 from fire.decorators import SetParseFns
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.command_line import reject, whole_number
-from tools.errors import InputError
 from tools.sample.embryo import SPACING_UM, draw_image, draw_labels, draw_markers, place_nuclei
 
 __all__ = ["devonet_nsn", "draw_files", "write_sample"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.atomic import replacing
-from tools.errors import InputError
+from common.errors import InputError
+from common.files import replacing
 
 __all__ = ["complete_files"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from fire.decorators import SetParseFns
 
+from common.errors import InputError
 from tools.command_line import positive_number, whole_number
-from tools.errors import InputError
 from tools.export.onnx_record import is_current, is_faster, read_record
 from tools.serve.interfaces import INTERFACES, describe_bundle
 from tools.serve.limits import Limits

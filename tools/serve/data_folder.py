@@ -6,7 +6,7 @@ import shutil
 from http import HTTPStatus
 from pathlib import Path
 
-from tools.atomic import replacing
+from common.files import replacing
 from tools.serve.failures import Failure
 from tools.serve.jobs import STEM, Result
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.serve.jobs import ServedBundle
 
 __all__ = ["INTERFACES", "Interface", "describe_bundle"]

@@ -11,9 +11,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.convert.nifti import write_volume
-from tools.errors import InputError
 from tools.sample import devonet_nsn, sam_myelin, swinunet_livecell
 from tools.sample.embryo import SPACING_UM
 from tools.sample.tissue import draw_slide

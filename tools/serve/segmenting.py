@@ -10,7 +10,7 @@ from pathlib import Path
 from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.serve.jobs import STEM, Job, Result, ServedBundle
 from tools.serve.results import find_mask
 from tools.serve.uploads import parse_boxes, prepare_image

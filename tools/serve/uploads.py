@@ -20,10 +20,10 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
+from common.errors import InputError
 from tools.convert.nifti import write_volume
 from tools.convert.spacing import parse_spacing
 from tools.convert.tiff import read_spacing, read_volume
-from tools.errors import InputError
 from tools.serve.failures import Failure
 from tools.serve.jobs import STEM, ServedBundle
 from tools.serve.limits import Limits

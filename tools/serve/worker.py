@@ -13,7 +13,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from multiprocessing.connection import Connection
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.serve.failures import Failure
 from tools.serve.jobs import STEM, Job, Result, ServedBundle
 

@@ -6,9 +6,9 @@ import json
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.checksum import checksum
-from tools.errors import InputError
 from tools.share.checks import is_shared
 
 __all__ = ["check_members", "update_model_info", "write_archive"]

@@ -16,10 +16,10 @@ import numpy as np
 import yaml
 from scipy.ndimage import gaussian_filter
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.bundles import read_metadata
 from tools.checksum import checksum
-from tools.errors import InputError
 from tools.share.archive import TIME
 from tools.share.checks import WEIGHTS
 from tools.share.links import relink

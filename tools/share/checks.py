@@ -15,9 +15,9 @@ from urllib.request import urlopen
 import jsonschema
 import yaml
 
+from common.errors import InputError
 from tools.bundles import read_metadata
 from tools.card import card_disagreements
-from tools.errors import InputError
 from tools.share.packages import needed_packages
 from tools.toolbox import KEY, parse_toolbox
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from fire.decorators import SetParseFns
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.bundles import METADATA, all_bundles, find_bundle, read_metadata
 from tools.command_line import reject
-from tools.errors import InputError
 from tools.share.archive import check_members, update_model_info, write_archive
 from tools.share.bioimage import check_bioimage, write_package
 from tools.share.checks import check_bundle

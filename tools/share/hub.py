@@ -12,9 +12,9 @@ from types import ModuleType
 
 import yaml
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.bundles import read_metadata
-from tools.errors import InputError
 from tools.performance import TITLES, cut
 from tools.share.checks import is_shared
 from tools.share.links import MODEL_CARD, relink

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fire.decorators import SetParseFns
 
+from common.errors import InputError
 from tools.bundles import find_bundle, read_metadata
 from tools.command_line import reject
-from tools.errors import InputError
 from tools.serve.samples import sample_images
 from tools.share.checks import WEIGHTS, is_shared
 from tools.space.card import space_card

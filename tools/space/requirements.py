@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.share.packages import BASE, normal_name
 
 __all__ = ["SERVING", "choose_pins", "read_pins", "requirements_text"]

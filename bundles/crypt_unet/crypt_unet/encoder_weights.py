@@ -11,7 +11,7 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = ["EncoderWeightsLoader"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from .acceleration import to_device
-from .checkpoints import WeightsLoader
-from .errors import InputError
+from .common.errors import InputError
+from .common.training.checkpoints import WeightsLoader
+from .common.training.devices import to_device
 from .network import CryptNet
 
 __all__ = ["load_members"]

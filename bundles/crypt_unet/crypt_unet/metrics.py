@@ -12,7 +12,7 @@ from monai.handlers import IgniteMetricHandler
 from monai.metrics import CumulativeIterationMetric
 from scipy import ndimage
 
-from .object_f1 import f1_score, match_objects
+from .common.labels.objects import f1_score, match_objects
 from .patch_scores import patch_dice_iou
 
 __all__ = ["ObjectF1Metric", "PatchMetric", "PatchMetricHandler"]

@@ -14,7 +14,7 @@ from segmentation_models_pytorch.encoders import get_encoder_names
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = ["ARCHITECTURES", "CryptNet", "build_body"]
 

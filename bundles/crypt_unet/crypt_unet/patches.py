@@ -14,8 +14,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from .datalist import DATALIST, training_items
-from .errors import InputError
+from .common.datalist import DATALIST, training_items
+from .common.errors import InputError
 
 __all__ = ["ReadPatchIndexd", "choose_patches", "read_patch_index", "training_patches"]
 

@@ -13,9 +13,9 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from .errors import InputError
-from .slides import open_slide, pixel_size_um
-from .windows import TiffWindows
+from .common.errors import InputError
+from .common.reading.slides import open_slide, pixel_size_um
+from .common.reading.windows import TiffWindows
 
 __all__ = ["ReadLabelsd", "ReadSlided", "block_mean", "check_slides", "read_scaled", "read_whole"]
 

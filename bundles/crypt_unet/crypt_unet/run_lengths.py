@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic import replacing
+from .common.errors import InputError
+from .common.files import replacing
+from .common.labels.run_lengths import encode_rle, parse_rle
 from .crypts import Crypt, paint
-from .errors import InputError
-from .rle import encode_rle, parse_rle
 
 __all__ = ["COLUMNS", "encode_crypts", "put_run_lengths"]
 

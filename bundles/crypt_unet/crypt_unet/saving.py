@@ -15,17 +15,16 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 from PIL import Image
 
-from .atomic import replacing
+from .common.files import prepare_output_dir, replacing
+from .common.names import stem
+from .common.reading.slides import open_slide
+from .common.tiled_tiff import write_tiled
 from .crypts import Crypt, find_crypts, geometry, paint
-from .folders import prepare_output_dir
-from .names import stem
 from .outlines import feature_collection
 from .reading import read_scaled
 from .run_lengths import encode_crypts, put_run_lengths
-from .slides import open_slide
 from .tables import measure_crypts, write_table
 from .thumbnail import draw_thumbnail
-from .tiles import write_tiled
 
 __all__ = ["SaveCryptsd", "write_crypts", "write_mask", "write_probability"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skimage.measure import regionprops
 
-from .atomic import replacing
+from .common.files import replacing
 from .crypts import Crypt
 
 __all__ = ["COLUMNS", "UM_COLUMNS", "measure_crypts", "write_table"]

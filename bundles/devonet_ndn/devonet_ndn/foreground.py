@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import InputError
-from .names import stem
+from .common.errors import InputError
+from .common.names import stem
 
 __all__ = ["with_foreground"]
 

@@ -11,8 +11,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
-from .csv_files import write_table
-from .names import stem
+from .common.names import stem
+from .common.tables import write_table
 from .nuclei import COLUMNS, measure_nuclei
 
 __all__ = ["SaveMarkerTabled", "SaveNucleusTabled"]

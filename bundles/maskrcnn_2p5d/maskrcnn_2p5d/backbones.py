@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torchvision.models import ResNet, get_model, get_model_weights
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = ["BACKBONES", "LEVELS", "EncoderWeightsLoader", "gray_fpn", "load_encoder_weights"]
 

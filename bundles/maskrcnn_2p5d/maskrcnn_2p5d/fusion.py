@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .backbones import LEVELS
-from .errors import InputError
+from .common.errors import InputError
 from .gates import SliceGate, squeeze
 from .roi_fusion import build_roi_fusion
 

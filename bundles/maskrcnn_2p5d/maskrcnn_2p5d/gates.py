@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = ["PRIORS", "SliceGate", "prior_logits", "squeeze"]
 

@@ -11,8 +11,8 @@ from monai.utils import convert_to_numpy
 from torch import nn
 from tqdm import tqdm
 
+from .common.errors import InputError
 from .detections import SliceObjects, paint_detections
-from .errors import InputError
 from .linking import SliceLinker, link_slices
 from .splitting import split_along_z
 from .targets import check_num_slices, stack_indices

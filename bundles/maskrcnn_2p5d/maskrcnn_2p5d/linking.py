@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from .common.errors import InputError
+from .common.labels.seg import Overlaps, count_overlaps
 from .detections import SliceObjects
-from .errors import InputError
 from .interpolation import interpolate_shape
-from .seg import Overlaps, count_overlaps
 
 __all__ = ["LinkedVolume", "SliceLinker", "link_slices", "link_stack", "match_slices"]
 

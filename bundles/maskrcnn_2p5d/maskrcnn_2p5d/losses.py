@@ -9,7 +9,7 @@ import torch
 from monai.inferers import Inferer
 from torch import nn
 
-from .errors import InputError
+from .common.errors import InputError
 from .targets import slice_targets
 
 __all__ = ["LOSSES", "DetectionLoss", "LossInferer", "TargetsFromLabels"]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from monai.metrics import CumulativeIterationMetric
 
-from .object_f1 import match_objects
-from .seg import count_overlaps
+from .common.labels.objects import match_objects
+from .common.labels.seg import count_overlaps
 
 __all__ = ["InstanceMetric"]
 

@@ -16,8 +16,8 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import initLevelMapper
 
 from .backbones import LEVELS, gray_fpn
+from .common.errors import InputError
 from .contrast import LearnedContrast
-from .errors import InputError
 from .fusion import build_fusion
 from .targets import check_num_slices, stack_indices
 

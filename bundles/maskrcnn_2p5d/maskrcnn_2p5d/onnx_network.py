@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from .backbones import LEVELS
+from .common.networks.onnx import open_session, write_graph
 from .network import Detections, MaskRCNN2p5D
-from .onnx_graphs import open_session, write_graph
 from .targets import stack_indices
 
 __all__ = ["OnnxNetwork", "differences", "export_onnx"]

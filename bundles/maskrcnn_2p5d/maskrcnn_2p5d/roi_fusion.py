@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .errors import InputError
+from .common.errors import InputError
 from .gates import SliceGate, squeeze
 
 __all__ = ["ROI_FUSIONS", "CenterRoI", "Conv3dRoI", "GatedRoI", "MeanRoI", "build_roi_fusion"]

@@ -12,11 +12,11 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
-from .csv_files import write_table
+from .common.names import stem
+from .common.tables import write_table
+from .common.volumes import SaveVolumed
 from .inferers import SCORES
-from .names import stem
 from .objects import COLUMNS, measure_objects
-from .volumes import SaveVolumed
 
 __all__ = ["SaveInstancesd", "TakeScoresd", "label_dtype"]
 

@@ -9,7 +9,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
-from .errors import InputError
+from .common.errors import InputError
 from .targets import check_num_slices, stack_indices
 
 __all__ = ["RandSlicesd", "draw_slices"]

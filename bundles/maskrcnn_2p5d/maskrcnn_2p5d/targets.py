@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = ["check_num_slices", "slice_targets", "stack_indices"]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from .common.labels.fibres import label_fibres
 from .fibres import Fibre
 from .prompts import Prompts, boxes_of, prompts_from_labels
-from .sheaths import label_fibres
 
 __all__ = ["FoundFibres", "fibres_from_dense", "find_fibres", "prompts_from_dense"]
 

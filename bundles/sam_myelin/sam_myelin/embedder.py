@@ -16,9 +16,9 @@ from monai.utils import convert_to_numpy
 from torch import nn
 from tqdm import tqdm
 
-from .acceleration import AutocastInferer
+from .common.errors import InputError
+from .common.training.devices import AutocastInferer
 from .embeddings import EmbeddingCache, hash_weights, read_embedding
-from .errors import InputError
 from .normalisation import normalise_rgb
 from .reading import ReadMicrographd
 from .tiles import cut_tiles, tile_side

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .atomic import replacing
+from .common.files import replacing
 
 __all__ = ["EmbeddingCache", "hash_weights", "read_embedding"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = ["read_pixels"]
 

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from .automatic import fibres_from_dense, prompts_from_dense
-from .errors import InputError
+from .common.errors import InputError
 from .fibres import Fibre, FibreMaps, fibres_of_logits, merge_fibres, moved
 from .normalisation import Fit, logits_to_image, to_input
 from .prompt_sources import as_prompts

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from monai.losses import DiceLoss
 from torch import nn
 
+from .common.errors import InputError
 from .dense import DENSE_CLASSES
-from .errors import InputError
 
 __all__ = ["PADDING", "MyelinLoss", "PromptLoss"]
 

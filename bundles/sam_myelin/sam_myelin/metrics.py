@@ -8,9 +8,9 @@ from ignite.engine import Engine
 from monai.handlers import IgniteMetricHandler
 from monai.metrics import CumulativeIterationMetric
 
+from .common.labels.objects import match_objects
+from .common.labels.seg import count_overlaps, match
 from .fibres import MYELIN_VALUE
-from .object_f1 import match_objects
-from .seg import count_overlaps, match
 
 __all__ = ["MyelinMetric", "MyelinMetricHandler", "compute_fibre_dice"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = [
     "MEAN",

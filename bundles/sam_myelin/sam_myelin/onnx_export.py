@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .errors import InputError, show_input_errors_plainly
-from .folders import prepare_output_dir
+from .common.errors import InputError, show_input_errors_plainly
+from .common.files import prepare_output_dir
 from .network import SamMyelin
 from .pretrained import load_sam_weights
 from .variants import EMBEDDING_CHANNELS, META_IMAGE_SIZE, PATCH_PX, VARIANTS

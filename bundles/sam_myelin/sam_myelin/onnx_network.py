@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from .common.networks.onnx import open_session, write_graph
 from .network import SamMyelin
 from .onnx_export import export_decoder, export_encoder
-from .onnx_graphs import open_session, write_graph
 from .variants import EMBEDDING_CHANNELS, PATCH_PX
 
 __all__ = ["OnnxNetwork", "differences", "export_onnx"]

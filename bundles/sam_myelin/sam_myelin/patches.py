@@ -11,7 +11,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import Affine, MapTransform, Randomizable
 
-from .errors import InputError
+from .common.errors import InputError
 from .tiles import AUTO, tile_side
 
 __all__ = ["RandPatchd", "patch_affine"]

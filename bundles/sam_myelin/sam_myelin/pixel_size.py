@@ -8,8 +8,8 @@ import math
 import os
 from pathlib import Path
 
-from .errors import InputError
-from .names import stem
+from .common.errors import InputError
+from .common.names import stem
 
 __all__ = ["pixel_size_of"]
 

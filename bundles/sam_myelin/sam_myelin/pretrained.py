@@ -17,8 +17,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from .atomic import replacing
-from .errors import InputError
+from .common.errors import InputError
+from .common.files import replacing
 from .network import SamMyelin
 
 __all__ = ["CHECKPOINTS", "Checkpoint", "SamWeightsLoader", "fetch_checkpoint", "load_sam_weights"]

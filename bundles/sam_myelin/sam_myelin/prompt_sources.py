@@ -13,8 +13,8 @@ from monai.data import MetaTensor
 from monai.transforms import Transform
 from monai.utils import convert_to_numpy
 
-from .errors import InputError
-from .names import IMAGE_SUFFIXES, stem
+from .common.errors import InputError
+from .common.names import SUFFIXES, stem
 from .prompt_tables import read_prompts
 from .prompts import Prompts, number_axons, prompts_from_axons, prompts_from_labels
 from .reading import check_shape, read_mask
@@ -188,4 +188,4 @@ class FindPromptsd(Transform):
         return find_file(image, [TABLE_NAME], self.prompts_dir)
 
     def _axons(self, image: str | os.PathLike) -> Path:
-        return find_file(image, [name + suffix for name in AXON_NAMES for suffix in IMAGE_SUFFIXES], self.axon_dir)
+        return find_file(image, [name + suffix for name in AXON_NAMES for suffix in SUFFIXES["picture"]], self.axon_dir)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .atomic import replacing
-from .errors import InputError
+from .common.errors import InputError
+from .common.files import replacing
 from .prompts import Prompts, check_inside
 
 __all__ = ["COLUMNS", "read_prompts", "write_prompts"]

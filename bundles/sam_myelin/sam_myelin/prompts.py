@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = [
     "Prompts",

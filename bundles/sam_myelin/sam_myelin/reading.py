@@ -14,7 +14,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from .errors import InputError
+from .common.errors import InputError
 from .image_files import read_pixels
 from .normalisation import to_rgb
 from .pixel_size import pixel_size_of

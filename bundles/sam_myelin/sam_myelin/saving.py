@@ -17,12 +17,11 @@ from monai.utils import convert_to_numpy
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from .atomic import replacing
-from .csv_files import write_table
+from .common.files import prepare_output_dir, replacing
+from .common.names import stem
+from .common.tables import write_table
 from .fibres import AXON_VALUE, MYELIN_VALUE
-from .folders import prepare_output_dir
 from .morphometrics import measure_fibres
-from .names import stem
 
 __all__ = ["SaveFibresd", "draw_overlay", "write_labels"]
 

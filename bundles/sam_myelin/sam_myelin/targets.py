@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .errors import InputError
+from .common.errors import InputError
 from .normalisation import Fit
 
 __all__ = ["PARTS", "area_weights", "cell_weights", "part_of", "shares", "soft_targets"]

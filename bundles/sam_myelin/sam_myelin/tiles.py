@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = ["Tile", "choose_tile_px", "cut_tiles", "tile_of_boxes", "tile_side"]
 

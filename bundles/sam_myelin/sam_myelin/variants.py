@@ -8,7 +8,7 @@ from typing import NamedTuple
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
 
-from .errors import InputError
+from .common.errors import InputError
 from .normalisation import MEAN, STD
 from .stems import ConvStem
 

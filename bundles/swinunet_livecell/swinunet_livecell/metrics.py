@@ -12,9 +12,8 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.utils import string_list_all_gather
 
-from .atomic import replacing
 from .cell_types import per_type_table
-from .folders import prepare_output_dir
+from .common.files import prepare_output_dir, replacing
 
 __all__ = ["CellTypeTable"]
 

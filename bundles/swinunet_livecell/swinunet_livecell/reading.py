@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from PIL import Image
 
-from .errors import InputError
+from .common.errors import InputError
 
 __all__ = ["ReadGrayd", "ReadLabelsd", "check_images", "read_gray", "read_labels"]
 

@@ -15,10 +15,9 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 from PIL import Image
 
-from .atomic import replacing
-from .folders import prepare_output_dir
+from .common.files import prepare_output_dir, replacing
+from .common.names import stem
 from .instances import split_cells
-from .names import stem
 
 __all__ = ["SaveMaskd", "write_instances", "write_mask", "write_probability"]
 

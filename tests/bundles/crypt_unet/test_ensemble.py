@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from crypt_unet.common.errors import InputError
 from crypt_unet.ensemble import load_members
-from crypt_unet.errors import InputError
 from crypt_unet.network import CryptNet
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from crypt_unet.errors import InputError
+from crypt_unet.common.errors import InputError
 from crypt_unet.network import ARCHITECTURES, CryptNet
 from torch import nn
 

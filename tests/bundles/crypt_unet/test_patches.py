@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from crypt_unet.errors import InputError
+from crypt_unet.common.errors import InputError
 from crypt_unet.patches import ReadPatchIndexd, choose_patches, read_patch_index, training_patches
 
 

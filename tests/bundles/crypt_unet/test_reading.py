@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from crypt_unet import reading
-from crypt_unet.errors import InputError
+from crypt_unet.common.errors import InputError
+from crypt_unet.common.reading.windows import TiffWindows
 from crypt_unet.reading import ReadLabelsd, ReadSlided, block_mean, read_scaled
-from crypt_unet.windows import TiffWindows
 from skimage.transform import downscale_local_mean
 
 

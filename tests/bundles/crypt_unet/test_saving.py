@@ -9,19 +9,19 @@ import pytest
 import tifffile
 import torch
 from crypt_unet import saving
+from crypt_unet.common.errors import InputError
+from crypt_unet.common.names import stem
 from crypt_unet.crypts import find_crypts, paint
-from crypt_unet.errors import InputError
-from crypt_unet.names import stem
 from crypt_unet.run_lengths import encode_crypts, put_run_lengths
 from crypt_unet.saving import SaveCryptsd
 from monai.data import MetaTensor
 from PIL import Image
 from scipy import ndimage
 
+from common.labels.run_lengths import decode_rle, encode_rle
+from common.reading.slides import pixel_size_um
+from common.reading.windows import TiffWindows
 from tools.convert.crypt_masks import find_masks
-from tools.convert.rle import decode_rle, encode_rle
-from tools.convert.slides import pixel_size_um
-from tools.convert.windows import TiffWindows
 
 SHAPE, DOWNSAMPLE = (530, 581), 4  # more than a tile, and partial blocks
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from crypt_unet.errors import InputError, find_input_error
+from crypt_unet.common.errors import InputError, find_input_error
 from crypt_unet.network import CryptNet
 from skimage.draw import disk
 from torch import nn
 
+from common.labels.run_lengths import decode_rle
 from tools.convert.crypts import convert_crypts
 from tools.convert.geojson import find_polygons, rasterise
-from tools.convert.rle import decode_rle
 from tools.sample.crypt_unet import write_sample
 
 ROOT = Path(__file__).parents[3] / "bundles" / "crypt_unet"

@@ -1,7 +1,7 @@
 """The foreground of each image, found by its name."""
 
 import pytest
-from devonet_ndn.errors import InputError
+from devonet_ndn.common.errors import InputError
 from devonet_ndn.foreground import with_foreground
 
 ITEMS = [{"image": "/data/images/a.nii.gz", "label": "/data/labels/a.nii.gz"}, {"image": "/data/b.nii"}]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from devonet_ndn.csv_files import write_table
+from devonet_ndn.common.tables import write_table
 from devonet_ndn.nuclei import COLUMNS
 from devonet_ndn.tables import SaveMarkerTabled, SaveNucleusTabled
 

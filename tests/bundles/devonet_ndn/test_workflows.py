@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from devonet_ndn.errors import find_input_error
-from devonet_ndn.network import DevoNet
+from devonet_ndn.common.errors import find_input_error
+from devonet_ndn.common.networks.devonet import DevoNet
 from devonet_ndn.nuclei import COLUMNS
 
 from tools.convert.ctc import convert_ctc

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
@@ -23,34 +20,6 @@ ROOT = Path(__file__).parents[3] / "bundles" / "devonet_nsn"
 def bundle_root() -> Path:
     """Root folder of the bundle."""
     return ROOT
-
-
-@pytest.fixture
-def write_volume(tmp_path: Path) -> Callable[..., Path]:
-    """Function that writes an array (X, Y, Z) as NIfTI, spacing in (X, Y, Z) as on disk."""
-
-    def write(name: str, volume: np.ndarray, spacing: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nib.save(nib.Nifti1Image(volume, np.diag([*spacing, 1.0])), path)
-        return path
-
-    return write
-
-
-@pytest.fixture
-def write_datalist(tmp_path: Path) -> Callable[..., Path]:
-    """Function that writes a dataset.json and an empty file for each of its volumes; returns the folder."""
-
-    def write(content: Any, *, with_files: bool = True) -> Path:
-        (tmp_path / "dataset.json").write_text(json.dumps(content))
-        items = content.get("training", []) + content.get("testing", []) if with_files else []
-        for name in (item[key] for item in items for key in ("image", "label", "markers") if key in item):
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        return tmp_path
-
-    return write
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from devonet_nsn.datalist import inference_items
+from devonet_nsn.common.datalist import inference_items
 from monai.bundle import ConfigWorkflow
 
 
@@ -115,7 +115,7 @@ def test_a_volume_of_one_voxel_is_a_volume(segment, write_volume):
 def test_every_embryo_under_testing_gets_a_mask(segment, embryos):
     output = segment(embryos, Threshold())
     assert sorted(path.name for path in output.iterdir()) == ["03_t000_mask.nii.gz"]
-    (item,) = inference_items(embryos)
+    (item,) = inference_items(embryos, "volume")
     mask, labels = nib.load(output / "03_t000_mask.nii.gz"), nib.load(item["image"].replace("images", "labels"))
     np.testing.assert_allclose(mask.affine, labels.affine)
     assert iou(np.asarray(mask.dataobj) > 0, np.asarray(labels.dataobj) > 0) > 0.5

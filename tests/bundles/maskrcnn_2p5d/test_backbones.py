@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from maskrcnn_2p5d.backbones import LEVELS, EncoderWeightsLoader, gray_fpn, load_encoder_weights
-from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.common.errors import InputError
 from torchvision.models import ResNet18_Weights, get_model
 from torchvision.models._api import WeightsEnum
 from torchvision.models.detection.backbone_utils import BackboneWithFPN

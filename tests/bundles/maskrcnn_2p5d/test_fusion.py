@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from maskrcnn_2p5d.backbones import LEVELS
-from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.fusion import FUSIONS, SliceFusion, build_fusion
 from maskrcnn_2p5d.gates import PRIORS, SliceGate, prior_logits, squeeze
 from maskrcnn_2p5d.roi_fusion import ROI_FUSIONS, build_roi_fusion

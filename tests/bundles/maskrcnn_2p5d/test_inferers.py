@@ -6,12 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.common.errors import InputError
+from maskrcnn_2p5d.common.reading.loading import CheckedLoadImaged
+from maskrcnn_2p5d.common.volumes import CheckVolumed
 from maskrcnn_2p5d.inferers import SCORES, VolumeInstanceInferer
-from maskrcnn_2p5d.loading import CheckedLoadImaged
 from maskrcnn_2p5d.objects import measure_objects
 from maskrcnn_2p5d.saving import SaveInstancesd, label_dtype
-from maskrcnn_2p5d.volumes import CheckVolumed
 from monai.data import MetaTensor
 
 from tests.bundles.maskrcnn_2p5d.stand_ins import Components

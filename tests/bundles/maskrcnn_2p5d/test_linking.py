@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.common.errors import InputError
+from maskrcnn_2p5d.common.labels.seg import count_overlaps, seg
 from maskrcnn_2p5d.interpolation import interpolate_shape
 from maskrcnn_2p5d.linking import SliceLinker, link_stack, match_slices
-from maskrcnn_2p5d.seg import count_overlaps, seg
 from scipy import ndimage
 
 slices = npst.arrays(np.int32, (5, 6), elements=st.integers(0, 4))

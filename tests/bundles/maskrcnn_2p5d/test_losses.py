@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
-from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.losses import LOSSES, DetectionLoss, LossInferer, TargetsFromLabels
 from maskrcnn_2p5d.network import MaskRCNN2p5D
 from maskrcnn_2p5d.targets import slice_targets

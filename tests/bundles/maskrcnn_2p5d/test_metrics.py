@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from maskrcnn_2p5d.metric import SEGMetric
+from maskrcnn_2p5d.common.metrics.seg import SEGMetric
 from maskrcnn_2p5d.metrics import InstanceMetric
 
 

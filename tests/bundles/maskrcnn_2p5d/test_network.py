@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 from maskrcnn_2p5d.backbones import LEVELS
-from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.fusion import FUSIONS
 from maskrcnn_2p5d.losses import LOSSES
 from maskrcnn_2p5d.network import MaskRCNN2p5D

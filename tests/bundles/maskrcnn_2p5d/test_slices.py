@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.slices import RandSlicesd, draw_slices
 from maskrcnn_2p5d.targets import slice_targets
 from monai.data import CacheDataset

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from maskrcnn_2p5d.errors import InputError
+from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.targets import slice_targets, stack_indices
 
 label_images = npst.arrays(np.int32, npst.array_shapes(min_dims=2, max_dims=2, max_side=7), elements=st.integers(0, 4))

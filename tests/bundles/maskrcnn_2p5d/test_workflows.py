@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from maskrcnn_2p5d.errors import InputError, find_input_error
+from maskrcnn_2p5d.common.errors import InputError, find_input_error
 from maskrcnn_2p5d.metrics import InstanceMetric
 from maskrcnn_2p5d.objects import COLUMNS
 from monai.bundle import ConfigWorkflow

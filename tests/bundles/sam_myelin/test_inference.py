@@ -12,7 +12,7 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 from PIL import Image
-from sam_myelin.errors import InputError, find_input_error
+from sam_myelin.common.errors import InputError, find_input_error
 from sam_myelin.known_axons import keep_axons
 from sam_myelin.prompt_tables import write_prompts
 from sam_myelin.prompts import prompts_from_labels

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.inferers import FibreInferer, prompts_in_tile
 from sam_myelin.normalisation import fit_to
 from sam_myelin.prompt_sources import as_tensor

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sam_myelin.batching import pad_prompts
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.losses import PADDING, PromptLoss
 
 PRESENT = torch.tensor([[True, True, False], [True, False, False]])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sam_myelin.csv_files import write_table
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
+from sam_myelin.common.tables import write_table
 from sam_myelin.morphometrics import COLUMNS, measure_fibres
 
 

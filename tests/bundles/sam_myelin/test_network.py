@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sam_myelin.common.errors import InputError
 from sam_myelin.drawing import draw_prompts
-from sam_myelin.errors import InputError
 from sam_myelin.network import SamMyelin, freeze_for_training
 from sam_myelin.normalisation import MEAN, STD
 from sam_myelin.variants import VARIANTS, build_sam

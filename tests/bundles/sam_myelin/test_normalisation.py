@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.normalisation import (
     STD,
     fit_to,

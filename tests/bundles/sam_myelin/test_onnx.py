@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from sam_myelin import onnx_export as module
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.network import SamMyelin
 from sam_myelin.onnx_export import export_decoder, export_encoder, main
 

@@ -12,7 +12,7 @@ import pytest
 import sam_myelin
 import torch
 from PIL import Image
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.inferers import FibreInferer
 from sam_myelin.network import SamMyelin
 from sam_myelin.onnx_network import OnnxNetwork, differences, export_onnx

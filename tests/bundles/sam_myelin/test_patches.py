@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.patches import RandPatchd, patch_affine
 
 

@@ -14,7 +14,7 @@ import torch
 import yaml
 from ignite.engine import Engine
 from sam_myelin import pretrained as module
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.network import SamMyelin
 from sam_myelin.pretrained import CHECKPOINTS, Checkpoint, SamWeightsLoader, fetch_checkpoint, load_sam_weights
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader, Dataset
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.prompt_sources import FindPromptsd, as_prompts, as_tensor, check_prompts
 from sam_myelin.prompt_tables import write_prompts
 from sam_myelin.prompts import Prompts, prompts_from_axons, prompts_from_labels

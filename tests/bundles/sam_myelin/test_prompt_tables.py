@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.prompt_tables import COLUMNS, read_prompts, write_prompts
 from sam_myelin.prompts import Prompts, prompts_from_labels
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.prompts import (
     Prompts,
     boxes_of,

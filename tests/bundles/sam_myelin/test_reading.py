@@ -10,7 +10,7 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset, decollate_batch
 from PIL import Image
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.normalisation import to_rgb
 from sam_myelin.reading import (
     ReadLabelsd,

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.reading import ReadMicrographd
 from sam_myelin.saving import AXON_COLOUR, FIBRE_COLOUR, SaveFibresd, draw_overlay, write_labels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.normalisation import fit_to
 from sam_myelin.prompts import boxes_of
 from sam_myelin.targets import PARTS, area_weights, part_of, soft_targets

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sam_myelin.errors import InputError
+from sam_myelin.common.errors import InputError
 from sam_myelin.tiles import choose_tile_px, cut_tiles, tile_of_boxes, tile_side
 
 

@@ -12,8 +12,8 @@ import pytest
 import sam_myelin.reading
 import torch
 from monai.bundle import ConfigWorkflow
+from sam_myelin.common.errors import InputError, find_input_error
 from sam_myelin.embeddings import hash_weights
-from sam_myelin.errors import InputError, find_input_error
 from sam_myelin.network import SamMyelin
 
 from tests.bundles.sam_myelin.stand_ins import GrayNetwork, draw_grid
@@ -125,7 +125,11 @@ def test_a_resumed_training_goes_on_from_its_own_weights(open_workflow, weights,
 
 
 def test_evaluation_writes_every_score(open_workflow, tmp_path):
-    as_it_is = {"_target_": "sam_myelin.acceleration.to_device", "network": "@network_def", "device": "@device"}
+    as_it_is = {
+        "_target_": "sam_myelin.common.training.devices.to_device",
+        "network": "@network_def",
+        "device": "@device",
+    }
     workflow = open_workflow("evaluate", ckpt_path="none", network=as_it_is)
     workflow.network_def = GrayNetwork(SIZE)  # MONAI's name for the slot
     workflow.run()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from swinunet_livecell.attention import WindowAttention
+from swinunet_livecell.common.networks.onnx import OnnxNetwork, export_onnx
 from swinunet_livecell.network import SwinUNet
-from swinunet_livecell.onnx_network import OnnxNetwork, export_onnx
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 SIZES = [(7, 7), (14, 7), (5, 30), (15, 22), (28, 28), (1, 8)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from swinunet_livecell.errors import InputError
+from swinunet_livecell.common.errors import InputError
 from swinunet_livecell.reading import ReadGrayd, ReadLabelsd, read_gray, read_labels
 
 RAMP = np.arange(5 * 9).reshape(5, 9)

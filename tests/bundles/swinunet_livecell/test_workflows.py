@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage.draw import disk
-from swinunet_livecell.errors import InputError, find_input_error
+from swinunet_livecell.common.errors import InputError, find_input_error
 from torch import nn
 
 BACKGROUND, CELL = 100, 160

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from common.errors import InputError
 from tools.bench.child import run_measured
-from tools.errors import InputError
 
 
 def test_peak_holds_what_the_child_held_for_a_moment_and_not_what_its_parent_holds():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.labels.seg import seg
 from tools.bench.classical import segment_classically
-from tools.ctc.seg import seg
 
 FINE, FLAT = (0.8, 0.8, 0.8), (1.75, 0.8, 0.8)
 CENTRES_UM = ((25.0, 20.0, 20.0), (25.0, 20.0, 33.0), (60.0, 40.0, 40.0))  # the first two overlap a little

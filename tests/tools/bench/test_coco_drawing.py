@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from tools.bench import coco_drawing as module
 from tools.bench.coco_drawing import (
     compare_drawing,
@@ -16,7 +17,6 @@ from tools.bench.coco_drawing import (
     label_by_runs,
     read_annotated,
 )
-from tools.errors import InputError
 
 LARGE = [1, 1, 15, 1, 15, 9, 1, 9]
 SMALL = [3.5, 2.2, 7.1, 2.9, 6.4, 6.6]

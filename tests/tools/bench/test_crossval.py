@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from common.errors import InputError
 from tools.bench import crossval as module
 from tools.bench.crossval import crossval, weights_difference
-from tools.errors import InputError
 
 
 @pytest.fixture

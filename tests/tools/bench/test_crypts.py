@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from monai.bundle import ConfigWorkflow
 
+from common.errors import InputError
 from tools.bench import bundle_config
 from tools.bench import crypts as module
 from tools.bench.crypts import compare_inference, compare_run_lengths, crypts, many_short_runs, peak_memory
 from tools.bench.testing_items import read_testing_items
 from tools.bench.whole_slides import SlideTimes
 from tools.convert.crypts import convert_crypts
-from tools.errors import InputError
 from tools.sample.crypt_unet import write_sample
 
 POINTWISE = {"_target_": "torch.nn.Conv2d", "in_channels": 3, "out_channels": 1, "kernel_size": 1}

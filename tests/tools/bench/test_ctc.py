@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from common.errors import InputError
+from common.labels.seg import seg
 from tools.bench import ctc as module
 from tools.bench.ctc import Case, ctc, draw_frame
-from tools.ctc.seg import seg
-from tools.errors import InputError
 
 
 @pytest.mark.parametrize("case", module.CASES, ids=str)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from common.errors import InputError
 from tools.bench import devonet as module
 from tools.bench.devonet import as_table, devonet, score_volumes, segment_from_markers
 from tools.convert.nifti import write_volume
-from tools.errors import InputError
 from tools.sample.embryo import SPACING_UM
 
 SHAPE = (16, 32, 32)

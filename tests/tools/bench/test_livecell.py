@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from common.errors import InputError
 from tools.bench import livecell as module
 from tools.bench.livecell import compare_inference, livecell
 from tools.bench.testing_items import read_testing_items
 from tools.convert.livecell import convert_livecell
-from tools.errors import InputError
 from tools.sample.swinunet_livecell import write_sample
 
 POINTWISE = {"network_def": {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 1, "kernel_size": 1}}

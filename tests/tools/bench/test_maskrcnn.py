@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from common.errors import InputError
 from tools.bench import linking, slice_passes
 from tools.bench import maskrcnn as module
 from tools.bench.linking import compare_linking, dense_links, draw_drifting_discs, links_between
 from tools.bench.maskrcnn import draw_volume, maskrcnn, peak_memories
 from tools.bench.slice_passes import compare_passes, largest_differences, stack_slices, without_heads
 from tools.convert.nifti import write_volume
-from tools.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from common.errors import InputError
 from tools.bench import nsn as module
 from tools.bench.nsn import nsn
 from tools.bench.table import Row, as_text
-from tools.errors import InputError
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
+from common.errors import InputError
 from tools.bench.onnx_backend import onnx, rows_of
-from tools.errors import InputError
 
 
 @pytest.mark.parametrize(

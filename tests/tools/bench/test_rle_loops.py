@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from common.labels.run_lengths import decode_rle, encode_rle
 from tools.bench.rle_loops import decode_by_loop, encode_by_groupby, encode_by_search
-from tools.convert.rle import decode_rle, encode_rle
 
 ENCODERS = [encode_by_groupby, encode_by_search]
 masks = npst.arrays(bool, npst.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.booleans())

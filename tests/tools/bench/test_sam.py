@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from tools.bench import sam as module
 from tools.bench.sam import boxes_by_loop, compare_boxes, compare_steps, sam
 from tools.bench.testing_items import read_testing_items
 from tools.convert.myelin import convert_myelin
-from tools.errors import InputError
 from tools.sample.sam_myelin import write_sample
 
 SIZE = 64

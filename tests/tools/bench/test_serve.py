@@ -8,10 +8,10 @@ import psutil
 import pytest
 from PIL import Image
 
+from common.errors import InputError
 from tools.bench.http_server import running_server
 from tools.bench.serve import _find_images, _gather, _in_rounds, serve
 from tools.bench.serve_rows import latency_rows, levels, memory_rows, rate_row
-from tools.errors import InputError
 from tools.serve.interfaces import INTERFACES
 
 MASK = np.eye(4, dtype=np.uint8)

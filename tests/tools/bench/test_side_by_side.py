@@ -9,8 +9,8 @@ from monai.data import MetaTensor
 from monai.inferers import SimpleInferer
 from torch import nn
 
+from common.errors import InputError
 from tools.bench.side_by_side import iou, measure
-from tools.errors import InputError
 
 
 def volumes(count):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy import ndimage
 
+from common.errors import InputError
 from tools.bench import slice_linking
 from tools.bench.slice_linking import Remembering, as_components, as_table, linking
-from tools.errors import InputError
 
 
 class Bright(torch.nn.Module):

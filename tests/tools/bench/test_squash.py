@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import InputError
 from tools.bench.squash import compare_ceilings, read_foreground, squash_and_back
-from tools.errors import InputError
 
 
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from common.errors import InputError
 from tools.bench.testing_items import read_testing_items
-from tools.errors import InputError
 
 
 def test_labels_only_where_there_are_some(tmp_path):

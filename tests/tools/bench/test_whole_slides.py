@@ -8,8 +8,8 @@ import tifffile
 import torch
 from monai.inferers import SlidingWindowInferer
 
+from common.errors import InputError
 from tools.bench.whole_slides import Way, count_windows, dice, read_mask, time_ways
-from tools.errors import InputError
 
 SHAPE = (9, 20)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from common.errors import InputError
 from tools.convert.coco import read_coco
 from tools.convert.contours import draw_labels
-from tools.errors import InputError
 
 SHAPE = (40, 50)
 TRIANGLE = [[5, 5, 25, 5, 5, 20]]

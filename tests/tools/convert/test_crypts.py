@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.labels.run_lengths import encode_rle
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert import crypts
 from tools.convert.crypts import convert_crypts
 from tools.convert.patches import PatchRules
-from tools.convert.rle import encode_rle
 
 REAL = Path(__file__).parents[4] / "shared/data/crypts"
 SMALL = PatchRules(patch_size=16, stride=8)

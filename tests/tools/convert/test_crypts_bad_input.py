@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from tools.convert.crypts import convert_crypts
-from tools.errors import InputError
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from tools.convert.ctc import convert_ctc
-from tools.errors import InputError
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
+from common.errors import InputError
 from tools.convert.livecell import convert_livecell
-from tools.errors import InputError
 
 CELL = [[5, 5, 12, 5, 12, 12]]
 FOLDER = "images/livecell_train_val_images"

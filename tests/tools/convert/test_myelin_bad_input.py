@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert.myelin import convert_myelin
-from tools.errors import InputError
 
 SHAPE = (40, 60)
 KINDS = ("axon", "myelin")

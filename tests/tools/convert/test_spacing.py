@@ -2,8 +2,8 @@
 
 import pytest
 
+from common.errors import InputError
 from tools.convert.spacing import parse_spacing
-from tools.errors import InputError
 
 
 @pytest.mark.parametrize("text", ["2.0,0.8,0.7", "(2, 0.8, 0.7)", " 2,.8,7e-1 "])

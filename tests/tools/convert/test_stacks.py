@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.errors import InputError
 from tools.convert.stacks import tiff
 from tools.convert.tiff import read_spacing
-from tools.errors import InputError
 
 
 def write_stack(path: Path, seed: int = 0) -> np.ndarray:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.errors import InputError
 from tools.convert.tiff import read_header, read_volume
-from tools.errors import InputError
 
 
 @pytest.mark.parametrize("num_slices", [1, 2, 3, 4, 7])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.tools.ctc.images import has_object, label_pairs, oracle
+from common.labels.seg import count_overlaps
+from tests.common.labels.images import has_object, label_pairs, oracle
 from tools.ctc.det import Detections, count_detections, det
-from tools.ctc.seg import count_overlaps
 
 
 @pytest.mark.parametrize(

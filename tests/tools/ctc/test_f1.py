@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from scipy.optimize import linear_sum_assignment
 
-from tests.tools.ctc.images import label_pairs
+from common.labels.seg import count_overlaps
+from tests.common.labels.images import label_pairs
 from tools.ctc.f1 import THRESHOLDS, F1Sweep, count_matches
-from tools.ctc.seg import count_overlaps
 
 
 def sweep(reference, result):

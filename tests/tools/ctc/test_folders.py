@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from tools.ctc.folders import find_results
-from tools.errors import InputError
 
 EMPTY = np.zeros((2, 2), np.uint8)
 

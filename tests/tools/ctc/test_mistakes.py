@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.tools.ctc.images import label_pairs
+from common.labels.seg import count_overlaps
+from tests.common.labels.images import label_pairs
 from tools.ctc.mistakes import Mistakes, count_mistakes
-from tools.ctc.seg import count_overlaps
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from scipy.ndimage import grey_erosion
 
-from tests.tools.ctc.images import oracle_of_files
+from tests.common.labels.images import oracle_of_files
 from tools.ctc.score import score_folders
 from tools.ctc.summary import summarise
 

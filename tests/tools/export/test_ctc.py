@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
 from tools.convert.tiff import read_volume
 from tools.ctc.score import score_folders
-from tools.errors import InputError
 from tools.export.ctc import export_ctc
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from common.errors import InputError
 from tools.command_line import run
-from tools.errors import InputError
 from tools.export.onnx import export_bundle
 from tools.export.onnx_record import is_current, is_faster, read_record
 from tools.serve.commands import choose_backend

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.runs import warm
 from tools.runs.executor import run_step
 

@@ -9,10 +9,10 @@ import tifffile
 from scipy import ndimage
 from skimage.color import rgb2hed
 
+from common.errors import InputError
+from common.labels.run_lengths import decode_rle
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.convert.rle import decode_rle
-from tools.errors import InputError
 from tools.sample.crypt_unet import draw_files, write_sample
 from tools.sample.tissue import STYLES, draw_slide
 

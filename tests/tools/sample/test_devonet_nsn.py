@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.errors import InputError
 from tools.sample.devonet_nsn import draw_files, write_sample
 
 SMALL = {"num_sequences": 2, "num_frames": 2}

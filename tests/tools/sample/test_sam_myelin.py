@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.errors import InputError
 from tools.sample.nerve import draw_nerve
 from tools.sample.sam_myelin import draw_files, write_sample
 

@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.serve.app import create_app
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure

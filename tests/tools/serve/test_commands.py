@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from common.errors import InputError
 from tests.tools.serve.conftest import free_port, is_up, until
-from tools.errors import InputError
 from tools.serve.commands import serve_bundles
 from tools.serve.samples import sample_images
 

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.serve.samples import SAMPLES, sample_images
 
 ROOT = Path(__file__).parents[3]

@@ -3,9 +3,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from common.errors import InputError
 from tests.tools.serve.conftest import IMAGES, VOLUMES, noise
 from tools.convert.nifti import write_volume
-from tools.errors import InputError
 from tools.serve.failures import Failure
 from tools.serve.interfaces import INTERFACES, describe_bundle
 from tools.serve.jobs import ServedBundle

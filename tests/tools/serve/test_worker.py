@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.errors import InputError
 from tests.tools.serve.conftest import noise, png, until
 from tools.convert.nifti import write_volume
-from tools.errors import InputError
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
 from tools.serve.interfaces import INTERFACES, describe_bundle

@@ -17,7 +17,7 @@ import torch
 import torchvision
 import yaml
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.share.bioimage import draw_input, write_package
 from tools.share.checks import CHECKS
 from tools.share.commands import share

@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard
 from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import filter_repo_objects
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.share.checks import CHECKS
 from tools.share.commands import share
 from tools.share.hub import check_hub, front_matter, hub_card, push

@@ -15,7 +15,7 @@ import pytest
 import torch
 from monai.bundle import download
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.share.archive import write_archive
 from tools.share.checks import CHECKS, check_bundle
 from tools.share.commands import share, verify

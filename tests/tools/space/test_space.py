@@ -20,8 +20,8 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 import tools.space.commands as commands
+from common.errors import InputError
 from tools.command_line import run
-from tools.errors import InputError
 from tools.space.closure import find_modules
 from tools.space.commands import write_space
 from tools.space.requirements import choose_pins, read_pins, requirements_text

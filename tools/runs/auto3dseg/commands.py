@@ -9,10 +9,10 @@ from pathlib import Path
 import yaml
 from fire.decorators import SetParseFn
 
-from tools.atomic import replacing
+from common.errors import InputError
+from common.files import replacing
 from tools.bundles import all_bundles
 from tools.command_line import reject
-from tools.errors import InputError
 from tools.runs.auto3dseg.templates import algo_name, template_settings, write_template
 from tools.runs.bundles import find_bundles
 from tools.runs.crossval.datastats import write_datastats

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fire.decorators import SetParseFn
 
+from common.errors import InputError
 from tools.command_line import whole_number
-from tools.errors import InputError
 from tools.performance import TITLES
 from tools.runs.bundles import common_metric, evaluated_metrics, find_bundles, key_metric, why_no_probabilities
 from tools.runs.crossval.contest import pairs, ranking, worst_cases

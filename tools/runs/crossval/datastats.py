@@ -12,8 +12,8 @@ import numpy as np
 import torch
 import yaml
 
-from tools.atomic import replacing
-from tools.errors import InputError
+from common.errors import InputError
+from common.files import replacing
 from tools.overlay import read_image
 from tools.runs.folds import Datalist
 

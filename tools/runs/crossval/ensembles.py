@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.overlay import read_image
 
 __all__ = ["Member", "average", "best_by_fold", "best_n", "enlarge", "overlap_scores", "score_case"]

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.overlay import overlay
 from tools.runs.bundles import threshold
 from tools.runs.crossval.ensembles import Member, best_by_fold, best_n, score_case

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.ticker import MaxNLocator  # noqa: E402
 
-from tools.atomic import replacing  # noqa: E402
+from common.files import replacing  # noqa: E402
 
 __all__ = ["draw_courses", "draw_scores"]
 

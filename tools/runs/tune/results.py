@@ -10,8 +10,8 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
-from tools.atomic import replacing
-from tools.errors import InputError
+from common.errors import InputError
+from common.files import replacing
 from tools.performance import TITLES, cut
 from tools.runs.files import write_json
 from tools.runs.steps import Training

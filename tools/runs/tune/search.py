@@ -12,7 +12,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.runs.tune.trials import FAILURE
 
 __all__ = ["count_states", "is_enough", "search"]

@@ -13,7 +13,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from tools.errors import InputError
+from common.errors import InputError
 
 __all__ = ["URL_VARIABLE", "check_url", "open_storage", "open_study", "retry"]
 

@@ -11,7 +11,7 @@ import yaml
 from monai.apps.auto3dseg import BundleGen
 
 import tools.runs.auto3dseg.templates
-from tools.errors import InputError
+from common.errors import InputError
 from tools.runs.auto3dseg.commands import auto3dseg
 from tools.runs.auto3dseg.templates import algo_name, score_override, template_settings, write_template
 

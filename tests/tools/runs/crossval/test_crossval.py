@@ -14,10 +14,10 @@ import yaml
 from monai.handlers.utils import write_metrics_reports
 from PIL import Image
 
+from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.bundles import VARIABLE
 from tools.command_line import run
-from tools.errors import InputError
 from tools.runs import executor
 from tools.runs.crossval.commands import crossval
 

@@ -12,7 +12,7 @@ from monai.metrics import DiceMetric, MeanIoU
 from PIL import Image
 from torch import from_numpy
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.runs.crossval.ensembles import Member, average, best_by_fold, best_n, enlarge, overlap_scores, score_case
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from common.errors import InputError
 from tools.convert.ctc import convert_ctc
-from tools.errors import InputError
 from tools.runs import warm
 from tools.runs.crossval.commands import crossval
 from tools.sample.devonet_nsn import write_sample

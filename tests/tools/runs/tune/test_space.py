@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tools.errors import InputError
+from common.errors import InputError
 from tools.runs.tune.space import all_keys, check_fixed, read_space, suggest, values_of
 
 TRAIN = {

@@ -14,10 +14,10 @@ import pytest
 from monai.bundle import ConfigParser
 from optuna.trial import TrialState, create_trial
 
+from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.bundles import VARIABLE
 from tools.command_line import run
-from tools.errors import InputError
 from tools.runs.tune import pruning, search, trials
 from tools.runs.tune.commands import tune
 from tools.runs.tune.results import importances

@@ -1,0 +1,214 @@
+"""Windows of a TIFF image, read without decoding the rest of it."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+__all__ = ["TiffWindows"]
+
+DECODING_ERRORS = (ValueError, RuntimeError, OSError, zlib.error, struct.error, IndexError, KeyError, TypeError)
+
+
+class TiffWindows:
+    """The first image of a TIFF at full resolution, of which any window can be read.
+
+    Only the tiles or strips under a window are decoded; those used last are kept. Of a pyramid (OME-TIFF, SVS) that
+    is level 0. An image compressed as one single strip has to be decoded whole.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file, tiled or in strips, with any compression that imagecodecs knows.
+    cache_bytes : int
+        How much of what was decoded to keep; the tiles under one window are always kept.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    page : tifffile.TiffPage
+        The page that is read.
+    shape : tuple of int
+        (Y, X), or (Y, X, samples) where there are several samples per pixel.
+    dtype : numpy.dtype
+        Of the pixels, in native byte order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file.
+    ValueError
+        If it is not a TIFF, is truncated, or holds more than one plane.
+    """
+
+    def __init__(self, path: Path, *, cache_bytes: int = 1 << 27) -> None:
+        self.path = Path(path)
+        self._tiff = _open(self.path)
+        try:
+            self.page = _first_page(self.path, self._tiff)
+            _check_whole(self.path, self.page)
+        except BaseException:
+            self._tiff.close()
+            raise
+        height, width, samples = self.page.imagelength, self.page.imagewidth, self.page.samplesperpixel
+        self.shape = (height, width) if samples == 1 else (height, width, samples)
+        self.dtype = np.dtype(self.page.dtype)
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._cache_bytes = cache_bytes
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> TiffWindows:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._tiff.close()
+
+    @property
+    def description(self) -> str:
+        """The image's description tag, empty where there is none."""
+        return self.page.description
+
+    def read(self, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """Pixels of one window.
+
+        Parameters
+        ----------
+        y, x : int
+            Top left corner.
+        height, width : int
+            Size in pixels; the window lies inside the image.
+
+        Returns
+        -------
+        ndarray, shape (height, width) or (height, width, samples)
+            Values as decoded; YCbCr JPEG comes as RGB. The array is the caller's own.
+
+        Raises
+        ------
+        ValueError
+            If the window is not inside the image, or its pixels cannot be decoded.
+        """
+        if min(y, x) < 0 or min(height, width) < 1 or y + height > self.shape[0] or x + width > self.shape[1]:
+            raise ValueError(
+                f"{self.path}: no window of {height} x {width} at ({y}, {x}) in {self.shape[0]} x {self.shape[1]} "
+                "pixels; crop it to the image"
+            )
+        with self._lock:
+            try:
+                return self._read_rows(y, x, height, width) if self._is_raw else self._read(y, x, height, width)
+            except DECODING_ERRORS as error:
+                raise ValueError(f"{self.path}: pixels cannot be decoded ({error}); copy or export it again") from error
+
+    @property
+    def _is_raw(self) -> bool:
+        """Whether the pixels lie in the file row by row, uncompressed: then no strip needs to be read as a whole."""
+        page = self.page
+        plain = page.compression == 1 and page.predictor == 1 and page.fillorder == 1 and not page.is_tiled
+        bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
+        contig = page.samplesperpixel == 1 or page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+        return plain and contig and bits == 8 * self.dtype.itemsize and bool(page.is_contiguous)
+
+    def _read_rows(self, y: int, x: int, height: int, width: int) -> np.ndarray:
+        dtype = self.dtype.newbyteorder(self._tiff.byteorder)
+        row = self.shape[1:]
+        offset = self.page.dataoffsets[0] + y * int(np.prod(row)) * dtype.itemsize
+        rows = np.memmap(self.path, dtype, "r", offset=offset, shape=(height, *row))
+        return np.array(rows[:, x : x + width], self.dtype)
+
+    def _read(self, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """A window put together from the tiles or strips under it."""
+        page = self.page
+        tile_height, tile_width = _tile_shape(page)
+        per_row = -(-page.imagewidth // tile_width)
+        per_plane = per_row * -(-page.imagelength // tile_height)
+        rows = range(y // tile_height, -(-(y + height) // tile_height))
+        columns = range(x // tile_width, -(-(x + width) // tile_width))
+        planes = range(len(page.dataoffsets) // per_plane)
+        window = np.zeros((height, width, page.samplesperpixel), self.dtype)
+        wanted = [plane * per_plane + row * per_row + column for plane in planes for row in rows for column in columns]
+        for index in wanted:
+            plane, place = divmod(index, per_plane)
+            top, left = place // per_row * tile_height - y, place % per_row * tile_width - x
+            tile = self._tile(index, keep=len(wanted))
+            if tile is None:  # sparse: nothing was stored
+                continue
+            bottom, right = min(top + tile.shape[0], height), min(left + tile.shape[1], width)
+            samples = slice(None) if len(planes) == 1 else slice(plane, plane + 1)
+            part = tile[max(-top, 0) : bottom - top, max(-left, 0) : right - left]
+            window[max(top, 0) : bottom, max(left, 0) : right, samples] = part
+        return window.reshape(height, width, *self.shape[2:])
+
+    def _tile(self, index: int, *, keep: int) -> np.ndarray | None:
+        """One decoded tile or strip, cropped to the image, shape (Y, X, samples)."""
+        if index in self._cache:
+            self._cache.move_to_end(index)
+            return self._cache[index]
+        page, handle = self.page, self._tiff.filehandle
+        if not page.databytecounts[index]:
+            return None
+        handle.seek(page.dataoffsets[index])
+        data = handle.read(page.databytecounts[index])
+        tile = page.decode(data, index, jpegtables=page.jpegtables, jpegheader=page.jpegheader)[0]
+        if tile is None:
+            return None
+        self._cache[index] = tile[0]
+        while len(self._cache) > max(keep, self._cache_bytes // max(tile.nbytes, 1)):
+            self._cache.popitem(last=False)
+        return tile[0]
+
+
+def _open(path: Path) -> tifffile.TiffFile:
+    try:
+        return tifffile.TiffFile(path, _multifile=False)
+    except FileNotFoundError:
+        raise
+    except (tifffile.TiffFileError, *DECODING_ERRORS) as error:
+        raise ValueError(f"{path}: not a readable TIFF ({error or 'no page'}); copy or export it again") from error
+
+
+def _first_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
+    """The page of the first series' level 0, which must be a single one."""
+    try:
+        level = tiff.series[0].levels[0]
+        pages = [page for page in level.pages if page is not None]
+        page = pages[0].aspage()
+    except (tifffile.TiffFileError, *DECODING_ERRORS) as error:
+        raise ValueError(f"{path}: not a readable TIFF ({error or 'no page'}); copy or export it again") from error
+    if len(pages) > 1 or page.imagedepth > 1:
+        raise ValueError(
+            f"{path}: axes {level.axes} {level.shape}, several planes, expected one image; export a single plane, "
+            "with its colours in one page"
+        )
+    return page
+
+
+def _check_whole(path: Path, page: tifffile.TiffPage) -> None:
+    """Refuse a file that ends before its pixels do."""
+    tile_height, tile_width = _tile_shape(page)
+    planes = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
+    num_expected = planes * -(-page.imagelength // tile_height) * -(-page.imagewidth // tile_width)
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if min(len(page.dataoffsets), len(page.databytecounts)) != num_expected:
+        raise ValueError(f"{path}: {len(segments)} tiles or strips, expected {num_expected}; copy or export it again")
+    size = page.parent.filehandle.size
+    needed = max((offset + length for offset, length in segments if length), default=0)
+    if needed > size:
+        raise ValueError(f"{path}: truncated, {size} bytes found, pixels reach to byte {needed}; copy it again")
+
+
+def _tile_shape(page: tifffile.TiffPage) -> tuple[int, int]:
+    """Height and width of a tile, or of a strip."""
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return max(1, min(page.rowsperstrip, page.imagelength)), page.imagewidth

@@ -1,0 +1,37 @@
+"""A training over several processes: one GPU each, or gloo on CPUs."""
+
+from __future__ import annotations
+
+import torch
+import torch._dynamo  # must come before the process group: what it caches keeps an existing group alive for ever
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from .devices import to_device
+
+__all__ = ["join_processes", "leave_processes", "to_distributed"]
+
+
+def join_processes(device: torch.device) -> None:
+    """Meet the other processes that ``torchrun`` started; ``device`` is what this one works on."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def to_distributed(network: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """`to_device`, then wrapped for a training over several processes."""
+    network = to_device(network, device)
+    return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+
+
+def leave_processes(network: DistributedDataParallel) -> None:
+    """End what `join_processes` began; ``network`` cannot be trained any more.
+
+    As long as anything holds the group, gloo's threads outlive ``destroy_process_group``, and one that still tidies up
+    after a collective when Python shuts down aborts the whole training after its last epoch ("terminate called without
+    an active exception").
+    """
+    torch.distributed.barrier()
+    network.reducer = network.logger = network.process_group = None
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,133 @@
+"""Volumes at the border of the workflow: what comes in is checked, what goes out is written whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+from monai.utils import convert_to_numpy
+
+from .errors import InputError
+from .files import replacing
+from .names import stem
+
+__all__ = ["CheckVolumed", "EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed"]
+
+logger = logging.getLogger(__name__)
+
+SMALLEST_UM, LARGEST_UM = 0.01, 100.0
+
+
+def _check_spacing(volume: MetaTensor, name: str) -> None:
+    """Refuse voxels that are no light microscope's: other units would give an empty mask, or exhaust the memory."""
+    spacing = [float(step) for step in volume.pixdim]
+    if not all(SMALLEST_UM <= step <= LARGEST_UM for step in spacing):
+        raise InputError(
+            f"{name}: voxel spacing {spacing} (X, Y, Z), expected micrometres between {SMALLEST_UM} and {LARGEST_UM}; "
+            "write the spacing in micrometres into the header"
+        )
+
+
+class CheckVolumed(MapTransform):
+    """Refuses volumes that would train or segment nonsense; the first key is the image, others are its label images.
+
+    Raises
+    ------
+    InputError
+        If a volume is not (1, X, Y, Z), holds NaN or infinity, or differs in shape from the image; or if the
+        image's spacing cannot be in micrometres.
+    """
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        image_key = self.keys[0]
+        for key in self.key_iterator(data):
+            volume, name = data[key], data[key].meta.get("filename_or_obj", key)
+            if volume.ndim != 4 or volume.shape[0] != 1:
+                raise InputError(
+                    f"{name}: shape {tuple(volume.shape)} (channels first), expected one gray volume (1, X, Y, Z); "
+                    "give a single channel, or convert the data again"
+                )
+            if key == image_key:
+                _check_spacing(volume, name)
+            if not torch.isfinite(volume.sum()) and not torch.isfinite(volume).all():
+                raise InputError(f"{name}: holds NaN or infinite voxels; replace them before segmenting")
+            if volume.shape != data[image_key].shape:
+                raise InputError(
+                    f"{name}: {key} has shape {tuple(volume.shape[1:])}, its image {tuple(data[image_key].shape[1:])}; "
+                    "both must lie on the same grid"
+                )
+            if key != image_key and not volume.any():
+                logger.warning("%s: the %s is empty, there is no nucleus in it", name, key)
+        return dict(data)
+
+
+class SaveVolumed(MapTransform):
+    """Writes ``<image stem>_<kind>.nii.gz`` into one folder, on the grid and with the affine of the input image.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Volumes (1, X, Y, Z) that carry the metadata of the image they come from.
+    output_dir : path
+        Folder for the results.
+    kind : str
+        What the file holds (mask, prob, ...).
+    dtype : str
+        Data type on disk.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        output_dir: str | os.PathLike,
+        kind: str,
+        dtype: str = "uint8",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.output_dir, self.kind, self.dtype = Path(output_dir), kind, np.dtype(dtype)
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        for key in self.key_iterator(data):
+            volume, source = data[key], data[key].meta["filename_or_obj"]
+            target = self.output_dir / f"{stem(source)}_{self.kind}.nii.gz"
+            image = nib.Nifti1Image(convert_to_numpy(volume)[0].astype(self.dtype), convert_to_numpy(volume.affine))
+            image.header.set_xyzt_units(xyz="micron")
+            with replacing(target) as partial:
+                nib.save(image, partial)
+            logger.info("wrote %s", target)
+        return dict(data)
+
+
+class ForegroundProbabilityd(MapTransform):
+    """Turns two-channel logits (2, Z, Y, X) into the probability of the foreground (1, Z, Y, X)."""
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        data = dict(data)
+        for key in self.key_iterator(data):
+            background, foreground = data[key][0:1], data[key][1:2]
+            data[key] = torch.sigmoid(foreground - background)
+        return data
+
+
+class EmptyIfConstantd(MapTransform):
+    """Sets a prediction to zero where the image is constant: a volume without structure holds no nucleus."""
+
+    def __init__(self, keys: KeysCollection, image_key: str = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key = image_key
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        data = dict(data)
+        if data[self.image_key].min() == data[self.image_key].max():
+            for key in self.key_iterator(data):
+                data[key] = torch.zeros_like(data[key])
+        return data

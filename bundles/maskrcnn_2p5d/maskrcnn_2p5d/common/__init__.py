@@ -1,0 +1,1 @@
+"""What bundles and tools share, each thing written once; it imports neither."""

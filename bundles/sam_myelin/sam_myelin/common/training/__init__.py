@@ -1,0 +1,1 @@
+"""What every training needs beside its network: checkpoints, devices, processes, overrides."""

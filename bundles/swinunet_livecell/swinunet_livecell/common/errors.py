@@ -1,0 +1,50 @@
+"""Errors that a user can mend, and how the command line shows them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from types import TracebackType
+
+__all__ = ["InputError", "find_input_error", "show_input_errors_plainly"]
+
+# how a worker process reports an error: as text, with the traceback of the whole chain
+_REPORTED = re.compile(r"^(?:\w+\.)+InputError: (.+)$", re.MULTILINE)
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message names it, says what was expected and what to do."""
+
+
+def find_input_error(error: BaseException | None) -> InputError | None:
+    """First `InputError` among an exception and its causes, or None.
+
+    MONAI wraps what a transform or a config expression raises into a RuntimeError, so the message that helps lies
+    at the bottom of the chain. Of an error in a worker process of a DataLoader only the text arrives; the message is
+    taken out of it.
+    """
+    while error is not None:
+        reported = _REPORTED.search(str(error))
+        if reported:
+            return InputError(reported[1])
+        if isinstance(error, InputError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def show_input_errors_plainly() -> None:
+    """Make an uncaught `InputError` end the program with one line instead of a traceback.
+
+    Every other exception keeps its traceback. Does nothing where another hook is installed already.
+    """
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _print_plainly
+
+
+def _print_plainly(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    known = find_input_error(error)
+    if known is None:
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        print("error:", " ".join(str(known).split()), file=sys.stderr)

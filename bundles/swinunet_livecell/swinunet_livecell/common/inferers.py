@@ -1,0 +1,39 @@
+"""Sliding windows over whole volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from monai.inferers import SlidingWindowInferer
+from torch import nn
+
+__all__ = ["VolumeInferer", "window_size"]
+
+
+def window_size(volume_shape: Sequence[int], roi_size: Sequence[int]) -> tuple[int, ...]:
+    """Window that is never larger than the volume, which would then be padded with zeros, as no image ever ends.
+
+    Parameters
+    ----------
+    volume_shape, roi_size : sequence of int
+        Size of the volume and largest window wanted, in voxels.
+
+    Returns
+    -------
+    tuple of int
+        For each axis the smaller of the two.
+    """
+    return tuple(min(size, roi) for size, roi in zip(volume_shape, roi_size, strict=True))
+
+
+class VolumeInferer(SlidingWindowInferer):
+    """MONAI's `SlidingWindowInferer` with windows no larger than the volume; see `window_size`."""
+
+    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args, **kwargs) -> torch.Tensor:
+        wanted = self.roi_size
+        self.roi_size = window_size(inputs.shape[2:], wanted)
+        try:
+            return super().__call__(inputs, network, *args, **kwargs)
+        finally:
+            self.roi_size = wanted

@@ -1,0 +1,23 @@
+"""Names of image files and of what is made from them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["SUFFIXES", "stem"]
+
+# kind of image -> how its files' names end
+SUFFIXES = {
+    "volume": (".nii.gz", ".nii"),
+    "picture": (".png", ".tif", ".tiff"),
+    "slide": (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".svs"),
+}
+_LONGEST_FIRST = sorted({suffix for suffixes in SUFFIXES.values() for suffix in suffixes}, key=len, reverse=True)
+
+
+def stem(path: str | os.PathLike) -> str:
+    """File name without the ending of an image, such as ``.nii.gz`` or ``.ome.tif``, in capitals or not."""
+    name = Path(path).name
+    suffix = next((suffix for suffix in _LONGEST_FIRST if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]

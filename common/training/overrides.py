@@ -1,0 +1,205 @@
+"""Refuses mistyped overrides and impossible values, which MONAI would take in silence or choke on later."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from ..errors import InputError
+
+__all__ = ["check_overrides", "find_mistakes", "find_wrong_values"]
+
+_STRING_CONSTANTS = {"true": "True", "false": "False", "null": "none", "None": "none"}
+
+
+def _is_number(value: Any, kinds: type | tuple[type, ...] = (int, float)) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return _is_number(value, int) and value > 0
+
+
+def _are_three(value: Any, is_right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(map(is_right, value))
+
+
+_COUNT = (_is_count, "a positive whole number")
+_WHOLE = (lambda value: _is_number(value, int) and value >= 0, "a whole number from 0")
+_POSITIVE = (lambda value: _is_number(value) and value > 0, "a positive number")
+_NOT_NEGATIVE = (lambda value: _is_number(value) and value >= 0, "a number from 0")
+_UNIT = (lambda value: value in ("um", "voxel"), "um or voxel")
+_FRACTION = (lambda value: _is_number(value) and 0 < value < 1, "a number between 0 and 1")
+_SHARE = (lambda value: _is_number(value) and 0 <= value < 1, "a number from 0 to below 1")
+_FROM_0_TO_1 = (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
+# knob -> what makes a value right, and how to say so
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "spacing": (
+        lambda value: value == "none" or _are_three(value, lambda step: _is_number(step) and step > 0),
+        "three positive numbers as [Z,Y,X] in micrometres, or none",
+    ),
+    "batch_size": _COUNT,
+    "patches_per_volume": _COUNT,
+    "init_channels": _COUNT,
+    "max_epochs": _COUNT,
+    "val_interval": _COUNT,
+    "fold": (
+        lambda value: value == "none" or (_is_number(value, int) and value >= 0),
+        "a whole number from 0, or none",
+    ),
+    "learning_rate": _POSITIVE,
+    "threshold": _FRACTION,
+    "foreground_threshold": _FRACTION,
+    "ball_radius": _POSITIVE,
+    "match_radius": _POSITIVE,
+    "min_distance": _POSITIVE,
+    "min_volume": _NOT_NEGATIVE,
+    "min_nucleus_volume": _NOT_NEGATIVE,
+    "downsample": _COUNT,
+    "sw_batch_size": _COUNT,
+    "overlap": _SHARE,
+    "unannotated_ratio": _NOT_NEGATIVE,
+    "min_crypt_area": _NOT_NEGATIVE,
+    "min_area": _NOT_NEGATIVE,
+    "min_depth": _NOT_NEGATIVE,
+    "mode": (lambda value: value in ("crop", "resize"), "crop or resize"),
+    "patches_per_image": _COUNT,
+    "patience": _WHOLE,
+    "patience_start": _WHOLE,
+    "warmup_epochs": _WHOLE,
+    "score_threshold": _SHARE,
+    "nms_threshold": _FRACTION,
+    "mask_threshold": _FRACTION,
+    "max_valley": _FROM_0_TO_1,
+    "min_tail": _FROM_0_TO_1,
+    "detections_per_slice": _COUNT,
+    "slices_per_volume": _COUNT,
+    "empty_ratio": _NOT_NEGATIVE,
+    "clip_norm": _POSITIVE,
+    "accumulation_steps": _COUNT,
+    "halo": (lambda value: _is_number(value) and 0 <= value < 0.5, "a number from 0 to below 0.5"),
+    "max_jitter": _NOT_NEGATIVE,
+    "min_axon_px": _NOT_NEGATIVE,
+    "min_visible": _SHARE,
+    "patches_per_epoch": _COUNT,
+    "point_share": _FROM_0_TO_1,
+    "prompts_per_batch": _COUNT,
+    "prompts_per_image": _WHOLE,
+    "test_time_views": _COUNT,
+    "views": _COUNT,
+    "weight_decay": _NOT_NEGATIVE,
+    "ball_radius_unit": _UNIT,
+    "distance_unit": _UNIT,
+}
+
+
+def find_mistakes(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """Describe every override that cannot have the effect its author wanted.
+
+    Parameters
+    ----------
+    config : mapping
+        The config that is about to run, overrides included.
+    known : mapping
+        Every top-level key of the bundle's config files, with the value it has there.
+
+    Returns
+    -------
+    list of str
+        One message for each unknown key that nothing refers to, and for each switch or number that was given as the
+        word ``true``, ``false`` or ``null``, which reaches the config as a string.
+    """
+    references = set(re.findall(r"[@%](\w+)", json.dumps(config, default=str)))
+    mistakes = []
+    for key, value in config.items():
+        if key not in known and key not in references and not key.startswith("_"):
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean --{close[0]}?" if close else f"known keys are: {', '.join(sorted(known))}"
+            mistakes.append(f"unknown override --{key}; {hint}")
+        elif isinstance(value, str) and value in _STRING_CONSTANTS and known.get(key) != value:
+            mistakes.append(f"--{key} {value} is read as a word; write --{key} {_STRING_CONSTANTS[value]}")
+    return mistakes
+
+
+def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """Describe every knob whose value cannot work; expressions and references are trusted.
+
+    Parameters
+    ----------
+    config, known : mapping
+        As for `find_mistakes`; what is a boolean in ``known`` has to be one.
+
+    Returns
+    -------
+    list of str
+        One message for each.
+    """
+    switches = {
+        key: (lambda value: isinstance(value, bool), "True or False")
+        for key, default in known.items()
+        if isinstance(default, bool)
+    }
+    default = known.get("patch_size")
+    sizes = {key: _size_rule(default) for key in ("patch_size", "roi_size", "image_size") if isinstance(default, list)}
+    return [
+        f"--{key} {config[key]}: expected {expected}"
+        for key, (is_right, expected) in {**_RULES, **switches, **sizes}.items()
+        if key in config and not str(config[key]).startswith(("$", "@")) and not is_right(config[key])
+    ]
+
+
+def _size_rule(default: list[int]) -> tuple[Callable[[Any], bool], str]:
+    """Rule of a size in pixels or voxels, which needs as many numbers as its default has."""
+    axes = ["Z", "Y", "X"][-len(default) :]
+    numeral = {2: "two", 3: "three"}[len(default)]
+
+    def is_size(value: Any) -> bool:
+        return isinstance(value, (list, tuple)) and len(value) == len(axes) and all(map(_is_count, value))
+
+    return is_size, f"{numeral} positive whole numbers as [{','.join(axes)}]"
+
+
+def check_overrides(bundle_root: str | os.PathLike) -> None:
+    """Check the config that is being run against the files in ``bundle_root/configs``.
+
+    Raises
+    ------
+    InputError
+        If an override names no key of the bundle, or has a value that cannot work.
+    """
+    config = _running_config()
+    if config is None:
+        return
+    known: dict[str, Any] = {}
+    for path in sorted(Path(bundle_root, "configs").glob("*.json")):
+        if path.name != "metadata.json":
+            known.update({key.removeprefix("+"): value for key, value in json.loads(path.read_text()).items()})
+    if not known:  # monai.bundle.load() leaves bundle_root at "." wherever it is called, and overrides nothing
+        return
+    mistakes = find_mistakes(config, known) or find_wrong_values(config, known)
+    if mistakes:
+        raise InputError("; ".join(mistakes))
+
+
+def _running_config() -> dict[str, Any] | None:
+    """Config of the parser that is evaluating the present expression.
+
+    MONAI hands a config expression neither the parser nor the overrides, and ``sys.argv`` knows nothing of overrides
+    given from Python; the calling frames do.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        candidate = frame.f_locals.get("self")
+        if isinstance(candidate, ConfigParser):
+            return candidate.config
+        frame = frame.f_back
+    return None

@@ -1,0 +1,18 @@
+"""Results are named after the image without its ending."""
+
+import pytest
+
+from common.names import stem
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("x/A172_Phase_A7_1_00d00h00m_1.tif", "A172_Phase_A7_1_00d00h00m_1"),
+        ("a.PNG", "a"),
+        ("a.b.tiff", "a.b"),
+        ("v1.2", "v1.2"),
+    ],
+)
+def test_stem(path, name):
+    assert stem(path) == name

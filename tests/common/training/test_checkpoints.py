@@ -1,0 +1,295 @@
+"""Checkpoints: the best is kept, the last is gone on from, and no other training's is taken."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import SupervisedTrainer
+from monai.handlers import LrScheduleHandler
+from monai.optimizers import WarmupCosineSchedule
+from torch import nn
+
+from common.errors import InputError
+from common.training import checkpoints
+from common.training.checkpoints import TrainingCheckpoint, WeightsLoader, save_atomically
+
+ITERATIONS_PER_EPOCH = 3
+BATCHES = [
+    {name: torch.full((2, 1, 2, 2, 2), value + offset) for name, offset in (("image", 0.0), ("label", 0.5))}
+    for value in range(ITERATIONS_PER_EPOCH)
+]
+
+
+class Killed(Exception):
+    """Stands for whatever ends a process."""
+
+
+class Training:
+    """A trainer of one convolution whose validations give the metrics of a list, one per epoch."""
+
+    def __init__(
+        self,
+        folder: Path,
+        metrics: Sequence[float],
+        *,
+        width: int = 1,
+        kill_at: int | None = None,
+        fold: int = 0,
+        **options,
+    ) -> None:
+        torch.manual_seed(0)
+        self.metrics, self.kill_at, self.epochs = metrics, kill_at, []
+        self.network = nn.Sequential(nn.Conv3d(1, width, 1), nn.Conv3d(width, 1, 1))
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=0.1)
+        self.scheduler = WarmupCosineSchedule(self.optimizer, warmup_steps=2, t_total=len(metrics))
+        self.evaluator = Engine(lambda engine, batch: None)
+        self.evaluator.state.key_metric_name = "iou"
+        self.evaluator.add_event_handler(Events.EPOCH_COMPLETED, self.measure)
+        self.checkpoint = TrainingCheckpoint(
+            folder, self.network, self.optimizer, self.scheduler, self.evaluator, identity={"fold": fold}, **options
+        )
+        self.trainer = SupervisedTrainer(
+            device="cpu",
+            max_epochs=len(metrics),
+            train_data_loader=BATCHES,
+            network=self.network,
+            optimizer=self.optimizer,
+            loss_function=nn.MSELoss(),
+            decollate=False,
+            train_handlers=[LrScheduleHandler(self.scheduler, print_lr=False), self, self.checkpoint],
+        )
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.die)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: self.evaluator.run([0]))
+
+    def die(self, engine: Engine) -> None:
+        if engine.state.iteration == self.kill_at:
+            raise Killed("power cut")
+
+    def measure(self, evaluator: Engine) -> None:
+        self.epochs.append(self.trainer.state.epoch)
+        evaluator.state.metrics["iou"] = self.metrics[self.trainer.state.epoch - 1]
+
+    def run(self) -> "Training":
+        self.trainer.run()
+        return self
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {name: value.clone() for name, value in self.network.state_dict().items()}
+
+
+def kill_in_third_epoch(folder: Path, metrics: Sequence[float], **options) -> Training:
+    training = Training(folder, metrics, kill_at=2 * ITERATIONS_PER_EPOCH + 2, **options)
+    with pytest.raises(Killed, match="power cut"):
+        training.run()
+    return training
+
+
+def test_the_best_is_kept_and_not_the_last(tmp_path):
+    after_two = Training(tmp_path / "two", [0.1, 0.9]).run().weights()
+    training = Training(tmp_path / "four", [0.1, 0.9, 0.5, 0.3]).run()
+    kept = torch.load(tmp_path / "four" / "model.pt", weights_only=True)
+    torch.testing.assert_close(kept, after_two)
+    assert not torch.equal(training.weights()["0.weight"], kept["0.weight"])
+
+
+def test_without_validation_the_last_is_kept(tmp_path):
+    training = Training(tmp_path, [0.1, 0.9, 0.5], keep_last=True).run()
+    torch.testing.assert_close(torch.load(tmp_path / "model.pt", weights_only=True), training.weights())
+
+
+def test_killed_in_an_epoch_it_goes_on_as_if_nothing_had_happened(tmp_path):
+    metrics = [0.1, 0.2, 0.3, 0.4]
+    whole = Training(tmp_path / "whole", metrics).run()
+    kill_in_third_epoch(tmp_path / "killed", metrics)
+    resumed = Training(tmp_path / "killed", metrics)
+    nn.init.zeros_(resumed.network[0].weight)  # another process starts elsewhere
+    resumed.run()
+    assert resumed.epochs == [3, 4]
+    torch.testing.assert_close(resumed.weights(), whole.weights(), rtol=0, atol=0)
+    assert resumed.scheduler.state_dict() == whole.scheduler.state_dict()
+    torch.testing.assert_close(resumed.optimizer.state_dict(), whole.optimizer.state_dict())
+    assert resumed.trainer.state.iteration == whole.trainer.state.iteration
+
+
+def test_a_resumed_training_keeps_a_better_best(tmp_path):
+    kill_in_third_epoch(tmp_path, [0.1, 0.9, 0.0])
+    best = (tmp_path / "model.pt").read_bytes()
+    resumed = Training(tmp_path, [0.1, 0.9, 0.5]).run()
+    assert (tmp_path / "model.pt").read_bytes() == best
+    assert resumed.checkpoint.progress == {"best_metric": 0.9, "best_epoch": 2, "num_worse": 1}
+
+
+def test_a_finished_training_says_so_and_does_nothing(tmp_path, caplog):
+    Training(tmp_path, [0.1, 0.2]).run()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with caplog.at_level(logging.INFO):
+        again = Training(tmp_path, [0.1, 0.2]).run()
+    assert "this training has finished" in caplog.text
+    assert again.epochs == []
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
+    Training(tmp_path, [0.1, 0.2]).run()
+    assert Training(tmp_path, [0.1, 0.2, 0.3]).run().epochs == [3]
+
+
+def test_more_epochs_stretch_the_schedule(tmp_path):
+    Training(tmp_path, [0.1] * 4).run()
+    longer = Training(tmp_path, [0.1] * 8).run()  # a cosine rises again after its end
+    assert longer.scheduler.get_last_lr() == pytest.approx([0], abs=1e-6)
+
+
+def test_resume_false_starts_anew(tmp_path):
+    Training(tmp_path, [0.1, 0.9]).run()
+    anew = Training(tmp_path, [0.3, 0.2], resume=False).run()
+    assert anew.epochs == [1, 2]
+    assert anew.checkpoint.progress["best_metric"] == 0.3
+
+
+def test_it_stops_when_nothing_gets_better(tmp_path):
+    assert Training(tmp_path, [0.5, 0.4, 0.5, 0.6, 0.7], patience=2).run().epochs == [1, 2, 3]
+
+
+def test_patience_is_not_lost_before_its_start(tmp_path):
+    metrics = [0.5, 0.4, 0.3, 0.2, 0.1, 0.1]
+    assert Training(tmp_path, metrics, patience=2, patience_start=3).run().epochs == [1, 2, 3, 4, 5]
+
+
+def test_patience_counts_across_an_interruption(tmp_path):
+    metrics = [0.5, 0.4, 0.4, 0.9]
+    kill_in_third_epoch(tmp_path, metrics, patience=2)
+    assert Training(tmp_path, metrics, patience=2).run().epochs == [3]
+
+
+def test_a_training_that_stopped_early_stays_stopped(tmp_path):
+    metrics = [0.5, 0.4, 0.9]
+    Training(tmp_path, metrics, patience=1).run()
+    assert Training(tmp_path, metrics, patience=1).run().epochs == []
+    assert Training(tmp_path, metrics, patience=0).run().epochs == [3]
+
+
+def test_a_metric_that_is_nan_is_not_the_best(tmp_path):
+    training = Training(tmp_path, [float("nan"), 0.1, float("nan")]).run()
+    assert training.checkpoint.progress["best_epoch"] == 2
+
+
+def test_only_the_first_process_writes(tmp_path):
+    Training(tmp_path, [0.1], is_writer=False).run()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_fold_is_refused(tmp_path):
+    Training(tmp_path, [0.1]).run()
+    other = Training(tmp_path, [0.1, 0.2], fold=1)
+    with pytest.raises(
+        InputError, match=r"resume.pt: belongs to a training with .*'fold': 0.* this one has .*'fold': 1"
+    ):
+        other.run()
+
+
+def test_another_architecture_is_refused_before_anything_is_loaded(tmp_path):
+    Training(tmp_path, [0.1]).run()
+    other = Training(tmp_path, [0.1, 0.2], width=3)
+    before = other.weights()
+    with pytest.raises(InputError, match=r"resume.pt: checkpoint of another architecture: 0.bias is \(1,\) .* \(3,\)"):
+        other.run()
+    torch.testing.assert_close(other.weights(), before)
+
+
+@pytest.mark.parametrize("keep", [0, 100, -100])
+def test_truncated_resume_file(tmp_path, keep):
+    Training(tmp_path, [0.1]).run()
+    content = (tmp_path / "resume.pt").read_bytes()
+    (tmp_path / "resume.pt").write_bytes(content[:keep])
+    with pytest.raises(InputError, match="resume.pt: damaged, or not a PyTorch checkpoint"):
+        Training(tmp_path, [0.1, 0.2]).run()
+
+
+@pytest.mark.parametrize("content", [{"weight": torch.zeros(1)}, [1, 2]])
+def test_resume_file_of_something_else(tmp_path, content):
+    torch.save(content, tmp_path / "resume.pt")
+    with pytest.raises(InputError, match="resume.pt: not the state of a training"):
+        Training(tmp_path, [0.1]).run()
+
+
+def test_scale_of_mixed_precision_survives(tmp_path):
+    training = Training(tmp_path, [0.1]).run()
+    training.trainer.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)  # on CUDA MONAI's trainer makes one
+    training.checkpoint.save(training.trainer)
+    resumed = Training(tmp_path, [0.1, 0.2])
+    resumed.trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    resumed.checkpoint.start(resumed.trainer)
+    assert resumed.trainer.scaler.state_dict()["scale"] == 8.0
+
+
+def test_a_training_may_go_on_on_a_gpu(tmp_path):
+    Training(tmp_path, [0.1]).run()  # a CPU's training has no scale
+    resumed = Training(tmp_path, [0.1, 0.2])
+    resumed.trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    resumed.checkpoint.start(resumed.trainer)
+    assert resumed.trainer.scaler.state_dict()["scale"] == 2.0
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    def fail(content, path):
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    save_atomically({"weight": torch.ones(1)}, tmp_path / "model.pt")
+    monkeypatch.setattr(checkpoints.torch, "save", fail)
+    with pytest.raises(OSError, match="no space left"):
+        save_atomically({"weight": torch.zeros(1)}, tmp_path / "model.pt")
+    assert torch.load(tmp_path / "model.pt", weights_only=True) == {"weight": torch.ones(1)}
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
+def load_weights(path, network: nn.Module) -> None:
+    engine = Engine(lambda engine, batch: None)
+    WeightsLoader(path, network, "cpu").attach(engine)
+    engine.run([0])
+
+
+def test_shipped_weights_are_a_plain_state_dict(tmp_path):
+    training = Training(tmp_path, [0.1]).run()
+    network = nn.Sequential(nn.Conv3d(1, 1, 1), nn.Conv3d(1, 1, 1))
+    load_weights(tmp_path / "model.pt", network)
+    torch.testing.assert_close(dict(network.state_dict()), training.weights())
+
+
+def test_the_word_none_leaves_the_network():
+    network = nn.Linear(2, 2)
+    before = network.weight.clone()
+    load_weights("none", network)
+    assert torch.equal(network.weight, before)
+
+
+def test_missing_weights(tmp_path):
+    with pytest.raises(InputError, match="model.pt: no such checkpoint; train first, or give another --ckpt_path"):
+        load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
+
+
+def test_weights_that_are_no_checkpoint(tmp_path):
+    (tmp_path / "model.pt").write_text("hello")
+    with pytest.raises(InputError, match="model.pt: damaged, or not a PyTorch checkpoint"):
+        load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
+
+
+def test_checkpoint_that_wraps_a_state_dict(tmp_path):
+    torch.save({"model": nn.Linear(2, 2).state_dict()}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match="model.pt: holds no plain state_dict"):
+        load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("other", "found"), [(nn.Linear(2, 3), r"bias is \(3,\)"), (nn.Bilinear(2, 2, 2), "weight is")]
+)
+def test_weights_of_another_architecture(tmp_path, other, found):
+    torch.save(other.state_dict(), tmp_path / "model.pt")
+    with pytest.raises(InputError, match=f"model.pt: checkpoint of another architecture: {found} .* in the network"):
+        load_weights(tmp_path / "model.pt", nn.Linear(2, 2))

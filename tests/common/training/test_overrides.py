@@ -1,0 +1,135 @@
+"""Overrides: what is mistyped or cannot work is refused before anything runs, what is right passes."""
+
+import shutil
+
+import pytest
+from devonet_nsn.common.errors import find_input_error
+from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+from common.training.overrides import find_mistakes, find_wrong_values
+
+SIZE = [32, 64, 64]
+KNOWN = {
+    "fold": 0,
+    "amp": True,
+    "spacing": [1.0, 1.0, 1.0],
+    "patch_size": SIZE,
+    "max_epochs": 5,
+    "ckpt_path": "none",
+}
+
+
+def refusal(workflow) -> str:
+    """What initialising the workflow complains of."""
+    with pytest.raises(Exception, match=".") as caught:
+        workflow.initialize()
+    return str(find_input_error(caught.value))
+
+
+def test_mistyped_key_names_the_nearest():
+    assert find_mistakes({**KNOWN, "foldd": 1}, KNOWN) == ["unknown override --foldd; did you mean --fold?"]
+
+
+def test_key_like_no_other_lists_all():
+    (mistake,) = find_mistakes({"zzz": 1}, KNOWN)
+    assert mistake.endswith("known keys are: amp, ckpt_path, fold, max_epochs, patch_size, spacing")
+
+
+def test_new_key_that_an_override_refers_to_is_no_mistake():
+    assert find_mistakes({**KNOWN, "max_epochs": "$@half * 2", "half": 3}, KNOWN) == []
+
+
+@pytest.mark.parametrize(("word", "meant"), [("true", "True"), ("false", "False"), ("null", "none"), ("None", "none")])
+def test_constant_that_arrives_as_a_word(word, meant):
+    assert find_mistakes({"amp": word}, KNOWN) == [f"--amp {word} is read as a word; write --amp {meant}"]
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [
+        *[
+            ("spacing", value)
+            for value in ([0, 1, 1], [-1, 1, 1], [1, 1], 1, "1,1,1", [1, 1, "a"], [1, 1, float("nan")])
+        ],
+        *[("patch_size", value) for value in ([32, 32], 32, [32, 32, 0], [32, 32, 1.5], [True, 1, 1])],
+        *[("fold", value) for value in ("all", -1, 0.5, True)],
+        *[("amp", value) for value in ("no", 1, "off")],
+        *[("max_epochs", value) for value in (0, -3, 1.5, "many")],
+        *[("threshold", value) for value in (0, 1, "0.5")],
+        *[("patience", value) for value in (-1, 2.5)],
+        *[("mode", value) for value in ("squash", 1)],
+        *[("learning_rate", value) for value in (0, -0.1, float("inf"))],
+    ],
+)
+def test_value_that_cannot_work(knob, value):
+    (mistake,) = find_wrong_values({knob: value}, KNOWN)
+    assert mistake.startswith(f"--{knob} {value}: expected ")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"spacing": "none"},
+        {"spacing": (2, 0.5, 0.5)},
+        {"patch_size": [1, 1, 1]},
+        {"fold": 0},
+        {"fold": "none"},
+        {"learning_rate": 1},
+        {"amp": "$torch.cuda.is_available()", "fold": "@seed"},
+    ],
+)
+def test_value_that_works(config):
+    assert find_wrong_values(config, KNOWN) == []
+
+
+def test_size_of_a_plane_has_two_numbers():
+    plane = {"patch_size": SIZE[1:], "roi_size": SIZE[1:]}
+    assert find_wrong_values({"patch_size": [8, 8], "roi_size": "@patch_size"}, plane) == []
+    assert find_wrong_values({"patch_size": SIZE}, plane) == [
+        "--patch_size [32, 64, 64]: expected two positive whole numbers as [Y,X]"
+    ]
+
+
+@pytest.mark.parametrize("name", ["train", "inference"])
+def test_configs_as_they_are_pass(open_workflow, name):
+    open_workflow(name).initialize()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"foldd": 1}, "unknown override --foldd; did you mean --fold?"),
+        ({"amp": "false"}, "--amp false is read as a word; write --amp False"),
+        ({"spacing": 1}, "--spacing 1: expected three positive numbers as [Z,Y,X] in micrometres, or none"),
+        ({"fold": "all"}, "--fold all: expected a whole number from 0, or none"),
+    ],
+)
+def test_mistakes_are_refused_from_python_too(open_workflow, overrides, message):
+    assert refusal(open_workflow("train", **overrides)) == message
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"train#trainer#max_epochs": 2},
+        {"validate::inferer::enabled": False},
+        {"loss": "@losses::dicece"},
+        {"spacing": "none", "pretrained": True},
+    ],
+)
+def test_right_overrides_pass(open_workflow, overrides):
+    open_workflow("train", **overrides).initialize()
+
+
+def test_keys_that_experiment_tracking_adds_pass(open_workflow, tmp_path):
+    settings = {
+        "handlers_id": DEFAULT_MLFLOW_SETTINGS["handlers_id"],
+        "configs": {**DEFAULT_MLFLOW_SETTINGS["configs"], "save_execute_config": str(tmp_path / "executed.json")},
+    }
+    open_workflow("train", tracking=settings).initialize()
+
+
+def test_mistakes_are_found_against_the_bundle_that_runs(open_workflow, bundle_root, tmp_path):
+    shutil.copytree(bundle_root / "configs", tmp_path / "configs")
+    (tmp_path / "configs" / "special.json").write_text('{"special": 1}')
+    open_workflow("inference", bundle_root=str(tmp_path), special=2).initialize()

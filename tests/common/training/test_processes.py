@@ -1,0 +1,40 @@
+"""Training over several processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+TRAINING = """
+from pathlib import Path
+import torch
+from common.training.processes import join_processes, leave_processes, to_distributed
+device = torch.device("cpu")
+join_processes(device)
+network = to_distributed(torch.nn.Conv3d(1, 2, 3), device)
+network(torch.rand(1, 1, 8, 8, 8)).sum().backward()
+leave_processes(network)
+print("threads:", *(path.read_text() for path in Path("/proc/self/task").glob("*/comm")), sep="")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of threads are read from /proc")
+def test_no_thread_of_the_process_group_outlives_the_training(tmp_path):
+    script = tmp_path / "training.py"
+    script.write_text(TRAINING)
+    command = [*("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"), str(script)]
+    done = subprocess.run(
+        [sys.executable, *command],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("threads:") == 2
+    assert "gloo" not in done.stdout
