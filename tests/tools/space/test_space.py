@@ -98,7 +98,7 @@ def test_holds_what_belongs_to_the_bundle_and_no_more(folder):
     assert not [path for path in files if "__pycache__" in path.parts]
     assert any(path.parts[:2] == ("samples", folder.name) for path in files)
     assert {path.parts[0] for path in files} == {
-        *("Dockerfile", "README.md", "app.py", "bundles", "requirements.txt", "samples", "tools")
+        *("Dockerfile", "README.md", "app.py", "bundles", "common", "requirements.txt", "samples", "tools")
     }
 
 
