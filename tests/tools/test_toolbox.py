@@ -10,13 +10,8 @@ from monai.bundle import ConfigWorkflow
 
 from common.errors import InputError
 from tools.bundles import VARIABLE, all_bundles, find_bundle, read_metadata
-<<<<<<< HEAD
-from common.errors import InputError
 from tools.runs.words import as_words
 from tools.toolbox import Metric, default_bundle, parse_toolbox, read_toolbox
-=======
-from tools.toolbox import Metric, as_words, default_bundle, parse_toolbox, read_toolbox
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 
 MINIMAL = {
     "purpose": "spots",

@@ -19,12 +19,7 @@ from tools.bench.progress import progress_on_stderr
 from tools.bench.table import Row, as_text
 from tools.command_line import reject, whole_number
 from tools.convert.ctc import convert_ctc
-<<<<<<< HEAD
-from common.errors import InputError
 from tools.runs.folds import read_datalist
-=======
-from tools.runs.crossval.datalist import read_datalist
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 from tools.sample.devonet_nsn import write_sample
 from tools.sample.embryo import SPACING_UM
 from tools.toolbox import read_toolbox

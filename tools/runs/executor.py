@@ -11,20 +11,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-<<<<<<< HEAD
 from common.errors import InputError
 from tools.runs import warm
 from tools.runs.files import read_json, write_json
 from tools.runs.plan import Plan, validation_override
 from tools.runs.steps import Step
 from tools.runs.words import as_typed
-=======
-from common.errors import InputError
-from common.files import replacing
-from tools.runs.choices import read_json
-from tools.runs.plan import Plan, Step, steps
-from tools.runs.warm import run_step
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 
 __all__ = ["forget", "is_done", "run_plan", "run_step", "run_steps"]
 

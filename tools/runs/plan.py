@@ -9,15 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-<<<<<<< HEAD
 from common.errors import InputError
 from tools.runs.files import read_json
 from tools.runs.steps import Step, Training
-=======
-from common.errors import InputError
-from tools.runs.choices import read_json
-from tools.runs.knobs import folder_name
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 
 __all__ = ["Plan", "validation_override"]
 

@@ -9,13 +9,8 @@ import torch
 
 from common.errors import InputError
 from tools.command_line import whole_number
-<<<<<<< HEAD:tools/runs/processes.py
-from common.errors import InputError
 from tools.runs.files import read_json
 from tools.runs.words import top_key
-=======
-from tools.runs.choices import read_json
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports):tools/runs/crossval/processes.py
 
 __all__ = ["check_multi_gpu", "count_processes"]
 

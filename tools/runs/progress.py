@@ -8,14 +8,8 @@ from pathlib import Path
 import torch
 import yaml
 
-<<<<<<< HEAD:tools/runs/progress.py
 from common.errors import InputError
 from tools.runs.files import write_text
-=======
-from common.errors import InputError
-from tools.runs.choices import read_json
-from tools.runs.executor import write_text
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports):tools/runs/crossval/training.py
 
 __all__ = ["progress_entries", "read_state", "read_validations", "write_progress"]
 

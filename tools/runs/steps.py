@@ -7,12 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-<<<<<<< HEAD
 from tools.runs.files import read_json
 from tools.runs.words import bundle_command, normal_key, top_key
-=======
-from common.errors import InputError
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 
 __all__ = ["Step", "Training"]
 

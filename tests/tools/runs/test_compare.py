@@ -16,11 +16,6 @@ from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.bundles import VARIABLE
 from tools.command_line import run
-<<<<<<< HEAD
-from common.errors import InputError
-=======
-from tools.runs import compare as commands
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 from tools.runs import executor
 from tools.runs.compare import commands
 from tools.runs.compare.commands import compare

@@ -6,13 +6,8 @@ import json
 
 import pytest
 
-<<<<<<< HEAD:tests/tools/runs/test_folds.py
 from common.errors import InputError
 from tools.runs.folds import read_datalist
-=======
-from common.errors import InputError
-from tools.runs.crossval.datalist import read_datalist
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports):tests/tools/runs/crossval/test_datalist.py
 
 
 @pytest.fixture

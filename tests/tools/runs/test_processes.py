@@ -7,13 +7,8 @@ import json
 import pytest
 import torch
 
-<<<<<<< HEAD:tests/tools/runs/test_processes.py
 from common.errors import InputError
 from tools.runs.processes import check_multi_gpu, count_processes
-=======
-from common.errors import InputError
-from tools.runs.crossval.processes import check_multi_gpu, count_processes
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports):tests/tools/runs/crossval/test_processes.py
 
 
 @pytest.fixture

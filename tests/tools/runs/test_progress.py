@@ -10,14 +10,9 @@ import torch
 from monai.bundle import ConfigParser
 from torch.utils.tensorboard import SummaryWriter
 
-<<<<<<< HEAD:tests/tools/runs/test_progress.py
 from common.errors import InputError
 from tools.runs.bundles import key_metric
 from tools.runs.progress import progress_entries, read_validations, write_progress
-=======
-from common.errors import InputError
-from tools.runs.crossval.training import key_metric, progress_entries, read_validations, write_progress
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports):tests/tools/runs/crossval/test_training.py
 
 
 def write_events(folder, scores, metric="iou", first_time=0):

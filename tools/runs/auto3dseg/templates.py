@@ -9,17 +9,9 @@ from pathlib import Path
 
 import yaml
 
-<<<<<<< HEAD
 from common.errors import InputError
 from tools.runs.bundles import evaluated_metrics, key_metric, why_no_probabilities
 from tools.runs.files import read_json
-=======
-from common.errors import InputError
-from tools.runs.choices import read_json
-from tools.runs.crossval.results import evaluated_metrics
-from tools.runs.crossval.steps import why_no_probabilities
-from tools.runs.crossval.training import key_metric
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 from tools.share.checks import is_shared
 from tools.toolbox import read_toolbox
 

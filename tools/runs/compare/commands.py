@@ -7,10 +7,9 @@ from pathlib import Path
 
 from fire.decorators import SetParseFn
 
-<<<<<<< HEAD:tools/runs/compare/commands.py
+from common.errors import InputError
 from tools.bundles import find_bundle
 from tools.command_line import reject
-from common.errors import InputError
 from tools.runs.compare.knobs import choose_knob
 from tools.runs.compare.table import as_text
 from tools.runs.executor import run_plan
@@ -27,17 +26,6 @@ from tools.runs.results import (
     seconds_per_image,
     summarise_images,
 )
-=======
-from common.errors import InputError
-from tools.bundles import bundles_dir, find_bundle
-from tools.command_line import reject
-from tools.runs.choices import check_overrides, choose, read_folds, read_json
-from tools.runs.executor import run_plan, write_text
-from tools.runs.knobs import choose_knob
-from tools.runs.plan import Plan, validation_override
-from tools.runs.results import collect
-from tools.runs.table import as_text
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports):tools/runs/compare.py
 
 __all__ = ["compare"]
 

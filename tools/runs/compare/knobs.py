@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-<<<<<<< HEAD:tools/runs/compare/knobs.py
-from tools.bundles import METADATA, all_bundles
 from common.errors import InputError
+from tools.bundles import METADATA, all_bundles
 from tools.runs.files import read_json
 from tools.runs.overrides import OWN_KEYS, choose, hint
-=======
-from common.errors import InputError
-from tools.runs.choices import METADATA, OWN_FLAGS, choose, read_json
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports):tools/runs/knobs.py
 
 __all__ = ["Knob", "choose_knob", "split_values"]
 

@@ -16,18 +16,11 @@ from common.errors import InputError
 from tools.bundles import find_bundle
 from tools.checksum import checksum
 from tools.command_line import reject, whole_number
-<<<<<<< HEAD
-from common.errors import InputError
 from tools.runs.bundles import key_metric
 from tools.runs.files import read_json
 from tools.runs.folds import read_folds
 from tools.runs.overrides import check_overrides, choose
 from tools.runs.steps import Training
-=======
-from tools.runs.choices import check_overrides, choose, read_folds, read_json
-from tools.runs.crossval.training import key_metric
-from tools.runs.plan import Plan
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 from tools.runs.tune.results import as_text, one_line, write_results
 from tools.runs.tune.search import search
 from tools.runs.tune.space import check_fixed, read_space

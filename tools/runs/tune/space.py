@@ -12,14 +12,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial
 
-<<<<<<< HEAD
 from common.errors import InputError
 from tools.runs.overrides import OWN_KEYS
 from tools.runs.words import normal_key, top_key
-=======
-from common.errors import InputError
-from tools.runs.choices import OWN_FLAGS
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 
 __all__ = ["all_keys", "check_fixed", "read_space", "suggest", "values_of"]
 

@@ -12,18 +12,10 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 
-<<<<<<< HEAD
 from common.errors import InputError
 from tools.runs.executor import run_step
 from tools.runs.files import read_json, write_json
 from tools.runs.steps import Training
-=======
-from common.errors import InputError
-from tools.runs.choices import read_json
-from tools.runs.executor import write_text
-from tools.runs.plan import RUN, Plan, as_words, bundle_root, common_words
-from tools.runs.steps import run_step
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 from tools.runs.tune.pruning import PRUNED
 from tools.runs.tune.space import suggest
 from tools.runs.tune.storage import URL_VARIABLE, retry

@@ -11,12 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-<<<<<<< HEAD
 from common.errors import InputError
-=======
-from common.errors import InputError
-from tools.runs.crossval.datalist import read_datalist
->>>>>>> 744c283 (common/: what bundles share is written once, and each bundle carries the part that it imports)
 from tools.runs.crossval.datastats import ReadCase, summarise_datastats, write_datastats
 from tools.runs.folds import read_datalist
 
