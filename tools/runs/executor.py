@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from tools.runs import warm
-from tools.runs.files import read_json, write_json
+from tools.runs.files import is_newer, read_json, write_json
 from tools.runs.plan import Plan, validation_override
 from tools.runs.steps import Step
 from tools.runs.words import as_typed
@@ -64,12 +64,8 @@ def run_steps(steps: Iterable[Step]) -> None:
 def is_done(step: Step) -> bool:
     """Whether this very command has finished, later than what it reads was written."""
     stamp = _stamp(step)
-    if not (stamp.is_file() and all(path.is_file() for path in (*step.reads, *step.writes))):
-        return False
-    finished = stamp.stat().st_mtime_ns
-    return read_json(stamp).get("command") == step.command and all(
-        path.stat().st_mtime_ns <= finished for path in step.reads
-    )
+    is_there = is_newer(stamp, step.reads) and all(path.is_file() for path in step.writes)
+    return is_there and read_json(stamp).get("command") == step.command
 
 
 def forget(step: Step) -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import InputError
 from common.files import replacing
 
-__all__ = ["read_json", "write_json", "write_text"]
+__all__ = ["is_newer", "read_json", "write_json", "write_text"]
+
+
+def is_newer(path: Path, sources: Iterable[Path]) -> bool:
+    """Whether a file is there, and so are all that it was made from, none of them changed since."""
+    dates = [file.stat().st_mtime_ns if file.is_file() else None for file in (path, *sources)]
+    return None not in dates and dates[0] == max(dates)
 
 
 def read_json(path: Path) -> dict:

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from common.errors import InputError
-from tools.runs.files import write_text
+from tools.runs.files import is_newer, write_text
 
 __all__ = ["progress_entries", "read_state", "read_validations", "write_progress"]
 
@@ -55,7 +55,7 @@ def write_progress(folder: Path, metric: str) -> list[dict[str, object]]:
         Its content, see `progress_entries`.
     """
     path, resume = folder / "progress.yaml", folder / "resume.pt"
-    if not (path.is_file() and resume.is_file() and path.stat().st_mtime_ns >= resume.stat().st_mtime_ns):
+    if not is_newer(path, [resume]):
         state = read_state(resume)
         validations = read_validations(folder / "tensorboard", metric)
         entries = progress_entries(validations, metric, state["best_metric"], state["best_epoch"])

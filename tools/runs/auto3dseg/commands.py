@@ -10,12 +10,12 @@ import yaml
 from fire.decorators import SetParseFn
 
 from common.errors import InputError
-from common.files import replacing
 from tools.bundles import all_bundles
 from tools.command_line import reject
-from tools.runs.auto3dseg.templates import algo_name, template_settings, write_template
+from tools.runs.auto3dseg.templates import algo_name, check_free, template_settings, write_template
 from tools.runs.bundles import find_bundles
 from tools.runs.crossval.datastats import write_datastats
+from tools.runs.files import write_text
 from tools.runs.folds import Datalist, read_datalist
 
 __all__ = ["auto3dseg"]
@@ -30,7 +30,7 @@ def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DI
     """Write templates of bundles for MONAI's Auto3DSeg, and what its AutoRunner needs to train them on a dataset.
 
     BundleGen and AutoRunner take DST as templates_path_or_url, and need no network then. The name of an algorithm is
-    that of its bundle without underscores, such as devonetnsn.
+    that of its bundle without underscores.
 
     Parameters
     ----------
@@ -50,8 +50,7 @@ def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DI
     roots = _choose(bundles)
     names = [algo_name(root) for root in roots]
     for name in names:
-        if (folder / name).exists():
-            raise InputError(f"{folder / name}: exists already; delete it, or write to another folder")
+        check_free(folder / name)
     datalist = read_datalist(Path(dataset_dir)) if dataset_dir else None
     if datalist and (work / "input.yaml").exists():
         raise InputError(f"{work}: holds an input.yaml of Auto3DSeg already; give another --work_dir")
@@ -81,7 +80,6 @@ def _choose(names: Sequence[str]) -> list[Path]:
 
 def _write_input(datalist: Datalist, folder: Path, work: Path, names: Sequence[str]) -> dict[str, object]:
     """Write datastats.yaml and input.yaml; what to run then."""
-    work.mkdir(parents=True, exist_ok=True)
     write_datastats(datalist, work / "datastats.yaml")
     content = {
         "modality": "microscopy",
@@ -92,6 +90,5 @@ def _write_input(datalist: Datalist, folder: Path, work: Path, names: Sequence[s
         "work_dir": str(work.resolve()),
         "analyze": False,
     }
-    with replacing(work / "input.yaml") as partial:
-        partial.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    write_text(work / "input.yaml", yaml.safe_dump(content, sort_keys=False))
     return {"then run": f"python -m monai.apps.auto3dseg AutoRunner run --input {work / 'input.yaml'}"}

@@ -15,7 +15,7 @@ from tools.runs.files import read_json
 from tools.share.checks import is_shared
 from tools.toolbox import read_toolbox
 
-__all__ = ["algo_name", "score_override", "template_settings", "write_template"]
+__all__ = ["algo_name", "check_free", "score_override", "template_settings", "write_template"]
 
 SCRIPTS = Path(__file__).parent / "template"
 PLACEHOLDER = "TemplateAlgo"
@@ -28,11 +28,6 @@ def algo_name(bundle: Path) -> str:
 
 def template_settings(bundle: Path) -> dict[str, object]:
     """What a template's scripts need to know of its bundle.
-
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
 
     Returns
     -------
@@ -59,20 +54,7 @@ def template_settings(bundle: Path) -> dict[str, object]:
 
 
 def score_override(train: Mapping[str, object], score: str) -> dict[str, object]:
-    """Overrides of train.json by which the score chooses the epoch too.
-
-    Parameters
-    ----------
-    train : mapping
-        Content of train.json.
-    score : str
-        Its key metric, or one of the additional ones.
-
-    Returns
-    -------
-    dict of str to object
-        Empty where it is the key metric.
-    """
+    """Overrides of train.json by which one of its metrics chooses the epoch too; empty where it is the key metric."""
     validate = train["validate"]
     if score in validate["key_metric"]:
         return {}
@@ -84,29 +66,14 @@ def score_override(train: Mapping[str, object], score: str) -> dict[str, object]
 
 
 def write_template(bundle: Path, folder: Path) -> Path:
-    """Write the template of a bundle, whole or not at all.
+    """Write the template of a bundle into a folder, whole or not at all.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    folder : Path
-        Folder of templates; it exists.
-
-    Returns
-    -------
-    Path
-        ``folder/<name>``: the bundle with its weights, ``scripts/`` and ``configs/hyper_parameters.yaml``.
-
-    Raises
-    ------
-    InputError
-        If there is one already, or the bundle cannot be an algorithm.
+    ``folder/<name>`` is the bundle with its weights, ``scripts/`` and ``configs/hyper_parameters.yaml``; InputError if
+    the bundle cannot be an algorithm, or there is one already.
     """
     name, settings = algo_name(bundle), template_settings(bundle)
     target, partial = folder / name, folder / f".partial-{name}"
-    if target.exists():
-        raise InputError(f"{target}: exists already; delete it, or write to another folder")
+    check_free(target)
     try:
         _copy_bundle(bundle, partial)
         _write_scripts(partial / "scripts", f"{name.capitalize()}Algo")
@@ -119,6 +86,12 @@ def write_template(bundle: Path, folder: Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def check_free(target: Path) -> None:
+    """Refuse to replace a template."""
+    if target.exists():
+        raise InputError(f"{target}: exists already; delete it, or write to another folder")
 
 
 def _copy_bundle(bundle: Path, target: Path) -> None:

@@ -43,12 +43,7 @@ def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list
 
 
 def pairs(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[dict[str, object]]:
-    """Every two competitors on the cases that both define.
-
-    Parameters
-    ----------
-    scores_of, unit_of
-        As for `ranking`.
+    """Every two competitors on the cases that both define; the parameters are those of `ranking`.
 
     Returns
     -------

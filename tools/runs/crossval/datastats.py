@@ -15,6 +15,7 @@ import yaml
 from common.errors import InputError
 from common.files import replacing
 from tools.overlay import read_image
+from tools.runs.files import is_newer
 from tools.runs.folds import Datalist
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def write_datastats(datalist: Datalist, path: Path) -> dict[str, object]:
 
     InputError if images cannot be read or summarised.
     """
-    if not (path.is_file() and path.stat().st_mtime_ns >= datalist.path.stat().st_mtime_ns):
+    if not is_newer(path, [datalist.path]):
         from monai.bundle import ConfigParser
 
         logger.info("DataAnalyzer: %d labelled images", len(datalist.training))
@@ -72,6 +73,7 @@ def write_datastats(datalist: Datalist, path: Path) -> dict[str, object]:
             (path.with_name("datastats_by_case.yaml"), {"stats_summary": summary, "stats_by_cases": by_case}),
             (path, {"stats_summary": summary}),
         ):
+            target.parent.mkdir(parents=True, exist_ok=True)
             with replacing(target) as partial:
                 ConfigParser.export_config_file(
                     content, str(partial), fmt="yaml", default_flow_style=None, sort_keys=False

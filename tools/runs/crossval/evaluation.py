@@ -12,7 +12,7 @@ from tools.overlay import overlay
 from tools.runs.bundles import threshold
 from tools.runs.crossval.ensembles import Member, best_by_fold, best_n, score_case
 from tools.runs.executor import forget, run_steps
-from tools.runs.files import read_json, write_json
+from tools.runs.files import is_newer, read_json, write_json
 from tools.runs.folds import Datalist
 from tools.runs.plan import Plan
 from tools.runs.results import case_name, described
@@ -91,7 +91,7 @@ def draw_worst(member: Member, cases: Sequence[str], datalist: Datalist, folder:
         image, label = items[case]
         mask = member.result(image, "mask")
         pictures[case] = folder / f"{member.bundle}_{mask.name.rpartition('_mask.')[0]}.png"
-        if not _is_newer(pictures[case], [mask]):
+        if not is_newer(pictures[case], [mask]):
             overlay(str(image), str(mask), str(pictures[case]), label=str(label))
     return pictures
 
@@ -116,11 +116,7 @@ def _kept(
 ) -> dict[str, dict[str, float]] | None:
     """Scores of an earlier run, if nothing that they come from is newer."""
     sources = [member.result(str(item["image"])) for member in members for item in datalist.testing]
-    if not _is_newer(path, [datalist.path, *sources]):
+    if not is_newer(path, [datalist.path, *sources]):
         return None
     kept = read_json(path)
     return kept["scores"] if all(kept.get(key) == value for key, value in settings.items()) else None
-
-
-def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
-    return path.is_file() and path.stat().st_mtime_ns >= max(source.stat().st_mtime_ns for source in sources)

@@ -26,14 +26,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5
 def draw_scores(path: Path, scores_of: Mapping[str, Sequence[float]], title: str) -> None:
     """A dot for each case of every competitor; over five of them or more a box, over fewer a line at their median.
 
-    Parameters
-    ----------
-    path : Path
-        PNG to write or replace.
-    scores_of : mapping
-        Competitor -> defined scores by case; those without one are left out.
-    title : str
-        What the scores are.
+    ``scores_of`` maps competitors to defined scores by case; those without one are left out.
     """
     shown = {name: list(scores) for name, scores in scores_of.items() if len(scores)}
     figure = Figure(figsize=(9, 1.2 + 0.55 * max(len(shown), 1)), layout="constrained")
@@ -62,17 +55,7 @@ def draw_scores(path: Path, scores_of: Mapping[str, Sequence[float]], title: str
 
 
 def draw_courses(path: Path, courses: Mapping[str, Mapping[int, float]], title: str) -> None:
-    """Validation over the epochs of every training, the best one marked.
-
-    Parameters
-    ----------
-    path : Path
-        PNG to write or replace.
-    courses : mapping
-        Training -> epoch -> score.
-    title : str
-        What the score is.
-    """
+    """Validation over the epochs of every training, epoch -> score, the best one marked."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     for (name, course), colour in zip(courses.items(), _colours(len(courses)), strict=True):

@@ -83,13 +83,7 @@ def all_keys(config: Any, parent: str = "") -> dict[str, Any]:
 
 
 def check_fixed(space: Iterable[str], overrides: Iterable[str]) -> None:
-    """Refuse an override of what is searched.
-
-    Raises
-    ------
-    InputError
-        If an override is, contains, or lies inside a key of the space.
-    """
+    """Refuse an override that is, contains, or lies inside a key of the space."""
     keys = list(space)
     for given in overrides:
         override = normal_key(given)

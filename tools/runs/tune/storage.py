@@ -26,13 +26,7 @@ RECORD = "search"
 
 
 def check_url(url: str) -> str:
-    """A database URL that other processes can open too.
-
-    Raises
-    ------
-    InputError
-        If it is no URL, or of a database in memory.
-    """
+    """A database URL that other processes can open too; InputError if it is none, or of a database in memory."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -45,15 +39,7 @@ def check_url(url: str) -> str:
 def open_storage(url: str) -> RDBStorage:
     """The database behind a URL, whose trials are given up and begun again when their process is killed.
 
-    Parameters
-    ----------
-    url : str
-        As SQLAlchemy takes it; tables are made where there are none.
-
-    Raises
-    ------
-    InputError
-        If it cannot be opened; a password is not shown.
+    Tables are made where there are none; InputError, which shows no password, if it cannot be opened.
     """
     parsed = make_url(check_url(url))
     arguments = {"connect_args": {"timeout": SQLITE_TIMEOUT_S}} if parsed.get_backend_name() == "sqlite" else {}
@@ -74,17 +60,8 @@ def open_storage(url: str) -> RDBStorage:
 def open_study(storage: RDBStorage, name: str, record: Mapping[str, Any]) -> optuna.Study:
     """The study of that name, a new one or one that was made for the very same search.
 
-    Parameters
-    ----------
-    storage : RDBStorage
-    name : str
-    record : mapping of str to JSON values
-        What is searched, on which data and with which overrides; scores of anything else do not compare.
-
-    Raises
-    ------
-    InputError
-        If there is a study of that name for something else.
+    The record says what is searched, on which data and with which overrides, as JSON values; InputError if the study of
+    that name is for something else: its scores would not compare.
     """
     study = optuna.create_study(study_name=name, storage=storage, direction="maximize", load_if_exists=True)
     begun = study.user_attrs.get(RECORD)

@@ -46,26 +46,10 @@ class TemplateAlgo(BundleAlgo):
     def fill_template_config(
         self, data_stats_filename: str, algo_path: str, fold: int | None = None, **kwargs: Any
     ) -> dict:
-        """Note the fold and the dataset.
+        """Note the fold and the dataset: config file -> what was filled in.
 
-        Parameters
-        ----------
-        data_stats_filename : str
-            Not used: the bundle's own settings stay.
-        algo_path : str
-            The algorithm's folder.
-        fold : int, optional
-            That is left out; without it, as in a search of hyper-parameters, the one of the algorithm searched for.
-
-        Returns
-        -------
-        dict
-            Config file -> what was filled in.
-
-        Raises
-        ------
-        ValueError
-            If the datalist is not the ``dataset.json`` in ``dataroot``.
+        Without a fold, as in a search of hyper-parameters, it is that of the algorithm searched for. The statistics are
+        not used: the bundle's own settings stay.
         """
         if fold is None:
             fold = self.fill_records.get(SETTINGS, {}).get("fold", 0)
@@ -86,10 +70,6 @@ class TemplateAlgo(BundleAlgo):
             ``num_images_per_batch`` and ``num_warmup_epochs`` are understood too.
         device_setting : dict, optional
             As from AutoRunner.
-
-        Returns
-        -------
-        CompletedProcess
 
         Raises
         ------
@@ -121,25 +101,10 @@ def as_overrides(train_params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training_command(root: Path, settings: Mapping[str, Any], device_setting: Mapping[str, Any]) -> list[str]:
-    """Words of the command that trains a bundle.
+    """Words of the command that trains the bundle in ``root``; ValueError for several nodes.
 
-    Parameters
-    ----------
-    root : Path
-        The algorithm's folder, a copy of the bundle.
-    settings : mapping
-        With ``fold``, ``dataset_dir`` and ``overrides``.
-    device_setting : mapping
-        ``n_devices``, ``CMD_PREFIX`` and ``NUM_NODES`` as AutoRunner sets them.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ValueError
-        For several nodes.
+    The settings tell ``fold``, ``dataset_dir`` and ``overrides``; AutoRunner sets ``n_devices``, ``CMD_PREFIX`` and
+    ``NUM_NODES``.
     """
     if int(device_setting["NUM_NODES"]) > 1:
         raise ValueError(
@@ -164,19 +129,9 @@ def training_command(root: Path, settings: Mapping[str, Any], device_setting: Ma
 
 
 def progress(resume: Path, score: str) -> list[dict[str, Any]]:
-    """What progress.yaml tells of a finished training; Auto3DSeg reads ``best_avg_dice_score``, whatever the score is.
+    """What progress.yaml tells of a training that left its state; the best validation, by the metric ``score``.
 
-    Parameters
-    ----------
-    resume : Path
-        The state that the training left.
-    score : str
-        Name of its metric.
-
-    Returns
-    -------
-    list of dict
-        One entry, of the best validation.
+    Auto3DSeg reads ``best_avg_dice_score``, whatever the metric is.
     """
     found = torch.load(resume, map_location="cpu", weights_only=True)["progress"]
     best, epoch = float(found["best_metric"]), int(found["best_epoch"])
@@ -184,21 +139,9 @@ def progress(resume: Path, score: str) -> list[dict[str, Any]]:
 
 
 def find_dataset(data_source: Mapping[str, Any]) -> Path:
-    """Folder of the dataset that Auto3DSeg's ``input.yaml`` describes.
+    """Folder of the dataset that Auto3DSeg's ``input.yaml`` describes by ``dataroot`` and ``datalist``.
 
-    Parameters
-    ----------
-    data_source : mapping
-        With ``dataroot`` and ``datalist``.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ValueError
-        If the datalist says something else than ``dataroot/dataset.json``, which bundles read.
+    ValueError if the datalist says something else than ``dataroot/dataset.json``, which bundles read.
     """
     folder, datalist = Path(data_source["dataroot"]).resolve(), Path(data_source["datalist"])
     path = folder / "dataset.json"

@@ -30,12 +30,10 @@ class InferClass:
 
     Parameters
     ----------
-    config_file : sequence of str, optional
-        Not used: the configs lie beside this file.
+    config_file, image_save_func : optional
+        Not used: the configs lie beside this file, and Auto3DSeg saves the ensemble's mask itself.
     rank : int
         Number of this process, which chooses its GPU.
-    image_save_func : mapping, optional
-        Not used: Auto3DSeg saves the ensemble's mask itself.
     override
         Keys of inference.json; those by which Auto3DSeg chooses and saves are passed over.
     """
