@@ -13,15 +13,14 @@ VERBS = {
         "LIVECell or COCO instances to label maps and dataset.json",
     ),
     "convert myelin": ("tools.convert.myelin:myelin", "BIDS microscopy of nerves to fibres, prompts and dataset.json"),
-    "sample devonet_nsn": ("tools.sample.devonet_nsn:devonet_nsn", "a small synthetic embryo in that source format"),
-    "sample devonet_ndn": ("tools.sample.devonet_nsn:devonet_nsn", "the same, with the markers of its nuclei"),
-    "sample maskrcnn_2p5d": ("tools.sample.devonet_nsn:devonet_nsn", "the same"),
-    "sample crypt_unet": ("tools.sample.crypt_unet:crypt_unet", "synthetic stained slides with crypts and run lengths"),
-    "sample swinunet_livecell": (
-        "tools.sample.swinunet_livecell:swinunet_livecell",
-        "synthetic phase contrast in LIVECell's layout",
+    "sample ctc": (
+        "tools.sample.ctc:ctc",
+        "small synthetic embryos with their markers, as the Cell Tracking Challenge",
     ),
-    "sample sam_myelin": ("tools.sample.sam_myelin:sam_myelin", "synthetic electron microscopy of nerves in BIDS"),
+    "sample crypts": ("tools.sample.crypts:crypts", "synthetic stained slides with crypts and run lengths"),
+    "sample livecell": ("tools.sample.livecell:livecell", "synthetic phase contrast in LIVECell's layout"),
+    "sample myelin": ("tools.sample.myelin:myelin", "synthetic electron microscopy of nerves in BIDS"),
+    "sample": ("tools.sample.formats:sample", "BUNDLE DST: the one of these that a bundle's road begins with"),
     "devonet": ("tools.devonet:devonet", "nuclei in raw volumes: instances, tables, results and scores"),
     "score": ("tools.ctc.score:score", "SEG, DET and OP_CSB of results against truth, as the challenge measures them"),
     "export ctc": ("tools.export.ctc:ctc", "instance maps to result folders of the Cell Tracking Challenge"),
@@ -58,16 +57,16 @@ VERBS = {
         "tools.bench.devonet:devonet",
         "SEG and time of the DevoNet bundles against a classical pipeline",
     ),
-    "bench crypts": ("tools.bench.crypts:crypts", "time and memory of crypt_unet on whole slides, and of run lengths"),
+    "bench crypts": ("tools.bench.crypts:crypts", "time and memory on whole slides, and of run lengths"),
     "bench livecell": ("tools.bench.livecell:livecell", "drawing outlines, inference at native size, ONNX Runtime"),
     "bench linking": ("tools.bench.slice_linking:linking", "SEG of linked slices against connected components"),
-    "bench maskrcnn": ("tools.bench.maskrcnn:maskrcnn", "fusions, shared features and linking of maskrcnn_2p5d"),
+    "bench maskrcnn": ("tools.bench.maskrcnn:maskrcnn", "fusions, shared features and linking of Mask R-CNN"),
     "bench onnx": ("tools.bench.onnx_backend:onnx", "every bundle in ONNX Runtime against PyTorch on the CPU"),
     "bench serve": (
         "tools.bench.serve:serve",
         "the server against the bare inference loop: requests per second, memory",
     ),
-    "bench sam": ("tools.bench.sam:sam", "decoder steps on kept embeddings, boxes and embeddings of sam_myelin"),
+    "bench sam": ("tools.bench.sam:sam", "decoder steps on kept embeddings, boxes and embeddings"),
 }
 
 if __name__ == "__main__":

@@ -122,12 +122,12 @@ def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
 
 def _find_verb(verbs: Mapping[str, tuple[str, str]], words: Sequence[str]) -> str | None:
     """The verb that the words start with; None where they are the beginning of several."""
-    for length in (2, 1):
-        if " ".join(words[:length]) in verbs:
-            return " ".join(words[:length])
     groups = {verb.split()[0] for verb in verbs if " " in verb}
     if not words or (len(words) == 1 and words[0] in groups):
         return None
+    for length in (2, 1):
+        if " ".join(words[:length]) in verbs:
+            return " ".join(words[:length])
     candidate = " ".join(words[: 2 if words[0] in groups else 1])
     closest = difflib.get_close_matches(candidate, verbs, n=1, cutoff=0.0)[0]
     raise InputError(f"unknown verb {candidate!r}; did you mean {closest!r}? python -m tools lists all verbs")

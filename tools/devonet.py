@@ -7,6 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from fire.decorators import SetParseFns
 
 from common.errors import InputError
 from common.files import replacing
+from tools.bundles import all_bundles, find_bundle
 from tools.checksum import checksum
 from tools.command_line import as_table, reject
 from tools.convert.ctc import convert_ctc
@@ -27,12 +29,12 @@ from tools.export.ctc import export_ctc
 from tools.export.labels import as_uint16, read_map, write_labels
 from tools.overlay import overlay
 from tools.runs.executor import run_step
+from tools.toolbox import read_toolbox
 
 __all__ = ["devonet", "segment_nuclei"]
 
 logger = logging.getLogger(__name__)
 
-BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 EXPECTED = "give a dataset of the Cell Tracking Challenge, a TIFF stack, or a folder of stacks"
 SEQUENCE = re.compile(r"\d{2,}(_GT|_ST)?")
 
@@ -63,9 +65,10 @@ def devonet(
         Checkpoints to use instead of the shipped ones.
     """
     reject(unknown, devonet, extra)
+    pair = _find_pair()
     weights = {
-        "devonet_nsn": Path(nsn_weights) if nsn_weights else BUNDLES / "devonet_nsn" / "models" / "model.pt",
-        "devonet_ndn": Path(ndn_weights) if ndn_weights else BUNDLES / "devonet_ndn" / "models" / "model.pt",
+        bundle.name: Path(given) if given else bundle / "models" / "model.pt"
+        for bundle, given in ((pair.foreground, nsn_weights), (pair.separating, ndn_weights))
     }
     return segment_nuclei(Path(source), Path(destination), spacing=parse_spacing(spacing), weights=weights)
 
@@ -99,6 +102,7 @@ def segment_nuclei(
         If the source cannot be used, a checkpoint is missing, a step fails, or the destination holds results of other
         weights or of images that the source does not have.
     """
+    pair = _find_pair()
     for path in weights.values():
         if not path.is_file():
             raise InputError(f"{path}: no such checkpoint; give one that exists, or leave the option out")
@@ -114,8 +118,9 @@ def segment_nuclei(
         convert_stacks(source, dataset, spacing=spacing)
     items = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["testing"]
     images = [(dataset / item["image"]).resolve() for item in items]
-    for step, bundle, overrides in _steps(images, results):
-        _run_bundle(step, bundle, weights[bundle], overrides | {"output_dir": str(results.resolve())}, destination)
+    for step, config, overrides in _steps(pair, images, results):
+        checkpoint = weights[config.parents[1].name]
+        _run_config(step, config, checkpoint, overrides | {"output_dir": str(results.resolve())}, destination)
     if sequences:
         export_ctc(results, destination, like=source, overwrite=True)
     else:
@@ -133,6 +138,23 @@ def segment_nuclei(
     }
     has_truth = any(frame.label_files or frame.markers for frames in sequences.values() for frame in frames)
     return "\n\n".join([as_table(about), *([_score(source, destination)] if has_truth else [])])
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The bundle that finds the foreground, and the one whose config separates it into nuclei."""
+
+    foreground: Path
+    separating: Path
+    config: str
+
+
+def _find_pair() -> _Pair:
+    for bundle in all_bundles():
+        instances = read_toolbox(bundle).instances
+        if instances:
+            return _Pair(find_bundle(instances.foreground), bundle, instances.config)
+    raise InputError("no bundle is there that separates the foreground of another: none has toolbox: instances")
 
 
 def _find_sequences(source: Path) -> dict[str, list[Frame]]:
@@ -178,14 +200,14 @@ def _check_same_weights(destination: Path, weights: dict[str, Path]) -> None:
         raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
 
 
-def _steps(images: Sequence[Path], results: Path) -> Iterator[tuple[str, str, dict[str, object]]]:
-    """Name, bundle and overrides of each step that some image still needs."""
+def _steps(pair: _Pair, images: Sequence[Path], results: Path) -> Iterator[tuple[str, Path, dict[str, object]]]:
+    """Name, config file and overrides of each step that some image still needs."""
     todo = _without_result(images, results, "_prob.nii.gz", "_mask.nii.gz")
     if todo:
-        yield "segment", "devonet_nsn", {"datalist": todo, "save_probability": True}
+        yield "segment", pair.foreground / "configs/inference.json", {"datalist": todo, "save_probability": True}
     todo = _without_result(images, results, "_instances.nii.gz", "_nuclei.csv")
     if todo:
-        yield "separate", "devonet_ndn", {"datalist#items": todo}
+        yield "separate", pair.separating / "configs" / pair.config, {"datalist#items": todo}
 
 
 def _without_result(images: Sequence[Path], results: Path, *kinds: str) -> list[dict[str, str]]:
@@ -199,14 +221,13 @@ def _without_result(images: Sequence[Path], results: Path, *kinds: str) -> list[
     return todo
 
 
-def _run_bundle(step: str, bundle: str, weights: Path, overrides: dict[str, object], destination: Path) -> None:
-    """Run a bundle's inference (NSN) or instances (NDN) with overrides that are written beside its log."""
-    config = {"devonet_nsn": "inference.json", "devonet_ndn": "instances.json"}[bundle]
+def _run_config(step: str, config: Path, weights: Path, overrides: dict[str, object], destination: Path) -> None:
+    """Run a bundle's config with overrides that are written beside its log."""
     settings = destination / "logs" / f"{step}.json"
     settings.parent.mkdir(parents=True, exist_ok=True)
-    overrides = {"bundle_root": str(BUNDLES / bundle), "ckpt_path": str(weights.resolve())} | overrides
+    overrides = {"bundle_root": str(config.parents[1]), "ckpt_path": str(weights.resolve())} | overrides
     settings.write_text(json.dumps(overrides, indent=2) + "\n", encoding="utf-8")
-    files = str([str(BUNDLES / bundle / "configs" / config), str(settings)])
+    files = str([str(config), str(settings)])
     command = ["python", "-m", "monai.bundle", "run", "--config_file", files]
     run_step(step, command, destination / "logs" / f"{step}.log")
 

@@ -77,7 +77,7 @@ def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str
     trained = common | {"output_dir": folder / "training", **toolbox.quickstart, **toolbox.offline}
     weights = {"ckpt_path": folder / "training/model.pt", **inherited}
     source, tools = str(folder / "source"), ["python", "-m", "tools"]
-    yield "sample", [*tools, "sample", bundle.name, source]
+    yield "sample", [*tools, "sample", toolbox.source.format, source]
     yield (
         "convert",
         [*tools, "convert", toolbox.source.format, source, str(folder / "dataset"), *toolbox.source.convert],

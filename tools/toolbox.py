@@ -10,10 +10,11 @@ from pathlib import Path
 from common.errors import InputError
 from tools.bundles import METADATA, all_bundles, read_metadata
 
-__all__ = ["Metric", "Source", "Toolbox", "default_bundle", "parse_toolbox", "read_toolbox"]
+__all__ = ["Instances", "Metric", "Source", "Toolbox", "default_bundle", "parse_toolbox", "read_toolbox"]
 
 KEY = "toolbox"
 INPUTS = ("volume", "picture", "slide")
+LOADERS = {"checkpoint_loader": "ckpt_path"}
 OPTIONS = ("boxes", "pixel_size_um", "spacing")
 
 
@@ -51,6 +52,22 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Instances:
+    """How a bundle separates what another one finds into objects.
+
+    Attributes
+    ----------
+    config : str
+        Its config file that does so.
+    foreground : str
+        Name of the bundle whose masks it separates.
+    """
+
+    config: str
+    foreground: str
+
+
+@dataclass(frozen=True)
 class Toolbox:
     """A bundle as the tools see it.
 
@@ -64,11 +81,18 @@ class Toolbox:
     input : {"volume", "picture", "slide"}
         What it reads: NIfTI, PNG or TIFF, large TIFF.
     options : tuple of str
-        Fields that a request to segment an image may carry.
+        Fields that a request to segment an image may carry: ``spacing`` is written into a volume; ``pixel_size_um``
+        overrides that key of inference.json; ``boxes`` become <image stem>_prompts.tsv beside the image, and
+        ``prompt_source`` of inference.json becomes ``prompts``.
     result : str
         Kind of the result that counts, ``<image stem>_<kind>``.
     inference : mapping of str to object
         Overrides of inference.json with which it writes all that a user wants to look at.
+    loaders : mapping of str to str
+        Handlers of inference.json that load the network's weights, in order -> the key of the file that they read,
+        which may be ``none``.
+    instances : Instances or None
+        For a bundle that separates the foreground of another.
     unit : str
         Key of a dataset's items by which folds are split, so that nothing leaks.
     metrics : mapping of str to Metric
@@ -97,6 +121,8 @@ class Toolbox:
     pixel_size_um: tuple[tuple[float, float], ...] = ()
     options: tuple[str, ...] = ()
     inference: Mapping[str, object] = field(default_factory=dict)
+    instances: Instances | None = None
+    loaders: Mapping[str, str] = field(default_factory=lambda: dict(LOADERS))
     quickstart: Mapping[str, object] = field(default_factory=dict)
     offline: Mapping[str, object] = field(default_factory=dict)
     brief: Mapping[str, object] = field(default_factory=dict)
@@ -144,6 +170,8 @@ def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
     """
     values = dict(_fields(content, Toolbox, place))
     values["source"] = Source(**_fields(values["source"], Source, f"{place}: source"))
+    if "instances" in values:
+        values["instances"] = Instances(**_fields(values["instances"], Instances, f"{place}: instances"))
     metrics = _mapping(values["metrics"], f"{place}: metrics")
     values["metrics"] = {
         name: Metric(**_fields(of, Metric, f"{place}: metrics: {name}")) for name, of in metrics.items()

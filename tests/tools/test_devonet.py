@@ -16,7 +16,7 @@ from common.errors import InputError
 from tools.convert.tiff import read_spacing
 from tools.ctc.score import score_folders
 from tools.devonet import _find_sequences, devonet
-from tools.sample.devonet_nsn import write_sample
+from tools.sample.ctc import write_sample
 
 SPACING = "2.0,0.8,0.8"
 

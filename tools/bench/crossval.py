@@ -20,7 +20,7 @@ from tools.bench.table import Row, as_text
 from tools.command_line import reject, whole_number
 from tools.convert.ctc import convert_ctc
 from tools.runs.folds import read_datalist
-from tools.sample.devonet_nsn import write_sample
+from tools.sample.ctc import write_sample
 from tools.sample.embryo import SPACING_UM
 from tools.toolbox import read_toolbox
 

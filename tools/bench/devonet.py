@@ -27,7 +27,7 @@ from tools.bench.table import align_columns
 from tools.command_line import reject
 from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
-from tools.sample.devonet_nsn import write_sample
+from tools.sample.ctc import write_sample
 from tools.sample.embryo import SPACING_UM
 
 __all__ = ["as_table", "devonet", "score_volumes", "segment_from_markers"]

@@ -28,7 +28,7 @@ from tools.bench.table import Row, as_text
 from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject, whole_number
 from tools.convert.livecell import convert_livecell
-from tools.sample.swinunet_livecell import write_sample
+from tools.sample.livecell import write_sample
 
 __all__ = ["compare_inference", "livecell"]
 

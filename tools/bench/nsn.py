@@ -27,7 +27,7 @@ from tools.bench.waiting import WaitingTime
 from tools.command_line import reject, whole_number
 from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
-from tools.sample.devonet_nsn import write_sample
+from tools.sample.ctc import write_sample
 from tools.sample.embryo import SPACING_UM
 
 __all__ = ["compare_inference", "nsn", "peak_memory", "waiting_for_data"]

@@ -9,12 +9,11 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
-from common.errors import InputError
 from tools.bench.in_turns import as_time
 from tools.bench.table import Row, as_text
+from tools.bundles import all_bundles, find_bundle
 from tools.command_line import reject
-from tools.export.onnx import BUNDLES, MAX_MASK, MAX_PROBABILITY, export_bundle
-from tools.serve.interfaces import INTERFACES
+from tools.export.onnx import MAX_MASK, MAX_PROBABILITY, export_bundle
 
 __all__ = ["onnx", "rows_of"]
 
@@ -29,14 +28,11 @@ def onnx(*extra, bundles: str = "", **unknown) -> str:
         Names, separated by commas; all six if not given.
     """
     reject(unknown, onnx, extra)
-    names = bundles.split(",") if bundles else sorted(INTERFACES)
-    for name in names:
-        if name not in INTERFACES:
-            raise InputError(f"--bundles {name}: choose among {', '.join(INTERFACES)}")
+    roots = [find_bundle(name) for name in bundles.split(",")] if bundles else all_bundles()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in tqdm(names, desc="bundles"):
-            rows += rows_of(export_bundle(BUNDLES / name, Path(folder, f"{name}.onnx")))
+        for root in tqdm(roots, desc="bundles"):
+            rows += rows_of(export_bundle(root.resolve(), Path(folder, f"{root.name}.onnx")))
     return as_text(rows)
 
 

@@ -24,7 +24,7 @@ from tools.bench.table import Row, as_text
 from tools.bench.testing_items import read_testing_items
 from tools.command_line import reject, whole_number
 from tools.convert.myelin import convert_myelin
-from tools.sample.sam_myelin import write_sample
+from tools.sample.myelin import write_sample
 
 __all__ = ["boxes_by_loop", "compare_boxes", "compare_steps", "sam"]
 

@@ -21,16 +21,17 @@ from tqdm import tqdm
 from common.errors import InputError
 from tools.bench.bare_loop import BareLoop, bare_loop
 from tools.bench.device import describe_device
-from tools.bench.http_server import ROOT, RunningServer, running_server
+from tools.bench.http_server import RunningServer, running_server
 from tools.bench.serve_rows import latency_rows, memory_rows, rate_row
 from tools.bench.table import Row, as_text
 from tools.bench.testing_items import read_testing_items
+from tools.bundles import find_bundle
 from tools.command_line import reject, whole_number
+from tools.sample.formats import sample_images
 from tools.serve.commands import choose_backend
-from tools.serve.interfaces import INTERFACES, describe_bundle
+from tools.serve.interfaces import describe_bundle
 from tools.serve.jobs import ServedBundle
 from tools.serve.results import find_mask, read_mask
-from tools.serve.samples import sample_images
 from tools.serve.uploads import identify
 
 __all__ = ["serve"]
@@ -99,14 +100,12 @@ def serve(
     """
     reject(unknown, serve, extra)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request, across the progress bar
-    if bundle not in INTERFACES:
-        raise InputError(f"--bundle {bundle}: choose one of {', '.join(INTERFACES)}")
     num_requests = whole_number("num_requests", num_requests, minimum=ROUNDS)
     clients = whole_number("clients", clients, minimum=1)
-    root = ROOT / "bundles" / bundle
+    root = find_bundle(bundle).resolve()
     described = describe_bundle(root, backend=choose_backend(root, backend))
     with tempfile.TemporaryDirectory(prefix="bench-serve-") as name:
-        found = _find_images(Path(dataset_dir), described) if dataset_dir else sample_images(bundle, Path(name, "made"))
+        found = _find_images(Path(dataset_dir), described) if dataset_dir else sample_images(root, Path(name, "made"))
         images = _gather(found, Path(name, "images"))
         about = [
             f"images: {Path(dataset_dir).resolve().name if dataset_dir else SAMPLE}: n = {len(images)}",

@@ -57,7 +57,7 @@ def find_masks(source: Path, stems: Collection[str], masks: Path | None = None) 
     masks : Path, optional
         A CSV of run lengths, or a folder of mask TIFF and GeoJSON files. Without one, the first there is of: a CSV
         named as the folder and beside it, a CSV in the folder, ``<stem>_mask.tif[f]`` and ``<stem>.geojson`` in it;
-        ``<stem>_crypts.geojson``, as crypt_unet writes it, will do as well.
+        ``<stem>_crypts.geojson``, as inference writes it, will do as well.
 
     Returns
     -------

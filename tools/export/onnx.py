@@ -19,17 +19,16 @@ from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
-from tools.bundles import read_metadata
+from tools.bundles import find_bundle, read_metadata
 from tools.checksum import checksum
 from tools.export.onnx_record import write_record
+from tools.sample.formats import sample_images
 from tools.serve.interfaces import describe_bundle
 from tools.serve.jobs import Job, Result
 from tools.serve.results import read_mask
-from tools.serve.samples import sample_images
 
 __all__ = ["export_bundle", "onnx"]
 
-BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 MAX_PROBABILITY, MAX_MASK = 1e-3, 1e-3  # difference of a probability, share of pixels that differ
 ROUNDS = 3
 
@@ -49,7 +48,7 @@ def onnx(bundle: str, destination: str = "", **overrides) -> dict[str, object]:
     **overrides
         Of the bundle's inference.json, as --ckpt_path trained/model.pt.
     """
-    root = (Path(bundle) if Path(bundle).is_dir() else BUNDLES / bundle).resolve()
+    root = find_bundle(bundle).resolve()
     path = Path(destination) if destination else root / "models" / "model.onnx"
     if path.suffix != ".onnx" or not path.parent.is_dir():
         raise InputError(f"{path}: expected a name ending in .onnx, in a folder that exists")
@@ -122,7 +121,7 @@ def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: T
         differences = parser.get_parsed_content("differences")(network, theirs.network)
         # compared in float32; timed as torch is served, too, in bfloat16 where the CPU has it
         exact = LoadedBundle(describe_bundle(root, overrides={**overrides, "amp": False}))
-        masks, seconds = _segment_sample(root.name, {"exact": exact, "torch": ours, "onnx": theirs}, terminal)
+        masks, seconds = _segment_sample(root, {"exact": exact, "torch": ours, "onnx": theirs}, terminal)
         mask_difference = float(np.mean(masks["exact"] != masks["onnx"]))
         _check(root.name, differences, mask_difference)
         record = {
@@ -162,19 +161,19 @@ def _check(name: str, differences: Mapping[str, float], mask: float) -> None:
 
 
 def _segment_sample(
-    name: str, ways: Mapping[str, object], terminal: TextIO
+    root: Path, ways: Mapping[str, object], terminal: TextIO
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Foreground that each way finds in a sample image, and median seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        image = sample_images(name, Path(folder, "samples"))[0]
+        image = sample_images(root, Path(folder, "samples"))[0]
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         masks: dict[str, np.ndarray] = {}
         # the first round is not counted
-        for _ in tqdm(range(1 + ROUNDS), desc=f"{name}: comparing", unit="round", file=terminal):
+        for _ in tqdm(range(1 + ROUNDS), desc=f"{root.name}: comparing", unit="round", file=terminal):
             for way, loaded in ways.items():
                 job = Path(folder, way)
                 job.mkdir()
-                result: Result = loaded.segment(Job(name, image, job))
+                result: Result = loaded.segment(Job(root.name, image, job))
                 masks[way] = read_mask(result.mask)[0] > 0
                 seconds[way].append(result.seconds)
                 shutil.rmtree(job)

@@ -1,4 +1,4 @@
-"""Writing a sample, or completing the same one."""
+"""Writing a sample, or completing the same one; writing its images alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from common.errors import InputError
 from common.files import replacing
 
-__all__ = ["complete_files"]
+__all__ = ["complete_files", "write_files"]
 
 
 def complete_files(destination: Path, files: dict[str, bytes], present: Iterable[Path]) -> None:
@@ -40,3 +40,25 @@ def complete_files(destination: Path, files: dict[str, bytes], present: Iterable
                 partial.write_bytes(content)
     except OSError as error:
         raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Write files into one folder, or replace them.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists.
+    files : iterable of (str, bytes)
+        Name, of whose folders nothing is kept, and content.
+
+    Returns
+    -------
+    list of Path
+    """
+    written = []
+    for name, content in files:
+        written.append(folder / Path(name).name)
+        with replacing(written[-1]) as partial:
+            partial.write_bytes(content)
+    return written

@@ -15,17 +15,17 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 
 from common.errors import InputError
+from tools.bundles import all_bundles, find_bundle
 from tools.command_line import positive_number, whole_number
 from tools.export.onnx_record import is_current, is_faster, read_record
-from tools.serve.interfaces import INTERFACES, describe_bundle
+from tools.sample.formats import sample_images
+from tools.serve.interfaces import describe_bundle
 from tools.serve.limits import Limits
-from tools.serve.samples import sample_images
 
 __all__ = ["choose_backend", "serve", "serve_bundles"]
 
 logger = logging.getLogger(__name__)
 
-BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 BACKENDS = ("auto", "torch", "onnx")
 
 
@@ -142,7 +142,7 @@ def serve_bundles(
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "uploads"))  # what users drop there ends with the server, too
         try:
-            samples = samples or {name: sample_images(name, Path(folder, name)) for name in bundles}
+            samples = samples or {of.name: sample_images(of.root, Path(folder, of.name)) for of in bundles.values()}
             app = create_app(dispatcher, bundles, data_dir=data_dir)
             app = mount_page(app, dispatcher, bundles, samples, Path(folder))
             logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
@@ -179,6 +179,4 @@ def choose_backend(root: Path, wanted: str) -> str:
 
 
 def _find_roots(names: Sequence[str]) -> list[Path]:
-    if names == ["all"]:
-        return [BUNDLES / name for name in INTERFACES]
-    return [Path(name) if Path(name).is_dir() else BUNDLES / name for name in names]
+    return all_bundles() if names == ["all"] else [find_bundle(name) for name in names]

@@ -1,38 +1,21 @@
-"""What the server has to know of each bundle beside its configs."""
+"""A bundle as the server sees it, out of what its metadata say."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
+from tools.bundles import read_metadata
 from tools.serve.jobs import ServedBundle
+from tools.toolbox import read_toolbox
 
-__all__ = ["INTERFACES", "Interface", "describe_bundle"]
+__all__ = ["describe_bundle"]
 
-VOLUMES, IMAGES, SLIDES = (".nii.gz", ".nii"), (".png", ".tif", ".tiff"), (".tiff", ".tif", ".ome.tiff", ".ome.tif")
-
-
-@dataclass(frozen=True)
-class Interface:
-    """See `ServedBundle`; ``overrides`` are those that the server always gives."""
-
-    num_axes: int
-    mask_kind: str
-    suffixes: tuple[str, ...]
-    options: tuple[str, ...] = ()
-    overrides: dict[str, object] = field(default_factory=dict)
-
-
-INTERFACES = {
-    "crypt_unet": Interface(2, "mask", SLIDES),
-    "devonet_ndn": Interface(3, "markers", VOLUMES, ("spacing",)),
-    "devonet_nsn": Interface(3, "mask", VOLUMES, ("spacing",)),
-    "maskrcnn_2p5d": Interface(3, "instances", VOLUMES, ("spacing",)),
-    "sam_myelin": Interface(2, "fibres", IMAGES, ("boxes", "pixel_size_um")),
-    "swinunet_livecell": Interface(2, "mask", IMAGES, (), {"save_instances": True}),
+SUFFIXES = {
+    "volume": (".nii.gz", ".nii"),
+    "picture": (".png", ".tif", ".tiff"),
+    "slide": (".tiff", ".tif", ".ome.tiff", ".ome.tif"),
 }
 
 
@@ -52,14 +35,10 @@ def describe_bundle(
     Raises
     ------
     InputError
-        If it is no bundle, none that the server knows, or has no weights.
+        If it is no bundle, does not tell the tools what it is, or has no weights.
     """
     root = root.resolve()
-    if root.name not in INTERFACES:
-        raise InputError(f"{root.name}: no bundle that can be served; choose one of {', '.join(INTERFACES)}, or all")
-    metadata = root / "configs" / "metadata.json"
-    if not metadata.is_file():
-        raise InputError(f"{metadata}: no such file; give the folder of a bundle, or its name")
+    task, toolbox = read_metadata(root).get("task", ""), read_toolbox(root)
     overrides = dict(overrides or {})
     weights = Path(str(overrides.get("ckpt_path", root / "models" / "model.pt")))
     if backend == "torch" and not weights.is_file():
@@ -71,15 +50,15 @@ def describe_bundle(
         exported = Path(str(overrides.setdefault("onnx_path", str(root / "models" / "model.onnx"))))
         if not exported.is_file():
             raise InputError(f"{exported}: no such file; make it with: python -m tools export onnx {root.name}")
-    known = INTERFACES[root.name]
     return ServedBundle(
         name=root.name,
         root=root,
-        task=json.loads(metadata.read_text(encoding="utf-8"))["task"],
-        num_axes=known.num_axes,
-        mask_kind=known.mask_kind,
-        suffixes=known.suffixes,
-        options=known.options,
+        task=str(task),
+        num_axes=toolbox.num_axes,
+        mask_kind=toolbox.result,
+        suffixes=SUFFIXES[toolbox.input],
+        options=toolbox.options,
+        loaders=toolbox.loaders,
         backend=backend,
-        overrides={**known.overrides, **overrides},
+        overrides={**toolbox.inference, **overrides},
     )

@@ -31,6 +31,8 @@ class ServedBundle:
         Of the files that it reads.
     options : tuple of str
         Fields that a request may carry.
+    loaders : mapping of str to str
+        Handlers of its inference.json that load a network's weights -> the key of the file.
     backend : str
         ``torch`` or ``onnx``.
     overrides : mapping of str to object
@@ -44,6 +46,7 @@ class ServedBundle:
     mask_kind: str
     suffixes: tuple[str, ...]
     options: tuple[str, ...] = ()
+    loaders: Mapping[str, str] = field(default_factory=dict)
     backend: str = "torch"
     overrides: Mapping[str, object] = field(default_factory=dict)
 

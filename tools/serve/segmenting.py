@@ -45,9 +45,8 @@ class LoadedBundle:
         parser = workflow.parser
         self.network = parser.get_parsed_content("network").eval()
         engine = Engine(lambda engine, batch: None)
-        for loader in ("sam_loader", "checkpoint_loader"):
-            if loader in parser:
-                parser.get_parsed_content(loader).attach(engine)
+        for loader in bundle.loaders:
+            parser.get_parsed_content(loader).attach(engine)
         engine.run([None])
         self._config = copy.deepcopy(parser.config)
         self._locator = parser.locator  # its table of all that MONAI has takes 10 ms to make
@@ -74,17 +73,13 @@ class LoadedBundle:
         parser = ConfigParser(copy.deepcopy(self._config))
         parser.locator = self._locator
         # no weights to load: the network has them
-        loaded = {"network": self.network, "ckpt_path": "none"} | ({"sam_weights": "none"} if self._is_sam else {})
+        loaded = {"network": self.network} | dict.fromkeys(self.bundle.loaders.values(), "none")
         given = {"dataset_dir": str(image.parent), "output_dir": str(output)}
         parser.update(loaded | given | self._overrides(job, image))
         parser.get_parsed_content("run")
         files = tuple(sorted(path for path in output.iterdir() if path.is_file()))
         mask = find_mask(output, STEM, self.bundle.mask_kind)
         return Result(image, mask, files, time.perf_counter() - started)
-
-    @property
-    def _is_sam(self) -> bool:
-        return "sam_weights" in self._config
 
     def _overrides(self, job: Job, image: Path) -> dict[str, object]:
         """What the fields of a request mean to the config."""

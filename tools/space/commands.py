@@ -11,7 +11,7 @@ from fire.decorators import SetParseFns
 from common.errors import InputError
 from tools.bundles import find_bundle, read_metadata
 from tools.command_line import reject
-from tools.serve.samples import sample_images
+from tools.sample.formats import sample_images
 from tools.share.checks import WEIGHTS, is_shared
 from tools.space.card import space_card
 from tools.space.closure import find_modules, find_packages
@@ -90,7 +90,7 @@ def _fill(bundle: Path, folder: Path) -> None:
     pages = [path for path in SERVE.rglob("*") if is_shared(path, SERVE) and path.suffix != ".py"]
     for file in [*modules, *(path for path in pages if not path.name.startswith(DOCKERFILE))]:
         _copy(file, folder / file.relative_to(ROOT))
-    samples = sample_images(name, folder / "samples" / name)
+    samples = sample_images(bundle, folder / "samples" / name)
     packages = find_packages(modules, ROOT) | set(metadata["required_packages_version"])
     packages |= set(read_toolbox(bundle).optional_packages)
     pins = choose_pins(packages, read_pins((ROOT / "requirements.txt").read_text(encoding="utf-8")))

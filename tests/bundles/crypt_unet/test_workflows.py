@@ -17,7 +17,7 @@ from torch import nn
 from common.labels.run_lengths import decode_rle
 from tools.convert.crypts import convert_crypts
 from tools.convert.geojson import find_polygons, rasterise
-from tools.sample.crypt_unet import write_sample
+from tools.sample.crypts import write_sample
 
 ROOT = Path(__file__).parents[3] / "bundles" / "crypt_unet"
 PURPLE, GREEN = (150, 80, 160), (80, 170, 90)

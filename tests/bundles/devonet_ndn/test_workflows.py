@@ -16,7 +16,7 @@ from devonet_ndn.common.networks.devonet import DevoNet
 from devonet_ndn.nuclei import COLUMNS
 
 from tools.convert.ctc import convert_ctc
-from tools.sample.devonet_nsn import write_sample
+from tools.sample.ctc import write_sample
 from tools.sample.embryo import SPACING_UM
 
 INIT_CHANNELS = 2

@@ -10,7 +10,7 @@ import pytest
 from monai.bundle import ConfigWorkflow
 
 from tools.convert.ctc import convert_ctc
-from tools.sample.devonet_nsn import write_sample
+from tools.sample.ctc import write_sample
 from tools.sample.embryo import SPACING_UM
 
 ROOT = Path(__file__).parents[3] / "bundles" / "devonet_nsn"

@@ -17,7 +17,7 @@ from sam_myelin.inferers import FibreInferer
 from sam_myelin.network import SamMyelin
 from sam_myelin.onnx_network import OnnxNetwork, differences, export_onnx
 
-from tools.sample.sam_myelin import draw_files
+from tools.sample.myelin import draw_files
 
 WEIGHTS = Path(sam_myelin.__file__).parents[1] / "models/model.pt"
 SIZE = 672

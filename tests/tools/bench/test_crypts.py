@@ -16,7 +16,7 @@ from tools.bench.crypts import compare_inference, compare_run_lengths, crypts, m
 from tools.bench.testing_items import read_testing_items
 from tools.bench.whole_slides import SlideTimes
 from tools.convert.crypts import convert_crypts
-from tools.sample.crypt_unet import write_sample
+from tools.sample.crypts import write_sample
 
 POINTWISE = {"_target_": "torch.nn.Conv2d", "in_channels": 3, "out_channels": 1, "kernel_size": 1}
 

@@ -14,7 +14,7 @@ from tools.bench import livecell as module
 from tools.bench.livecell import compare_inference, livecell
 from tools.bench.testing_items import read_testing_items
 from tools.convert.livecell import convert_livecell
-from tools.sample.swinunet_livecell import write_sample
+from tools.sample.livecell import write_sample
 
 POINTWISE = {"network_def": {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 1, "kernel_size": 1}}
 RANDOM = {"ours": "none"}

@@ -16,5 +16,5 @@ def test_rows_say_which_is_faster_and_what_was_reached(seconds, words):
 
 
 def test_unknown_bundle_is_refused():
-    with pytest.raises(InputError, match="--bundles nothing: choose among"):
+    with pytest.raises(InputError, match="nothing: neither a bundle's name"):
         onnx(bundles="nothing")

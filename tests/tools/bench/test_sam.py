@@ -13,7 +13,7 @@ from tools.bench import sam as module
 from tools.bench.sam import boxes_by_loop, compare_boxes, compare_steps, sam
 from tools.bench.testing_items import read_testing_items
 from tools.convert.myelin import convert_myelin
-from tools.sample.sam_myelin import write_sample
+from tools.sample.myelin import write_sample
 
 SIZE = 64
 

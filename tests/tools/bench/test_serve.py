@@ -12,7 +12,8 @@ from common.errors import InputError
 from tools.bench.http_server import running_server
 from tools.bench.serve import _find_images, _gather, _in_rounds, serve
 from tools.bench.serve_rows import latency_rows, levels, memory_rows, rate_row
-from tools.serve.interfaces import INTERFACES
+from tools.bundles import find_bundle
+from tools.serve.interfaces import describe_bundle
 
 MASK = np.eye(4, dtype=np.uint8)
 
@@ -88,7 +89,7 @@ def test_images_are_sent_without_their_names_and_neighbours(tmp_path):
     for name in ("b.png", "a.PNG"):
         Image.fromarray(MASK).save(folder / name, "PNG")
     (folder / "a.tsv").write_text("prompts")
-    images = _find_images(folder, INTERFACES["swinunet_livecell"])
+    images = _find_images(folder, describe_bundle(find_bundle("swinunet_livecell")))
     links = _gather(images, tmp_path / "links")
     assert [link.name for link in links] == ["0000.png", "0001.png"]
     assert [link.resolve().name for link in links] == ["a.PNG", "b.png"]
@@ -98,7 +99,7 @@ def test_of_a_dataset_the_testing_images_are_sent(tmp_path):
     for name in ("train.png", "test.png"):
         Image.fromarray(MASK).save(tmp_path / name)
     (tmp_path / "dataset.json").write_text('{"training": [{"image": "train.png"}], "testing": [{"image": "test.png"}]}')
-    assert _find_images(tmp_path, INTERFACES["swinunet_livecell"]) == [tmp_path / "test.png"]
+    assert _find_images(tmp_path, describe_bundle(find_bundle("swinunet_livecell"))) == [tmp_path / "test.png"]
 
 
 def test_server_that_cannot_start_tells_why():
@@ -116,9 +117,9 @@ def test_server_and_loop_agree_on_a_sample():
 
 
 def test_wrong_input_is_told(tmp_path):
-    with pytest.raises(InputError, match="choose one of"):
+    with pytest.raises(InputError, match="neither a bundle's name"):
         serve(bundle="nothing")
-    with pytest.raises(InputError, match="choose one of"):
+    with pytest.raises(InputError, match="neither a bundle's name"):
         serve(backend="nothing")
     with pytest.raises(InputError, match="no image"):
         serve(dataset_dir=str(tmp_path))

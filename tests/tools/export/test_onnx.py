@@ -8,11 +8,12 @@ import onnx
 import pytest
 
 from common.errors import InputError
+from tools.bundles import all_bundles
 from tools.command_line import run
 from tools.export.onnx import export_bundle
 from tools.export.onnx_record import is_current, is_faster, read_record
 from tools.serve.commands import choose_backend
-from tools.serve.interfaces import INTERFACES, describe_bundle
+from tools.serve.interfaces import describe_bundle
 from tools.serve.segmenting import LoadedBundle, find_input_error
 
 BUNDLES = Path(__file__).parents[3] / "bundles"
@@ -24,7 +25,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("onnx")
 
 
-@pytest.mark.parametrize("name", sorted(INTERFACES))
+@pytest.mark.parametrize("name", [bundle.name for bundle in all_bundles()])
 def test_graph_gives_what_the_network_gives(name, folder):
     path = folder / f"{name}.onnx"
     record = export_bundle(BUNDLES / name, path)
@@ -38,7 +39,7 @@ def test_graph_gives_what_the_network_gives(name, folder):
     assert not is_current(path, BUNDLES / name / "configs" / "metadata.json")
 
 
-@pytest.mark.parametrize("name", sorted(INTERFACES))
+@pytest.mark.parametrize("name", [bundle.name for bundle in all_bundles()])
 def test_space_is_free_where_the_network_allows(name, folder):
     if not (folder / f"{name}.onnx").is_file():
         export_bundle(BUNDLES / name, folder / f"{name}.onnx")

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from tests.tools.serve.conftest import free_port, is_up, noise, png, running, until
+from tools.bundles import find_bundle
+from tools.sample.formats import sample_images
 from tools.serve.limits import Limits
 from tools.serve.results import read_mask
-from tools.serve.samples import sample_images
 
 ROOT = Path(__file__).parents[3]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -94,7 +95,7 @@ def download(page, name: str, folder: Path) -> Path:
 
 
 def test_upload_gives_outlines_and_a_mask(page, tmp_path):
-    (image, *_) = sample_images("swinunet_livecell", tmp_path / "samples")
+    (image, *_) = sample_images(find_bundle("swinunet_livecell"), tmp_path / "samples")
     upload(page, image)
     segment(page)
     plain, outlined = picture(page, "image"), picture(page, "outlines")
@@ -154,7 +155,7 @@ def test_bad_file_is_told_in_words_and_the_next_one_works(page, tmp_path):
 def test_volume_has_a_slider_and_a_table(page, tmp_path):
     choose(page, "maskrcnn_2p5d")
     page.wait_for_selector("#spacing", state="visible")
-    (volume, *_) = sample_images("maskrcnn_2p5d", tmp_path / "samples")
+    (volume, *_) = sample_images(find_bundle("maskrcnn_2p5d"), tmp_path / "samples")
     upload(page, volume)
     segment(page)
     middle = picture(page, "outlines")

@@ -12,8 +12,9 @@ import pytest
 
 from common.errors import InputError
 from tests.tools.serve.conftest import free_port, is_up, until
+from tools.bundles import find_bundle
+from tools.sample.formats import sample_images
 from tools.serve.commands import serve_bundles
-from tools.serve.samples import sample_images
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,7 +30,7 @@ def test_port_that_is_taken_is_told_before_anything_is_loaded():
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_server_that_is_ended_leaves_nothing(how, tmp_path):
-    (image, *_) = sample_images("devonet_ndn", tmp_path / "samples")
+    (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     port = free_port()

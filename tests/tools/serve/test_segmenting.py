@@ -2,16 +2,17 @@ from pathlib import Path
 
 from monai.bundle.config_item import ComponentLocator
 
+from tools.bundles import find_bundle
+from tools.sample.formats import sample_images
 from tools.serve.interfaces import describe_bundle
 from tools.serve.jobs import Job
-from tools.serve.samples import sample_images
 from tools.serve.segmenting import LoadedBundle
 
 BUNDLES = Path(__file__).parents[3] / "bundles"
 
 
 def test_images_do_not_search_all_of_monai_for_components(tmp_path, monkeypatch):
-    (image, *_) = sample_images("devonet_ndn", tmp_path / "samples")
+    (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
     bundle = LoadedBundle(describe_bundle(BUNDLES / "devonet_ndn"))
     searches = []
     search = ComponentLocator._find_classes_or_functions

@@ -13,22 +13,25 @@ import tifffile
 
 from common.errors import InputError
 from tests.tools.serve.conftest import noise, png, until
+from tools.bundles import all_bundles, find_bundle
 from tools.convert.nifti import write_volume
+from tools.runs.words import as_words
+from tools.sample.formats import sample_images
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.interfaces import INTERFACES, describe_bundle
+from tools.serve.interfaces import describe_bundle
 from tools.serve.jobs import Job
 from tools.serve.limits import Limits
 from tools.serve.results import read_mask
-from tools.serve.samples import sample_images
 from tools.serve.worker import Worker
+from tools.toolbox import read_toolbox
 
 BUNDLES = Path(__file__).parents[3] / "bundles"
 
 
 @pytest.fixture(scope="module")
 def dispatcher():
-    bundles = [describe_bundle(BUNDLES / name) for name in INTERFACES]
+    bundles = [describe_bundle(bundle) for bundle in all_bundles()]
     dispatcher = Dispatcher(lambda: Worker(bundles), Limits(timeout_s=120))
     yield dispatcher
     dispatcher.close()
@@ -46,9 +49,9 @@ def segment(dispatcher, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", sorted(INTERFACES))
+@pytest.mark.parametrize("name", [bundle.name for bundle in all_bundles()])
 def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
-    (image, *_) = sample_images(name, tmp_path / "samples")
+    (image, *_) = sample_images(find_bundle(name), tmp_path / "samples")
     served = segment(name, image)
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -56,7 +59,7 @@ def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
     command = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(BUNDLES / name)]
     command += ["--config_file", str(BUNDLES / name / "configs" / "inference.json")]
     command += ["--dataset_dir", str(folder), "--output_dir", str(tmp_path / "out")]
-    command += [word for key, value in INTERFACES[name].overrides.items() for word in (f"--{key}", str(value))]
+    command += as_words(read_toolbox(BUNDLES / name).inference)
     subprocess.run(command, check=True, capture_output=True)
     expected, _ = read_mask(tmp_path / "out" / served.mask.name)
     found, _ = read_mask(served.mask)
@@ -69,7 +72,7 @@ def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
 
 
 def test_boxes_choose_the_fibres(segment, tmp_path):
-    (image, *_) = sample_images("sam_myelin", tmp_path / "samples")
+    (image, *_) = sample_images(find_bundle("sam_myelin"), tmp_path / "samples")
     labels, _ = read_mask(segment("sam_myelin", image, boxes="[[10, 10, 80, 80], [90, 90, 140, 150]]").mask)
     assert set(np.unique(labels)) <= {0, 1, 2}
     with pytest.raises(Failure, match="boxes: expected JSON") as caught:
@@ -101,7 +104,7 @@ def test_stack_of_pages_is_refused_by_a_bundle_of_images(segment, tmp_path):
 
 
 def test_worker_that_crashes_is_replaced(dispatcher, segment, tmp_path):
-    (image, *_) = sample_images("swinunet_livecell", tmp_path / "samples")
+    (image, *_) = sample_images(find_bundle("swinunet_livecell"), tmp_path / "samples")
     before, pid = dispatcher.num_replaced, dispatcher.worker.pid
     threading.Thread(target=lambda: (until(lambda: dispatcher.is_busy), os.kill(pid, signal.SIGKILL))).start()
     with pytest.raises(Failure, match="crashed") as caught:
@@ -114,7 +117,7 @@ def test_worker_that_crashes_is_replaced(dispatcher, segment, tmp_path):
 
 def test_image_that_takes_too_long_is_stopped(tmp_path):
     bundle = describe_bundle(BUNDLES / "swinunet_livecell")
-    (image, *_) = sample_images(bundle.name, tmp_path / "samples")
+    (image, *_) = sample_images(bundle.root, tmp_path / "samples")
     worker = Worker([bundle])
     with pytest.raises(Failure, match="longer than 0.001 seconds") as caught:
         worker.run(Job(bundle.name, image, tmp_path), 0.001)

@@ -12,7 +12,7 @@ from common.errors import InputError
 from tools.convert.ctc import convert_ctc
 from tools.runs import warm
 from tools.runs.crossval.commands import crossval
-from tools.sample.devonet_nsn import write_sample
+from tools.sample.ctc import write_sample
 from tools.sample.embryo import SPACING_UM
 
 BRIEF = {"max_epochs": "2", "val_interval": "1", "init_channels": "2", "batch_size": "1", "patches_per_volume": "1"}

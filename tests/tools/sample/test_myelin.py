@@ -12,8 +12,8 @@ from scipy import ndimage
 from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
+from tools.sample.myelin import draw_files, write_sample
 from tools.sample.nerve import draw_nerve
-from tools.sample.sam_myelin import draw_files, write_sample
 
 
 def contents(folder):

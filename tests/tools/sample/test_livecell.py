@@ -12,8 +12,8 @@ from skimage.draw import polygon2mask
 from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
+from tools.sample.livecell import draw_files, write_sample
 from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
-from tools.sample.swinunet_livecell import draw_files, write_sample
 
 
 def contents(folder):

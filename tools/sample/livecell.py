@@ -1,4 +1,4 @@
-"""Synthetic phase contrast in LIVECell's layout, for the swinunet_livecell bundle."""
+"""Synthetic phase contrast in LIVECell's layout."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import tifffile
 from fire.decorators import SetParseFns
 
 from tools.command_line import reject, whole_number
-from tools.sample.files import complete_files
+from tools.sample.files import complete_files, write_files
 from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
 
-__all__ = ["draw_files", "swinunet_livecell", "write_sample"]
+__all__ = ["draw_files", "livecell", "write_images", "write_sample"]
 
 FOLDERS = {
     "train": "livecell_train_val_images",
@@ -26,9 +26,7 @@ FOLDERS = {
 
 
 @SetParseFns(destination=str, seed=str, num_images=str)
-def swinunet_livecell(
-    destination: str, *extra, seed: str = "0", num_images: str = "12", **unknown
-) -> dict[str, object]:
+def livecell(destination: str, *extra, seed: str = "0", num_images: str = "12", **unknown) -> dict[str, object]:
     """Write synthetic phase contrast images with their outlines; the same seed gives the same bytes.
 
     Parameters
@@ -40,7 +38,7 @@ def swinunet_livecell(
     num_images : int
         Number of images, at least 3; a quarter each goes to val and to test.
     """
-    reject(unknown, swinunet_livecell, extra)
+    reject(unknown, livecell, extra)
     return write_sample(
         Path(destination),
         seed=whole_number("seed", seed, minimum=0),
@@ -113,6 +111,11 @@ def draw_files(*, seed: int = 0, num_images: int = 12) -> Iterator[tuple[str, by
             _annotate(document, name, outlines)
             yield f"images/{FOLDERS[split]}/{name}", _tiff(image)
         yield f"annotations/livecell_coco_{split}.json", json.dumps(document).encode()
+
+
+def write_images(folder: Path) -> list[Path]:
+    """Write the images of training and validation of a small sample."""
+    return write_files(folder, (file for file in draw_files(num_images=3) if f"/{FOLDERS['train']}/" in file[0]))
 
 
 def _annotate(document: dict, name: str, outlines: list[np.ndarray]) -> None:

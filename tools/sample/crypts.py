@@ -1,4 +1,4 @@
-"""Synthetic slides with crypts as TIFF files and run lengths, for the crypt bundle."""
+"""Synthetic slides with crypts as TIFF files and run lengths."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from fire.decorators import SetParseFns
+from PIL import Image
 
 from common.labels.run_lengths import encode_rle
 from tools.command_line import reject, whole_number
-from tools.sample.files import complete_files
+from tools.sample.files import complete_files, write_files
 from tools.sample.tissue import PIXEL_SIZE_UM, STYLES, draw_slide
 
-__all__ = ["crypt_unet", "draw_files", "write_sample"]
+__all__ = ["crypts", "draw_files", "write_images", "write_sample"]
 
 CSV_NAME = "masks.csv"
+IMAGE_PX, MAGNIFIED = 768, 2  # crypts as large as in real slides
 
 
 @SetParseFns(destination=str, seed=str, num_slides=str, size=str)
-def crypt_unet(
+def crypts(
     destination: str, *extra, seed: str = "0", num_slides: str = "4", size: str = "1024", **unknown
 ) -> dict[str, object]:
     """Write synthetic slides as slide_01.tiff, ... and masks.csv; the same seed gives the same bytes.
@@ -38,7 +40,7 @@ def crypt_unet(
     size : int
         Height and width of each in pixels, at least 256.
     """
-    reject(unknown, crypt_unet, extra)
+    reject(unknown, crypts, extra)
     return write_sample(
         Path(destination),
         seed=whole_number("seed", seed, minimum=0),
@@ -97,24 +99,28 @@ def draw_files(*, seed: int = 0, num_slides: int = 4, size: int = 1024) -> Itera
         name, style = f"slide_{index + 1:02d}", int(index >= num_slides - num_slides // len(STYLES))
         image, mask = draw_slide(np.random.default_rng([seed, index]), size, style)
         rows.append(f"{name},{encode_rle(mask)}\n")
-        yield f"{name}.tiff", _tiff(image)
+        yield f"{name}.tiff", _tiff(image, PIXEL_SIZE_UM)
     yield CSV_NAME, "".join(rows).encode()
 
 
-def _tiff(image: np.ndarray) -> bytes:
-    """A slide as the bytes of a tiled, deflated TIFF file that knows the size of its pixels."""
+def write_images(folder: Path) -> list[Path]:
+    """Write two small slides that resemble real ones: in the second stain, and magnified."""
+    return write_files(folder, _draw_images())
+
+
+def _draw_images() -> Iterator[tuple[str, bytes]]:
+    for index in (2, 3):
+        pixels, _ = draw_slide(np.random.default_rng([0, index]), IMAGE_PX, style=1)
+        magnified = np.asarray(Image.fromarray(pixels).resize([side * MAGNIFIED for side in pixels.shape[:2]]))
+        yield f"slide_{index + 1:02d}.tiff", _tiff(magnified)
+
+
+def _tiff(image: np.ndarray, pixel_size_um: float | None = None) -> bytes:
+    """A slide as the bytes of a tiled, deflated TIFF file, which knows the size of its pixels if that is given."""
+    known = {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"} if pixel_size_um else {}
+    layout = {"photometric": "rgb", "tile": (256, 256), "compression": "zlib", "predictor": True}
     stream = io.BytesIO()
-    tifffile.imwrite(
-        stream,
-        image,
-        photometric="rgb",
-        tile=(256, 256),
-        compression="zlib",
-        predictor=True,
-        resolution=(1e4 / PIXEL_SIZE_UM,) * 2,
-        resolutionunit="CENTIMETER",
-        metadata=None,
-    )
+    tifffile.imwrite(stream, image, **layout, **known, metadata=None)
     return stream.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Synthetic electron microscopy of nerves in BIDS, for the sam_myelin bundle."""
+"""Synthetic electron microscopy of nerves in BIDS."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from fire.decorators import SetParseFns
 from PIL import Image
 
 from tools.command_line import reject, whole_number
-from tools.sample.files import complete_files
+from tools.sample.files import complete_files, write_files
 from tools.sample.nerve import PIXEL_SIZE_UM, draw_nerve
 
-__all__ = ["draw_files", "sam_myelin", "write_sample"]
+__all__ = ["draw_files", "myelin", "write_images", "write_sample"]
 
 NUM_SAMPLES = 2  # of each subject
 MYELIN_VALUE = 127
@@ -24,7 +25,7 @@ DESCRIPTION = {"Name": "synthetic nerve", "BIDSVersion": "1.9.0", "License": "CC
 
 
 @SetParseFns(destination=str, seed=str, num_subjects=str, size=str)
-def sam_myelin(
+def myelin(
     destination: str, *extra, seed: str = "0", num_subjects: str = "4", size: str = "256", **unknown
 ) -> dict[str, object]:
     """Write synthetic electron micrographs of nerves with their masks, in BIDS; the same seed gives the same bytes.
@@ -40,7 +41,7 @@ def sam_myelin(
     size : int
         Height and width of an image in pixels, at least 64.
     """
-    reject(unknown, sam_myelin, extra)
+    reject(unknown, myelin, extra)
     return write_sample(
         Path(destination),
         seed=whole_number("seed", seed, minimum=0),
@@ -117,6 +118,15 @@ def draw_files(*, seed: int = 0, num_subjects: int = 4, size: int = 256) -> Iter
             masks = {"axon": axon * 255, "myelin": myelin * 255, "axonmyelin": axon * 255 + myelin * MYELIN_VALUE}
             for kind, mask in masks.items():
                 yield f"derivatives/labels/{name}_seg-{kind}-manual.png", _png(mask.astype(np.uint8))
+
+
+def write_images(folder: Path) -> list[Path]:
+    """Write the micrographs of one subject, larger than those of the sample."""
+    return write_files(folder, (file for file in draw_files(num_subjects=1, size=384) if _is_micrograph(file[0])))
+
+
+def _is_micrograph(name: str) -> bool:
+    return fnmatchcase(name, "sub-*/micr/*.png")
 
 
 def _subject(index: int) -> str:

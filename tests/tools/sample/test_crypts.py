@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.labels.run_lengths import decode_rle
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.sample.crypt_unet import draw_files, write_sample
+from tools.sample.crypts import draw_files, write_sample
 from tools.sample.tissue import STYLES, draw_slide
 
 SMALL = {"num_slides": 2, "size": 320}

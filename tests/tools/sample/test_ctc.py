@@ -10,7 +10,7 @@ import tifffile
 from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.sample.devonet_nsn import draw_files, write_sample
+from tools.sample.ctc import draw_files, write_sample
 
 SMALL = {"num_sequences": 2, "num_frames": 2}
 

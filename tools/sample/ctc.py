@@ -1,4 +1,4 @@
-"""Synthetic embryos in the Cell Tracking Challenge's layout, for the nuclear segmentation bundle."""
+"""Synthetic embryos in the Cell Tracking Challenge's layout."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from fire.decorators import SetParseFns
 from common.errors import InputError
 from common.files import replacing
 from tools.command_line import reject, whole_number
+from tools.convert.nifti import write_volume
 from tools.sample.embryo import SPACING_UM, draw_image, draw_labels, draw_markers, place_nuclei
 
-__all__ = ["devonet_nsn", "draw_files", "write_sample"]
+__all__ = ["ctc", "draw_files", "write_images", "write_sample"]
 
 FIRST_NUCLEI, NEW_NUCLEI, MAX_NUCLEI = 7, 3, 40
 
 
 @SetParseFns(destination=str, seed=str, num_sequences=str, num_frames=str)
-def devonet_nsn(
+def ctc(
     destination: str, *extra, seed: str = "0", num_sequences: str = "4", num_frames: str = "2", **unknown
 ) -> dict[str, object]:
     """Write synthetic embryos as 01/t000.tif, 01_GT/SEG, 01_GT/TRA, ...; the same seed gives the same bytes.
@@ -38,7 +39,7 @@ def devonet_nsn(
     num_frames : int
         Number of time points of each; the number of nuclei grows.
     """
-    reject(unknown, devonet_nsn, extra)
+    reject(unknown, ctc, extra)
     return write_sample(
         Path(destination),
         seed=whole_number("seed", seed, minimum=0),
@@ -118,6 +119,15 @@ def draw_files(*, seed: int = 0, num_sequences: int = 4, num_frames: int = 2) ->
             tracks += [f"{track} {frame} {frame} 0\n" for track in sorted(ids)]
             first_id += num_nuclei
         yield f"{sequence}_GT/TRA/man_track.txt", "".join(tracks).encode()
+
+
+def write_images(folder: Path) -> list[Path]:
+    """Write two small volumes as NIfTI, which carries the spacing that the TIFF files of the challenge lack."""
+    files = draw_files(num_sequences=1, num_frames=2)
+    volumes = {Path(name).stem: tifffile.imread(io.BytesIO(content)) for name, content in files if "/t0" in name}
+    for stem, volume in volumes.items():
+        write_volume(folder / f"embryo_{stem}.nii.gz", volume, SPACING_UM)
+    return [folder / f"embryo_{stem}.nii.gz" for stem in volumes]
 
 
 def _tiff(volume: np.ndarray) -> bytes:
