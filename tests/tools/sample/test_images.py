@@ -60,10 +60,7 @@ def test_micrographs_are_gray_png(tmp_path):
 
 
 def test_the_same_every_time(tmp_path):
-    first, second = (
-        sample_images(find_bundle("sam_myelin"), tmp_path / "a"),
-        sample_images(find_bundle("sam_myelin"), tmp_path / "b"),
-    )
+    first, second = (sample_images(find_bundle("sam_myelin"), tmp_path / name) for name in "ab")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
