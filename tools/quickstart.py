@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import glob
 import json
 import os
 import time
@@ -15,6 +14,7 @@ from fire.decorators import SetParseFns
 from tools.bundles import find_bundle
 from tools.command_line import reject
 from tools.runs.executor import run_step
+from tools.runs.files import find_result
 from tools.runs.words import bundle_command
 from tools.toolbox import Toolbox, default_bundle, read_toolbox
 
@@ -101,8 +101,6 @@ def _draw(toolbox: Toolbox, folder: Path) -> Path:
 
     dataset = folder / "dataset"
     item = json.loads((dataset / "dataset.json").read_text())["testing"][-1]
-    name = Path(item["image"]).name
-    name = name.removesuffix(".gz").removesuffix(Path(name.removesuffix(".gz")).suffix)
-    (result,) = (folder / "results").glob(f"{glob.escape(name)}_{toolbox.result}.*")
+    result = find_result(folder / "results", item["image"], toolbox.result)
     overlay(str(dataset / item["image"]), str(result), str(folder / "overlay.png"), label=str(dataset / item["label"]))
     return folder / "overlay.png"

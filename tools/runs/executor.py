@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 from tools.runs import warm
@@ -53,7 +53,7 @@ def run_steps(steps: Iterable[Step]) -> None:
             continue
         forget(step)
         if step.overrides is not None:
-            _remember_overrides(step)
+            _remember_overrides(step.log.parents[1], step.overrides)
         run_step(step.title, step.command, step.log)
         missing = [path for path in step.writes if not path.is_file()]
         if missing:
@@ -73,9 +73,7 @@ def forget(step: Step) -> None:
     _stamp(step).unlink(missing_ok=True)
 
 
-def run_step(
-    title: str, command: list[str], log: Path, *, start: Callable[[list[str]], subprocess.Popen] | None = None
-) -> None:
+def run_step(title: str, command: list[str], log: Path, *, start: Callable[[list[str]], Any] | None = None) -> None:
     """Print and run one command; its output goes to a log file, its last line to a terminal's status line.
 
     Parameters
@@ -109,15 +107,15 @@ def run_step(
     logger.info("%s: %.0f s", title, time.monotonic() - started)
 
 
-def _starter(command: list[str]) -> Callable[[list[str]], subprocess.Popen]:
-    can_fork = warm.METHOD in multiprocessing.get_all_start_methods()
-    return warm.WarmProcess if command[:3] == ["python", "-m", "monai.bundle"] and can_fork else _start_process
+def _starter(command: list[str]) -> Callable[[list[str]], Any]:
+    is_warm = command[:3] == ["python", "-m", "monai.bundle"] and warm.can_fork()
+    return warm.WarmProcess if is_warm else _start_process
 
 
 def _start_process(command: list[str]) -> subprocess.Popen:
     """A running command, what it prints on either stream as text; ``python`` becomes the interpreter that runs now."""
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    return subprocess.Popen([sys.executable, *command[1:]], **output)
+    words = [sys.executable, *command[1:]]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
 
 
 def _show_status(line: str) -> None:
@@ -143,9 +141,8 @@ def _remember_knob(plan: Plan) -> None:
     write_json(path, {"knob": plan.knob})
 
 
-def _remember_overrides(step: Step) -> None:
+def _remember_overrides(folder: Path, wanted: Mapping[str, str]) -> None:
     """Refuse to go on with a training that was begun with other overrides: its scores would be of neither."""
-    folder, wanted = step.log.parents[1], step.overrides
     path = folder / "overrides.json"
     if path.is_file() and (folder / "resume.pt").is_file() and wanted.get("resume") != "False":
         begun = read_json(path)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 from common.files import replacing
+from common.names import stem
 
-__all__ = ["is_newer", "read_json", "write_json", "write_text"]
+__all__ = ["find_result", "is_newer", "read_json", "write_json", "write_text"]
+
+
+def find_result(folder: Path, image: str | Path, kind: str) -> Path:
+    """What an inference wrote of an image, ``<image stem>_<kind>.<ext>``; InputError if it is not there."""
+    name = stem(image)
+    found = sorted(folder.glob(f"{glob.escape(name)}_{kind}.*"))
+    if not found:
+        raise InputError(f"{folder}: no {name}_{kind}.* of {image}; delete the folder and run again")
+    return found[0]
 
 
 def is_newer(path: Path, sources: Iterable[Path]) -> bool:
     """Whether a file is there, and so are all that it was made from, none of them changed since."""
-    dates = [file.stat().st_mtime_ns if file.is_file() else None for file in (path, *sources)]
-    return None not in dates and dates[0] == max(dates)
+    files = [path, *sources]
+    return all(file.is_file() for file in files) and path.stat().st_mtime_ns == max(
+        file.stat().st_mtime_ns for file in files
+    )
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """Content of a JSON file; InputError if it is none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))

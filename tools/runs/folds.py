@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 from tools.runs.files import read_json
@@ -95,7 +96,7 @@ def read_datalist(dataset_dir: Path, num_fold: int | None = None) -> Datalist:
     return replace(found, folds=wanted)
 
 
-def _check_leaks(content: Mapping[str, object], path: Path) -> None:
+def _check_leaks(content: Mapping[str, Any], path: Path) -> None:
     """Refuse a datalist by which a network would be evaluated on what it was trained on."""
     keys = (str(content["unit"]),) if content.get("unit") else GROUP_KEYS
     place_of: dict[tuple[str, str], str] = {}

@@ -84,9 +84,8 @@ def validation_override(bundle: Path) -> dict[str, object]:
     """
     path = bundle / "configs/evaluate.json"
     data = read_json(path).get(DATA)
-    target = data.get("_target_", "") if isinstance(data, dict) else ""
-    module, _, function = target.rpartition(".")
-    if function != "evaluation_items":
+    module, _, function = str(data.get("_target_", "") if isinstance(data, dict) else "").rpartition(".")
+    if not isinstance(data, dict) or function != "evaluation_items":
         raise InputError(
             f"{path}: {DATA} is {json.dumps(data)}, expected the _target_ PACKAGE.datalist.evaluation_items, which "
             "compare replaces with validation_items"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,30 +12,24 @@ import yaml
 from common.errors import InputError
 from tools.runs.files import is_newer, write_text
 
-__all__ = ["progress_entries", "read_state", "read_validations", "write_progress"]
+__all__ = ["State", "progress_entries", "read_state", "read_validations", "write_progress"]
 
 
-def read_state(resume: Path) -> dict[str, float]:
-    """Epochs trained, ``epochs``, and ``best_epoch`` and ``best_metric`` as the training itself took them.
+@dataclass(frozen=True)
+class State:
+    """Epochs that were trained, and what the training itself took for the best validation."""
 
-    Parameters
-    ----------
-    resume : Path
-        resume.pt, which a training writes after each epoch.
+    epochs: int
+    best_epoch: int
+    best_metric: float
 
-    Raises
-    ------
-    InputError
-        If the file is not the state of a training.
-    """
+
+def read_state(resume: Path) -> State:
+    """What resume.pt tells, which a training writes after each epoch; InputError if it is none."""
     try:
         state = torch.load(resume, map_location="cpu", weights_only=True)
         progress = {"best_metric": float("nan"), **state["progress"]}
-        return {
-            "epochs": int(state["epoch"]),
-            "best_epoch": int(progress["best_epoch"]),
-            "best_metric": float(progress["best_metric"]),
-        }
+        return State(int(state["epoch"]), int(progress["best_epoch"]), float(progress["best_metric"]))
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
         raise InputError(f"{resume}: not the state of a training ({error!r}); train again") from error
 
@@ -58,7 +53,7 @@ def write_progress(folder: Path, metric: str) -> list[dict[str, object]]:
     if not is_newer(path, [resume]):
         state = read_state(resume)
         validations = read_validations(folder / "tensorboard", metric)
-        entries = progress_entries(validations, metric, state["best_metric"], state["best_epoch"])
+        entries = progress_entries(validations, metric, state.best_metric, state.best_epoch)
         path.unlink(missing_ok=True)  # the date has to be new even where the text is not
         write_text(path, yaml.safe_dump(entries, sort_keys=False))
     return yaml.safe_load(path.read_text(encoding="utf-8"))

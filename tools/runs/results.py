@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,16 +87,16 @@ def read_split(plan: Plan, split: str, value: str = "") -> Split:
     )
 
 
-def read_trainings(plan: Plan, value: str = "") -> dict[str, object]:
+def read_trainings(plan: Plan, value: str = "") -> dict[str, Any]:
     """``parameters`` of the network, and ``folds``: fold -> ``best_epoch``, ``epochs``."""
     states = {str(fold): read_state(plan.training(fold, value).resume) for fold in plan.folds}
     return {
         "parameters": count_parameters(plan.training(plan.folds[0], value).weights),
-        "folds": {fold: {key: of[key] for key in ("best_epoch", "epochs")} for fold, of in states.items()},
+        "folds": {fold: {"best_epoch": of.best_epoch, "epochs": of.epochs} for fold, of in states.items()},
     }
 
 
-def described(by_fold: Mapping[int, Mapping[str, float]], unit_of: Mapping[str, str]) -> dict[str, object]:
+def described(by_fold: Mapping[int, Mapping[str, float]], unit_of: Mapping[str, str]) -> dict[str, Any]:
     """Summaries of one metric, for each fold and of all of them.
 
     Parameters
@@ -122,7 +123,7 @@ def described(by_fold: Mapping[int, Mapping[str, float]], unit_of: Mapping[str, 
     }
 
 
-def summarise_images(scores: Mapping[str, float], unit_of: Mapping[str, str]) -> dict[str, object]:
+def summarise_images(scores: Mapping[str, float], unit_of: Mapping[str, str]) -> dict[str, Any]:
     """What `tools.scores.summarise` says of scores by image; with a mean of None where none is defined."""
     if all(map(math.isnan, scores.values())):
         return {"mean": None, "n": 0, "n_undefined": len(scores), "units": 0, "ci95": None}
@@ -161,8 +162,8 @@ def count_parameters(weights: Path) -> int:
 def seconds_per_image(plan: Plan, splits: Mapping[str, Split], value: str = "") -> float | None:
     """Mean time of the evaluations, over all images and networks; None if a log does not tell."""
     logs = [plan.training(fold, value).log(split) for fold in plan.folds for split in splits]
-    seconds = [evaluation_seconds(log) for log in logs]
-    return None if None in seconds else sum(seconds) / sum(split.num_scored for split in splits.values())
+    seconds = [taken for taken in map(evaluation_seconds, logs) if taken is not None]
+    return sum(seconds) / sum(split.num_scored for split in splits.values()) if len(seconds) == len(logs) else None
 
 
 def evaluation_seconds(log: Path) -> float | None:
@@ -182,6 +183,6 @@ def finite(score: float) -> float | None:
     return float(score) if math.isfinite(score) else None
 
 
-def _brief(scores: Mapping[str, float], unit_of: Mapping[str, str]) -> dict[str, object]:
+def _brief(scores: Mapping[str, float], unit_of: Mapping[str, str]) -> dict[str, Any]:
     summary = summarise_images(scores, unit_of)
     return {"std": None} | {key: value for key, value in summary.items() if key != "unit_means"}

@@ -64,8 +64,9 @@ def as_markdown(blocks: Sequence[Block], folder: Path = Path()) -> str:
     return "\n\n".join(_markdown(block, folder) for block in blocks)
 
 
-def as_html(blocks: Sequence[Block], title: str) -> str:
-    """A page, with a title, that needs no other file."""
+def as_html(blocks: Sequence[Block]) -> str:
+    """A page that needs no other file; its title is the first heading."""
+    title = next((block.text for block in blocks if isinstance(block, Heading)), "")
     body = "\n".join(map(_html, blocks))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

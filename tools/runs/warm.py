@@ -14,10 +14,14 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from types import TracebackType
 
-__all__ = ["METHOD", "WarmProcess"]
+__all__ = ["WarmProcess", "can_fork"]
 
 PRELOADED = ["monai.bundle", "torch.utils.tensorboard", "tools.runs.warm"]
-METHOD = "forkserver"
+
+
+def can_fork() -> bool:
+    """Whether this system knows such processes."""
+    return "forkserver" in multiprocessing.get_all_start_methods()
 
 
 class WarmProcess:
@@ -39,7 +43,7 @@ class WarmProcess:
     """
 
     def __init__(self, command: list[str]) -> None:
-        context = multiprocessing.get_context(METHOD)
+        context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         reader, writer = context.Pipe(duplex=False)
         self.returncode: int | None = None

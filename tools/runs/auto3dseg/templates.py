@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -26,7 +27,7 @@ def algo_name(bundle: Path) -> str:
     return bundle.resolve().name.replace("_", "").lower()
 
 
-def template_settings(bundle: Path) -> dict[str, object]:
+def template_settings(bundle: Path) -> dict[str, Any]:
     """What a template's scripts need to know of its bundle.
 
     Returns
@@ -42,7 +43,7 @@ def template_settings(bundle: Path) -> dict[str, object]:
     """
     train, reason = read_json(bundle / "configs/train.json"), why_no_probabilities(bundle)
     name = bundle.resolve().name
-    settings = {"bundle": name, "spatial_dims": 3 if "spacing" in train else 2, "overrides": {}}
+    settings: dict[str, Any] = {"bundle": name, "spatial_dims": 3 if "spacing" in train else 2, "overrides": {}}
     if reason is None:
         return settings | {"score": key_metric(bundle), "result": "prob"}
     if "seg" not in evaluated_metrics(bundle):
@@ -53,7 +54,7 @@ def template_settings(bundle: Path) -> dict[str, object]:
     return settings | {"score": "seg", "result": read_toolbox(bundle).result}
 
 
-def score_override(train: Mapping[str, object], score: str) -> dict[str, object]:
+def score_override(train: Mapping[str, Any], score: str) -> dict[str, object]:
     """Overrides of train.json by which one of its metrics chooses the epoch too; empty where it is the key metric."""
     validate = train["validate"]
     if score in validate["key_metric"]:

@@ -83,9 +83,16 @@ def crossval(
     key_metrics = {name: key_metric(root) for name, root in roots.items()}
     metric = common_metric({name: evaluated_metrics(r) for name, r in roots.items()}, next(iter(key_metrics.values())))
     folder = Path(output_dir)
-    common = {"dataset_dir": datalist.folder, "folds": datalist.folds, "splits": datalist.splits}
     plans = {
-        name: Plan(root, output_dir=folder / name, overrides=overrides, num_processes=processes, **common)
+        name: Plan(
+            bundle=root,
+            dataset_dir=datalist.folder,
+            output_dir=folder / name,
+            folds=datalist.folds,
+            splits=datalist.splits,
+            overrides=overrides,
+            num_processes=processes,
+        )
         for name, root in roots.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +179,8 @@ def _ensembles(report: Mapping, ensembles: Mapping[str, Sequence[Member]], done:
 
 def _contest(report: Mapping) -> dict[str, dict]:
     """Ranking and pairs on each split, and the worst cases of the last."""
-    metric, contest = report["metric"], {"ranking": {}, "pairs": {}}
+    metric = report["metric"]
+    contest: dict[str, dict] = {"ranking": {}, "pairs": {}}
     for split in report["splits"]:
         competitors = _competitors(report, split)
         unit_of = {case: unit for of in competitors.values() for case, unit in of.get("unit_of", {}).items()}
@@ -187,7 +195,7 @@ def _contest(report: Mapping) -> dict[str, dict]:
 def _competitors(report: Mapping, split: str) -> dict[str, dict]:
     """What was measured of bundles and, on testing, of ensembles; of those with the same members only the first."""
     competitors = {name: found["splits"][split] for name, found in report["bundles"].items()}
-    known = []
+    known: list[set[str]] = []
     for name, found in report["ensembles"].items() if split == "testing" else ():
         if "metrics" in found and set(found["members"]) not in known:
             known.append(set(found["members"]))
@@ -197,7 +205,7 @@ def _competitors(report: Mapping, split: str) -> dict[str, dict]:
 
 def _draw_worst(report: Mapping, members: Sequence[Member], done: _Done) -> dict[str, Path]:
     """Overlays of the worst testing cases, by the network of each bundle that validated best."""
-    pictures = {}
+    pictures: dict[str, Path] = {}
     for name, worst in report["worst"].items():
         for member in best_n([member for member in members if member.bundle == name], 1):
             drawn = draw_worst(member, [of["case"] for of in worst], done.datalist, done.folder / "pictures")
@@ -224,7 +232,7 @@ def _write(report: Mapping, done: _Done, overlays: Mapping[str, Path]) -> str:
     blocks = report_blocks(report, pictures)
     text = as_markdown(blocks, folder) + "\n"
     write_json(folder / "report.json", report)
-    write_text(folder / "report.html", as_html(blocks, blocks[0].text))
+    write_text(folder / "report.html", as_html(blocks))
     write_text(folder / "report.md", text)
     logger.info("written: report.md, report.html and report.json in %s", folder)
     return text
@@ -232,7 +240,7 @@ def _write(report: Mapping, done: _Done, overlays: Mapping[str, Path]) -> str:
 
 def _dots(report: Mapping, split: str) -> dict[str, list[float]]:
     """Defined scores by case of every bundle and fold, and of every ensemble."""
-    dots = {}
+    dots: dict[str, list[float]] = {}
     for name, found in _competitors(report, split).items():
         measured = found["metrics"].get(report["metric"], {"cases_by_fold": {}, "cases": {}})
         of = {name: measured["cases"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 from tools.runs.crossval.statistics import compare_pairs, holm, mean_ranks
 from tools.runs.results import summarise_images
@@ -16,7 +17,7 @@ Scores = Mapping[str, float | None]
 DECIMALS = 4  # that MetricsSaver keeps of a score of 64 bits; what differs by less is equal
 
 
-def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[dict[str, object]]:
+def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[dict[str, Any]]:
     """Competitors, the best first.
 
     Parameters
@@ -42,7 +43,7 @@ def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list
     return sorted(rows, key=lambda row: -math.inf if row["mean"] is None else row["mean"], reverse=True)
 
 
-def pairs(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[dict[str, object]]:
+def pairs(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[dict[str, Any]]:
     """Every two competitors on the cases that both define; the parameters are those of `ranking`.
 
     Returns
@@ -51,15 +52,16 @@ def pairs(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[d
         ``first``, ``second``, what `compare_pairs` says, ``ci95`` of the mean difference by bootstrap over units (None
         with fewer than two) and ``p_holm``, corrected for the number of pairs.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for first, second in combinations(scores_of, 2):
         one, other = scores_of[first], scores_of[second]
         cases = [case for case in one if None not in (one[case], other.get(case))]
         values = [[_rounded(scores[case]) for case in cases] for scores in (one, other)]
         differences = [a - b for a, b in zip(*values, strict=True)]
-        interval = bootstrap_interval(differences, [unit_of[case] for case in cases]) if cases else None
-        units = len({unit_of[case] for case in cases})
-        found.append({"first": first, "second": second, **compare_pairs(*values), "units": units, "ci95": interval})
+        units = [unit_of[case] for case in cases]
+        interval = bootstrap_interval(differences, units) if cases else None
+        numbers = compare_pairs(*values) | {"units": len(set(units)), "ci95": interval}
+        found.append({"first": first, "second": second, **numbers})
     corrected = iter(holm([pair["p"] for pair in found if pair["p"] is not None]))
     return [pair | {"p_holm": None if pair["p"] is None else next(corrected)} for pair in found]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -36,7 +36,7 @@ class ReadCase:
     along an axis are kept: of a slide every n-th row and column.
     """
 
-    def __call__(self, item: Mapping[str, str]) -> dict[str, MetaTensor]:
+    def __call__(self, item: Mapping[str, str]) -> dict[str, torch.Tensor]:
         image, label = (self._read(Path(item[key])) for key in ("image", "label"))
         if label.shape[1:] != image.shape[1:]:
             raise InputError(f"{item['label']}: shape {tuple(label.shape[1:])}, its image {tuple(image.shape[1:])}")
@@ -59,7 +59,7 @@ class ReadCase:
         return MetaTensor(torch.tensor(array.astype(np.float32)), affine=torch.tensor(affine), meta=meta)
 
 
-def write_datastats(datalist: Datalist, path: Path) -> dict[str, object]:
+def write_datastats(datalist: Datalist, path: Path) -> dict[str, Any]:
     """Content of datastats.yaml; it is written with datastats_by_case.yaml unless it is newer than the datalist.
 
     InputError if images cannot be read or summarised.
@@ -116,7 +116,7 @@ def analyse(folder: Path, items: Sequence[Mapping[str, object]]) -> tuple[dict, 
     return summary, by_case
 
 
-def summarise_datastats(content: Mapping[str, object]) -> dict[str, object]:
+def summarise_datastats(content: Mapping[str, Any]) -> dict[str, Any]:
     """What a report shows of datastats.yaml.
 
     Returns
@@ -142,10 +142,10 @@ def summarise_datastats(content: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _percentiles(intensity: Mapping[str, object]) -> dict[str, float]:
+def _percentiles(intensity: Mapping[str, Any]) -> dict[str, float]:
     """Mean over the cases of each percentile, as DataAnalyzer names them, and of the mean."""
     return {key: float(intensity[key]) for key in intensity if key.startswith("percentile") or key == "mean"}
 
 
-def _as_list(value: object) -> list[float]:
+def _as_list(value: Any) -> list[float]:
     return [float(number) for number in np.ravel(value)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from common.errors import InputError
 from tools.overlay import read_image
+from tools.runs.files import find_result
 
 __all__ = ["Member", "average", "best_by_fold", "best_n", "enlarge", "overlap_scores", "score_case"]
 
@@ -45,12 +45,7 @@ class Member:
 
     def result(self, image: str | Path, kind: str = "prob") -> Path:
         """File of an image's result; InputError if there is none."""
-        name = Path(image).name.removesuffix(".gz")
-        name = name.removesuffix(Path(name).suffix)
-        found = sorted(self.folder.glob(f"{glob.escape(name)}_{kind}.*"))
-        if not found:
-            raise InputError(f"{self.folder}: no {name}_{kind}.* of {image}; delete the folder and run again")
-        return found[0]
+        return find_result(self.folder, image, kind)
 
 
 def best_n(members: Sequence[Member], num_best: int) -> tuple[Member, ...]:

@@ -71,7 +71,7 @@ def evaluate_ensemble(
     names = [member.name for member in members]
     members = sorted(members, key=lambda member: member.name)  # in another order they are the same ensemble
     settings = {"members": sorted(names), "thresholds": [member.threshold for member in members]}
-    path = folder / f"{hashlib.sha256('|'.join(settings['members']).encode()).hexdigest()[:12]}.json"
+    path = folder / f"{hashlib.sha256('|'.join(sorted(names)).encode()).hexdigest()[:12]}.json"
     try:
         scores = _kept(path, settings, members, datalist) or _score(members, datalist)
     except InputError as error:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import optuna
 from fire.decorators import SetParseFn
-from optuna.distributions import BaseDistribution
 
 from common.errors import InputError
 from tools.bundles import find_bundle
@@ -23,7 +21,7 @@ from tools.runs.overrides import check_overrides, choose
 from tools.runs.steps import Training
 from tools.runs.tune.results import as_text, one_line, write_results
 from tools.runs.tune.search import search
-from tools.runs.tune.space import check_fixed, read_space
+from tools.runs.tune.space import Space, check_fixed, read_space
 from tools.runs.tune.storage import URL_VARIABLE, check_url, open_storage, open_study
 from tools.runs.tune.trials import check_bundle, check_folder, run_trial
 
@@ -117,7 +115,7 @@ def tune(
     return as_text(study, training, metric)
 
 
-def _record(training: Training, dimensions: Mapping[str, BaseDistribution], metric: str) -> dict[str, object]:
+def _record(training: Training, dimensions: Space, metric: str) -> dict[str, object]:
     """What all trials of a study have in common, so that their scores compare."""
     return {
         "bundle": training.bundle.name,

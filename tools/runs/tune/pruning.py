@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, cast
 
 import optuna
 from ignite.engine import Engine, Events
@@ -42,17 +43,14 @@ class ReportToStudy:
         study = optuna.load_study(study_name=study_name, storage=open_storage(storage), pruner=pruner)
         self.trial = optuna.trial.Trial(study, trial_id)  # the only way to one that another process asked for
         self.evaluator = evaluator
-        self.trainer: Engine | None = None
 
     def attach(self, engine: Engine) -> None:
-        self.trainer = engine
-        self.evaluator.add_event_handler(Events.COMPLETED, self)
+        self.evaluator.add_event_handler(Events.COMPLETED, self, engine)
 
-    def __call__(self, evaluator: Engine) -> None:
-        epoch = self.trainer.state.epoch
-        self.trial.report(float(evaluator.state.metrics[evaluator.state.key_metric_name]), step=epoch)
-        is_last = epoch >= self.trainer.state.max_epochs
-        if not is_last and self.trial.should_prune():
+    def __call__(self, evaluator: Engine, trainer: Engine) -> None:
+        epoch, state = trainer.state.epoch, cast(Any, evaluator.state)  # MONAI's has more than ignite's
+        self.trial.report(float(state.metrics[state.key_metric_name]), step=epoch)
+        if epoch != trainer.state.max_epochs and self.trial.should_prune():
             logger.info("pruned after epoch %d: worse than the median of the other trials", epoch)
             self.trial.set_user_attr(PRUNED, epoch)
-            self.trainer.terminate()
+            trainer.terminate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import cast
 
 import optuna
 from optuna.importance import FanovaImportanceEvaluator
@@ -58,7 +59,7 @@ def one_line(trial: FrozenTrial, metric: str) -> str:
     """How a trial ended, for the log."""
     values = " ".join(f"{key}={text}" for key, text in zip(trial.params, _texts(trial, trial.params), strict=True))
     if trial.state == TrialState.COMPLETE:
-        return f"trial {trial.number}: {metric} {cut(trial.value)}, {values}"
+        return f"trial {trial.number}: {metric} {cut(_value(trial))}, {values}"
     if trial.state == TrialState.PRUNED:
         return f"trial {trial.number}: pruned after epoch {trial.user_attrs[PRUNED]}, {values}"
     return f"trial {trial.number}: failed, {values}"
@@ -78,7 +79,7 @@ def _blocks(study: optuna.Study, training: Training, metric: str) -> Iterator[Bl
     best, keys = ranked[0], list(ranked[0].params)
     counts = ", ".join(f"{states[state]} {state.name.lower()}" for state in SHOWN_STATES if states[state])
     yield Heading(f"{training.title}: study {study.study_name}, {counts}", 1)
-    rows = [[str(t.number), cut(t.value), str(t.last_step), *_texts(t, keys)] for t in ranked[:NUM_SHOWN]]
+    rows = [[str(t.number), cut(_value(t)), str(t.last_step), *_texts(t, keys)] for t in ranked[:NUM_SHOWN]]
     yield Table(["trial", title, "epochs", *keys], rows)
     yield Text(ABOUT)
     weights = importances(study)
@@ -86,15 +87,20 @@ def _blocks(study: optuna.Study, training: Training, metric: str) -> Iterator[Bl
         yield Table(["key", "importance"], [[key, f"{100 * weight:.0f} %"] for key, weight in weights.items()])
     override = training.folder / "best.json"
     yield Text(
-        f"Best: trial {best.number}, {title} {cut(best.value)}; its values are in {override}, its weights in "
+        f"Best: trial {best.number}, {title} {cut(_value(best))}; its values are in {override}, its weights in "
         f"{trial_folder(training.folder, best.number)} where it ran. To train with them:"
     )
     yield Text(f"    {as_typed(replace(training, folder=training.folder / 'best').train(override).command)}")
 
 
 def _ranked(study: optuna.Study) -> list[FrozenTrial]:
+    """Complete trials, the best first."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(complete, key=lambda trial: (-trial.value, trial.number))
+    return sorted(complete, key=lambda trial: (-_value(trial), trial.number))
+
+
+def _value(trial: FrozenTrial) -> float:
+    return cast(float, trial.value)  # a complete trial has one
 
 
 def _texts(trial: FrozenTrial, keys: Iterable[str]) -> list[str]:

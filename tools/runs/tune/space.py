@@ -9,15 +9,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial
 
 from common.errors import InputError
 from tools.runs.overrides import OWN_KEYS
 from tools.runs.words import normal_key, top_key
 
-__all__ = ["all_keys", "check_fixed", "read_space", "suggest", "values_of"]
+__all__ = ["Space", "all_keys", "check_fixed", "read_space", "suggest", "values_of"]
 
+Space = dict[str, FloatDistribution | IntDistribution | CategoricalDistribution]
 FIELDS = {
     "float": ("low", "high", "step", "log"),
     "int": ("low", "high", "step", "log"),
@@ -28,7 +29,7 @@ OPEN_WORDS = ("none", "auto")  # defaults in whose place a number may stand
 EXPRESSIONS = ("$", "@", "%")
 
 
-def read_space(path: Path, train: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+def read_space(path: Path, train: Mapping[str, Any]) -> Space:
     """The search space in a JSON file, every key of it checked against train.json.
 
     Parameters
@@ -42,7 +43,7 @@ def read_space(path: Path, train: Mapping[str, Any]) -> dict[str, BaseDistributi
 
     Returns
     -------
-    dict of str to BaseDistribution
+    dict of str to distribution
         Keys with ``#``. The choices of a categorical one are JSON texts, since a storage keeps no lists.
 
     Raises
@@ -52,7 +53,7 @@ def read_space(path: Path, train: Mapping[str, Any]) -> dict[str, BaseDistributi
     """
     content = _read(path)
     known = all_keys(train)
-    space: dict[str, BaseDistribution] = {}
+    space: Space = {}
     for given, wanted in content.items():
         key = normal_key(given)
         where = f"{path}: {given}"
@@ -75,7 +76,7 @@ def all_keys(config: Any, parent: str = "") -> dict[str, Any]:
         items = config.items()
     elif isinstance(config, list):
         items = enumerate(config)
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in items:
         key = f"{parent}#{name}" if parent else str(name)
         found |= {key: value, **all_keys(value, key)}
@@ -92,7 +93,7 @@ def check_fixed(space: Iterable[str], overrides: Iterable[str]) -> None:
             raise InputError(f"--{given}: the search space varies {touched[0]}; take it out of one of them")
 
 
-def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+def suggest(trial: Trial, space: Space) -> dict[str, Any]:
     """Values for a new trial, as they stand in a config file."""
     for key, of in space.items():
         if isinstance(of, CategoricalDistribution):
@@ -142,7 +143,7 @@ def _inside(key: str, others: Iterable[str]) -> list[str]:
     return [other for other in others if other.startswith(f"{key}#")]
 
 
-def _distribution(wanted: Any, where: str) -> BaseDistribution:
+def _distribution(wanted: Any, where: str) -> FloatDistribution | IntDistribution | CategoricalDistribution:
     kind = wanted.get("type") if isinstance(wanted, dict) else None
     if kind not in FIELDS:
         raise InputError(f'{where}: {json.dumps(wanted)}, expected {{"type": one of {", ".join(FIELDS)}, ...}}')
@@ -169,7 +170,7 @@ def _distribution(wanted: Any, where: str) -> BaseDistribution:
     return FloatDistribution(low, high, log=log, step=step)
 
 
-def _number(value: Any, field: str, kind: str, where: str) -> float:
+def _number(value: Any, field: str, kind: str, where: str) -> Any:
     allowed, name = ((int,), "a whole number") if kind == "int" else ((int, float), "a number")
     if not isinstance(value, allowed) or isinstance(value, bool) or not math.isfinite(value):
         found = "missing" if value is None else json.dumps(value)
@@ -186,7 +187,7 @@ def _choices(choices: Any, where: str) -> list[str]:
     return texts
 
 
-def _check_type(distribution: BaseDistribution, default: Any, where: str) -> None:
+def _check_type(distribution: object, default: Any, where: str) -> None:
     """Refuse values that cannot stand in the place of train.json's own; expressions and null may become anything."""
     now = f"{where}: train.json has {json.dumps(default)}"
     choices = [json.loads(text) for text in getattr(distribution, "choices", ())]

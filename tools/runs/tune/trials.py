@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 
 from common.errors import InputError
 from tools.runs.executor import run_step
 from tools.runs.files import read_json, write_json
 from tools.runs.steps import Training
 from tools.runs.tune.pruning import PRUNED
-from tools.runs.tune.space import suggest
+from tools.runs.tune.space import Space, suggest
 from tools.runs.tune.storage import URL_VARIABLE, retry
 
 __all__ = ["FAILURE", "check_bundle", "check_folder", "run_trial", "trial_folder"]
@@ -59,9 +57,7 @@ def check_folder(output_dir: Path, study: optuna.Study) -> None:
         )
 
 
-def run_trial(
-    trial: optuna.Trial, training: Training, space: Mapping[str, BaseDistribution], sampler_seed: int, prune_after: int
-) -> float:
+def run_trial(trial: optuna.Trial, training: Training, space: Space, sampler_seed: int, prune_after: int) -> float:
     """Train with the values that the study suggests.
 
     Parameters
@@ -69,7 +65,7 @@ def run_trial(
     trial : Trial
     training : Training
         With the folder that the folders of trials are in.
-    space : mapping of str to BaseDistribution
+    space : Space
     sampler_seed : int
         The trial's number is added, so that neither a second process nor a later call draws the same values again.
     prune_after : int

@@ -95,11 +95,11 @@ class InferClass:
         if array.ndim == 2:
             factor = self._value("downsample", 1)
             array, affine = array.T, np.diag([factor, factor, 1.0])
-        threshold, foreground = 0.5, array > 0
-        if self.kind == "prob":
-            scale = np.iinfo(array.dtype).max if np.issubdtype(array.dtype, np.integer) else 1
-            threshold, foreground = self._value("threshold", 0.5), array / np.float32(scale)
-        foreground = torch.from_numpy(np.ascontiguousarray(foreground, np.float32))
+        is_probability = self.kind == "prob"
+        threshold = self._value("threshold", 0.5) if is_probability else 0.5
+        scale = np.iinfo(array.dtype).max if np.issubdtype(array.dtype, np.integer) else 1
+        probability = array / np.float32(scale) if is_probability else array > 0
+        foreground = torch.from_numpy(np.ascontiguousarray(probability, np.float32))
         channels = torch.stack([2 * threshold - foreground, foreground])
         return MetaTensor(channels, affine=torch.as_tensor(affine), meta={"filename_or_obj": data["image"]})
 
@@ -121,7 +121,7 @@ def find_result(folder: Path, image: Path, kind: str) -> Path:
 def read_result(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """A volume (X, Y, Z) with its affine, or a plane (Y, X) without one."""
     if path.name.endswith((".nii", ".nii.gz")):
-        volume = nib.load(path)
+        volume = nib.nifti1.load(path)
         return np.asanyarray(volume.dataobj), volume.affine
     if path.suffix in (".tif", ".tiff"):
         return tifffile.imread(path), None
