@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +11,9 @@ from fire.decorators import SetParseFns
 from scipy import ndimage
 from tqdm import tqdm
 
+from common.datalist import read_dataset
 from common.errors import InputError
+from common.names import stem
 from tools.command_line import reject
 
 __all__ = ["count_errors", "errors", "isolated_offsets"]
@@ -119,20 +120,18 @@ def errors(dataset_dir: str, results_dir: str, *extra, **unknown) -> dict[str, o
     """
     reject(unknown, errors, extra)
     root, results = Path(dataset_dir), Path(results_dir)
-    if not (root / "dataset.json").is_file():
-        raise InputError(f"{root / 'dataset.json'}: no such file; give the folder that tools convert wrote")
-    items = [item for item in json.loads((root / "dataset.json").read_text())["testing"] if "label" in item]
+    items = [item for item in read_dataset(root).testing if item.is_complete]
     if not items:
         raise InputError(
             f"{root / 'dataset.json'}: no labelled image under 'testing'; there is nothing to compare with"
         )
     total = Counter()
     for item in tqdm(items, desc="comparing"):
-        mask = results / f"{Path(item['image']).name.removesuffix('.nii.gz')}_mask.nii.gz"
+        mask = results / f"{stem(item.name)}_mask.nii.gz"
         if not mask.is_file():
             raise InputError(f"{mask}: no such file; run inference on the whole of {root} first")
         image, labels, result = (
-            np.asanyarray(nib.load(path).dataobj).T for path in (root / item["image"], root / item["label"], mask)
+            np.asanyarray(nib.load(path).dataobj).T for path in (item.file("image"), item.file("label"), mask)
         )
         total.update(count_errors(image, labels, result > 0))
     return _summary(total, len(items))

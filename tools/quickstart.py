@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fire.decorators import SetParseFns
 
+from common.datalist import read_dataset
 from tools.bundles import find_bundle
 from tools.command_line import reject
 from tools.runs.executor import run_step
@@ -99,8 +100,7 @@ def _read_scores(path: Path) -> dict[str, float]:
 def _draw(toolbox: Toolbox, folder: Path) -> Path:
     from tools.overlay import overlay
 
-    dataset = folder / "dataset"
-    item = json.loads((dataset / "dataset.json").read_text())["testing"][-1]
-    result = find_result(folder / "results", item["image"], toolbox.result)
-    overlay(str(dataset / item["image"]), str(result), str(folder / "overlay.png"), label=str(dataset / item["label"]))
+    item = read_dataset(folder / "dataset").testing[-1]
+    result = find_result(folder / "results", item.name, toolbox.result)
+    overlay(str(item.image), str(result), str(folder / "overlay.png"), label=str(item.file("label")))
     return folder / "overlay.png"

@@ -1,252 +1,86 @@
-"""dataset.json: the right images in the right list, and a clear word where it is wrong."""
+"""dataset.json is read into one typed thing, and written whole or not at all."""
+
+from __future__ import annotations
 
 import json
-import logging
 
 import pytest
 
-from common.datalist import evaluation_items, inference_items, training_items, validation_items
+from common.datalist import find_dataset, read_dataset, write_dataset
 from common.errors import InputError
 
-
-def item(name: str, **more) -> dict:
-    return {"image": f"images/{name}.nii.gz", "label": f"labels/{name}.nii.gz", **more}
+ITEMS = [{"image": "a.png", "label": "b.png", "fold": 0}, {"image": "c.png", "label": "d.png", "annotated_slices": [1]}]
 
 
-def names(items: list[dict[str, str]]) -> list[str]:
-    return [entry["image"].rsplit("/", 1)[1].removesuffix(".nii.gz") for entry in items]
+def test_what_is_written_is_read_again(tmp_path):
+    path = write_dataset(tmp_path, name="Maška", training=ITEMS, testing=[], licence="MIT", spacing=[2.0, 0.8, 0.8])
+    dataset = read_dataset(tmp_path)
+    assert (dataset.path, dataset.folder, dataset.name) == (path, tmp_path, "Maška")
+    assert [item.entry for item in dataset.training] == ITEMS and dataset.testing == ()
+    assert dataset.facts == {"licence": "MIT", "spacing": [2.0, 0.8, 0.8]}
 
 
-@pytest.fixture
-def three_folds(write_datalist):
-    return write_datalist({"training": [item("a", fold=0), item("b", fold=1), item("c", fold=1), item("d", fold=2)]})
+def test_interrupted_write_leaves_the_former_file(tmp_path):
+    write_dataset(tmp_path, name="first", training=[], testing=[])
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_dataset(tmp_path, name="second", training=[], testing=[], licence=object())
+    assert read_dataset(tmp_path).name == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset.json"]
 
 
-@pytest.mark.parametrize(("fold", "validation"), [(0, "a"), (1, "bc"), (2, "d")])
-def test_a_fold_is_validated_on_and_the_rest_trained_on(three_folds, fold, validation):
-    assert names(validation_items(three_folds, fold)) == list(validation)
-    assert names(training_items(three_folds, fold)) == [name for name in "abcd" if name not in validation]
+def test_a_dataset_without_a_name_has_that_of_its_folder(tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    assert read_dataset(tmp_path).name == tmp_path.name
 
 
-def test_paths_are_absolute_and_nothing_else_is_handed_on(three_folds):
-    first = training_items(three_folds, 1)[0]
-    assert first == {key: str(three_folds / f"{key}s" / "a.nii.gz") for key in ("image", "label")}
+def test_a_label_of_single_slices_is_not_complete(tmp_path):
+    write_dataset(tmp_path, name="a", training=ITEMS, testing=[{"image": "e.png"}])
+    dataset = read_dataset(tmp_path)
+    assert [item.is_complete for item in (*dataset.training, *dataset.testing)] == [True, False, False]
 
 
-@pytest.mark.parametrize("items", [training_items, validation_items])
-@pytest.mark.parametrize("fold", [3, "all", "0", None])
-def test_fold_that_no_image_is_in(three_folds, items, fold):
-    with pytest.raises(InputError, match=rf"no completely labelled image in fold {fold}; there are folds \[0, 1, 2\]"):
-        items(three_folds, fold)
-
-
-def test_the_word_none_trains_on_every_fold(three_folds):
-    assert names(training_items(three_folds, "none")) == list("abcd")
-    assert validation_items(three_folds, "none") == []
-
-
-def test_further_files_that_every_item_needs(write_datalist):
-    folder = write_datalist({"training": [item("a", fold=0, markers="labels/a.nii.gz"), item("b", fold=0)]})
-    with pytest.raises(InputError, match=r"b.nii.gz has no 'markers'; convert the data again"):
-        validation_items(folder, 0, extra=("markers",))
-
-
-def test_further_keys_that_only_some_items_have(write_datalist):
-    folder = write_datalist({"training": [], "testing": [item("a", cell_type="A172"), item("b")]})
-    items = evaluation_items(folder, optional=("cell_type",))
-    assert [entry.get("cell_type") for entry in items] == ["A172", None]
-
-
-def test_single_fold_leaves_nothing_to_train_on(write_datalist):
-    folder = write_datalist({"training": [item("a", fold=0), item("b", fold=0)]})
-    with pytest.raises(InputError, match="no completely labelled image outside fold 0 .* 2 labelled images"):
-        training_items(folder, 0)
-
-
-@pytest.mark.parametrize("fold", [{}, {"fold": "0"}, {"fold": None}])
-def test_training_item_without_a_fold_is_named(write_datalist, fold):
-    folder = write_datalist({"training": [item("a", fold=0), item("b", **fold)]})
-    with pytest.raises(InputError, match=r"dataset.json: .*b.nii.gz needs a whole number as 'fold'"):
-        training_items(folder, 0)
-
-
-def test_images_without_truth_are_not_trained_on(write_datalist):
-    folder = write_datalist({"training": [item("a", fold=0), item("b", fold=1), {"image": "c.nii.gz", "fold": 1}]})
-    assert names(training_items(folder, 0)) == ["b"]
-
-
-def test_images_with_single_annotated_slices_are_left_out_aloud(write_datalist, caplog):
-    folder = write_datalist(
-        {"training": [item("a", fold=0), item("b", fold=1), item("c", fold=1, annotated_slices=[3])]}
-    )
-    with caplog.at_level(logging.WARNING):
-        assert names(training_items(folder, 0)) == ["b"]
-    assert "1 of 3 labelled images are left out" in caplog.text
-
-
-def test_evaluation_takes_the_labelled_images_of_testing(write_datalist):
-    folder = write_datalist({"training": [item("a", fold=0)], "testing": [item("b"), {"image": "c.nii.gz"}]})
-    assert names(evaluation_items(folder)) == ["b"]
-
-
-def test_evaluation_without_truth(write_datalist):
-    folder = write_datalist({"testing": [{"image": "c.nii.gz"}]})
-    with pytest.raises(InputError, match="no labelled image under 'testing' to evaluate on"):
-        evaluation_items(folder)
-
-
-def test_inference_takes_all_images_of_testing(write_datalist):
-    folder = write_datalist({"training": [item("a", fold=0)], "testing": [item("b"), {"image": "c.nii.gz"}]})
-    assert names(inference_items(folder, "volume")) == ["b", "c"]
-
-
-def test_inference_with_nothing_under_testing(write_datalist):
-    with pytest.raises(InputError, match="nothing under 'testing' to segment"):
-        inference_items(write_datalist({"training": [item("a", fold=0)]}), "volume")
-
-
-def test_inference_without_a_datalist_takes_every_nifti_image(tmp_path):
-    for name in ("b.nii", "a.nii.gz", "notes.txt", ".partial-c.nii.gz"):
-        (tmp_path / name).touch()
-    assert inference_items(tmp_path, "volume") == [{"image": str(tmp_path / name)} for name in ("a.nii.gz", "b.nii")]
-
-
-def test_inference_on_a_folder_of_tiff(tmp_path):
-    (tmp_path / "t000.tif").touch()
-    with pytest.raises(InputError, match=r"neither dataset.json nor an image .* put images there"):
-        inference_items(tmp_path, "volume")
-
-
-def test_inference_on_no_folder(tmp_path):
-    with pytest.raises(InputError, match="nowhere: no such folder"):
-        inference_items(tmp_path / "nowhere", "volume")
-
-
-def test_two_images_whose_results_would_overwrite_each_other(tmp_path):
-    for name in ("a.nii", "a.nii.gz"):
-        (tmp_path / name).touch()
-    with pytest.raises(InputError, match=r"a.nii.gz: its results would have the same name as those of .*a.nii; rename"):
-        inference_items(tmp_path, "volume")
-
-
-@pytest.mark.parametrize("items", [evaluation_items, lambda folder: training_items(folder, 0)])
-def test_training_and_evaluation_need_a_datalist(tmp_path, items):
-    with pytest.raises(InputError, match=r"dataset.json: no such file; make it with: python -m tools convert"):
-        items(tmp_path)
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"testing": 3}', '{"testing": ["a.nii.gz"]}', "\xff"])
-def test_malformed_datalist(tmp_path, text):
-    (tmp_path / "dataset.json").write_text(text, encoding="latin-1")
-    with pytest.raises(InputError, match="dataset.json: not a MONAI datalist"):
-        inference_items(tmp_path, "volume")
-
-
-def test_item_without_an_image(write_datalist):
-    with pytest.raises(InputError, match="dataset.json: an item without 'image'"):
-        inference_items(write_datalist({"testing": [{"label": "a.nii.gz"}]}), "volume")
-
-
-def test_image_that_is_not_one_path(write_datalist):
-    with pytest.raises(InputError, match=r"dataset.json: image is \['a', 'b'\], expected one path"):
-        inference_items(write_datalist({"testing": [{"image": ["a", "b"]}]}, with_files=False), "volume")
-
-
-def test_image_that_does_not_exist(write_datalist):
-    folder = write_datalist({"testing": [{"image": "a.nii.gz"}]}, with_files=False)
-    with pytest.raises(InputError, match=r"dataset.json: image 'a.nii.gz' does not exist in"):
-        inference_items(folder, "volume")
-
-
-@pytest.mark.parametrize("relative", [True, False])
-def test_path_outside_the_folder(tmp_path, relative):
-    secret, folder = tmp_path / "secret.nii.gz", tmp_path / "dataset"
-    secret.touch()
-    folder.mkdir()
-    image = "../secret.nii.gz" if relative else str(secret)
-    (folder / "dataset.json").write_text(json.dumps({"testing": [{"image": image}]}))
-    with pytest.raises(InputError, match="secret.nii.gz' lies outside .*dataset; move the file into the folder"):
-        inference_items(folder, "volume")
-
-
-def test_link_that_leads_outside_the_folder(tmp_path):
-    folder = tmp_path / "dataset"
-    folder.mkdir()
-    (tmp_path / "secret.nii.gz").touch()
-    (folder / "a.nii.gz").symlink_to(tmp_path / "secret.nii.gz")
-    (folder / "dataset.json").write_text(json.dumps({"testing": [{"image": "a.nii.gz"}]}))
-    with pytest.raises(InputError, match="lies outside"):
-        inference_items(folder, "volume")
-
-
-def test_absolute_path_inside_the_folder_is_fine(tmp_path):
-    (tmp_path / "a.nii.gz").touch()
-    (tmp_path / "dataset.json").write_text(json.dumps({"testing": [{"image": str(tmp_path / "a.nii.gz")}]}))
-    assert names(inference_items(tmp_path, "volume")) == ["a"]
-
-
-def with_markers(name: str, **more) -> dict:
-    return {"image": f"images/{name}.nii.gz", "markers": f"markers/{name}.nii.gz", **more}
-
-
-@pytest.fixture
-def mixed(write_datalist):
-    """Both truths, markers alone, a label alone, single slices with and without markers, and no truth."""
-    section = [
-        {**item("a"), **with_markers("a")},
-        with_markers("b"),
-        item("c"),
-        {**item("d", annotated_slices=[3]), **with_markers("d")},
-        item("e", annotated_slices=[3]),
-        {"image": "images/f.nii.gz"},
+def test_places_say_on_which_side_of_the_split_an_item_is(tmp_path):
+    write_dataset(tmp_path, name="a", training=ITEMS[:1], testing=ITEMS[1:])
+    assert [(item.name, place) for item, place in read_dataset(tmp_path).places()] == [
+        ("a.png", "fold 0"),
+        ("c.png", "testing"),
     ]
-    training = [{**entry, "fold": fold} for entry in section for fold in (0, 1)]
-    return write_datalist({"training": training, "testing": section})
 
 
-@pytest.mark.parametrize(
-    "choose",
-    [
-        lambda folder, **truth: training_items(folder, 1, **truth),
-        lambda folder, **truth: validation_items(folder, 1, **truth),
-        evaluation_items,
-    ],
-    ids=["training", "validation", "evaluation"],
-)
-@pytest.mark.parametrize(
-    ("truth", "chosen", "num_partial"),
-    [
-        ({}, {"a": "labels", "c": "labels"}, 2),
-        ({"truth": ["label"]}, {"a": "labels", "c": "labels"}, 2),
-        ({"truth": ["markers"]}, {"a": "markers", "b": "markers", "d": "markers"}, 0),
-        ({"truth": ["markers", "label"]}, {"a": "markers", "b": "markers", "c": "labels", "d": "markers"}, 1),
-        ({"truth": ["label", "markers"]}, {"a": "labels", "b": "markers", "c": "labels", "d": "markers"}, 1),
-    ],
-)
-def test_truth_is_the_first_of_its_kinds_that_is_complete(mixed, caplog, choose, truth, chosen, num_partial):
-    with caplog.at_level(logging.WARNING):
-        items = choose(mixed, **truth)
-    assert items == [
-        {"image": str(mixed / f"images/{name}.nii.gz"), "label": str(mixed / f"{kind}/{name}.nii.gz")}
-        for name, kind in chosen.items()
-    ]
-    assert ("labelled images are left out: only single slices" in caplog.text) == (num_partial > 0)
+@pytest.mark.parametrize(("facts", "keys"), [({"unit": "plate"}, ("plate",)), ({}, None)])
+def test_the_unit_that_must_not_leak_is_the_datasets_own_or_a_usual_one(tmp_path, facts, keys):
+    write_dataset(tmp_path, name="a", training=[], testing=[], **facts)
+    assert read_dataset(tmp_path).unit_keys() == (keys or ("sequence", "subject", "slide", "group"))
 
 
-def test_count_of_images_left_out_is_of_those_with_that_truth(mixed, caplog):
-    with caplog.at_level(logging.WARNING):
-        evaluation_items(mixed, truth=["markers", "label"])
-    assert "1 of 5 labelled images are left out" in caplog.text
+@pytest.mark.parametrize("fold", [None, "0", True, 1.0])
+def test_a_fold_is_a_whole_number(tmp_path, fold):
+    write_dataset(tmp_path, name="a", training=[{"image": "a.png", "fold": fold}], testing=[])
+    with pytest.raises(InputError, match=r"dataset.json: a.png needs a whole number as 'fold'; found"):
+        _ = read_dataset(tmp_path).training[0].fold
 
 
-def test_single_annotated_slices_alone_leave_nothing_to_evaluate(write_datalist):
-    folder = write_datalist({"testing": [item("e", annotated_slices=[3])]})
-    with pytest.raises(InputError, match="no labelled image under 'testing' to evaluate on"):
-        evaluation_items(folder, truth=["markers", "label"])
+def test_the_dataset_of_an_image_is_the_nearest_above_it(tmp_path):
+    inner = tmp_path / "inner"
+    (inner / "images").mkdir(parents=True)
+    for folder in (tmp_path, inner):
+        write_dataset(folder, name=folder.name, training=[], testing=[])
+    assert find_dataset(inner / "images/a.png").name == "inner"
+    assert find_dataset(tmp_path / "a.png").name == tmp_path.name
 
 
-def test_markers_that_do_not_exist(write_datalist):
-    folder = write_datalist({"testing": [with_markers("a")]})
-    (folder / "markers" / "a.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"dataset.json: markers 'markers/a.nii.gz' does not exist in"):
-        evaluation_items(folder, truth=["markers"])
+def test_an_image_outside_every_dataset_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"a.png: no dataset.json in its folder or above"):
+        find_dataset(tmp_path / "a.png")
+
+
+def test_deep_nesting_is_refused_in_words(tmp_path):
+    (tmp_path / "dataset.json").write_text('{"testing": ' + "[" * 100_000)
+    with pytest.raises(InputError, match="not a MONAI datalist"):
+        read_dataset(tmp_path)
+
+
+def test_file_is_utf8_with_readable_names(tmp_path):
+    path = write_dataset(tmp_path, name="Maška", training=[], testing=[])
+    assert json.loads(path.read_bytes().decode("utf-8"))["name"] == "Maška"
+    assert "Maška" in path.read_text(encoding="utf-8")

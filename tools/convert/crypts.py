@@ -12,6 +12,7 @@ from fire.decorators import SetParseFns
 from scipy import ndimage
 from tqdm import tqdm
 
+from common.datalist import write_dataset
 from common.files import replacing
 from common.reading.slides import open_slide
 from common.reading.windows import TiffWindows
@@ -19,7 +20,7 @@ from common.tiled_tiff import write_tiled
 from tools.command_line import positive_number, reject, whole_number
 from tools.convert.crypt_masks import naming
 from tools.convert.crypt_slides import Slide, check_masks, find_slides, tested_units
-from tools.convert.datalist import assign_folds, write_datalist
+from tools.convert.datalist import assign_folds
 from tools.convert.dataset import describe, prepare_dataset
 from tools.convert.patches import PatchRules, index_patches
 
@@ -184,7 +185,7 @@ def convert_crypts(
         num_crypts += 0 if labels is None else int(labels.max(initial=0))
         fold = {"fold": folds[slide.unit]} if slide.unit in folds else {}
         datalist["training" if fold else "testing"].append(item | fold)
-    write_datalist(datalist_path, datalist)
+    write_dataset(destination, **datalist)
     return {
         "slides": len(slides),
         "labelled": sum(slide.mask is not None for slide in slides.values()),

@@ -8,11 +8,12 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.datalist import write_dataset
 from common.errors import InputError
 from tools.command_line import reject, whole_number
 from tools.convert.ctc_headers import check_frames
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.convert.datalist import assign_folds, write_datalist
+from tools.convert.datalist import assign_folds
 from tools.convert.dataset import prepare_dataset, read_ids, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
 
@@ -119,7 +120,7 @@ def convert_ctc(
         item = _convert_frame(frame, destination, shapes[frame.stem], spacing)
         trains = frame.sequence in folds and _has_truth(frame)
         datalist["training" if trains else "testing"].append(item | ({"fold": folds[frame.sequence]} if trains else {}))
-    write_datalist(datalist_path, datalist)
+    write_dataset(destination, **datalist)
     return {
         "sequences": len(sequences),
         "frames": len(frames),

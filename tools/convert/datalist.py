@@ -1,16 +1,15 @@
-"""dataset.json, the MONAI datalist that every bundle reads."""
+"""Splits of a dataset that is made, and the one that was there before."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from common.datalist import DATALIST, read_dataset
 from common.errors import InputError
-from common.files import replacing
 
-__all__ = ["assign_folds", "check_replaceable", "write_datalist"]
+__all__ = ["assign_folds", "check_replaceable"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,39 +44,25 @@ def assign_folds(groups: Iterable[str], num_folds: int) -> dict[str, int]:
     return {group: index % min(num_folds, len(groups)) for index, group in enumerate(groups)}
 
 
-def check_replaceable(path: Path) -> None:
-    """Refuse a dataset.json that no converter wrote.
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder with a dataset.json that no converter wrote.
 
     Parameters
     ----------
-    path : Path
-        The file, which may not exist.
+    folder : Path
+        Need not exist.
 
     Raises
     ------
     InputError
-        If it exists and is not a datalist with a spacing, a patch size or a licence.
+        If it holds a dataset.json that is not a datalist with a spacing, a patch size or a licence.
     """
+    path = folder / DATALIST
     if not path.exists():
         return
     try:
-        keys = set(json.loads(path.read_text()))
-        known = {"name", "training", "testing"} <= keys and bool(keys & {"spacing", "patch_size", "licence"})
-    except (ValueError, TypeError, OSError):
+        known = bool(set(read_dataset(folder).facts) & {"spacing", "patch_size", "licence"})
+    except InputError:
         known = False
     if not known:
         raise InputError(f"{path}: not written by this converter; remove it or choose another folder")
-
-
-def write_datalist(path: Path, datalist: dict) -> None:
-    """Write dataset.json under a temporary name that is then renamed.
-
-    Parameters
-    ----------
-    path : Path
-        File to write or replace.
-    datalist : dict
-        name, licence, training, testing, and what the converter adds, such as spacing or patch_size.
-    """
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(datalist, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -37,7 +37,7 @@ def prepare_dataset(destination: Path, folders: Sequence[str]) -> Path:
         If the folder cannot be written, or holds a dataset.json that no converter wrote.
     """
     path = destination / "dataset.json"
-    check_replaceable(path)
+    check_replaceable(destination)
     try:
         for folder in folders:
             (destination / folder).mkdir(parents=True, exist_ok=True)

@@ -12,11 +12,12 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.datalist import write_dataset
 from common.errors import InputError
 from tools.command_line import positive_number, reject, whole_number
 from tools.convert.coco import read_coco
 from tools.convert.contours import draw_labels, find_duplicates, find_hidden
-from tools.convert.datalist import assign_folds, write_datalist
+from tools.convert.datalist import assign_folds
 from tools.convert.dataset import prepare_dataset
 from tools.convert.gray import copy_gray, is_whole_png, read_gray, target_suffix, write_png
 from tools.convert.livecell_flaws import Frame, drop_duplicates, find_leaks, find_sparse
@@ -175,7 +176,7 @@ def convert_livecell(
         datalist[part].sort(key=lambda item: item["image"])
     if not plain and not any(item["fold"] == 0 for item in datalist["training"]):
         logger.warning("%s: no val split, so no training item has fold 0, by which bundles validate", source)
-    write_datalist(datalist_path, datalist)
+    write_dataset(destination, **datalist)
     written = {"images": len(frames), "objects": sum(len(frame.objects) for frame in frames), "overlaid": num_overlaid}
     counts = {"training": len(datalist["training"]), "testing": len(datalist["testing"])}
     return written | report | {"not_annotated": num_others} | counts | {"dataset": datalist_path}

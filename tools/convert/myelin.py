@@ -11,12 +11,13 @@ from pathlib import Path
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.datalist import write_dataset
 from common.errors import InputError
 from common.files import replacing
 from common.labels.fibres import label_axons
 from tools.command_line import reject, whole_number
 from tools.convert.bids_microscopy import Micrograph, find_micrographs, read_description
-from tools.convert.datalist import assign_folds, write_datalist
+from tools.convert.datalist import assign_folds
 from tools.convert.dataset import prepare_dataset
 from tools.convert.fibre_files import write_image, write_labelled, write_text
 from tools.convert.myelin_masks import read_classes, read_micrograph
@@ -129,7 +130,7 @@ def convert_myelin(
         fold = {"fold": folds[micrograph.subject]} if micrograph.subject in folds else {}
         datalist["training" if fold else "testing"].append(item | fold)
     _write_description(source, destination, description, datalist)
-    write_datalist(datalist_path, datalist)
+    write_dataset(destination, **datalist)
     return {
         "images": len(micrographs),
         "labelled": len(sidecars),

@@ -9,9 +9,9 @@ import numpy as np
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
+from common.datalist import write_dataset
 from common.errors import InputError
 from tools.command_line import reject
-from tools.convert.datalist import write_datalist
 from tools.convert.dataset import prepare_dataset, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
 from tools.convert.tiff import read_header, read_spacing
@@ -84,7 +84,7 @@ def convert_stacks(
         target = destination / testing[-1]["image"]
         write_unless_whole(target, [path], lambda path=path: read_image(path), shapes[stem], spacing)
     datalist = {"name": name or source.resolve().stem, "licence": "unknown", "spacing": list(spacing)}
-    write_datalist(datalist_path, datalist | {"training": [], "testing": testing})
+    write_dataset(destination, training=[], testing=testing, **datalist)
     return {"images": len(testing), "dataset": datalist_path}
 
 

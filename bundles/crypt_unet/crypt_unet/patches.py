@@ -14,8 +14,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from .common.datalist import DATALIST, training_items
 from .common.errors import InputError
+from .common.items import DATALIST, training_items
 
 __all__ = ["ReadPatchIndexd", "choose_patches", "read_patch_index", "training_patches"]
 

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from devonet_nsn.common.datalist import inference_items
+from devonet_nsn.common.items import inference_items
 from monai.bundle import ConfigWorkflow
 
 

@@ -11,7 +11,7 @@ from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
 from monai.metrics import DiceMetric, MeanIoU
-from swinunet_livecell.common.datalist import evaluation_items
+from swinunet_livecell.common.items import evaluation_items
 from swinunet_livecell.metrics import CellTypeTable
 
 IMAGES = {
