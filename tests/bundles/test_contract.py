@@ -285,7 +285,7 @@ def test_exported_onnx_gives_the_same_logits(bundle, network, image, tmp_path, m
 SENSITIVE = {"crypt_unet": ["--downsample", "4", "--threshold", "0.2", "--min_crypt_area", "0"]}
 
 
-def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, network, tmp_path):
+def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, workflow, network, tmp_path):
     exported, masks, output = tmp_path / "model.onnx", {}, ""
     parser = ConfigParser()
     parser.read_config([str(bundle / "configs" / file) for file in ONNX])
@@ -302,6 +302,8 @@ def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, n
         results = sorted((tmp_path / way).glob(f"*_{read_toolbox(bundle).result}.*"))
         masks[way] = {path.name: read_mask(path)[0] for path in results if path.suffix not in (".csv", ".tsv", ".json")}
     assert "random" not in output and masks["torch"].keys() == masks["onnx"].keys() != set()
+    again = workflow("inference", output_dir=str(tmp_path / "torch"), skip_existing=True)
+    assert again.parser.get_parsed_content("datalist") == [], "all results that --skip_existing looks for are there"
     for name, mask in masks["torch"].items():
         assert np.mean((mask > 0) != (masks["onnx"][name] > 0)) < 1e-3
     assert any(mask.any() for mask in masks["torch"].values())

@@ -250,3 +250,31 @@ def test_markers_that_do_not_exist(write_datalist):
     (folder / "markers" / "a.nii.gz").unlink()
     with pytest.raises(InputError, match=r"dataset.json: markers 'markers/a.nii.gz' does not exist in"):
         evaluation_items(folder, truth=["markers"])
+
+
+@pytest.fixture
+def five(tmp_path):
+    (tmp_path / "images").mkdir()
+    for name in "abcde":
+        (tmp_path / "images" / f"{name}[1].nii.gz").touch()
+    return tmp_path / "images"
+
+
+def test_processes_share_the_images(five, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    shares = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        shares.append([entry["image"] for entry in inference_items(five, "volume")])
+    assert [len(share) for share in shares] == [3, 2]
+    assert sorted(shares[0] + shares[1]) == sorted(map(str, five.iterdir()))
+
+
+def test_only_images_with_all_their_results_are_skipped(five, tmp_path):
+    results = ["_instances.*", "_objects.csv"]
+    for name in ("a[1]_instances.tif", "a[1]_objects.csv", "b[1]_instances.png", "c[1]_objects.csv", "d_objects.csv"):
+        (tmp_path / name).touch()
+    chosen = {"output_dir": tmp_path, "results": results}
+    assert len(inference_items(five, "volume", **chosen)) == 5
+    left = inference_items(five, "volume", **chosen, skip_existing=True)
+    assert [entry["image"][-11:-10] for entry in left] == list("bcde")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .common.errors import InputError
-from .common.files import replacing
+from .common.files import holding, replacing
 from .common.labels.run_lengths import encode_rle, parse_rle
 from .crypts import Crypt, paint
 
@@ -48,7 +48,7 @@ def encode_crypts(crypts: Sequence[Crypt], shape: tuple[int, int], *, strip: int
 
 
 def put_run_lengths(path: Path, identifier: str, encoding: str) -> None:
-    """Add a slide's row to a CSV file, or replace it; all other rows stay.
+    """Add a slide's row to a CSV file, or replace it; all other rows stay, also those that other processes add.
 
     Parameters
     ----------
@@ -64,9 +64,10 @@ def put_run_lengths(path: Path, identifier: str, encoding: str) -> None:
     InputError
         If there is a file that is not such a table.
     """
-    rows = (_read_rows(path) if path.exists() else {}) | {identifier: encoding}
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *sorted(rows.items())])
+    with holding(path.parent):
+        rows = (_read_rows(path) if path.exists() else {}) | {identifier: encoding}
+        with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *sorted(rows.items())])
 
 
 def _join(starts: np.ndarray, lengths: np.ndarray) -> str:

@@ -76,7 +76,9 @@ def write_crypts(
     downsample: int,
     pixel_size_um: float | None = None,
 ) -> None:
-    """Write all that is made of a slide's crypts, each file whole or not at all, and its row in rle.csv last.
+    """Write all that is made of a slide's crypts, each file whole or not at all, and the picture last.
+
+    A slide that has its picture is finished, its row in rle.csv included.
 
     Parameters
     ----------
@@ -104,9 +106,9 @@ def write_crypts(
     with replacing(output_dir / f"{name}_crypts.geojson") as partial:
         partial.write_text(json.dumps(feature_collection(crypts, name)), encoding="utf-8")
     write_table(output_dir / f"{name}_crypts.csv", *measure_crypts(crypts, pixel_size_um))
+    put_run_lengths(output_dir / "rle.csv", name, encode_crypts(crypts, slide_shape))
     with replacing(output_dir / f"{name}_overlay.png") as partial:
         Image.fromarray(draw_thumbnail(image, crypts, downsample)).save(partial, format="PNG")
-    put_run_lengths(output_dir / "rle.csv", name, encode_crypts(crypts, slide_shape))
 
 
 class SaveCryptsd(MapTransform):

@@ -1,5 +1,8 @@
 """From a volume on disk to its mask, through the config: the grid, the axes and the odd volumes."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,3 +122,29 @@ def test_every_embryo_under_testing_gets_a_mask(segment, embryos):
     mask, labels = nib.load(output / "03_t000_mask.nii.gz"), nib.load(item["image"].replace("images", "labels"))
     np.testing.assert_allclose(mask.affine, labels.affine)
     assert iou(np.asarray(mask.dataobj) > 0, np.asarray(labels.dataobj) > 0) > 0.5
+
+
+def test_two_processes_share_the_images_and_a_second_run_skips_them(tmp_path):
+    images, results = tmp_path / "images", tmp_path / "results"
+    images.mkdir()
+    for index in range(3):
+        volume = draw_block((16, 32, 10))[0] + np.uint16(index)
+        nib.save(nib.Nifti1Image(volume, np.diag([0.8, 0.8, 1.75, 1.0])), images / f"embryo_{index}.nii.gz")
+    root = Path(__file__).parents[3] / "bundles" / "devonet_nsn"
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "monai.bundle"),
+        *("run", "--config_file", str(root / "configs/inference.json"), "--bundle_root", str(root)),
+        *("--dataset_dir", str(images), "--output_dir", str(results), "--skip_existing", "True"),
+    ]
+    logs, times = [], []
+    for _ in range(2):
+        done = subprocess.run(
+            command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        logs.append(done.stdout + done.stderr)
+        times.append({path.name: path.stat().st_mtime_ns for path in results.iterdir()})
+    assert sorted(times[0]) == [f"embryo_{index}_mask.nii.gz" for index in range(3)]
+    assert times[0] == times[1]
+    assert logs[0].count("wrote ") == 3 and logs[1].count("wrote ") == 0
+    assert "3 of 3 images have their results already" in logs[1]

@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows, where torch runs no processes side by side
+    fcntl = None
+
 from .errors import InputError
 
-__all__ = ["prepare_output_dir", "replacing"]
+__all__ = ["holding", "prepare_output_dir", "replacing"]
 
 
 @contextmanager
@@ -53,3 +58,19 @@ def prepare_output_dir(output_dir: str | os.PathLike) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"{folder}: cannot write there ({error.strerror}); give another --output_dir") from error
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Keep a folder to this process while the block runs, for a file that several processes add to.
+
+    Others that hold it wait; a process that is killed lets it go. Nothing is written. Does nothing on Windows.
+    """
+    descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
+    try:
+        if fcntl:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        if fcntl:
+            os.close(descriptor)

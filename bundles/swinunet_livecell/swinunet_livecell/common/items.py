@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 from collections.abc import Sequence
@@ -113,8 +114,7 @@ def inference_items(
     output_dir : path
         Folder of the results, needed with ``skip_existing``.
     results : sequence of str
-        How the names of an image's results go on after its stem, such as ``_mask.nii.gz``; in the order in which they
-        are written, so that a killed run leaves the last one out.
+        How the names of an image's results go on after its stem, such as ``_mask.nii.gz`` or ``_instances.*``.
     skip_existing : bool
         Leave out images all of whose results are there.
 
@@ -149,7 +149,7 @@ def _images(root: Path, kind: str, optional: Sequence[str]) -> list[dict[str, st
 
 
 def _is_finished(image: str, output_dir: Path, results: Sequence[str]) -> bool:
-    return bool(results) and all((output_dir / f"{stem(image)}{ending}").is_file() for ending in results)
+    return all(any(output_dir.glob(f"{glob.escape(stem(image))}{ending}")) for ending in results)
 
 
 def _with_distinct_stems(items: list[dict[str, str]]) -> list[dict[str, str]]:
