@@ -12,6 +12,13 @@ from common.names import stem
         ("a.PNG", "a"),
         ("a.b.tiff", "a.b"),
         ("v1.2", "v1.2"),
+        ("/a/b.tif", "b"),
+        ("b.c.TIFF", "b.c"),
+        ("b.ome.tif", "b"),
+        ("b.OME.Tiff", "b"),
+        ("b.svs", "b"),
+        ("mouse.2_t000.nii.gz", "mouse.2_t000"),
+        ("notes.txt", "notes.txt"),
     ],
 )
 def test_stem(path, name):

@@ -10,7 +10,6 @@ import tifffile
 import torch
 from crypt_unet import saving
 from crypt_unet.common.errors import InputError
-from crypt_unet.common.names import stem
 from crypt_unet.crypts import find_crypts, paint
 from crypt_unet.run_lengths import encode_crypts, put_run_lengths
 from crypt_unet.saving import SaveCryptsd
@@ -50,21 +49,6 @@ def read_csv(path) -> list[list[str]]:
             return list(csv.reader(file))
     finally:
         csv.field_size_limit(limit)
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/a/b.tif", "b"),
-        ("b.c.TIFF", "b.c"),
-        ("b.ome.tif", "b"),
-        ("b.OME.Tiff", "b"),
-        ("b.svs", "b"),
-        ("b.png", "b.png"),
-    ],
-)
-def test_stem_is_the_name_without_a_slides_ending(path, name):
-    assert stem(path) == name
 
 
 @pytest.mark.parametrize("strip", [1, 7, 64, 512, 5000])
