@@ -7,14 +7,11 @@ import os
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from monai.handlers.utils import write_metrics_reports
 
 from common.errors import InputError
 from tools.__main__ import VERBS
-from tools.bundles import VARIABLE
 from tools.command_line import run
 from tools.runs import executor
 from tools.runs.compare import commands
@@ -44,17 +41,10 @@ SECONDS = {"validation": "00:00:03.000", "testing": "00:00:04.000"}
 
 
 @pytest.fixture
-def bundles(tmp_path, monkeypatch):
+def bundles(write_bundles):
     """A collection of some_bundle, which offers two networks, and plain_bundle, which does not."""
-    folder = tmp_path / "bundles"
-    for name, metadata in (("some_bundle", {"networks": NETWORKS}), ("plain_bundle", {})):
-        configs = folder / name / "configs"
-        configs.mkdir(parents=True)
-        for kind, content in (("metadata", metadata), ("train", TRAIN), ("evaluate", EVALUATE)):
-            (configs / f"{kind}.json").write_text(json.dumps(content))
-    monkeypatch.setenv(VARIABLE, str(folder))
-    monkeypatch.chdir(tmp_path)
-    return folder
+    configs = {"train": TRAIN, "evaluate": EVALUATE}
+    return write_bundles(some_bundle={"metadata": {"networks": NETWORKS}, **configs}, plain_bundle=configs)
 
 
 @pytest.fixture
@@ -70,31 +60,25 @@ def dataset(tmp_path):
 
 
 @pytest.fixture
-def ran(monkeypatch, dataset):
+def ran(fake_run, dataset, write_scores):
     """Names of the steps that were run; instead of running, each leaves what it would have written."""
-    names = []
 
-    def run_step(name, command, log):
-        names.append(name)
-        option = {key: value for key, value in zip(command, command[1:], strict=False) if key.startswith("--")}
-        output_dir, fold = Path(option["--output_dir"]), int(option["--fold"])
-        log.parent.mkdir(parents=True, exist_ok=True)
-        output_dir.mkdir(parents=True, exist_ok=True)
-        if "training" in command:
-            size = {"large": 3_000_000}.get(option.get("--architecture"), 1_250_000)
-            weights = {"conv.weight": torch.zeros(size), "bn.running_mean": torch.zeros(7), "bn.n": torch.tensor(1)}
-            torch.save(weights, output_dir / "model.pt")
-            torch.save({"epoch": 9, "progress": {"best_epoch": 6 + fold}}, output_dir / "resume.pt")
-            return
-        scores = SCORES[fold, output_dir.name]
-        details = {metric: np.array(list(of.values()), np.float32)[:, None] for metric, of in scores.items()}
-        overall = {metric: float(np.nanmean(values)) for metric, values in details.items()}
-        images = [str(dataset / name) for name in scores["iou"]]
-        write_metrics_reports(str(output_dir), images, overall, details, "*")
-        log.write_text(f"2026-01-01 - INFO - Epoch[1] Complete. Time taken: {SECONDS[output_dir.name]}\n")
+    def train(_, option, output_dir):
+        size = {"large": 3_000_000}.get(option.get("--architecture"), 1_250_000)
+        weights = {"conv.weight": torch.zeros(size), "bn.running_mean": torch.zeros(7), "bn.n": torch.tensor(1)}
+        torch.save(weights, output_dir / "model.pt")
+        progress = {"best_epoch": 6 + int(option["--fold"])}
+        torch.save({"epoch": 9, "progress": progress}, output_dir / "resume.pt")
 
-    monkeypatch.setattr(executor, "run_step", run_step)
-    return names
+    def evaluate(_, option, output_dir):
+        scores = SCORES[int(option["--fold"]), output_dir.name]
+        write_scores(
+            output_dir, {m: {dataset / image: score for image, score in of.items()} for m, of in scores.items()}
+        )
+        return f"2026-01-01 - INFO - Epoch[1] Complete. Time taken: {SECONDS[output_dir.name]}\n"
+
+    fake_run.train, fake_run.evaluate = train, evaluate
+    return fake_run.names
 
 
 @pytest.fixture
@@ -301,23 +285,19 @@ def test_knob_without_values_is_refused_where_the_metadata_name_none(bundles, da
 
 
 @pytest.fixture
-def commands_of(bundles, dataset, monkeypatch):
+def commands_of(bundles, dataset, fake_run, monkeypatch):
     """Function that returns the commands of a comparison on fold 1, of the small network, without running them."""
-    found = {}
 
-    def run_step(name, command, log):
-        found[name.rpartition(" ")[2]] = command
-        output_dir = Path(command[command.index("--output_dir") + 1])
-        output_dir.mkdir(parents=True, exist_ok=True)
+    def leave(_, option, output_dir):
         for name in ("model.pt", "resume.pt", "metrics.csv"):
             (output_dir / name).touch()
 
     def call(**options):
         options = options if "knob" in options else options | {"networks": "small"}
         compare("some_bundle", dataset_dir="dataset", folds="1", output_dir="out", **options)
-        return found
+        return {title.rpartition(" ")[2]: command for title, command in fake_run.commands.items()}
 
-    monkeypatch.setattr(executor, "run_step", run_step)
+    fake_run.train = fake_run.evaluate = leave
     monkeypatch.setattr(commands, "collect", lambda plan, dataset: {})
     monkeypatch.setattr(commands, "as_text", lambda comparison: "")
     return call

@@ -11,14 +11,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from monai.handlers.utils import write_metrics_reports
 from PIL import Image
 
 from common.errors import InputError
 from tools.__main__ import VERBS
-from tools.bundles import VARIABLE
 from tools.command_line import run
-from tools.runs import executor
 from tools.runs.crossval.commands import crossval
 
 TRAIN = {"dataset_dir": "", "fold": 0, "output_dir": "", "ckpt_path": "", "max_epochs": 9, "threshold": 0.5}
@@ -37,19 +34,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:De
 
 
 @pytest.fixture
-def bundles(tmp_path, monkeypatch):
+def bundles(write_bundles):
     """A collection of good and poor, which write probabilities, and shapes, which does not."""
-    folder = tmp_path / "bundles"
-    for name in ("good", "poor", "shapes"):
-        configs = folder / name / "configs"
-        configs.mkdir(parents=True)
-        inference = {key: value for key, value in INFERENCE.items() if name != "shapes" or key != "save_probability"}
-        contents = {"metadata": {}, "train": TRAIN, "evaluate": EVALUATE, "inference": inference}
-        for kind, content in contents.items():
-            (configs / f"{kind}.json").write_text(json.dumps(content))
-    monkeypatch.setenv(VARIABLE, str(folder))
-    monkeypatch.chdir(tmp_path)
-    return folder
+    configs = {"train": TRAIN, "evaluate": EVALUATE, "inference": INFERENCE}
+    of_shapes = {key: value for key, value in INFERENCE.items() if key != "save_probability"}
+    return write_bundles(good=configs, poor=configs, shapes=configs | {"inference": of_shapes})
 
 
 @pytest.fixture
@@ -81,57 +70,40 @@ def score_of(bundle, fold, image):
 
 
 @pytest.fixture
-def stub(monkeypatch, dataset):
-    """What replaces the commands: it notes them, and leaves what they would have written."""
+def stub(fake_run, dataset, write_scores):
+    """What replaces the commands; steps in ``fail`` fail, and ``shape_of`` bundles are their probabilities."""
 
-    class Stub:
-        names, commands, shape_of, fail = [], {}, {}, ()
+    def train(title, option, output_dir):
+        fold = int(option["--fold"])
+        best = {"best_epoch": 6 + fold, "best_metric": score_of(_bundle(option), fold, "a")}
+        torch.save({"epoch": 9, "progress": best}, output_dir / "resume.pt")
+        if title in fake_run.fail:
+            raise InputError(f"the step {title!r} failed: killed")
+        torch.save({"conv.weight": torch.zeros(1_250_000)}, output_dir / "model.pt")
 
-        def __call__(self, name, command, log):
-            self.names.append(name)
-            self.commands[name] = command
-            option = {key: value for key, value in zip(command, command[1:], strict=False) if key.startswith("--")}
-            output_dir, bundle = Path(option["--output_dir"]), Path(option["--bundle_root"]).name
-            output_dir.mkdir(parents=True, exist_ok=True)
-            if "training" in command:
-                self.train(name, bundle, output_dir, int(option["--fold"]))
-            elif "--save_probability" in command:
-                self.infer(bundle, output_dir)
-            else:
-                self.evaluate(bundle, output_dir, int(option["--fold"]))
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text("done\n")
+    def infer(_, option, output_dir):
+        bundle, fold = _bundle(option), int(output_dir.parent.name[-1])
+        probability = np.zeros(fake_run.shape_of.get(bundle, SHAPE), np.uint8)
+        probability[: 4 if bundle == "good" else 2 + 4 * fold] = 200
+        mask = Image.fromarray((probability > 100).astype(np.uint8)).resize(SHAPE[::-1])
+        for name, _, _ in TESTING:
+            Image.fromarray(probability).save(output_dir / f"{name}_prob.png")
+            mask.save(output_dir / f"{name}_mask.png")
 
-        def train(self, name, bundle, output_dir, fold):
-            best = {"best_epoch": 6 + fold, "best_metric": score_of(bundle, fold, "a")}
-            torch.save({"epoch": 9, "progress": best}, output_dir / "resume.pt")
-            if name in self.fail:
-                raise InputError(f"the step {name!r} failed: killed")
-            torch.save({"conv.weight": torch.zeros(1_250_000)}, output_dir / "model.pt")
+    def evaluate(_, option, output_dir):
+        bundle, fold = _bundle(option), int(option["--fold"])
+        wanted = None if output_dir.name == "testing" else fold
+        images = [name for name, of in FOLD_OF.items() if of == wanted]
+        dice = {dataset / f"images/{image}.png": score_of(bundle, fold, image) for image in images}
+        write_scores(output_dir, {"iou": {image: score / 2 for image, score in dice.items()}, "dice": dice})
 
-        def infer(self, bundle, output_dir):
-            fold, shape = int(output_dir.parent.name[-1]), self.shape_of.get(bundle, SHAPE)
-            probability = np.zeros(shape, np.uint8)
-            probability[: 4 if bundle == "good" else 2 + 4 * fold] = 200
-            for name, _, _ in TESTING:
-                Image.fromarray(probability).save(output_dir / f"{name}_prob.png")
-                Image.fromarray((probability > 100).astype(np.uint8)).resize(SHAPE[::-1]).save(
-                    output_dir / f"{name}_mask.png"
-                )
+    fake_run.train, fake_run.infer, fake_run.evaluate = train, infer, evaluate
+    fake_run.shape_of, fake_run.fail = {}, ()
+    return fake_run
 
-        def evaluate(self, bundle, output_dir, fold):
-            wanted = None if output_dir.name == "testing" else fold
-            images = [name for name, of in FOLD_OF.items() if of == wanted]
-            scores = np.array([[score_of(bundle, fold, image)] for image in images], np.float32)
-            details = {"iou": scores / 2, "dice": scores}
-            overall = {metric: float(values.mean()) for metric, values in details.items()}
-            files = [str(dataset / f"images/{image}.png") for image in images]
-            write_metrics_reports(str(output_dir), files, overall, details, "*")
 
-    found = Stub()
-    found.names, found.commands, found.shape_of = [], {}, {}
-    monkeypatch.setattr(executor, "run_step", found)
-    return found
+def _bundle(option):
+    return Path(option["--bundle_root"]).name
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from optuna.trial import TrialState, create_trial
 
 from common.errors import InputError
 from tools.__main__ import VERBS
-from tools.bundles import VARIABLE
 from tools.command_line import run
 from tools.runs.tune import pruning, search, trials
 from tools.runs.tune.commands import tune
@@ -32,16 +31,10 @@ SPACE = {
 
 
 @pytest.fixture
-def bundle(tmp_path, monkeypatch):
+def bundle(write_bundles, monkeypatch):
     """A bundle some_bundle, as far as a search reads it."""
-    configs = tmp_path / "bundles" / "some_bundle" / "configs"
-    configs.mkdir(parents=True)
-    (configs / "metadata.json").write_text("{}")
-    (configs / "train.json").write_text(json.dumps(TRAIN))
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "bundles"))
     monkeypatch.setenv(URL_VARIABLE, "")
-    monkeypatch.chdir(tmp_path)
-    return configs.parent
+    return write_bundles(some_bundle={"train": TRAIN}) / "some_bundle"
 
 
 @pytest.fixture
