@@ -27,7 +27,7 @@ VERBS = {
     "export onnx": ("tools.export.onnx:onnx", "a bundle's network as ONNX, compared with PyTorch"),
     "overlay": ("tools.overlay:overlay", "a picture of a volume with the outlines of its result and its truth"),
     "errors": ("tools.error_analysis:errors", "where masks differ from the truth: borders, dim nuclei, depth"),
-    "card": ("tools.card:card", "measured scores of a run into a bundle's metadata and model card"),
+    "card": ("tools.card.commands:card", "measured scores of a run into a bundle's metadata and model card"),
     "verify": ("tools.share.commands:verify", "check what must hold for a bundle that is given to others"),
     "share": ("tools.share.commands:share", "a bundle as a zip file that monai.bundle downloads"),
     "space": ("tools.space.commands:space", "a folder that serves a bundle: a Hugging Face Space, or a container"),

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 from common.errors import InputError
 from tools.bundles import METADATA, all_bundles, read_metadata
 
-__all__ = ["Instances", "Metric", "Source", "Toolbox", "default_bundle", "parse_toolbox", "read_toolbox"]
+__all__ = [
+    *("Instances", "Metric", "Source", "Toolbox", "default_bundle", "fold_units", "metrics_of", "parse_toolbox"),
+    "read_toolbox",
+]
 
 KEY = "toolbox"
 INPUTS = ("volume", "picture", "slide")
@@ -28,11 +32,14 @@ class Metric:
     unit : str
         What is counted; empty for a share between 0 and 1.
     lower_is_better : bool
+    command : str
+        That measures it from the bundle's root, where evaluate.json does not.
     """
 
     title: str
     unit: str = ""
     lower_is_better: bool = False
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,6 +195,23 @@ def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
             f"{place}: pixel_size_um has {len(toolbox.pixel_size_um)} axes, a {toolbox.input} has {toolbox.num_axes}"
         )
     return toolbox
+
+
+def metrics_of(metadata: Mapping[str, object]) -> Mapping[str, Metric]:
+    """Metrics that a bundle's metadata describe; none for a stranger's that lacks the section."""
+    return parse_toolbox(metadata[KEY]).metrics if KEY in metadata else {}
+
+
+def fold_units(*bundles: Path) -> tuple[str, ...]:
+    """Keys of a dataset's items by which folds are split: those of the given bundles, then those of all others.
+
+    A dataset that was made for one bundle may be used with another.
+    """
+    found = [read_toolbox(bundle).unit for bundle in bundles]
+    for bundle in all_bundles():
+        with suppress(InputError):  # one that is not complete yet is no reason to stop
+            found.append(read_toolbox(bundle).unit)
+    return tuple(dict.fromkeys(found))
 
 
 def default_bundle() -> Path:

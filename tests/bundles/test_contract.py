@@ -28,7 +28,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, download, lo
 from monai.transforms import Compose
 from monai.utils import path_to_sqlite_uri, set_determinism
 
-from tools.card import card_disagreements
+from tools.card.files import card_disagreements
 from tools.runs.warm import WarmProcess
 from tools.serve.results import read_mask
 from tools.share.checks import is_shared

@@ -9,19 +9,12 @@ import pytest
 from monai.bundle import ConfigWorkflow
 
 from common.errors import InputError
+from tests.tools.sections import toolbox_section
 from tools.bundles import VARIABLE, all_bundles, find_bundle, read_metadata
 from tools.runs.words import as_words
 from tools.toolbox import Metric, default_bundle, parse_toolbox, read_toolbox
 
-MINIMAL = {
-    "purpose": "spots",
-    "modality": "drawing",
-    "input": "picture",
-    "result": "mask",
-    "unit": "sheet",
-    "metrics": {"iou": {"title": "IoU"}},
-    "source": {"format": "livecell"},
-}
+MINIMAL = toolbox_section()
 every_bundle = pytest.mark.parametrize("bundle", all_bundles(), ids=lambda bundle: bundle.name)
 
 

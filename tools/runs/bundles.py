@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from common.errors import InputError
-from tools.bundles import find_bundle
-from tools.metrics_files import METRICS
+from tools.bundles import find_bundle, read_metadata
 from tools.runs.files import read_json
+from tools.toolbox import Metric, metrics_of
 
-__all__ = ["common_metric", "evaluated_metrics", "find_bundles", "key_metric", "threshold", "why_no_probabilities"]
+__all__ = [
+    *("common_metric", "evaluated_metrics", "find_bundles", "key_metric", "ranking_metrics", "threshold", "titles"),
+    "why_no_probabilities",
+]
 
 OVERLAPS = ("dice", "iou")
 
@@ -38,14 +41,14 @@ def key_metric(bundle: Path) -> str:
 
 
 def evaluated_metrics(bundle: Path) -> list[str]:
-    """Metrics that a bundle's evaluate.json saves case by case; InputError if it has no MetricsSaver of a known one."""
+    """Metrics that a bundle's evaluate.json saves case by case; InputError if it has no MetricsSaver of one."""
     path = bundle / "configs/evaluate.json"
     handlers = read_json(path).get("validate#handlers") or []
     found = [handler.get("metric_details") or [] for handler in handlers if handler.get("_target_") == "MetricsSaver"]
-    known = [metric for metrics in found for metric in metrics if metric in METRICS]
-    if not known:
-        raise InputError(f"{path}: no MetricsSaver in validate#handlers with some of {', '.join(METRICS)}; add it")
-    return known
+    metrics = [metric for names in found for metric in names]
+    if not metrics:
+        raise InputError(f"{path}: no MetricsSaver in validate#handlers with metric_details; add it")
+    return metrics
 
 
 def common_metric(metrics_of: Mapping[str, list[str]], preferred: str) -> str:
@@ -53,11 +56,23 @@ def common_metric(metrics_of: Mapping[str, list[str]], preferred: str) -> str:
 
     ``metrics_of`` maps bundles to the metrics of their evaluation; InputError if they share none.
     """
-    shared = [metric for metric in METRICS if all(metric in metrics for metrics in metrics_of.values())]
+    first, *others = metrics_of.values()
+    shared = [metric for metric in first if all(metric in metrics for metrics in others)]
     if not shared:
         has = "; ".join(f"{bundle}: {', '.join(metrics)}" for bundle, metrics in metrics_of.items())
         raise InputError(f"these bundles have no metric in common ({has}); cross-validate them one by one")
     return preferred if preferred in shared else shared[0]
+
+
+def ranking_metrics(bundle: Path) -> list[str]:
+    """Those of the evaluated metrics by which bundles can be compared: the higher, the better."""
+    about = metrics_of(read_metadata(bundle))
+    return [name for name in evaluated_metrics(bundle) if not about.get(name, Metric(name)).lower_is_better]
+
+
+def titles(bundle: Path) -> dict[str, str]:
+    """Metric -> its title for people."""
+    return {name: metric.title for name, metric in metrics_of(read_metadata(bundle)).items()}
 
 
 def why_no_probabilities(bundle: Path) -> str | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
 from tools.runs.files import read_json
+from tools.toolbox import fold_units
 
 __all__ = ["Datalist", "read_datalist", "read_folds"]
-
-GROUP_KEYS = ("sequence", "subject", "slide", "group")
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,18 @@ def read_folds(dataset_dir: Path) -> Datalist:
     return Datalist(path, content.get("name") or dataset_dir.resolve().name, folds, training, testing)
 
 
-def read_datalist(dataset_dir: Path, num_fold: int | None = None) -> Datalist:
-    """The same for a cross-validation on all folds, or on so many, from 0.
+def read_datalist(dataset_dir: Path, num_fold: int | None = None, bundles: Iterable[Path] = ()) -> Datalist:
+    """The same for a cross-validation of bundles on all folds, or on so many, from 0.
 
     Raises
     ------
     InputError
         Also if a fold in between has no labelled image, or an image or a group is in two folds, or in one and under
-        testing. The key ``unit`` of dataset.json names the groups that must stay together, else ``sequence``,
-        ``subject``, ``slide`` and ``group`` must.
+        testing. The key ``unit`` of dataset.json names the groups that must stay together, else all those by which
+        bundles split folds must.
     """
     found = read_folds(dataset_dir)
-    _check_leaks(read_json(found.path), found.path)
+    _check_leaks(read_json(found.path), found.path, fold_units(*bundles))
     wanted = tuple(range(max(found.folds[-1] + 1 if num_fold is None else num_fold, 2)))
     empty = [fold for fold in wanted if fold not in found.folds]
     if empty:
@@ -96,9 +95,9 @@ def read_datalist(dataset_dir: Path, num_fold: int | None = None) -> Datalist:
     return replace(found, folds=wanted)
 
 
-def _check_leaks(content: Mapping[str, Any], path: Path) -> None:
+def _check_leaks(content: Mapping[str, Any], path: Path, units: Sequence[str]) -> None:
     """Refuse a datalist by which a network would be evaluated on what it was trained on."""
-    keys = (str(content["unit"]),) if content.get("unit") else GROUP_KEYS
+    keys = (str(content["unit"]),) if content.get("unit") else units
     place_of: dict[tuple[str, str], str] = {}
     for section in ("training", "testing"):
         for item in content.get(section, []):

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 
 from common.errors import InputError
-from tools.metrics_files import group_images, read_metric, read_overall
+from tools.card.evaluation import read_metric, read_overall
+from tools.card.statistics import summarise
+from tools.card.units import group_images
 from tools.runs.plan import Plan
 from tools.runs.progress import read_state
-from tools.scores import summarise
+from tools.toolbox import fold_units, read_toolbox
 
 __all__ = [
     *("Split", "average_by_image", "case_name", "count_parameters", "described", "evaluation_seconds", "finite"),
@@ -65,7 +67,8 @@ def read_split(plan: Plan, split: str, value: str = "") -> Split:
         If a file is missing or malformed, or folds have other metrics.
     """
     folder_of = {fold: plan.training(fold, value).folder / split for fold in plan.folds}
-    overall = {fold: read_overall(folder, allow_undefined=True) for fold, folder in folder_of.items()}
+    known = read_toolbox(plan.bundle).metrics
+    overall = {fold: read_overall(folder, known, allow_undefined=True) for fold, folder in folder_of.items()}
     first = next(iter(overall))
     for fold, values in overall.items():
         if values.keys() != overall[first].keys():
@@ -74,7 +77,7 @@ def read_split(plan: Plan, split: str, value: str = "") -> Split:
             )
     scores = {m: {fold: read_metric(folder, m) for fold, folder in folder_of.items()} for m in overall[first]}
     images = sorted({image for by_fold in scores.values() for of in by_fold.values() for image in of})
-    cases = group_images(images, SECTIONS[split])
+    cases = group_images(images, fold_units(plan.bundle), SECTIONS[split])
     case_of = {image: case_name(Path(image), plan.dataset_dir) for image in images}
     return Split(
         unit=cases.unit,
@@ -124,7 +127,7 @@ def described(by_fold: Mapping[int, Mapping[str, float]], unit_of: Mapping[str, 
 
 
 def summarise_images(scores: Mapping[str, float], unit_of: Mapping[str, str]) -> dict[str, Any]:
-    """What `tools.scores.summarise` says of scores by image; with a mean of None where none is defined."""
+    """What `tools.card.statistics.summarise` says of scores by image; with a mean of None where none is defined."""
     if all(map(math.isnan, scores.values())):
         return {"mean": None, "n": 0, "n_undefined": len(scores), "units": 0, "ci95": None}
     return summarise(list(scores.values()), [unit_of[image] for image in scores])

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.performance import cut
-
-__all__ = ["Block", "Heading", "Picture", "Table", "Text", "as_html", "as_markdown", "interval"]
+__all__ = ["Block", "Heading", "Picture", "Table", "Text", "as_html", "as_markdown"]
 
 STYLE = """\
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 75em; margin: 2em auto; padding: 0 1em; }
@@ -73,11 +71,6 @@ def as_html(blocks: Sequence[Block]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>\n{STYLE}\n</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
-
-
-def interval(ends: Sequence[float]) -> str:
-    """An interval as it stands in a cell."""
-    return " to ".join(map(cut, ends))
 
 
 def _markdown(block: Block, folder: Path) -> str:

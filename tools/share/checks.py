@@ -17,7 +17,7 @@ import yaml
 
 from common.errors import InputError
 from tools.bundles import read_metadata
-from tools.card import card_disagreements
+from tools.card.files import card_disagreements
 from tools.share.packages import needed_packages
 from tools.toolbox import KEY, parse_toolbox
 

@@ -15,9 +15,10 @@ import yaml
 from common.errors import InputError
 from common.files import replacing
 from tools.bundles import read_metadata
-from tools.performance import TITLES, cut
+from tools.card.numbers import rounded
 from tools.share.checks import is_shared
 from tools.share.links import MODEL_CARD, relink
+from tools.toolbox import Metric, metrics_of
 
 __all__ = ["check_hub", "front_matter", "hub_card", "licence_entry", "push"]
 
@@ -152,8 +153,8 @@ def front_matter(metadata: Mapping[str, object], name: str) -> dict[str, object]
     Returns
     -------
     dict
-        Licence of the weights, tags, library and scores; these cut as in the model card. Data sets of the Hub have no
-        key: none of ours lies there, so ``datasets`` is left out.
+        Licence of the weights, tags, library and scores; these rounded as in the model card. Data sets of the Hub
+        have no key: none of ours lies there, so ``datasets`` is left out.
     """
     content = licence_entry(metadata["licences"]["weights"]) | {
         "library_name": "monai",
@@ -161,8 +162,9 @@ def front_matter(metadata: Mapping[str, object], name: str) -> dict[str, object]
         "tags": [*TAGS, name],
     }
     results: dict[tuple[str, str], list[dict[str, object]]] = {}
-    for metric, entry in metadata["eval_metrics"].items():
-        score = {"type": metric, "name": TITLES.get(metric, metric), "value": float(cut(entry["mean"]))}
+    about = metrics_of(metadata)
+    for name, entry in metadata["eval_metrics"].items():
+        score = {"type": name, "name": about.get(name, Metric(name)).title, "value": float(rounded(entry["mean"]))}
         results.setdefault((entry["dataset"], entry["split"]), []).append(score)
     if results:
         content["model-index"] = [

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from common.errors import InputError
+from tests.tools.sections import toolbox_section
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.runs import executor
@@ -39,12 +40,17 @@ SCORES = {
 }
 SECONDS = {"validation": "00:00:03.000", "testing": "00:00:04.000"}
 
+TOOLBOX = toolbox_section(unit="slide", metrics={"iou": {"title": "IoU"}, "f1": {"title": "F1"}})
+
 
 @pytest.fixture
 def bundles(write_bundles):
     """A collection of some_bundle, which offers two networks, and plain_bundle, which does not."""
     configs = {"train": TRAIN, "evaluate": EVALUATE}
-    return write_bundles(some_bundle={"metadata": {"networks": NETWORKS}, **configs}, plain_bundle=configs)
+    plain = {"metadata": {"toolbox": TOOLBOX}, **configs}
+    return write_bundles(
+        some_bundle=plain | {"metadata": {"networks": NETWORKS, "toolbox": TOOLBOX}}, plain_bundle=plain
+    )
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DI
     names = [algo_name(root) for root in roots]
     for name in names:
         check_free(folder / name)
-    datalist = read_datalist(Path(dataset_dir)) if dataset_dir else None
+    datalist = read_datalist(Path(dataset_dir), bundles=roots) if dataset_dir else None
     if datalist and (work / "input.yaml").exists():
         raise InputError(f"{work}: holds an input.yaml of Auto3DSeg already; give another --work_dir")
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from fire.decorators import SetParseFn
 from common.errors import InputError
 from tools.bundles import find_bundle
 from tools.command_line import reject
+from tools.runs.bundles import titles
 from tools.runs.compare.knobs import choose_knob
 from tools.runs.compare.table import as_text
 from tools.runs.executor import run_plan
@@ -98,6 +99,7 @@ def collect(plan: Plan, dataset: str) -> dict[str, object]:
     return {
         "bundle": plan.bundle.name,
         "dataset": dataset,
+        "titles": titles(plan.bundle),
         "knob": plan.knob,
         "folds": list(plan.folds),
         "overrides": dict(sorted(plan.overrides.items())),

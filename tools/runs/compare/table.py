@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tools.performance import TITLES, cut
-from tools.runs.table import Block, Heading, Table, Text, as_markdown, interval
+from tools.card.numbers import interval, number_of, rounded
+from tools.runs.table import Block, Heading, Table, Text, as_markdown
 from tools.runs.words import as_words
 
 __all__ = ["as_text"]
@@ -41,7 +41,8 @@ def _blocks(comparison: Mapping) -> Iterator[Block]:
     yield Table(columns, [[value, *_training_cells(trained)] for value, trained in by_value.items()])
     yield Text(f"{ABOUT_PARAMETERS} {ABOUT_SECONDS}")
     for split, first in splits.items():
-        yield from _split_blocks({v: trained["splits"][split] for v, trained in by_value.items()}, knob, split)
+        of_split = {value: trained["splits"][split] for value, trained in by_value.items()}
+        yield from _split_blocks(of_split, knob, split, comparison["titles"])
         yield Text(f"{ABOUT_SPLIT[split]} {_about_interval(first)}")
     if "testing" not in splits:
         yield Text(NO_TESTING)
@@ -56,17 +57,17 @@ def _training_cells(trained: Mapping) -> list[str]:
     ]
 
 
-def _split_blocks(by_value: Mapping[str, Mapping], knob: str, split: str) -> Iterator[Block]:
+def _split_blocks(by_value: Mapping[str, Mapping], knob: str, split: str, titles: Mapping[str, str]) -> Iterator[Block]:
     """Heading with n, and the table of scores."""
     first = next(iter(by_value.values()))
     metrics = list(dict.fromkeys(metric for of in by_value.values() for metric in of["metrics"]))
-    groups = "" if first["unit"] == "case" else f" of {_number_of(first['units'], first['unit'])}"
-    yield Heading(f"{split.capitalize()}: n = {_number_of(first['images'], 'image')}{groups}")
+    groups = "" if first["unit"] == "case" else f" of {number_of(first['units'], first['unit'])}"
+    yield Heading(f"{split.capitalize()}: n = {number_of(first['images'], 'image')}{groups}")
     rows = [
         [value, *(_cell(of["metrics"].get(metric), first["images"]) for metric in metrics)]
         for value, of in by_value.items()
     ]
-    yield Table([knob, *(TITLES[metric] for metric in metrics)], rows)
+    yield Table([knob, *(titles.get(metric, metric) for metric in metrics)], rows)
 
 
 def _cell(summary: Mapping | None, num_images: int) -> str:
@@ -77,18 +78,14 @@ def _cell(summary: Mapping | None, num_images: int) -> str:
         return "undefined"
     within = f" ({interval(summary['ci95'])})" if summary["ci95"] else ""
     fewer = f", n = {summary['n']}" if summary["n"] != num_images else ""
-    return f"{cut(summary['mean'])}{within}{fewer}"
+    return f"{rounded(summary['mean'])}{within}{fewer}"
 
 
 def _about_interval(split: Mapping) -> str:
     unit = "image" if split["unit"] == "case" else split["unit"]
     if split["units"] < 2:
-        return f"Mean over images, cut, not rounded. No interval: there is one {unit}, and a bootstrap needs two."
+        return f"Mean over images. No interval: there is one {unit}, and a bootstrap needs two."
     return (
-        f"Mean over images and 95 % interval of it, by bootstrap over whole {unit}s (10000 draws); cut, not rounded. "
+        f"Mean over images and 95 % interval of it, by bootstrap over whole {unit}s (10000 draws). "
         f"The interval says how far other {unit}s may differ, not other trainings."
     )
-
-
-def _number_of(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -11,8 +11,14 @@ from fire.decorators import SetParseFn
 
 from common.errors import InputError
 from tools.command_line import whole_number
-from tools.performance import TITLES
-from tools.runs.bundles import common_metric, evaluated_metrics, find_bundles, key_metric, why_no_probabilities
+from tools.runs.bundles import (
+    common_metric,
+    find_bundles,
+    key_metric,
+    ranking_metrics,
+    titles,
+    why_no_probabilities,
+)
 from tools.runs.crossval.contest import pairs, ranking, worst_cases
 from tools.runs.crossval.datastats import summarise_datastats, write_datastats
 from tools.runs.crossval.ensembles import Member, best_n
@@ -78,10 +84,11 @@ def crossval(
         validation_override(root)
         if processes > 1:
             check_multi_gpu(root, overrides)
-    datalist = read_datalist(Path(dataset_dir), whole_number("num_fold", num_fold, minimum=2) if num_fold else None)
+    num_folds = whole_number("num_fold", num_fold, minimum=2) if num_fold else None
+    datalist = read_datalist(Path(dataset_dir), num_folds, roots.values())
     num_members = whole_number("num_best", num_best, minimum=2)
     key_metrics = {name: key_metric(root) for name, root in roots.items()}
-    metric = common_metric({name: evaluated_metrics(r) for name, r in roots.items()}, next(iter(key_metrics.values())))
+    metric = common_metric({name: ranking_metrics(r) for name, r in roots.items()}, next(iter(key_metrics.values())))
     folder = Path(output_dir)
     plans = {
         name: Plan(
@@ -109,6 +116,7 @@ def crossval(
         "folds": list(datalist.folds),
         "overrides": dict(sorted(overrides.items())),
         "metric": metric,
+        "titles": {metric: title for root in roots.values() for metric, title in titles(root).items()},
         "splits": list(datalist.splits),
         "data": data,
         "bundles": {name: {"key_metric": key_metrics[name], **_bundle(done, name)} for name in plans},
@@ -225,10 +233,11 @@ def _write(report: Mapping, done: _Done, overlays: Mapping[str, Path]) -> str:
         for name, of in done.courses.items()
         for fold, entries in of.items()
     }
-    draw_courses(pictures["courses"], lines, ", ".join(dict.fromkeys(TITLES.get(m, m) for m in metrics.values())))
+    named, metric = report["titles"], report["metric"]
+    draw_courses(pictures["courses"], lines, ", ".join(dict.fromkeys(named.get(m, m) for m in metrics.values())))
     for split in report["splits"]:
         pictures[split] = folder / "pictures" / f"{split}.png"
-        draw_scores(pictures[split], _dots(report, split), f"{TITLES[report['metric']]}, {split}")
+        draw_scores(pictures[split], _dots(report, split), f"{named.get(metric, metric)}, {split}")
     blocks = report_blocks(report, pictures)
     text = as_markdown(blocks, folder) + "\n"
     write_json(folder / "report.json", report)

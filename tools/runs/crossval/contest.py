@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from tools.card.statistics import bootstrap_interval
 from tools.runs.crossval.statistics import compare_pairs, holm, mean_ranks
 from tools.runs.results import summarise_images
-from tools.scores import bootstrap_interval
 
 __all__ = ["pairs", "ranking", "worst_cases"]
 

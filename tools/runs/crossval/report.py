@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tools.performance import TITLES, cut
-from tools.runs.table import Block, Heading, Picture, Table, Text, interval
+from tools.card.numbers import interval, rounded
+from tools.runs.table import Block, Heading, Picture, Table, Text
 from tools.runs.words import as_words
 
 __all__ = ["report_blocks", "signed"]
@@ -18,7 +18,7 @@ ABOUT_SPLIT = {
 }
 ABOUT_INTERVALS = (
     "Mean over cases, std over cases, and 95 % interval of the mean by bootstrap over whole units (10000 draws), where "
-    "there are two at least. Numbers are cut, not rounded."
+    "there are two at least."
 )
 ABOUT_PAIRS = (
     "Differences are first minus second on the cases that both define. p: Wilcoxon's signed-rank test, two-sided, and "
@@ -49,8 +49,12 @@ def report_blocks(report: Mapping[str, object], pictures: Mapping[str, Path]) ->
 
 
 def signed(number: float | None) -> str:
-    """A difference with its sign, cut after four decimals."""
-    return "undefined" if number is None else f"{'-' if number < 0 else '+'}{cut(abs(number))}"
+    """A difference with its sign and four decimals."""
+    return "undefined" if number is None else f"{'-' if number < 0 else '+'}{rounded(abs(number))}"
+
+
+def _title(report: Mapping, metric: str) -> str:
+    return report["titles"].get(metric, metric)
 
 
 def _head(report: Mapping) -> Iterator[Block]:
@@ -58,7 +62,7 @@ def _head(report: Mapping) -> Iterator[Block]:
     yield Heading(f"Cross-validation of {', '.join(report['bundles'])} on {report['dataset']}", 1)
     yield Text(
         f"Folds {', '.join(map(str, report['folds']))}; trained with {overrides or 'the defaults of train.json'}; "
-        f"compared by {TITLES[report['metric']]}."
+        f"compared by {_title(report, report['metric'])}."
     )
 
 
@@ -92,16 +96,14 @@ def _trainings(report: Mapping, pictures: Mapping[str, Path]) -> Iterator[Block]
             fold,
             str(of["epochs"]),
             str(of["best_epoch"]),
-            _cut(of["best_score"]),
+            _score(of["best_score"]),
             f"{found['parameters'] / 1e6:.2f} M",
         ]
         for bundle, found in report["bundles"].items()
         for fold, of in found["folds"].items()
     ]
     yield Table(["bundle", "fold", "epochs", "best epoch", "best validation", "parameters"], rows)
-    names = ", ".join(
-        f"{bundle}: {TITLES.get(of['key_metric'], of['key_metric'])}" for bundle, of in report["bundles"].items()
-    )
+    names = ", ".join(f"{bundle}: {_title(report, of['key_metric'])}" for bundle, of in report["bundles"].items())
     yield Text(
         f"Best validation during the training, by the bundle's own key metric ({names}), which may pool what is a mean "
         "of cases below."
@@ -117,7 +119,7 @@ def _splits(report: Mapping, pictures: Mapping[str, Path]) -> Iterator[Block]:
         yield from _split_tables(report, split)
         yield Text(ABOUT_INTERVALS)
         if split in pictures:
-            yield Picture(pictures[split], f"{TITLES[report['metric']]} of every case, {split}")
+            yield Picture(pictures[split], f"{_title(report, report['metric'])} of every case, {split}")
         yield from _contest(report, split)
     if "testing" not in report["splits"]:
         yield Text(NO_TESTING)
@@ -130,7 +132,7 @@ def _split_tables(report: Mapping, split: str) -> Iterator[Block]:
         of_split = found["splits"][split]
         for metric, measured in of_split["metrics"].items():
             for fold, summary in {**measured["per_fold"], "pooled": measured["pooled"]}.items():
-                rows.append([bundle, TITLES[metric], fold, *_summary_cells(summary, of_split["unit"])])
+                rows.append([bundle, _title(report, metric), fold, *_summary_cells(summary, of_split["unit"])])
     yield Table(columns, rows)
 
 
@@ -139,10 +141,17 @@ def _contest(report: Mapping, split: str) -> Iterator[Block]:
     if len(ranking) < 2:
         return
     rows = [
-        [str(place), row["name"], _cut(row["mean"]), _interval(row["ci95"]), _decimal(row["mean_rank"]), str(row["n"])]
+        [
+            str(place),
+            row["name"],
+            _score(row["mean"]),
+            _interval(row["ci95"]),
+            _decimal(row["mean_rank"]),
+            str(row["n"]),
+        ]
         for place, row in enumerate(ranking, start=1)
     ]
-    yield Heading(f"{split.capitalize()}: ranking by {TITLES[report['metric']]}", 3)
+    yield Heading(f"{split.capitalize()}: ranking by {_title(report, report['metric'])}", 3)
     yield Table(["", "who", "mean", "95 % interval", "mean rank", "cases"], rows)
     yield Text(ABOUT_RANKING)
     columns = ["first", "second", "cases", "wins", "mean difference", "95 % interval", "p", "p (Holm)", "effect"]
@@ -170,7 +179,7 @@ def _ensembles(report: Mapping) -> Iterator[Block]:
             continue
         for metric, measured in found["metrics"].items():
             cells = _summary_cells(measured["pooled"], found["unit"])
-            rows.append([name, TITLES[metric], *cells, "; ".join(found["members"])])
+            rows.append([name, _title(report, metric), *cells, "; ".join(found["members"])])
     if rows:
         yield Table(["ensemble", "metric", "mean", "std", "95 % interval", "cases", "units", "members"], rows)
         yield Text(ABOUT_ENSEMBLES)
@@ -182,15 +191,15 @@ def _ensembles(report: Mapping) -> Iterator[Block]:
 def _worst(report: Mapping, pictures: Mapping[str, Path]) -> Iterator[Block]:
     split = report["splits"][-1]
     yield Heading(f"Worst cases, {split}")
-    title = TITLES[report["metric"]]
-    rows = [[bundle, w["case"], _cut(w["score"])] for bundle, worst in report["worst"].items() for w in worst]
+    title = _title(report, report["metric"])
+    rows = [[bundle, w["case"], _score(w["score"])] for bundle, worst in report["worst"].items() for w in worst]
     yield Table(["bundle", "case", title], rows)
     for bundle, worst in report["worst"].items():
         for case in worst:
             picture = pictures.get(f"worst {bundle} {case['case']}")
             if picture:
                 yield Picture(
-                    picture, f"{bundle}, {case['case']}: {title} {_cut(case['score'])}; truth green, result magenta"
+                    picture, f"{bundle}, {case['case']}: {title} {_score(case['score'])}; truth green, result magenta"
                 )
 
 
@@ -198,9 +207,9 @@ def _summary_cells(summary: Mapping, unit: str) -> list[str]:
     if summary["mean"] is None:
         return ["undefined", "", "", f"0 ({summary['n_undefined']} undefined)", ""]
     undefined = f" ({summary['n_undefined']} undefined)" if summary["n_undefined"] else ""
-    spread = cut(summary["std"]) if summary["n"] > 1 else "one case: none"
+    spread = rounded(summary["std"]) if summary["n"] > 1 else "one case: none"
     return [
-        *(cut(summary["mean"]), spread, _interval(summary["ci95"]), f"{summary['n']}{undefined}"),
+        *(rounded(summary["mean"]), spread, _interval(summary["ci95"]), f"{summary['n']}{undefined}"),
         f"{summary['units']} ({unit})",
     ]
 
@@ -209,8 +218,8 @@ def _interval(ends: Sequence[float] | None) -> str:
     return interval(ends) if ends else "one unit: none"
 
 
-def _cut(number: float | None) -> str:
-    return "undefined" if number is None else cut(number)
+def _score(number: float | None) -> str:
+    return "undefined" if number is None else rounded(number)
 
 
 def _decimal(number: float | None) -> str:

@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from common.errors import InputError
 from common.files import replacing
-from tools.performance import TITLES, cut
+from tools.card.numbers import rounded
+from tools.runs.bundles import titles
 from tools.runs.files import write_json
 from tools.runs.steps import Training
 from tools.runs.table import Block, Heading, Table, Text, as_markdown
@@ -30,7 +31,7 @@ NUM_SHOWN = 5
 MIN_FOR_IMPORTANCE = 10
 SHOWN_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 ABOUT = (
-    "Score: the best validation of a training on the fold left out, cut, not rounded. It chose the epoch and now the "
+    "Score: the best validation of a training on the fold left out. It chose the epoch and now the "
     "values, so it is optimistic; measure the values that you keep on images that chose nothing."
 )
 
@@ -59,7 +60,7 @@ def one_line(trial: FrozenTrial, metric: str) -> str:
     """How a trial ended, for the log."""
     values = " ".join(f"{key}={text}" for key, text in zip(trial.params, _texts(trial, trial.params), strict=True))
     if trial.state == TrialState.COMPLETE:
-        return f"trial {trial.number}: {metric} {cut(_value(trial))}, {values}"
+        return f"trial {trial.number}: {metric} {rounded(_value(trial))}, {values}"
     if trial.state == TrialState.PRUNED:
         return f"trial {trial.number}: pruned after epoch {trial.user_attrs[PRUNED]}, {values}"
     return f"trial {trial.number}: failed, {values}"
@@ -75,11 +76,11 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
 
 def _blocks(study: optuna.Study, training: Training, metric: str) -> Iterator[Block]:
-    ranked, title, states = _ranked(study), TITLES.get(metric, metric), count_states(study)
+    ranked, title, states = _ranked(study), titles(training.bundle).get(metric, metric), count_states(study)
     best, keys = ranked[0], list(ranked[0].params)
     counts = ", ".join(f"{states[state]} {state.name.lower()}" for state in SHOWN_STATES if states[state])
     yield Heading(f"{training.title}: study {study.study_name}, {counts}", 1)
-    rows = [[str(t.number), cut(_value(t)), str(t.last_step), *_texts(t, keys)] for t in ranked[:NUM_SHOWN]]
+    rows = [[str(t.number), rounded(_value(t)), str(t.last_step), *_texts(t, keys)] for t in ranked[:NUM_SHOWN]]
     yield Table(["trial", title, "epochs", *keys], rows)
     yield Text(ABOUT)
     weights = importances(study)
@@ -87,7 +88,7 @@ def _blocks(study: optuna.Study, training: Training, metric: str) -> Iterator[Bl
         yield Table(["key", "importance"], [[key, f"{100 * weight:.0f} %"] for key, weight in weights.items()])
     override = training.folder / "best.json"
     yield Text(
-        f"Best: trial {best.number}, {title} {cut(_value(best))}; its values are in {override}, its weights in "
+        f"Best: trial {best.number}, {title} {rounded(_value(best))}; its values are in {override}, its weights in "
         f"{trial_folder(training.folder, best.number)} where it ran. To train with them:"
     )
     yield Text(f"    {as_typed(replace(training, folder=training.folder / 'best').train(override).command)}")

@@ -12,6 +12,7 @@ from monai.apps.auto3dseg import BundleGen
 
 import tools.runs.auto3dseg.templates
 from common.errors import InputError
+from tests.tools.sections import toolbox_section
 from tools.runs.auto3dseg.commands import auto3dseg
 from tools.runs.auto3dseg.templates import algo_name, score_override, template_settings, write_template
 
@@ -26,7 +27,7 @@ def bundle(tmp_path):
     configs.mkdir(parents=True)
     saver = {"_target_": "MetricsSaver", "metric_details": ["dice"]}
     contents = {
-        "metadata": {},
+        "metadata": {"toolbox": toolbox_section()},
         "train": {"validate": {"key_metric": {"dice": {}}}},
         "evaluate": {"validate#handlers": [saver]},
         "inference": {"save_probability": False, "datalist": {}},

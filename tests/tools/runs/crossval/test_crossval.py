@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from common.errors import InputError
+from tests.tools.sections import toolbox_section
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.runs.crossval.commands import crossval
@@ -32,11 +33,14 @@ STEPS = ("train", "validation", "testing")
 SHAPE = (8, 6)
 pytestmark = pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:Degrees of freedom", "ignore:All-NaN")
 
+TITLES = {"iou": "IoU", "dice": "Dice", "seg": "SEG"}
+TOOLBOX = toolbox_section(unit="slide", metrics={name: {"title": title} for name, title in TITLES.items()})
+
 
 @pytest.fixture
 def bundles(write_bundles):
     """A collection of good and poor, which write probabilities, and shapes, which does not."""
-    configs = {"train": TRAIN, "evaluate": EVALUATE, "inference": INFERENCE}
+    configs = {"metadata": {"toolbox": TOOLBOX}, "train": TRAIN, "evaluate": EVALUATE, "inference": INFERENCE}
     of_shapes = {key: value for key, value in INFERENCE.items() if key != "save_probability"}
     return write_bundles(good=configs, poor=configs, shapes=configs | {"inference": of_shapes})
 

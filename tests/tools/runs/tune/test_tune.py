@@ -15,6 +15,7 @@ from monai.bundle import ConfigParser
 from optuna.trial import TrialState, create_trial
 
 from common.errors import InputError
+from tests.tools.sections import toolbox_section
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.runs.tune import pruning, search, trials
@@ -34,7 +35,8 @@ SPACE = {
 def bundle(write_bundles, monkeypatch):
     """A bundle some_bundle, as far as a search reads it."""
     monkeypatch.setenv(URL_VARIABLE, "")
-    return write_bundles(some_bundle={"train": TRAIN}) / "some_bundle"
+    metadata = {"toolbox": toolbox_section(metrics={"dice": {"title": "Dice"}})}
+    return write_bundles(some_bundle={"metadata": metadata, "train": TRAIN}) / "some_bundle"
 
 
 @pytest.fixture

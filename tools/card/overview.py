@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from common.files import replacing
-from tools.performance import TITLES, cut, replace_section, section
+from tools.bundles import METADATA, read_metadata
+from tools.card.numbers import number_of, rounded
+from tools.card.sections import replace_section, section
+from tools.toolbox import Metric, metrics_of
 
 __all__ = ["overview_is_current", "overview_table", "renew_overview"]
 
@@ -25,7 +28,7 @@ def overview_table(bundles: Path) -> str:
     -------
     str
     """
-    folders = sorted(path.parents[1] for path in bundles.glob("*/configs/metadata.json"))
+    folders = sorted(path.parents[1] for path in bundles.glob(f"*/{METADATA}"))
     return "\n".join([*HEAD, *(_row(folder) for folder in folders)])
 
 
@@ -42,10 +45,13 @@ def overview_is_current(readme: Path, bundles: Path) -> bool:
 
 
 def _row(bundle: Path) -> str:
-    metadata = json.loads((bundle / "configs/metadata.json").read_text(encoding="utf-8"))
-    metrics = metadata["eval_metrics"]
-    scores = ", ".join(f"{TITLES[name]} {cut(entry['mean'])}" for name, entry in metrics.items())
-    origins = {f"{entry['dataset']}: n = {entry['n']}, {entry['units']} {entry['unit']}s" for entry in metrics.values()}
+    metadata = read_metadata(bundle)
+    about, metrics = metrics_of(metadata), metadata["eval_metrics"]
+    scores = ", ".join(_score(about.get(name, Metric(name)), entry) for name, entry in metrics.items())
+    origins = {
+        f"{entry['dataset']}: n = {entry['n']}, {number_of(entry['units'], entry['unit'])}"
+        for entry in metrics.values()
+    }
     cells = [
         f"[{bundle.name}]({bundle.parent.name}/{bundle.name}/docs/README.md)",
         metadata["task"],
@@ -54,3 +60,7 @@ def _row(bundle: Path) -> str:
         metadata["licences"]["data"],
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _score(metric: Metric, entry: Mapping) -> str:
+    return f"{metric.title} {rounded(entry['mean'], metric.unit)}"

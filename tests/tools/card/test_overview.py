@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-from tools.overview import overview_is_current, overview_table, renew_overview
-from tools.performance import END, START
+from tests.tools.sections import toolbox_section
+from tools.card.overview import overview_is_current, overview_table, renew_overview
+from tools.card.sections import END, START
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENTRY = {"mean": 0.87659, "n": 22, "units": 2, "unit": "sequence", "dataset": "embryos"}
 
 
@@ -14,15 +15,21 @@ def put_bundle(root: Path, name: str, eval_metrics: dict) -> None:
     configs = root / "bundles" / name / "configs"
     configs.mkdir(parents=True)
     metadata = {"task": "Nuclei | 3D", "licences": {"data": "CC-BY-3.0"}, "eval_metrics": eval_metrics}
+    metadata["toolbox"] = toolbox_section(metrics={"iou": {"title": "IoU"}, "dice": {"title": "Dice"}})
     (configs / "metadata.json").write_text(json.dumps(metadata))
 
 
-def test_row_holds_the_cut_score_its_origin_and_the_licence(tmp_path):
+def test_row_holds_the_rounded_score_its_origin_and_the_licence(tmp_path):
     put_bundle(tmp_path, "nsn", {"iou": ENTRY, "dice": ENTRY | {"mean": 0.9}})
     assert overview_table(tmp_path / "bundles").splitlines()[2] == (
-        "| [nsn](bundles/nsn/docs/README.md) | Nuclei \\| 3D | IoU 0.8765, Dice 0.9000 "
+        "| [nsn](bundles/nsn/docs/README.md) | Nuclei \\| 3D | IoU 0.8766, Dice 0.9000 "
         "| embryos: n = 22, 2 sequences | CC-BY-3.0 |"
     )
+
+
+def test_one_unit_is_singular(tmp_path):
+    put_bundle(tmp_path, "nsn", {"iou": ENTRY | {"n": 1, "units": 1, "unit": "slide"}})
+    assert "| embryos: n = 1, 1 slide |" in overview_table(tmp_path / "bundles")
 
 
 def test_bundle_without_scores_says_so(tmp_path):

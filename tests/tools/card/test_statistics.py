@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.scores import bootstrap_interval, summarise
+from tools.card.statistics import bootstrap_interval, summarise
 
 UNITS_OF_CASES = st.lists(st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=1, max_size=4), max_size=4)
 

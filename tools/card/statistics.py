@@ -60,7 +60,8 @@ def summarise(scores: Sequence[float], units: Sequence[str]) -> dict[str, object
     Returns
     -------
     dict of str to object
-        ``mean`` and ``std`` (population, as in MONAI's summary files) over the defined cases, ``n`` of those,
+        ``mean`` and ``std`` (population, as in MONAI's summary files; None for a single case) over the defined cases,
+        ``n`` of those,
         ``n_undefined``, number of ``units`` with a defined case, ``ci95`` as [low, high] or None, and ``unit_means``:
         unit -> mean over its defined cases.
 
@@ -78,7 +79,7 @@ def summarise(scores: Sequence[float], units: Sequence[str]) -> dict[str, object
     interval = bootstrap_interval(values, groups)
     return {
         "mean": float(values.mean()),
-        "std": float(values.std()),
+        "std": float(values.std()) if len(values) > 1 else None,
         "n": len(values),
         "n_undefined": len(scores) - len(values),
         "units": len(set(groups)),

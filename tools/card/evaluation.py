@@ -1,46 +1,35 @@
-"""The files in which MONAI's MetricsSaver leaves an evaluation, and the dataset.json behind their images."""
+"""The files in which MONAI's MetricsSaver leaves an evaluation."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 from common.errors import InputError
 
-__all__ = ["METRICS", "Cases", "group_images", "read_metric", "read_overall"]
+__all__ = ["read_metric", "read_overall"]
 
-METRICS = ("iou", "dice", "seg", "det", "f1", "patch_dice", "patch_iou", "fibre_dice", "box_dice", "box_iou")
-UNIT_KEYS = ("sequence", "subject", "slide")
 EVALUATE_AGAIN = "evaluate again into an empty folder"
 
 
-@dataclass(frozen=True)
-class Cases:
-    """The evaluated images: name of their dataset, kind of independent unit ("sequence"), unit of each image."""
-
-    dataset: str
-    unit: str
-    unit_of: dict[str, str]
-
-
-def read_overall(output_dir: Path, *, allow_undefined: bool = False) -> dict[str, float]:
+def read_overall(output_dir: Path, known: Collection[str], *, allow_undefined: bool = False) -> dict[str, float]:
     """Overall values in metrics.csv.
 
     Parameters
     ----------
     output_dir : Path
         Folder that an evaluation wrote to.
+    known : collection of str
+        Metrics to look for; others, such as a loss, are left alone.
     allow_undefined : bool
         Return NaN for a metric that no case defines.
 
     Returns
     -------
     dict of str to float
-        Metric -> value, for those of `METRICS` that are there.
+        Metric -> value, for those of the known that are there.
 
     Raises
     ------
@@ -51,13 +40,13 @@ def read_overall(output_dir: Path, *, allow_undefined: bool = False) -> dict[str
     if not path.is_file():
         raise InputError(f"{path}: no such file; run the bundle's evaluation with --output_dir {output_dir} first")
     rows = _read_rows(path, num_values=1)
-    overall = {name: _number(values[0], path) for name, values in rows if name in METRICS}
+    overall = {name: _number(values[0], path) for name, values in rows if name in known}
     for name, value in overall.items():
         if not (math.isfinite(value) or allow_undefined and math.isnan(value)):
             raise InputError(f"{path}: {name} is {value}, no case defines it; leave it out of MetricsSaver's metrics")
     if not overall:
         found = ", ".join(name for name, _ in rows) or "nothing"
-        raise InputError(f"{path}: found {found}, expected some of {', '.join(METRICS)}; name the metrics so")
+        raise InputError(f"{path}: found {found}, expected some of {', '.join(known)}; name the metrics so")
     return overall
 
 
@@ -69,7 +58,7 @@ def read_metric(output_dir: Path, metric: str) -> dict[str, float]:
     output_dir : Path
         Folder that an evaluation wrote to.
     metric : str
-        One of `METRICS`.
+        Its name.
 
     Returns
     -------
@@ -98,56 +87,6 @@ def read_metric(output_dir: Path, metric: str) -> dict[str, float]:
     if expected not in (None, num_defined):
         raise InputError(f"{path}: {num_defined} defined cases, {expected} in {metric}_summary.csv; {EVALUATE_AGAIN}")
     return scores
-
-
-def group_images(images: Sequence[str], section: str = "testing") -> Cases:
-    """Find the dataset.json that the images belong to, and the unit of each.
-
-    The unit is the item key that dataset.json names under ``unit``, else ``sequence``, ``subject`` or ``slide``, else
-    each image is a unit of its own, a ``case``.
-
-    Parameters
-    ----------
-    images : sequence of str
-        Image files, listed in a dataset.json in their folder or above.
-    section : str
-        The list that they have to be in, ``testing`` or ``training``.
-
-    Returns
-    -------
-    Cases
-
-    Raises
-    ------
-    InputError
-        If there is no dataset.json, there are several, or it does not list an image in that section.
-    """
-    paths = sorted({_find_datalist(Path(image).resolve().parent, image) for image in images})
-    if len(paths) != 1:
-        raise InputError(f"images of {len(paths)} datasets ({', '.join(map(str, paths))}); evaluate one at a time")
-    root = paths[0].parent
-    try:
-        datalist = json.loads(paths[0].read_text(encoding="utf-8"))
-        listed = {(root / item["image"]).resolve(): item for item in datalist.get(section, [])}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{paths[0]}: not a MONAI datalist ({error}); convert the data again") from error
-    for image in images:
-        if Path(image).resolve() not in listed:
-            raise InputError(f"{paths[0]}: {image} is not under {section}, of which scores are expected")
-    items = {image: listed[Path(image).resolve()] for image in images}
-    unit = datalist.get("unit") or next((key for key in UNIT_KEYS if any(key in i for i in items.values())), "case")
-    for item in items.values():
-        if unit != "case" and unit not in item:
-            raise InputError(f"{paths[0]}: {item['image']} has no {unit!r}, by which others are grouped; add it")
-    unit_of = {image: str(item["image"] if unit == "case" else item[unit]) for image, item in items.items()}
-    return Cases(dataset=datalist.get("name") or root.name, unit=unit, unit_of=unit_of)
-
-
-def _find_datalist(folder: Path, image: str) -> Path:
-    for candidate in (folder, *folder.parents):
-        if (candidate / "dataset.json").is_file():
-            return candidate / "dataset.json"
-    raise InputError(f"{image}: no dataset.json in its folder or above; evaluate on a converted dataset, left in place")
 
 
 def _num_defined_in_summary(path: Path) -> int | None:

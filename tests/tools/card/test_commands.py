@@ -12,15 +12,24 @@ import pytest
 from monai.handlers.utils import write_metrics_reports
 
 from common.errors import InputError
-from tools.bundles import VARIABLE
-from tools.card import card, card_disagreements, measured_metrics
-from tools.performance import END, START, performance_table
+from tests.tools.sections import toolbox_section
+from tools.bundles import VARIABLE, read_metadata
+from tools.card.commands import card
+from tools.card.files import card_disagreements
+from tools.card.measured import measured_metrics
+from tools.card.performance import performance_table
+from tools.card.sections import END, START
+from tools.toolbox import metrics_of
 
-METADATA = """{
+TITLES = {"iou": "IoU", "dice": "Dice", "seg": "SEG", "det": "DET", "f1": "F1", "precision": "Precision"}
+METRICS = {name: {"title": title} for name, title in TITLES.items()}
+METRICS["count_error"] = {"title": "Count error", "unit": "nuclei", "lower_is_better": True}
+METADATA = f"""{{
     "name": "maška",
-    "eval_metrics": {},
+    "toolbox": {json.dumps(toolbox_section(unit="sequence", metrics=METRICS))},
+    "eval_metrics": {{}},
     "shape": ["*", "*"], "odd":   1
-}
+}}
 """
 CARD = f"# Card\n\n## Performance\n{START}\n{END}\n\n## Data\n"
 SEQUENCES = ("01", "01", "02", "03")
@@ -94,15 +103,15 @@ def test_both_files_say_what_was_measured(bundle, dataset, evaluate):
         "checkpoint_sha256": hashlib.sha256(WEIGHTS).hexdigest(),
     }
     text = (bundle / "docs/README.md").read_text(encoding="utf-8")
-    assert f"{START}\n\n{performance_table(eval_metrics(bundle))}\n\n{END}" in text
-    assert "| 01 | 0.6000 | 0.7000 |" in text and "3 (sequence)" in text and "evaluate.json" in text
+    assert f"{START}\n\n{performance_table(eval_metrics(bundle), metrics_of(read_metadata(bundle)))}\n\n{END}" in text
+    assert "| 01 | 0.6000 | 0.7000 |" in text and "| 3 sequences |" in text and "evaluate.json" in text
     assert card_disagreements(bundle) == []
 
 
 def test_everything_else_keeps_its_bytes(bundle, dataset, evaluate):
     card("some_bundle", str(evaluate(dataset())))
     metadata = (bundle / "configs/metadata.json").read_bytes().decode()
-    head, tail = METADATA.split("{},")
+    head, tail = METADATA.split('{},\n    "shape"')
     assert metadata.startswith(head) and metadata.endswith(tail) and '"ci95": [' in metadata
     before, after = CARD.split(f"{START}\n{END}")
     text = (bundle / "docs/README.md").read_bytes().decode()
@@ -121,25 +130,48 @@ def test_second_run_changes_no_byte_and_leaves_nothing_beside(bundle, dataset, e
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")  # MONAI's writer, about the undefined case
 def test_pooled_score_keeps_the_mean_per_case_beside_it(bundle, dataset, evaluate):
     output_dir = evaluate(dataset(), {"seg": [0.5, 0.7, np.nan, 0.9]}, overall={"seg": 0.65})
-    entry = measured_metrics(output_dir, bundle / "models/model.pt")["seg"]
+    entry = measured_metrics(output_dir, bundle)["seg"]
     assert (entry["mean"], entry["mean_per_case"]) == (0.65, pytest.approx(0.7))
     assert (entry["n"], entry["n_undefined"], entry["units"]) == (3, 1, 2)
-    assert "| SEG | 0.6500 | 0.7000 ± 0.1632 | 0.6000 to 0.9000 | 3 (1 more undefined) |" in performance_table(
-        {"seg": entry}
+    assert "| SEG | 0.6500 | 0.7000 ± 0.1633 | 0.6000 to 0.9000 | 3 (1 more undefined) |" in performance_table(
+        {"seg": entry}, metrics_of(read_metadata(bundle))
     )
 
 
 @pytest.mark.parametrize("unit_key", ["sequence", "subject", "slide", "region"])
 def test_units_are_what_folds_split_by(bundle, dataset, evaluate, unit_key):
+    metadata = bundle / "configs/metadata.json"
+    other = {"region": "slide"}.get(unit_key, unit_key)  # of a region dataset.json tells
+    metadata.write_text(METADATA.replace('"unit": "sequence"', f'"unit": "{other}"'), encoding="utf-8")
     images = dataset(unit_key, unit=unit_key) if unit_key == "region" else dataset(unit_key)
-    entry = measured_metrics(evaluate(images), bundle / "models/model.pt")["iou"]
+    entry = measured_metrics(evaluate(images), bundle)["iou"]
     assert (entry["unit"], entry["units"]) == (unit_key, 3)
 
 
 def test_without_a_unit_each_case_is_one(bundle, dataset, evaluate):
-    entry = measured_metrics(evaluate(dataset(None)), bundle / "models/model.pt")["iou"]
+    entry = measured_metrics(evaluate(dataset(None)), bundle)["iou"]
     assert (entry["unit"], entry["units"]) == ("case", 4)
     assert "unit_means" not in entry
+
+
+@pytest.mark.parametrize("metric", ["precision", "count_error"])
+def test_whatever_the_metadata_describe_reaches_the_card(bundle, dataset, evaluate, metric):
+    output_dir = evaluate(dataset(), {"iou": SCORES["iou"], metric: [1.0, 0.0, 2.0, 0.0]})
+    unit = " nuclei" if metric == "count_error" else ""
+    assert card("some_bundle", str(output_dir))[metric] == f"0.7500{unit}, n = 4"
+    assert f"| {METRICS[metric]['title']} | 0.7500{unit} |" in (bundle / "docs/README.md").read_text(encoding="utf-8")
+
+
+def test_title_is_changed_in_the_metadata_alone(bundle, dataset, evaluate):
+    card("some_bundle", str(evaluate(dataset())))
+    metadata = bundle / "configs/metadata.json"
+    text = metadata.read_text(encoding="utf-8")
+    metadata.write_text(text.replace('"title": "IoU"', '"title": "Jaccard"'), encoding="utf-8")
+    assert "Performance is not what" in card_disagreements(bundle)[0]
+    renamed = metadata.read_bytes()
+    card("all")
+    assert card_disagreements(bundle) == [] and metadata.read_bytes() == renamed
+    assert "| Jaccard | 0.7250 |" in (bundle / "docs/README.md").read_text(encoding="utf-8")
 
 
 def test_second_evaluation_of_the_same_weights_adds_its_metrics(bundle, dataset, evaluate):
@@ -246,7 +278,8 @@ def no_markers(bundle, output_dir):
 
 
 def no_eval_metrics(bundle, output_dir):
-    (bundle / "configs/metadata.json").write_text('{\n  "eval_metrics": {}\n}')
+    text = (bundle / "configs/metadata.json").read_text(encoding="utf-8")
+    (bundle / "configs/metadata.json").write_text(json.dumps(json.loads(text), indent=2), encoding="utf-8")
 
 
 def _edit(path: Path, change):
@@ -296,4 +329,4 @@ def test_two_datasets_are_refused(bundle, dataset, evaluate, tmp_path):
     other.parent.mkdir(parents=True)
     (tmp_path / "other/dataset.json").write_text('{"name": "other", "testing": [{"image": "images/9.nii.gz"}]}')
     with pytest.raises(InputError, match="images of 2 datasets"):
-        measured_metrics(evaluate([*images[:3], str(other)]), bundle / "models/model.pt")
+        measured_metrics(evaluate([*images[:3], str(other)]), bundle)

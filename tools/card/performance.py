@@ -1,0 +1,99 @@
+"""Measured scores as text: the Performance section of a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tools.card.numbers import interval, number_of, rounded
+from tools.toolbox import Metric
+
+__all__ = ["performance_table"]
+
+COLUMNS = ["metric", "score", "per case, mean ± std", "95 % interval", "cases", "units", "data"]
+COMMAND = """\
+python -m monai.bundle run --config_file "['configs/train.json','configs/evaluate.json']" \\
+    --dataset_dir DATASET_DIR --output_dir OUTPUT_DIR"""
+
+
+def performance_table(eval_metrics: Mapping[str, Mapping], metrics: Mapping[str, Metric]) -> str:
+    """The Performance section that belongs to a metadata.json.
+
+    Parameters
+    ----------
+    eval_metrics : mapping
+        ``eval_metrics`` as `tools.card.measured` makes it: metric -> mean, std, n, ...
+    metrics : mapping of str to Metric
+        Titles, units and commands; one that is missing goes by its own name.
+
+    Returns
+    -------
+    str
+        Markdown; empty where nothing is measured.
+    """
+    if not eval_metrics:
+        return ""
+    about = {name: metrics.get(name, Metric(name)) for name in eval_metrics}
+    overall = _table(COLUMNS, [_overall_row(about[name], entry) for name, entry in eval_metrics.items()])
+    note = f"{_about_interval(eval_metrics)} {_about_weights(eval_metrics)}"
+    return "\n\n".join([overall, *_unit_tables(eval_metrics, about), note, *_commands(about.values())])
+
+
+def _about_interval(eval_metrics: Mapping[str, Mapping]) -> str:
+    """How to read the score, and the interval where there is one."""
+    score = "Score: as the evaluation pools it."
+    if not any(entry["ci95"] for entry in eval_metrics.values()):
+        return score
+    return f"{score} Interval: of the mean per case, by bootstrap over whole units (10000 draws)."
+
+
+def _about_weights(eval_metrics: Mapping[str, Mapping]) -> str:
+    checksums = sorted({entry["checkpoint_sha256"] for entry in eval_metrics.values()})
+    named = ", ".join(f"`{checksum[:16]}`" for checksum in checksums)
+    return f"Measured with `models/model.pt` (sha256 {named}) by, from the bundle's root:"
+
+
+def _commands(metrics: object) -> list[str]:
+    """The commands that measure; where there are several, each with the metrics that it gives."""
+    titles: dict[str, list[str]] = {}
+    for metric in metrics:
+        titles.setdefault(metric.command or COMMAND, []).append(metric.title)
+    return [
+        f"{', '.join(of)}:\n\n```bash\n{command}\n```" if len(titles) > 1 else f"```bash\n{command}\n```"
+        for command, of in titles.items()
+    ]
+
+
+def _overall_row(metric: Metric, entry: Mapping) -> list[str]:
+    undefined = f" ({entry['n_undefined']} more undefined)" if entry["n_undefined"] else ""
+    per_case = rounded(entry.get("mean_per_case", entry["mean"]), metric.unit)
+    return [
+        metric.title,
+        rounded(entry["mean"], metric.unit),
+        per_case if entry["std"] is None else f"{per_case} ± {rounded(entry['std'])}",
+        interval(entry["ci95"]) if entry["ci95"] else "one unit: none",
+        f"{entry['n']}{undefined}",
+        number_of(entry["units"], entry["unit"]),
+        f"{entry['dataset']}, {entry['split']}",
+    ]
+
+
+def _unit_tables(eval_metrics: Mapping[str, Mapping], about: Mapping[str, Metric]) -> list[str]:
+    """One table of unit means for each dataset and kind of unit, where there are several units."""
+    together: dict[tuple[str, str], dict[str, Mapping]] = {}
+    for name, entry in eval_metrics.items():
+        if entry.get("unit_means"):
+            together.setdefault((entry["dataset"], entry["unit"]), {})[name] = entry["unit_means"]
+    tables = []
+    for (_, unit), means in together.items():
+        names = sorted(set().union(*means.values()))
+        rows = [
+            [name, *(rounded(of[name], about[m].unit) if name in of else "undefined" for m, of in means.items())]
+            for name in names
+        ]
+        tables.append(_table([unit, *(about[metric].title for metric in means)], rows))
+    return tables
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
