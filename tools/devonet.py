@@ -25,8 +25,8 @@ from tools.convert.stacks import convert_stacks, find_stacks
 from tools.convert.tiff import read_header
 from tools.ctc.score import score_folders
 from tools.ctc.summary import as_json, as_text, summarise_sequences
-from tools.export.ctc import export_ctc
-from tools.export.labels import as_uint16, read_map, write_labels
+from tools.formats.ctc import export_ctc
+from tools.formats.labels import as_uint16, read_map, write_labels
 from tools.overlay import overlay
 from tools.runs.executor import run_step
 from tools.toolbox import read_toolbox

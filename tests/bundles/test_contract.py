@@ -30,7 +30,7 @@ from monai.utils import path_to_sqlite_uri, set_determinism
 
 from tools.card.files import card_disagreements
 from tools.runs.warm import WarmProcess
-from tools.serve.results import read_mask
+from tools.segment.results import read_mask
 from tools.share.checks import is_shared
 from tools.share.commands import share
 from tools.toolbox import read_toolbox

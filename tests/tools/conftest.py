@@ -8,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
+
+from tools.convert.nifti import write_volume
 
 SHAPE = (4, 6, 5)
 
@@ -40,3 +44,20 @@ def sequence(put: Callable, ramp: Callable) -> Callable[..., None]:
 def datalist(tmp_path: Path) -> Callable[[], dict]:
     """Function that reads the dataset.json in ``tmp_path/out``."""
     return lambda: json.loads((tmp_path / "out" / "dataset.json").read_text())
+
+
+@pytest.fixture
+def image_files(tmp_path: Path) -> Path:
+    """One file of each format, under names that tell nothing."""
+    Image.fromarray(_noise((4, 5, 3))).save(tmp_path / "png", format="PNG")
+    Image.fromarray(_noise((4, 5, 3))).save(tmp_path / "jpeg", format="JPEG")
+    tifffile.imwrite(tmp_path / "tiff", _noise((3, 4, 5)), photometric="minisblack")
+    write_volume(tmp_path / "a.nii.gz", _noise((3, 4, 5)), (2.0, 1.0, 1.0))
+    write_volume(tmp_path / "a.nii", _noise((3, 4, 5)), (2.0, 1.0, 1.0))
+    (tmp_path / "a.nii.gz").rename(tmp_path / "nii.gz")
+    (tmp_path / "a.nii").rename(tmp_path / "nii")
+    return tmp_path
+
+
+def _noise(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)

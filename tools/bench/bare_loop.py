@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from tools.serve.jobs import ServedBundle
+from tools.segment.description import Description
 
 __all__ = ["BareLoop", "bare_loop"]
 
@@ -48,12 +48,12 @@ class BareLoop:
 
 
 @contextmanager
-def bare_loop(bundle: ServedBundle, folder: Path, output: Path) -> Iterator[BareLoop]:
+def bare_loop(bundle: Description, folder: Path, output: Path) -> Iterator[BareLoop]:
     """Start the process, let it segment everything once, and end it with the block.
 
     Parameters
     ----------
-    bundle : ServedBundle
+    bundle : Description
         Its backend and overrides are the loop's, too.
     folder : Path
         Images that the bundle reads.
@@ -76,16 +76,14 @@ def bare_loop(bundle: ServedBundle, folder: Path, output: Path) -> Iterator[Bare
         process.join()
 
 
-def _serve(connection: Connection, bundle: ServedBundle, folder: Path, output: Path) -> None:
+def _serve(connection: Connection, bundle: Description, folder: Path, output: Path) -> None:
     sys.stdout = sys.stderr = open(os.devnull, "w")  # no progress bars, as on the server
     try:
         from ignite.engine import Events
         from monai.bundle import ConfigWorkflow
 
-        from tools.serve.segmenting import CONFIGS
-
         overrides = {"dataset_dir": str(folder), "output_dir": str(output), **bundle.overrides}
-        configs = [str(bundle.root / "configs" / name) for name in CONFIGS[bundle.backend]]
+        configs = [str(path) for path in bundle.configs]
         workflow = ConfigWorkflow(
             configs, workflow_type=None, logging_file=False, bundle_root=str(bundle.root), **overrides
         )

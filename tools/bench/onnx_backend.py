@@ -13,7 +13,7 @@ from tools.bench.in_turns import as_time
 from tools.bench.table import Row, as_text
 from tools.bundles import all_bundles, find_bundle
 from tools.command_line import reject
-from tools.export.onnx import MAX_MASK, MAX_PROBABILITY, export_bundle
+from tools.segment.onnx_export import MAX_MASK, MAX_PROBABILITY, export_bundle
 
 __all__ = ["onnx", "rows_of"]
 

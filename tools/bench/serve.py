@@ -28,11 +28,9 @@ from tools.bench.testing_items import read_testing_items
 from tools.bundles import find_bundle
 from tools.command_line import reject, whole_number
 from tools.sample.formats import sample_images
-from tools.serve.commands import choose_backend
-from tools.serve.interfaces import describe_bundle
-from tools.serve.jobs import ServedBundle
-from tools.serve.results import find_mask, read_mask
-from tools.serve.uploads import identify
+from tools.segment.description import Description, describe_bundle
+from tools.segment.inputs import identify
+from tools.segment.results import find_mask, read_mask
 
 __all__ = ["serve"]
 
@@ -103,7 +101,7 @@ def serve(
     num_requests = whole_number("num_requests", num_requests, minimum=ROUNDS)
     clients = whole_number("clients", clients, minimum=1)
     root = find_bundle(bundle).resolve()
-    described = describe_bundle(root, backend=choose_backend(root, backend))
+    described = describe_bundle(root, backend=backend)
     with tempfile.TemporaryDirectory(prefix="bench-serve-") as name:
         found = _find_images(Path(dataset_dir), described) if dataset_dir else sample_images(root, Path(name, "made"))
         images = _gather(found, Path(name, "images"))
@@ -127,7 +125,7 @@ def serve(
     return "\n".join([*about, f"\n{as_text(rows)}\n\n{ABOUT}"])
 
 
-def _find_images(dataset_dir: Path, bundle: ServedBundle) -> list[Path]:
+def _find_images(dataset_dir: Path, bundle: Description) -> list[Path]:
     if (dataset_dir / "dataset.json").is_file():
         return [item["image"] for item in read_testing_items(dataset_dir)[1]]
     if not dataset_dir.is_dir():
@@ -151,7 +149,7 @@ def _gather(images: Sequence[Path], folder: Path) -> list[Path]:
     return links
 
 
-def _measure(bundle: ServedBundle, images: Sequence[Path], results: Path, num_requests: int, clients: int) -> Measured:
+def _measure(bundle: Description, images: Sequence[Path], results: Path, num_requests: int, clients: int) -> Measured:
     options = ["--backend", bundle.backend, "--max_queue", str(2 * clients)]
     with running_server(bundle.name, options) as server, bare_loop(bundle, images[0].parent, results) as loop:
         masks = [_expected(results, image, bundle.mask_kind) for image in images]

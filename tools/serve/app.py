@@ -22,12 +22,14 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from tools.segment.description import Description
+from tools.segment.results import STEM, Result, safe_stem
 from tools.serve.data_folder import find_image, keep_mask
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.jobs import STEM, Job, Result, ServedBundle
+from tools.serve.jobs import Job
 from tools.serve.metrics import Metrics
-from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode, safe_stem
+from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode
 from tools.serve.uploads import check_upload
 
 __all__ = ["create_app"]
@@ -72,14 +74,14 @@ _BODY = {
 }
 
 
-def create_app(dispatcher: Dispatcher, bundles: Mapping[str, ServedBundle], *, data_dir: Path | None = None) -> FastAPI:
+def create_app(dispatcher: Dispatcher, bundles: Mapping[str, Description], *, data_dir: Path | None = None) -> FastAPI:
     """The application, without the page.
 
     Parameters
     ----------
     dispatcher : Dispatcher
         Closed when the application ends.
-    bundles : mapping of str to ServedBundle
+    bundles : mapping of str to Description
         By name; the first one is used where a request names none.
     data_dir : Path, optional
         The only folder of which images are read that a request names by path.
@@ -112,7 +114,7 @@ def create_app(dispatcher: Dispatcher, bundles: Mapping[str, ServedBundle], *, d
 
 
 class _Endpoint:
-    def __init__(self, dispatcher: Dispatcher, bundles: Mapping[str, ServedBundle], data_dir: Path | None) -> None:
+    def __init__(self, dispatcher: Dispatcher, bundles: Mapping[str, Description], data_dir: Path | None) -> None:
         self.dispatcher, self.bundles, self.data_dir = dispatcher, bundles, data_dir
         self.limits, self.metrics = dispatcher.limits, Metrics(dispatcher)
         self.num_uploading = 0
@@ -221,7 +223,7 @@ class _Endpoint:
         finally:
             self.num_uploading -= 1
 
-    def _bundle(self, name: str | None) -> ServedBundle:
+    def _bundle(self, name: str | None) -> Description:
         if name is None:
             return next(iter(self.bundles.values()))
         if name not in self.bundles:
@@ -301,7 +303,7 @@ def _json_fields(body: bytes) -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in content.items()}
 
 
-def _check_fields(fields: Mapping[str, str], bundle: ServedBundle) -> None:
+def _check_fields(fields: Mapping[str, str], bundle: Description) -> None:
     for name in fields:
         if name not in bundle.options:
             known = ", ".join((FIELD, "bundle", *bundle.options))

@@ -17,16 +17,13 @@ from fire.decorators import SetParseFns
 from common.errors import InputError
 from tools.bundles import all_bundles, find_bundle
 from tools.command_line import positive_number, whole_number
-from tools.export.onnx_record import is_current, is_faster, read_record
 from tools.sample.formats import sample_images
-from tools.serve.interfaces import describe_bundle
+from tools.segment.description import describe_bundle
 from tools.serve.limits import Limits
 
-__all__ = ["choose_backend", "serve", "serve_bundles"]
+__all__ = ["serve", "serve_bundles"]
 
 logger = logging.getLogger(__name__)
-
-BACKENDS = ("auto", "torch", "onnx")
 
 
 @SetParseFns(bundle=str, host=str, backend=str, data_dir=str)
@@ -132,10 +129,7 @@ def serve_bundles(
 
     limits = limits or Limits()
     listening = _bind(host, port)
-    bundles = {
-        root.resolve().name: describe_bundle(root, backend=choose_backend(root, backend), overrides=overrides)
-        for root in roots
-    }
+    bundles = {root.resolve().name: describe_bundle(root, backend=backend, overrides=overrides) for root in roots}
     logger.info("loading %s", ", ".join(f"{bundle.name} ({bundle.backend})" for bundle in bundles.values()))
     dispatcher = Dispatcher(partial(Worker, list(bundles.values())), limits)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what uvicorn raises again when it has ended
@@ -163,19 +157,6 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.close()
         raise InputError(f"--port {port}: cannot listen on {host} ({error.strerror}); choose another port") from error
     return bound
-
-
-def choose_backend(root: Path, wanted: str) -> str:
-    """``torch`` or ``onnx`` for a bundle; see `serve`."""
-    if wanted not in BACKENDS:
-        raise InputError(f"--backend {wanted}: choose one of {', '.join(BACKENDS)}")
-    exported, weights = root / "models" / "model.onnx", root / "models" / "model.pt"
-    if wanted != "auto" or not exported.is_file() or not weights.is_file():
-        return "torch" if wanted == "auto" else wanted
-    if not is_current(exported, weights):
-        logger.warning("%s: not made from the present weights; python -m tools export onnx %s", exported, root.name)
-        return "torch"
-    return "onnx" if is_faster(read_record(exported)) and not Path("/dev/nvidiactl").exists() else "torch"
 
 
 def _find_roots(names: Sequence[str]) -> list[Path]:

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from common.files import replacing
+from tools.segment.results import STEM, Result
 from tools.serve.failures import Failure
-from tools.serve.jobs import STEM, Result
 
 __all__ = ["RESULTS", "find_image", "keep_mask"]
 

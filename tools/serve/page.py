@@ -15,11 +15,13 @@ import gradio as gr
 import numpy as np
 from fastapi import FastAPI
 
+from tools.segment.description import Description
+from tools.segment.results import STEM, Result, read_mask, renamed, safe_stem
 from tools.serve import pictures
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.jobs import STEM, Job, Result, ServedBundle
-from tools.serve.results import encode, read_mask, renamed, safe_stem
+from tools.serve.jobs import Job
+from tools.serve.results import encode
 from tools.serve.uploads import check_upload
 
 __all__ = ["build_page", "mount_page"]
@@ -53,7 +55,7 @@ class _Shown:
 def mount_page(
     app: FastAPI,
     dispatcher: Dispatcher,
-    bundles: Mapping[str, ServedBundle],
+    bundles: Mapping[str, Description],
     samples: Mapping[str, Sequence[Path]],
     folder: Path,
 ) -> FastAPI:
@@ -72,7 +74,7 @@ def mount_page(
 
 def build_page(
     dispatcher: Dispatcher,
-    bundles: Mapping[str, ServedBundle],
+    bundles: Mapping[str, Description],
     samples: Mapping[str, Sequence[Path]],
     folder: Path,
 ) -> gr.Blocks:
@@ -81,7 +83,7 @@ def build_page(
     Parameters
     ----------
     dispatcher : Dispatcher
-    bundles : mapping of str to ServedBundle
+    bundles : mapping of str to Description
     samples : mapping of str to sequence of Path
         Images to try a bundle on, by its name.
     folder : Path

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import gzip
 import io
-import re
 import zipfile
 from http import HTTPStatus
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import tifffile
 from PIL import Image
 
+from tools.segment.results import STEM, Result, read_mask, renamed
 from tools.serve.failures import Failure
-from tools.serve.jobs import STEM, Result
 
-__all__ = ["MEDIA_TYPES", "choose_format", "encode", "find_mask", "read_mask", "renamed", "safe_stem"]
+__all__ = ["MEDIA_TYPES", "SUFFIXES", "choose_format", "encode"]
 
 MEDIA_TYPES = {
     "png": "image/png",
@@ -26,8 +24,6 @@ MEDIA_TYPES = {
     "zip": "application/zip",
 }
 SUFFIXES = {"png": ".png", "tiff": ".tiff", "nifti": ".nii.gz", "zip": ".zip"}
-MASKS = (".png", ".tif", ".tiff", ".nii", ".nii.gz")
-MAX_STEM = 80  # characters
 _SYNONYMS = {"tif": "tiff", "nii": "nifti", "nii.gz": "nifti", "application/gzip": "nifti", "image/tif": "tiff"}
 
 
@@ -71,49 +67,6 @@ def choose_format(wanted: str | None, accept: str | None, num_axes: int) -> str:
         HTTPStatus.NOT_ACCEPTABLE,
         f"no mask as {', '.join(choices)[:100]}; a mask of {num_axes} axes can be had as {', '.join(possible)}",
     )
-
-
-def find_mask(folder: Path, stem: str, kind: str) -> Path:
-    """The mask of an image among the results of a bundle, where a table or outlines may be of the same kind."""
-    (mask,) = (path for path in folder.glob(f"{stem}_{kind}.*") if path.name.endswith(MASKS))
-    return mask
-
-
-def safe_stem(filename: str | None) -> str:
-    """What a user calls a file, without folders and ending, of letters and digits that every system and header takes.
-
-    Examples
-    --------
-    >>> safe_stem("../My cells.nii.gz")
-    'My_cells'
-    """
-    name = re.split(r"[/\\]", filename or "")[-1]
-    stem = re.sub(r"(\.nii\.gz|\.ome\.tiff?|\.[A-Za-z0-9]{1,5})$", "", name, flags=re.IGNORECASE)
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[:MAX_STEM].strip("._-") or STEM
-
-
-def renamed(path: Path, stem: str) -> str:
-    """Name of a result for who asked: after the user's file."""
-    return f"{stem}{path.name.removeprefix(STEM)}" if path.name.startswith(f"{STEM}_") else path.name
-
-
-def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
-    """A mask that a bundle wrote.
-
-    Returns
-    -------
-    mask : ndarray of int, shape (Y, X) or (Z, Y, X)
-    spacing : tuple of float
-        µm along the axes of a volume; empty for images, of which the file does not tell.
-    """
-    if path.name.endswith((".nii.gz", ".nii")):
-        image = nib.load(path)
-        spacing = tuple(float(step) for step in image.header.get_zooms()[:3])
-        return np.asarray(image.dataobj).transpose(2, 1, 0), spacing[::-1]
-    if path.suffix == ".png":
-        with Image.open(path) as picture:
-            return np.asarray(picture), ()
-    return tifffile.imread(path), ()
 
 
 def encode(result: Result, name: str, stem: str = STEM) -> bytes:

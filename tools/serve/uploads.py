@@ -1,88 +1,33 @@
-"""Files from strangers: what they are by their first bytes, whether they are too large, and as a bundle reads them."""
+"""Files from strangers: whether they are images, and not too large."""
 
 from __future__ import annotations
 
 import gzip
 import io
-import json
 import math
-import struct
 import warnings
-import zlib
-from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 import nibabel as nib
-import numpy as np
 import tifffile
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
-from common.errors import InputError
-from tools.convert.nifti import write_volume
-from tools.convert.spacing import parse_spacing
-from tools.convert.tiff import read_spacing, read_volume
+from tools.segment.description import Description
+from tools.segment.inputs import NIFTI_1, NIFTI_HEADER_BYTES, UNREADABLE, identify, one_line
 from tools.serve.failures import Failure
-from tools.serve.jobs import STEM, ServedBundle
 from tools.serve.limits import Limits
 
-__all__ = ["check_upload", "identify", "parse_boxes", "prepare_image"]
-
-GZIP_MAGIC = b"\x1f\x8b"
-NIFTI_HEADER_BYTES = 540  # of NIfTI-2, the longer one
-NIFTI_1, NIFTI_2 = (b"n+1\0",), (b"n+2\0",)  # in one file; the pair of .hdr and .img is not taken
-# what the readers raise for files that are damaged, or are not what they begin like
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    SyntaxError,
-    struct.error,
-    zlib.error,
-    MemoryError,
-    ImageFileError,
-    HeaderDataError,
-)
+__all__ = ["check_upload"]
 
 
-def identify(path: Path) -> str | None:
-    """Format of a file by its first bytes, whatever its name.
-
-    Returns
-    -------
-    {"png", "jpeg", "tiff", "nii", "nii.gz"} or None
-        None for anything else.
-    """
-    with path.open("rb") as file:
-        start = file.read(NIFTI_HEADER_BYTES)
-    if start.startswith(GZIP_MAGIC):
-        try:
-            start = zlib.decompressobj(wbits=31).decompress(start, NIFTI_HEADER_BYTES)
-        except zlib.error:
-            return None
-        return "nii.gz" if _is_nifti(start) else None
-    if _is_nifti(start):
-        return "nii"
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if start.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    return "tiff" if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") else None
-
-
-def check_upload(path: Path, bundle: ServedBundle, limits: Limits) -> None:
+def check_upload(path: Path, bundle: Description, limits: Limits) -> None:
     """Refuse a file by what its header tells, before a pixel of it is decoded.
 
     Parameters
     ----------
     path : Path
-    bundle : ServedBundle
+    bundle : Description
         That shall segment it.
     limits : Limits
 
@@ -108,111 +53,16 @@ def check_upload(path: Path, bundle: ServedBundle, limits: Limits) -> None:
         )
     try:
         num_pixels = _count_pixels(path, kind)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise Failure(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"begins as {kind} but cannot be read ({_one_line(error)}); it may be damaged, export it again",
+            f"begins as {kind} but cannot be read ({one_line(error)}); it may be damaged, export it again",
         ) from error
     if num_pixels > limits.max_pixels:
         raise Failure(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"an image of {num_pixels} values, expected at most {limits.max_pixels}; crop it",
         )
-
-
-def prepare_image(path: Path, bundle: ServedBundle, folder: Path, options: Mapping[str, str]) -> Path:
-    """The upload in a folder of its own, in a format that the bundle reads.
-
-    What the bundle reads anyway is linked or copied as it is. JPEG, and PNG where a bundle takes TIFF only, are decoded
-    and written without loss; TIFF volumes become NIfTI with the spacing of the request, or the file's own.
-
-    Parameters
-    ----------
-    path : Path
-        An upload that `check_upload` let pass.
-    bundle : ServedBundle
-    folder : Path
-        Empty; it is created.
-    options : mapping of str to str
-        ``spacing`` is used here.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InputError
-        If the pixels cannot be decoded, or a volume's spacing is unknown.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    kind = identify(path)
-    if bundle.num_axes == 3 and kind == "tiff":
-        return _volume_from_tiff(path, bundle, folder, options.get("spacing"))
-    suffix = ".jpg" if kind == "jpeg" else f".{kind}"
-    if suffix in bundle.suffixes:
-        target = folder / f"{STEM}{suffix}"
-        target.symlink_to(path.resolve())
-        return target
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `check_upload` has a limit of its own
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB") if kind == "jpeg" and image.mode != "L" else image)
-    except _UNREADABLE as error:
-        raise InputError(f"{STEM}{suffix}: cannot be decoded ({_one_line(error)}); export it again") from error
-    target = folder / f"{STEM}{bundle.suffixes[0]}"
-    if target.suffix == ".png":
-        Image.fromarray(pixels).save(target)
-    else:
-        tifffile.imwrite(target, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
-    return target
-
-
-def parse_boxes(text: str) -> np.ndarray:
-    """Boxes of a request.
-
-    Parameters
-    ----------
-    text : str
-        JSON: a list of [x_min, y_min, x_max, y_max] in pixels.
-
-    Returns
-    -------
-    ndarray of float, shape (k, 4)
-
-    Raises
-    ------
-    InputError
-        If it is something else.
-    """
-    wanted = "boxes: expected JSON, [[x_min, y_min, x_max, y_max], ...] in pixels, at least one box"
-    try:
-        boxes = np.array(json.loads(text), float)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(wanted) from error
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes) or not np.isfinite(boxes).all():
-        raise InputError(wanted)
-    return boxes
-
-
-def _volume_from_tiff(path: Path, bundle: ServedBundle, folder: Path, spacing: str | None) -> Path:
-    volume = read_volume(path)
-    if len(volume) == 1:
-        raise InputError(
-            f"{STEM}.tiff: one page, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
-        )
-    known = parse_spacing(spacing) if spacing else read_spacing(path)
-    if known is None:
-        raise InputError(
-            f"{STEM}.tiff: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for "
-            "example 2.0,0.8,0.8"
-        )
-    target = folder / f"{STEM}.nii.gz"
-    if volume.dtype.kind == "f" and volume.dtype.itemsize < 4:  # NIfTI has no half precision
-        volume = volume.astype(np.float32)
-    write_volume(target, volume, known)
-    return target
 
 
 def _count_pixels(path: Path, kind: str) -> int:
@@ -232,12 +82,4 @@ def _count_pixels(path: Path, kind: str) -> int:
             with Image.open(path) as image:
                 return math.prod(image.size) * len(image.getbands())
         except Image.DecompressionBombError as error:
-            raise Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{_one_line(error)}; crop it") from error
-
-
-def _is_nifti(start: bytes) -> bool:
-    return start[344:348] in NIFTI_1 or start[4:8] in NIFTI_2
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+            raise Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{one_line(error)}; crop it") from error

@@ -6,7 +6,6 @@ import gc
 import logging
 import multiprocessing
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,8 +13,10 @@ from http import HTTPStatus
 from multiprocessing.connection import Connection
 
 from common.errors import InputError
+from tools.segment.description import Description
+from tools.segment.results import Result
 from tools.serve.failures import Failure
-from tools.serve.jobs import STEM, Job, Result, ServedBundle
+from tools.serve.jobs import Job
 
 __all__ = ["Worker"]
 
@@ -30,7 +31,7 @@ class Worker:
 
     Parameters
     ----------
-    bundles : sequence of ServedBundle
+    bundles : sequence of Description
     threads : int, optional
         As many as the machine has cores if not given.
 
@@ -40,7 +41,7 @@ class Worker:
         If a bundle cannot be loaded.
     """
 
-    def __init__(self, bundles: Sequence[ServedBundle], threads: int | None = None) -> None:
+    def __init__(self, bundles: Sequence[Description], threads: int | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, list(bundles), threads), daemon=True)
@@ -109,14 +110,14 @@ class Worker:
         return self._connection.recv()
 
 
-def _serve(connection: Connection, bundles: Sequence[ServedBundle], threads: int | None) -> None:
+def _serve(connection: Connection, bundles: Sequence[Description], threads: int | None) -> None:
     """Body of the process: load, say so, then answer jobs until the other side is gone."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # nobody watches the progress bars of a server
     try:
         import torch
 
-        from tools.serve.segmenting import LoadedBundle, find_input_error
+        from tools.segment.loaded import LoadedBundle
 
         if threads:
             torch.set_num_threads(threads)
@@ -132,9 +133,12 @@ def _serve(connection: Connection, bundles: Sequence[ServedBundle], threads: int
     gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
     while (job := _receive_job(connection)) is not None:
         try:
-            answer: Result | Failure = loaded[job.bundle].segment(job)
+            answer: Result | Failure = loaded[job.bundle].segment(job.image, job.folder, job.options)
+        except InputError as error:
+            answer = Failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except Exception as error:
-            answer = _as_failure(error, job, find_input_error(error))
+            logger.error("%s: %s", job.bundle, error, exc_info=error)
+            answer = Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; the server's log says what")
         connection.send(answer)
         gc.collect()
     gc.unfreeze()  # what stays frozen to the end is reported as leaked
@@ -153,14 +157,3 @@ def _find_message(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(f"{error}".split()) or type(error).__name__
-
-
-def _as_failure(error: BaseException, job: Job, message: str | None) -> Failure:
-    if message is None:
-        logger.error("%s: %s", job.bundle, error, exc_info=error)
-        return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; the server's log says what")
-    for folder in (job.folder / "images", job.folder / "results", job.folder):  # names of the server's are no help
-        message = message.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
-    message = message.replace(f"{STEM}_prompts.tsv", "boxes")  # as which the worker writes them
-    message = re.sub(rf"\b{STEM}(\.nii\.gz|\.nii|\.tiff?|\.png|\.jpg)\b", "the image", message)
-    return Failure(HTTPStatus.UNPROCESSABLE_ENTITY, message.replace(f"{job.image}", "the image"))

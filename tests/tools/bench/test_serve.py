@@ -13,7 +13,7 @@ from tools.bench.http_server import running_server
 from tools.bench.serve import _find_images, _gather, _in_rounds, serve
 from tools.bench.serve_rows import latency_rows, levels, memory_rows, rate_row
 from tools.bundles import find_bundle
-from tools.serve.interfaces import describe_bundle
+from tools.segment.description import describe_bundle
 
 MASK = np.eye(4, dtype=np.uint8)
 
@@ -119,7 +119,7 @@ def test_server_and_loop_agree_on_a_sample():
 def test_wrong_input_is_told(tmp_path):
     with pytest.raises(InputError, match="neither a bundle's name"):
         serve(bundle="nothing")
-    with pytest.raises(InputError, match="neither a bundle's name"):
+    with pytest.raises(InputError, match="choose one of auto"):
         serve(backend="nothing")
     with pytest.raises(InputError, match="no image"):
         serve(dataset_dir=str(tmp_path))

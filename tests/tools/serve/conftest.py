@@ -19,16 +19,18 @@ import uvicorn
 from PIL import Image
 
 from common.errors import InputError
+from tools.segment.description import Description
+from tools.segment.inputs import prepare_image
+from tools.segment.results import Result
 from tools.serve.app import create_app
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.jobs import Job, Result, ServedBundle
+from tools.serve.jobs import Job
 from tools.serve.limits import Limits
 from tools.serve.page import mount_page
-from tools.serve.uploads import prepare_image
 
-IMAGES = ServedBundle("images", Path("images"), "a threshold", 2, "mask", (".png", ".tif", ".tiff"), ("boxes",))
-VOLUMES = ServedBundle("volumes", Path("volumes"), "a threshold", 3, "mask", (".nii.gz", ".nii"), ("spacing",))
+IMAGES = Description("images", Path("images"), "a threshold", 2, "mask", (".png", ".tif", ".tiff"), ("boxes",))
+VOLUMES = Description("volumes", Path("volumes"), "a threshold", 3, "mask", (".nii.gz", ".nii"), ("spacing",))
 BUNDLES = {bundle.name: bundle for bundle in (IMAGES, VOLUMES)}
 THRESHOLD = 127
 

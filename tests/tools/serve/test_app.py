@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image
 
 from tests.tools.serve.conftest import THRESHOLD, noise, png, running
+from tools.segment.results import safe_stem
 from tools.serve.limits import Limits
-from tools.serve.results import safe_stem
 
 
 def decoded(content: bytes) -> np.ndarray:

@@ -14,8 +14,8 @@ from PIL import Image
 from tests.tools.serve.conftest import free_port, is_up, noise, png, running, until
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
+from tools.segment.results import read_mask
 from tools.serve.limits import Limits
-from tools.serve.results import read_mask
 
 ROOT = Path(__file__).parents[3]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -17,12 +17,12 @@ from tools.bundles import all_bundles, find_bundle
 from tools.convert.nifti import write_volume
 from tools.runs.words import as_words
 from tools.sample.formats import sample_images
+from tools.segment.description import describe_bundle
+from tools.segment.results import read_mask
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.interfaces import describe_bundle
 from tools.serve.jobs import Job
 from tools.serve.limits import Limits
-from tools.serve.results import read_mask
 from tools.serve.worker import Worker
 from tools.toolbox import read_toolbox
 

@@ -4,9 +4,8 @@ from monai.bundle.config_item import ComponentLocator
 
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
-from tools.serve.interfaces import describe_bundle
-from tools.serve.jobs import Job
-from tools.serve.segmenting import LoadedBundle
+from tools.segment.description import describe_bundle
+from tools.segment.loaded import LoadedBundle
 
 BUNDLES = Path(__file__).parents[3] / "bundles"
 
@@ -21,5 +20,5 @@ def test_images_do_not_search_all_of_monai_for_components(tmp_path, monkeypatch)
         "_find_classes_or_functions",
         lambda self, names: searches.append(names) or search(self, names),
     )
-    bundle.segment(Job("devonet_ndn", image, tmp_path / "job"))
+    bundle.segment(image, tmp_path / "job")
     assert searches == []

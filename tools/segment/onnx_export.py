@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
 import statistics
-import sys
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -21,11 +17,12 @@ from tqdm import tqdm
 from common.errors import InputError
 from tools.bundles import find_bundle, read_metadata
 from tools.checksum import checksum
-from tools.export.onnx_record import write_record
 from tools.sample.formats import sample_images
-from tools.serve.interfaces import describe_bundle
-from tools.serve.jobs import Job, Result
-from tools.serve.results import read_mask
+from tools.segment.description import describe_bundle
+from tools.segment.onnx_record import write_record
+from tools.segment.quiet import quiet
+from tools.segment.results import Result, read_mask
+from tools.segment.words import find_input_error
 
 __all__ = ["export_bundle", "onnx"]
 
@@ -77,10 +74,8 @@ def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None
     InputError
         If the bundle has no weights, or probabilities or masks differ by too much.
     """
-    from tools.serve.segmenting import find_input_error
-
     try:
-        with _quiet() as terminal:
+        with quiet() as terminal:
             return _export(root, path, overrides or {}, terminal)
     except Exception as error:  # what a bundle refuses, MONAI wraps
         known = find_input_error(error)
@@ -89,28 +84,15 @@ def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None
         raise InputError(known) from error
 
 
-@contextmanager
-def _quiet() -> Iterator[TextIO]:
-    """Keep a dozen runs of a bundle from telling each of their steps; yields the file for what tells of all."""
-    terminal, level = sys.stderr, logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-            warnings.simplefilter("ignore")
-            yield terminal
-    finally:
-        logging.disable(level)
-
-
 def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: TextIO) -> dict[str, object]:
     from monai.bundle import ConfigParser
 
-    from tools.serve.segmenting import CONFIGS, LoadedBundle
+    from tools.segment.loaded import LoadedBundle
 
     described = describe_bundle(root, overrides=overrides)
     ours = LoadedBundle(described)
     parser = ConfigParser()
-    parser.read_config([str(root / "configs" / name) for name in CONFIGS["onnx"]])
+    parser.read_config([str(path) for path in replace(described, backend="onnx").configs])
     parser.update({"bundle_root": str(root), **overrides})
     network = ours.network.cpu()
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
@@ -129,7 +111,7 @@ def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: T
             "version": read_metadata(root)["version"],
             "settings": parser.get_parsed_content("network#settings"),
             "opset": _opset(written),
-            "weights_sha256": checksum(Path(str(described.overrides.get("ckpt_path", root / "models" / "model.pt")))),
+            "weights_sha256": checksum(described.weights),
             "shapes": ", ".join(differences),
             "probability_difference": max(differences.values()),
             "mask_difference": mask_difference,
@@ -173,7 +155,7 @@ def _segment_sample(
             for way, loaded in ways.items():
                 job = Path(folder, way)
                 job.mkdir()
-                result: Result = loaded.segment(Job(root.name, image, job))
+                result: Result = loaded.segment(image, job)
                 masks[way] = read_mask(result.mask)[0] > 0
                 seconds[way].append(result.seconds)
                 shutil.rmtree(job)

@@ -16,7 +16,7 @@ from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
 from tools.convert.tiff import read_volume
 from tools.ctc.score import score_folders
-from tools.export.ctc import export_ctc
+from tools.formats.ctc import export_ctc
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from common.errors import InputError
 from tools.command_line import reject
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.tiff import read_header
-from tools.export.labels import as_uint16, read_map, write_labels
+from tools.formats.labels import as_uint16, read_map, write_labels
 
 __all__ = ["ctc", "export_ctc"]
 

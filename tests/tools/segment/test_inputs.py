@@ -1,0 +1,53 @@
+import gzip
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+
+from common.errors import InputError
+from tests.tools.serve.conftest import IMAGES, VOLUMES, noise
+from tools.segment.description import Description
+from tools.segment.inputs import identify, parse_boxes, prepare_image
+
+SLIDES = Description("slides", IMAGES.root, "", 2, "mask", (".tiff", ".tif"))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "nii", "nii.gz"])
+def test_format_is_told_by_content(image_files, kind):
+    assert identify(image_files / kind) == kind
+
+
+def test_other_gzip_is_no_image(tmp_path):
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"text" * 500))
+    assert identify(tmp_path / "a.nii.gz") is None
+
+
+def test_image_that_the_bundle_reads_keeps_its_bytes(image_files):
+    prepared = prepare_image(image_files / "png", IMAGES, image_files / "job", {})
+    assert prepared.name == "image.png" and prepared.read_bytes() == (image_files / "png").read_bytes()
+
+
+def test_png_becomes_tiff_where_only_tiff_is_read(image_files):
+    prepared = prepare_image(image_files / "png", SLIDES, image_files / "job", {})
+    np.testing.assert_array_equal(tifffile.imread(prepared), noise(0, (4, 5, 3)))
+
+
+def test_spacing_of_the_request_goes_before_that_of_the_file(image_files):
+    path = image_files / "imagej"
+    metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "um"}
+    tifffile.imwrite(path, noise(0, (3, 4, 5)), imagej=True, resolution=(2, 2), metadata=metadata)
+    own = nib.load(prepare_image(path, VOLUMES, image_files / "own", {}))
+    given = nib.load(prepare_image(path, VOLUMES, image_files / "given", {"spacing": "2.0,0.8,0.8"}))
+    np.testing.assert_allclose(own.header.get_zooms(), (0.5, 0.5, 3.0))
+    np.testing.assert_allclose(given.header.get_zooms(), (0.8, 0.8, 2.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["", "1", "[]", "[[1,2,3]]", '[["a",1,2,3]]', "[[1,2,3,NaN]]", "[" * 5000])
+def test_what_is_no_boxes(text):
+    with pytest.raises(InputError, match="boxes: expected JSON"):
+        parse_boxes(text)
+
+
+def test_boxes():
+    np.testing.assert_array_equal(parse_boxes("[[1, 2, 3.5, 4]]"), [[1, 2, 3.5, 4]])

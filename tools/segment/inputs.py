@@ -1,0 +1,173 @@
+"""Files of users: what they are by their first bytes, and as a bundle reads them."""
+
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from PIL import Image
+
+from common.errors import InputError
+from tools.convert.nifti import write_volume
+from tools.convert.spacing import parse_spacing
+from tools.convert.tiff import read_spacing, read_volume
+from tools.segment.description import Description
+from tools.segment.results import STEM
+
+__all__ = ["NIFTI_1", "NIFTI_HEADER_BYTES", "UNREADABLE", "identify", "one_line", "parse_boxes", "prepare_image"]
+
+GZIP_MAGIC = b"\x1f\x8b"
+NIFTI_HEADER_BYTES = 540  # of NIfTI-2, the longer one
+NIFTI_1, NIFTI_2 = (b"n+1\0",), (b"n+2\0",)  # in one file; the pair of .hdr and .img is not taken
+# what the readers raise for files that are damaged, or are not what they begin like
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    SyntaxError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+    ImageFileError,
+    HeaderDataError,
+)
+
+
+def identify(path: Path) -> str | None:
+    """Format of a file by its first bytes, whatever its name.
+
+    Returns
+    -------
+    {"png", "jpeg", "tiff", "nii", "nii.gz"} or None
+        None for anything else.
+    """
+    with path.open("rb") as file:
+        start = file.read(NIFTI_HEADER_BYTES)
+    if start.startswith(GZIP_MAGIC):
+        try:
+            start = zlib.decompressobj(wbits=31).decompress(start, NIFTI_HEADER_BYTES)
+        except zlib.error:
+            return None
+        return "nii.gz" if _is_nifti(start) else None
+    if _is_nifti(start):
+        return "nii"
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if start.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    return "tiff" if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") else None
+
+
+def prepare_image(path: Path, bundle: Description, folder: Path, options: Mapping[str, str]) -> Path:
+    """The upload in a folder of its own, in a format that the bundle reads.
+
+    What the bundle reads anyway is linked or copied as it is. JPEG, and PNG where a bundle takes TIFF only, are decoded
+    and written without loss; TIFF volumes become NIfTI with the spacing of the request, or the file's own.
+
+    Parameters
+    ----------
+    path : Path
+        A file of any format that `identify` knows.
+    bundle : Description
+    folder : Path
+        Empty; it is created.
+    options : mapping of str to str
+        ``spacing`` is used here.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If the pixels cannot be decoded, or a volume's spacing is unknown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = identify(path)
+    if bundle.num_axes == 3 and kind == "tiff":
+        return _volume_from_tiff(path, bundle, folder, options.get("spacing"))
+    suffix = ".jpg" if kind == "jpeg" else f".{kind}"
+    if suffix in bundle.suffixes:
+        target = folder / f"{STEM}{suffix}"
+        target.symlink_to(path.resolve())
+        return target
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the server has a limit of its own
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("RGB") if kind == "jpeg" and image.mode != "L" else image)
+    except UNREADABLE as error:
+        raise InputError(f"{STEM}{suffix}: cannot be decoded ({one_line(error)}); export it again") from error
+    target = folder / f"{STEM}{bundle.suffixes[0]}"
+    if target.suffix == ".png":
+        Image.fromarray(pixels).save(target)
+    else:
+        tifffile.imwrite(target, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
+    return target
+
+
+def parse_boxes(text: str) -> np.ndarray:
+    """Boxes of a request.
+
+    Parameters
+    ----------
+    text : str
+        JSON: a list of [x_min, y_min, x_max, y_max] in pixels.
+
+    Returns
+    -------
+    ndarray of float, shape (k, 4)
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    wanted = "boxes: expected JSON, [[x_min, y_min, x_max, y_max], ...] in pixels, at least one box"
+    try:
+        boxes = np.array(json.loads(text), float)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(wanted) from error
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes) or not np.isfinite(boxes).all():
+        raise InputError(wanted)
+    return boxes
+
+
+def _volume_from_tiff(path: Path, bundle: Description, folder: Path, spacing: str | None) -> Path:
+    volume = read_volume(path)
+    if len(volume) == 1:
+        raise InputError(
+            f"{STEM}.tiff: one page, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
+        )
+    known = parse_spacing(spacing) if spacing else read_spacing(path)
+    if known is None:
+        raise InputError(
+            f"{STEM}.tiff: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for "
+            "example 2.0,0.8,0.8"
+        )
+    target = folder / f"{STEM}.nii.gz"
+    if volume.dtype.kind == "f" and volume.dtype.itemsize < 4:  # NIfTI has no half precision
+        volume = volume.astype(np.float32)
+    write_volume(target, volume, known)
+    return target
+
+
+def _is_nifti(start: bytes) -> bool:
+    return start[344:348] in NIFTI_1 or start[4:8] in NIFTI_2
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

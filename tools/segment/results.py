@@ -1,0 +1,93 @@
+"""What a bundle makes of an image, and masks read back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import tifffile
+from PIL import Image
+
+__all__ = ["STEM", "Result", "find_mask", "read_mask", "renamed", "safe_stem"]
+
+STEM = "image"  # of every file that a bundle sees: what users call their files is no part of any path there
+MASKS = (".png", ".tif", ".tiff", ".nii", ".nii.gz")
+MAX_STEM = 80  # characters
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a bundle made of an image.
+
+    Attributes
+    ----------
+    image : Path
+        The image as the bundle read it: NIfTI for volumes, PNG or TIFF for images.
+    mask : Path
+        The result that counts: NIfTI for volumes, PNG or TIFF for images.
+    files : tuple of Path
+        All that the bundle wrote, the mask among them: ``image_<kind>``, and what knows of no image.
+    seconds : float
+        From preparing the image to the last result.
+    """
+
+    image: Path
+    mask: Path
+    files: tuple[Path, ...]
+    seconds: float
+
+    @property
+    def labels(self) -> Path:
+        """The mask, numbered by object where the bundle writes that, too."""
+        return next((path for path in self.files if path.name.startswith(f"{STEM}_instances.")), self.mask)
+
+    @property
+    def table(self) -> Path | None:
+        """CSV file with a row for each object, if there is one."""
+        return next((path for path in self.files if path.match(f"{STEM}_*.csv")), None)
+
+
+def find_mask(folder: Path, stem: str, kind: str) -> Path:
+    """The mask of an image among the results of a bundle, where a table or outlines may be of the same kind."""
+    (mask,) = (path for path in folder.iterdir() if path.name in {f"{stem}_{kind}{ending}" for ending in MASKS})
+    return mask
+
+
+def safe_stem(filename: str | None) -> str:
+    """What a user calls a file, without folders and ending, of letters and digits that every system and header takes.
+
+    Examples
+    --------
+    >>> safe_stem("../My cells.nii.gz")
+    'My_cells'
+    """
+    name = re.split(r"[/\\]", filename or "")[-1]
+    stem = re.sub(r"(\.nii\.gz|\.ome\.tiff?|\.[A-Za-z0-9]{1,5})$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[:MAX_STEM].strip("._-") or STEM
+
+
+def renamed(path: Path, stem: str) -> str:
+    """Name of a result for who asked: after the user's file."""
+    return f"{stem}{path.name.removeprefix(STEM)}" if path.name.startswith(f"{STEM}_") else path.name
+
+
+def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
+    """A mask that a bundle wrote.
+
+    Returns
+    -------
+    mask : ndarray of int, shape (Y, X) or (Z, Y, X)
+    spacing : tuple of float
+        µm along the axes of a volume; empty for images, of which the file does not tell.
+    """
+    if path.name.endswith((".nii.gz", ".nii")):
+        image = nib.load(path)
+        spacing = tuple(float(step) for step in image.header.get_zooms()[:3])
+        return np.asarray(image.dataobj).transpose(2, 1, 0), spacing[::-1]
+    if path.suffix == ".png":
+        with Image.open(path) as picture:
+            return np.asarray(picture), ()
+    return tifffile.imread(path), ()

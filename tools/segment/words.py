@@ -1,0 +1,40 @@
+"""What went wrong with an image, in words for who sent it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from common.errors import InputError
+from tools.segment.results import STEM
+
+__all__ = ["find_input_error", "for_user"]
+
+
+def find_input_error(error: BaseException | None) -> str | None:
+    """What an `InputError`, the toolbox's or a bundle's, says that is among an exception and its causes; or None."""
+    while error is not None:
+        if type(error).__name__ == InputError.__name__:
+            return " ".join(str(error).split())
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def for_user(message: str, image: Path, folder: Path, name: str) -> str:
+    """A bundle's message with the user's name of an image in the place of ours.
+
+    Parameters
+    ----------
+    message : str
+    image : Path
+        The file that was to be segmented.
+    folder : Path
+        That the bundle worked in.
+    name : str
+        What the user calls the image.
+    """
+    for place in (folder / "images", folder / "results", folder):  # names of ours are no help
+        message = message.replace(f"{place}/", "").replace(f"{place.resolve()}/", "")
+    message = message.replace(f"{STEM}_prompts.tsv", "boxes")  # as which they are written
+    message = re.sub(rf"\b{STEM}(\.nii\.gz|\.nii|\.tiff?|\.png|\.jpg)\b", lambda found: name, message)
+    return message.replace(f"{image}", name)
