@@ -69,5 +69,11 @@ VERBS = {
     "bench sam": ("tools.bench.sam:sam", "decoder steps on kept embeddings, boxes and embeddings"),
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the verb that the command line names, and end with its exit code."""
     sys.exit(run(VERBS, sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
