@@ -50,23 +50,6 @@ VERBS = {
         "bundles as algorithms of MONAI's Auto3DSeg: its templates",
     ),
     "serve": ("tools.serve.commands:serve", "bundles over HTTP, and a page to try them on"),
-    "bench crossval": ("tools.bench.crossval:crossval", "two folds by crossval against two plain trainings"),
-    "bench nsn": ("tools.bench.nsn:nsn", "ratios of speed, memory and loading, measured side by side"),
-    "bench ctc": ("tools.bench.ctc:ctc", "how many times faster score is than py-ctcmetrics"),
-    "bench devonet": (
-        "tools.bench.devonet:devonet",
-        "SEG and time of the DevoNet bundles against a classical pipeline",
-    ),
-    "bench crypts": ("tools.bench.crypts:crypts", "time and memory on whole slides, and of run lengths"),
-    "bench livecell": ("tools.bench.livecell:livecell", "drawing outlines, inference at native size, ONNX Runtime"),
-    "bench linking": ("tools.bench.slice_linking:linking", "SEG of linked slices against connected components"),
-    "bench maskrcnn": ("tools.bench.maskrcnn:maskrcnn", "fusions, shared features and linking of Mask R-CNN"),
-    "bench onnx": ("tools.bench.onnx_backend:onnx", "every bundle in ONNX Runtime against PyTorch on the CPU"),
-    "bench serve": (
-        "tools.bench.serve:serve",
-        "the server against the bare inference loop: requests per second, memory",
-    ),
-    "bench sam": ("tools.bench.sam:sam", "decoder steps on kept embeddings, boxes and embeddings"),
 }
 
 

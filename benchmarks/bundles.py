@@ -1,0 +1,82 @@
+"""A bundle as a comparison opens it: its own config and weights, a dataset that it reads, a run as a user starts it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ignite.engine import Engine
+from monai.bundle import ConfigParser, ConfigWorkflow
+from torch import nn
+
+from common.datalist import Dataset, Item, read_dataset
+from tools.__main__ import VERBS
+from tools.bundles import find_bundle
+from tools.command_line import run
+from tools.quickstart import commands
+from tools.runs.words import bundle_command
+from tools.toolbox import read_toolbox
+
+__all__ = ["about", "command", "dataset", "load_network", "open_config", "spread", "testing_data"]
+
+
+def open_config(bundle: str, *names: str, **overrides: object) -> ConfigParser:
+    """A bundle's config (inference, or the named ones, a later one over an earlier) after its ``initialize``.
+
+    Overrides are those of ``monai.bundle run``; what is empty is left out.
+    """
+    root = find_bundle(bundle)
+    files = [str(root / "configs" / f"{name}.json") for name in names or ("inference",)]
+    given = {"bundle_root": str(root)} | {key: value for key, value in overrides.items() if value != ""}
+    workflow = ConfigWorkflow(files, workflow_type=None, logging_file=False, **given)
+    workflow.initialize()
+    return workflow.parser
+
+
+def load_network(parser: ConfigParser) -> nn.Module:
+    """The config's network, with the weights that its loader puts in when an engine starts."""
+    engine = Engine(lambda engine, batch: None)
+    parser.get_parsed_content("checkpoint_loader").attach(engine)
+    engine.run([None])
+    return parser.get_parsed_content("network").eval()
+
+
+def command(bundle: str, config: str, workflow: str = "", **overrides: object) -> list[str]:
+    """A run of a bundle as a user types it."""
+    root = find_bundle(bundle)
+    words = bundle_command([root / f"configs/{config}.json"], {"bundle_root": root, **overrides}, workflow=workflow)
+    return [sys.executable, *words[1:]]
+
+
+def dataset(bundle: str, given: str, folder: Path) -> Dataset:
+    """The dataset in the folder that was given; without one the quick start's synthetic sample, made in ``folder``."""
+    if given:
+        return read_dataset(given)
+    root = find_bundle(bundle)
+    steps = dict(commands(root, read_toolbox(root), folder))
+    for step in ("sample", "convert"):
+        if run(VERBS, steps[step][3:]) != 0:
+            raise ValueError(f"{bundle}: no sample; see above")
+    return read_dataset(folder / "dataset")
+
+
+def testing_data(bundle: str, given: str, folder: Path, count: int | None = None) -> tuple[list[dict[str, str]], str]:
+    """Image and label of complete items under ``testing`` of a `dataset`, ``count`` at most, and a line about them."""
+    data = dataset(bundle, given, folder)
+    items = [item for item in data.testing if item.is_complete]
+    if not items:
+        raise ValueError(f"{data.path}: no labelled image under testing; give another --dataset_dir")
+    items = spread(items, count or len(items))
+    return [{key: str(item.file(key)) for key in ("image", "label")} for item in items], about(data, items)
+
+
+def spread(things: Sequence, count: int) -> list:
+    """At most so many of them, evenly from the first to the last."""
+    return [things[index] for index in np.linspace(0, len(things) - 1, min(count, len(things))).round().astype(int)]
+
+
+def about(data: Dataset, items: Sequence[Item]) -> str:
+    """Which data were used."""
+    return f"data: {data.name}: n = {len(items)}"

@@ -1,0 +1,134 @@
+"""Ways that take turns on the same things, their ratio with its spread, memory of a child, and the table of it all."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+__all__ = ["Row", "as_text", "as_time", "goal", "iou", "run_measured", "speed", "take_turns"]
+
+# Linux counts what a process held before exec, so a child of a large process seems large itself: a small one measures
+_MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement; empty where a column does not apply."""
+
+    what: str
+    ours: str
+    other: str = ""
+    ratio: str = ""
+    target: str = ""
+
+
+def take_turns(
+    ways: Mapping[str, Callable], items: Sequence, *, rounds: int, desc: str, judge: Callable | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, list]]:
+    """Do the same to the same things in several ways; from turn to turn another way is first.
+
+    Parameters
+    ----------
+    ways : mapping of str to callable
+        What is done to an item, by name. Each gets the first item once before the clock runs.
+    items : sequence
+        At least one.
+    rounds : int
+        Times that each item is done in each way.
+    desc : str
+        Name of the progress bar.
+    judge : callable, optional
+        From an item and a way's result to a score; called in the first round, beside the clock.
+
+    Returns
+    -------
+    seconds : dict of str to ndarray, shape (rounds, items)
+        Time of every way.
+    scores : dict of str to list
+        What the judge made of every way's results, item by item; empty without one.
+    """
+    names, seconds = [*ways], {way: np.zeros((rounds, len(items))) for way in ways}
+    scores: dict[str, list] = {way: [] for way in ways}
+    for function in ways.values():
+        function(items[0])
+    for turn, (number, index) in enumerate(tqdm([*np.ndindex(rounds, len(items))], desc=desc, unit="turn")):
+        first = turn % len(names)
+        for way in names[first:] + names[:first]:
+            started = time.perf_counter()
+            result = ways[way](items[index])
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds[way][number, index] = time.perf_counter() - started
+            if judge is not None and number == 0:
+                scores[way].append(judge(items[index], result))
+    return seconds, scores
+
+
+def speed(what: str, ours: np.ndarray, other: np.ndarray, at_least: float | None = None) -> Row:
+    """Row of two ways' seconds of every turn: their medians, and the ratio within a turn with its spread.
+
+    The ratio is the median, in brackets stands what the middle 90 % of the turns gave; ``at_least`` is how many times
+    faster ours should be.
+    """
+    low, ratio, high = np.percentile(np.divide(other, ours), (5, 50, 95))
+    target = "" if at_least is None else goal(f">= {at_least:g} x", ratio >= at_least)
+    word = "faster"
+    if ratio < 1:
+        low, ratio, high, word = 1 / high, 1 / ratio, 1 / low, "slower"
+    spread = f"{ratio:.2f} x {word} ({low:.2f} to {high:.2f})"
+    return Row(what, *(as_time(float(np.median(seconds))) for seconds in (ours, other)), spread, target)
+
+
+def iou(mask: np.ndarray, reference: np.ndarray) -> float:
+    """Intersection over union of two masks; 1 where both are empty."""
+    union = np.count_nonzero(mask | reference)
+    return np.count_nonzero(mask & reference) / union if union else 1.0
+
+
+def goal(text: str, reached: bool) -> str:
+    """What should be reached, and whether it was."""
+    return f"{text}: {'reached' if reached else 'missed'}"
+
+
+def run_measured(command: Sequence[str]) -> tuple[float, int]:
+    """Run a command, whose output goes to stderr: wall-clock seconds, and the largest resident set in bytes.
+
+    Raises ValueError if it fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "peak")
+        started = time.perf_counter()
+        code = subprocess.call([sys.executable, "-c", _MEASURE, report, *command], stdout=2)
+        seconds = time.perf_counter() - started
+        if code != 0:
+            raise ValueError(f"{shlex.join(command)}: ended with {code}; its last lines say why")
+        return seconds, int(report.read_text()) * (1 if sys.platform == "darwin" else 1024)
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Aligned columns under a line of headings."""
+    lines = [tuple(field.name for field in fields(Row)), *map(astuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def as_time(seconds: float) -> str:
+    """Seconds, or milliseconds where they are less than one."""
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"

@@ -1,0 +1,106 @@
+"""Every comparison runs on tiny input; the harness counts, and refuses, what it says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.harness import run_measured, speed, take_turns
+
+SLOW = pytest.mark.slow
+# what makes a comparison tiny; its rows are named by their beginning
+TINY = [
+    pytest.param("crossval --max_epochs 1", "two folds by crossval", marks=SLOW),
+    pytest.param("crypts", "tiles, shrunk as ours: mean Dice", marks=SLOW),
+    pytest.param("ctc --shrink 8 --rounds 1", "whole process", marks=SLOW),
+    pytest.param("devonet", "SEG, nuclei per volume all: 2 volumes", marks=SLOW),
+    pytest.param("fusions --fusions se --rounds 1", "se, stacks of 5 slices", marks=SLOW),
+    pytest.param("linking --slices 5 --discs 9 --size 90", "SEG, linked and cut", marks=SLOW),
+    pytest.param("livecell --num_images 1 --rounds 1", "best IoU that is left", marks=SLOW),
+    pytest.param("loading --max_epochs 2", "devonet_nsn: share of time waiting", marks=SLOW),
+    pytest.param("memory --volume_size 64 --slide_size 600", "crypt_unet, 600 x 600 RGB: peak memory", marks=SLOW),
+    pytest.param("nsn --num_volumes 1", "QCANet's scheme: mean IoU", marks=SLOW),
+    pytest.param("onnx --bundles devonet_nsn", "devonet_nsn: pixels that differ as served", marks=SLOW),
+    pytest.param("outlines --num_images 2 --rounds 1", "time per label map"),
+    pytest.param("run_lengths --height 40 --width 50 --rounds 1", "single pixels"),
+    pytest.param("sam --image_size 64 --images 1 --prompts 2 --rounds 1", "training step", marks=SLOW),
+    pytest.param("serve --bundle devonet_ndn --num_images 3 --clients 2 --rounds 1", "latency, p95", marks=SLOW),
+]
+
+
+@pytest.mark.parametrize(("words", "row"), TINY)
+def test_comparison_runs_on_tiny_input(words, row, capsys):
+    assert main(words.split()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("device: ") and any(line.startswith(row) for line in lines)
+    assert all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("name", [case.values[0].split()[0] for case in TINY])
+def test_comparison_says_what_it_compares(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    assert "Options: " in capsys.readouterr().out
+
+
+def test_all_comparisons_are_listed_and_tried(capsys):
+    assert main([]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert listed == [case.values[0].split()[0] for case in TINY]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [("nothing", "no comparison nothing; choose one of crossval, "), ("nsn --dataset_dir nowhere", "nowhere")],
+)
+def test_wrong_input_is_told_in_one_line(words, message, capsys):
+    assert main(words.split()) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert message in line
+
+
+@pytest.mark.parametrize("words", ["ctc --rounds 0", "ctc --round_s 1"])
+def test_wrong_options_are_refused_before_anything_runs(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(words.split())
+    assert "usage: python -m benchmarks ctc" in capsys.readouterr().err
+
+
+def test_ways_take_turns_and_are_judged_once():
+    calls = []
+    ways = {way: lambda item, way=way: calls.append(way + item) or item for way in "ab"}
+    seconds, scores = take_turns(ways, ["1", "2", "3"], rounds=2, desc="", judge=lambda item, result: item == result)
+    warm, turns = calls[:2], calls[2:]
+    assert warm == ["a1", "b1"]
+    assert turns == ["a1", "b1", "b2", "a2", "a3", "b3", "b1", "a1", "a2", "b2", "b3", "a3"]
+    assert {way: values.shape for way, values in seconds.items()} == {"a": (2, 3), "b": (2, 3)}
+    assert scores == {"a": [True] * 3, "b": [True] * 3}
+
+
+def test_ratio_is_taken_within_a_turn_and_told_with_its_spread():
+    row = speed("x", np.array([1.0, 2.0, 3.0]), np.array([4.0, 2.0, 9.0]), 3.5)
+    assert (row.ours, row.other) == ("2.00 s", "4.00 s")
+    assert row.ratio == "3.00 x faster (1.20 to 3.90)" and row.target == ">= 3.5 x: missed"
+    assert speed("x", np.array([0.3]), np.array([0.1])).ratio == "3.00 x slower (3.00 to 3.00)"
+
+
+def test_memory_is_the_childs_own():
+    held = np.ones(1 << 25)  # 256 MiB, which are ours
+    _, small = run_measured([sys.executable, "-c", "pass"])
+    _, large = run_measured([sys.executable, "-c", "x = bytearray(1 << 27)"])
+    assert held.nbytes > small and small + (1 << 26) < large
+
+
+def test_failed_command_is_told():
+    with pytest.raises(ValueError, match="import nothing.* ended with 1"):
+        run_measured([sys.executable, "-c", "import nothing"])
+
+
+def test_product_does_not_import_benchmarks():
+    root = Path(__file__).parents[2]
+    files = [path for folder in ("tools", "common", "bundles") for path in (root / folder).rglob("*.py")]
+    assert files and [path for path in files if "benchmarks" in path.read_text()] == []
