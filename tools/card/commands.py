@@ -8,7 +8,7 @@ from fire.decorators import SetParseFns
 
 from tools.bundles import METADATA, all_bundles, bundles_dir, find_bundle
 from tools.card.files import MODEL_CARD, write_measured
-from tools.card.measured import measured_metrics
+from tools.card.measured import held_out_metrics, measured_metrics
 from tools.card.numbers import rounded
 from tools.card.overview import renew_overview
 from tools.command_line import reject
@@ -17,8 +17,8 @@ from tools.toolbox import read_toolbox
 __all__ = ["card"]
 
 
-@SetParseFns(bundle=str, output_dir=str)
-def card(bundle: str, output_dir: str = "", *extra, **unknown) -> dict[str, object]:
+@SetParseFns(bundle=str, output_dir=str, held_out=str)
+def card(bundle: str, output_dir: str = "", *extra, held_out: str = "", **unknown) -> dict[str, object]:
     """Write what an evaluation measured into a bundle's metadata, its model card and the README's table.
 
     Metrics that another evaluation of the same weights measured are kept.
@@ -30,10 +30,13 @@ def card(bundle: str, output_dir: str = "", *extra, **unknown) -> dict[str, obje
     output_dir : str
         Folder that its evaluation wrote metrics.csv and <metric>_raw.csv to. Without it the card and the README's
         table are written again from what the metadata say, as after a change of a metric's title.
+    held_out : str
+        Where the shipped weights have seen every unit: weights of the same recipe, each trained without the units that
+        it was evaluated on, separated by commas. OUTPUT_DIR then names as many folders, in the same order.
     """
     reject(unknown, card, extra)
     folders = all_bundles() if bundle == "all" and not output_dir else [find_bundle(bundle)]
-    measured = measured_metrics(Path(output_dir), folders[0]) if output_dir else {}
+    measured = _measured(output_dir, held_out, folders[0])
     for folder in folders:
         write_measured(folder, measured)
     readme = bundles_dir().parent / "README.md"
@@ -46,3 +49,13 @@ def card(bundle: str, output_dir: str = "", *extra, **unknown) -> dict[str, obje
         name: f"{rounded(entry['mean'], metrics[name].unit)}, n = {entry['n']}" for name, entry in measured.items()
     }
     return scores | {"metadata": folders[0] / METADATA, "model card": folders[0] / MODEL_CARD}
+
+
+def _measured(output_dir: str, held_out: str, bundle: Path) -> dict[str, dict[str, object]]:
+    if not held_out:
+        return measured_metrics(Path(output_dir), bundle) if output_dir else {}
+    return held_out_metrics(_paths(output_dir), _paths(held_out), bundle)
+
+
+def _paths(text: str) -> list[Path]:
+    return [Path(part) for part in text.split(",")]

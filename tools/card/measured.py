@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.errors import InputError
 from tools.card.evaluation import read_metric, read_overall
 from tools.card.statistics import summarise
-from tools.card.units import group_images
+from tools.card.units import Cases, group_images
 from tools.checksum import checksum
 from tools.toolbox import fold_units, read_toolbox
 
-__all__ = ["WEIGHTS", "measured_metrics"]
+__all__ = ["WEIGHTS", "held_out_metrics", "measured_metrics"]
 
 WEIGHTS = "models/model.pt"
 MAX_UNITS_LISTED = 20
@@ -42,23 +44,94 @@ def measured_metrics(output_dir: Path, bundle: Path) -> dict[str, dict[str, obje
         newer than the evaluation.
     """
     weights = bundle / WEIGHTS
+    overall, scores, cases = _read(output_dir, bundle)
+    _check_weights(weights, output_dir / "metrics.csv")
+    origin = {"dataset": cases.dataset, "split": "testing", "checkpoint_sha256": checksum(weights)}
+    measured = {}
+    for metric, score_of in scores.items():
+        summary = _summary(score_of, cases.unit_of, output_dir / f"{metric}_raw.csv")
+        measured[metric] = _entry(overall[metric], summary, cases.unit) | origin
+    return measured
+
+
+def held_out_metrics(
+    output_dirs: Sequence[Path], trained: Sequence[Path], bundle: Path
+) -> dict[str, dict[str, object]]:
+    """What a recipe achieves on units that its training did not see, where the shipped weights have seen them all.
+
+    Parameters
+    ----------
+    output_dirs : sequence of Path
+        Folders that evaluations wrote to, no image in two of them.
+    trained : sequence of Path
+        For each of them the weights that were evaluated, trained without the units of those images.
+    bundle : Path
+        The bundle's folder, whose shipped weights are the same recipe trained on everything.
+
+    Returns
+    -------
+    dict of str to dict
+        As for `measured_metrics`; ``mean`` is that of the cases of all evaluations, ``case_means`` has the score of
+        each image by its file name, ``held_out_sha256`` the checksums of the evaluated weights, ``checkpoint_sha256``
+        that of the shipped ones.
+
+    Raises
+    ------
+    InputError
+        As for `measured_metrics`; also if the evaluations do not belong together, or a unit is under training, too.
+    """
+    if len(output_dirs) != len(trained):
+        raise InputError(f"{len(output_dirs)} evaluations and {len(trained)} weights; give each evaluation its weights")
+    shipped = bundle / WEIGHTS
+    if not shipped.is_file():
+        raise InputError(f"{shipped}: no such file; ship weights of the recipe, then run card")
+    together: dict[str, dict[str, float]] = {}
+    all_cases = []
+    for output_dir, weights in zip(output_dirs, trained, strict=True):
+        _, scores, cases = _read(output_dir, bundle, disjoint=True)
+        _check_weights(weights, output_dir / "metrics.csv")
+        for metric, score_of in scores.items():
+            together.setdefault(metric, {}).update(score_of)
+        all_cases.append(cases)
+    first = all_cases[0]
+    if any((cases.dataset, cases.unit) != (first.dataset, first.unit) for cases in all_cases):
+        raise InputError(f"{output_dirs[0]} and others: of several datasets; evaluate one dataset, with other splits")
+    unit_of = {image: unit for cases in all_cases for image, unit in cases.unit_of.items()}
+    names = {image: Path(image).name for image in unit_of}
+    if len(set(names.values())) < sum(len(cases.unit_of) for cases in all_cases):
+        raise InputError(f"{output_dirs[0]} and others: an image is in two of them; evaluate each once")
+    origin = {"dataset": first.dataset, "split": "held out in turn", "checkpoint_sha256": checksum(shipped)}
+    origin["held_out_sha256"] = [checksum(weights) for weights in trained]
+    measured = {}
+    for metric, score_of in together.items():
+        if len(score_of) != len(unit_of):
+            raise InputError(f"{output_dirs[0]} and others: {metric} is not in all of them; evaluate again")
+        summary = _summary(score_of, unit_of, output_dirs[0] / f"{metric}_raw.csv")
+        is_short = summary["units"] < len(score_of) <= MAX_UNITS_LISTED
+        defined = {names[image]: score for image, score in score_of.items() if not math.isnan(score)}
+        listed = {"case_means": defined} if is_short else {}
+        measured[metric] = _entry(summary["mean"], summary, first.unit) | listed | origin
+    return measured
+
+
+def _read(
+    output_dir: Path, bundle: Path, *, disjoint: bool = False
+) -> tuple[dict[str, float], dict[str, dict[str, float]], Cases]:
+    """Overall values, scores of every image, and units of an evaluation."""
     overall = read_overall(output_dir, read_toolbox(bundle).metrics)
     scores = {metric: read_metric(output_dir, metric) for metric in overall}
     first, *others = scores
     for metric in others:
         if scores[metric].keys() != scores[first].keys():
             raise InputError(f"{output_dir}: {first}_raw.csv and {metric}_raw.csv list other images; evaluate again")
-    cases = group_images(list(scores[first]), fold_units(bundle))
-    _check_weights(weights, output_dir / "metrics.csv")
-    origin = {"dataset": cases.dataset, "split": "testing", "checkpoint_sha256": checksum(weights)}
-    measured = {}
-    for metric, score_of in scores.items():
-        try:
-            summary = summarise(list(score_of.values()), [cases.unit_of[image] for image in score_of])
-        except ValueError as error:
-            raise InputError(f"{output_dir / f'{metric}_raw.csv'}: {error}") from error
-        measured[metric] = _entry(overall[metric], summary, cases.unit) | origin
-    return measured
+    return overall, scores, group_images(list(scores[first]), fold_units(bundle), disjoint=disjoint)
+
+
+def _summary(score_of: dict[str, float], unit_of: dict[str, str], source: Path) -> dict[str, object]:
+    try:
+        return summarise(list(score_of.values()), [unit_of[image] for image in score_of])
+    except ValueError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def _check_weights(weights: Path, metrics: Path) -> None:

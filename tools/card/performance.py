@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tools.card.numbers import interval, number_of, rounded
 from tools.toolbox import Metric
@@ -35,21 +35,45 @@ def performance_table(eval_metrics: Mapping[str, Mapping], metrics: Mapping[str,
     about = {name: metrics.get(name, Metric(name)) for name in eval_metrics}
     overall = _table(COLUMNS, [_overall_row(about[name], entry) for name, entry in eval_metrics.items()])
     note = f"{_about_interval(eval_metrics)} {_about_weights(eval_metrics)}"
-    return "\n\n".join([overall, *_unit_tables(eval_metrics, about), note, *_commands(about.values())])
+    tables = [*_unit_tables(eval_metrics, about), *_case_tables(eval_metrics, about)]
+    return "\n\n".join([*_about_held_out(eval_metrics), overall, *tables, note, *_commands(about.values())])
+
+
+def _about_held_out(eval_metrics: Mapping[str, Mapping]) -> list[str]:
+    """What the scores are of, where they are not of the shipped weights."""
+    units = sorted({entry["unit"] for entry in eval_metrics.values() if entry.get("held_out_sha256")})
+    if not units:
+        return []
+    unit = " or ".join(units)
+    return [
+        f"**These are the scores of the recipe on a {unit} that it has not seen**: each {unit} was left out of a "
+        "training, and is measured with the weights of that training. The shipped weights are the same recipe trained "
+        f"on every {unit}, so none of these is left to measure them on."
+    ]
 
 
 def _about_interval(eval_metrics: Mapping[str, Mapping]) -> str:
     """How to read the score, and the interval where there is one."""
-    score = "Score: as the evaluation pools it."
+    in_turn = any(entry.get("held_out_sha256") for entry in eval_metrics.values())
+    score = "Score: mean of the cases." if in_turn else "Score: as the evaluation pools it."
     if not any(entry["ci95"] for entry in eval_metrics.values()):
         return score
     return f"{score} Interval: of the mean per case, by bootstrap over whole units (10000 draws)."
 
 
 def _about_weights(eval_metrics: Mapping[str, Mapping]) -> str:
-    checksums = sorted({entry["checkpoint_sha256"] for entry in eval_metrics.values()})
-    named = ", ".join(f"`{checksum[:16]}`" for checksum in checksums)
-    return f"Measured with `models/model.pt` (sha256 {named}) by, from the bundle's root:"
+    shipped = _named({entry["checkpoint_sha256"] for entry in eval_metrics.values()})
+    others = _named({sha for entry in eval_metrics.values() for sha in entry.get("held_out_sha256", [])})
+    if others:
+        return (
+            f"Shipped: `models/model.pt` (sha256 {shipped}). Measured with weights of sha256 {others} by, from the "
+            "bundle's root and with `--ckpt_path` of the weights:"
+        )
+    return f"Measured with `models/model.pt` (sha256 {shipped}) by, from the bundle's root:"
+
+
+def _named(checksums: set[str]) -> str:
+    return ", ".join(f"`{checksum[:16]}`" for checksum in sorted(checksums))
 
 
 def _commands(metrics: object) -> list[str]:
@@ -79,10 +103,25 @@ def _overall_row(metric: Metric, entry: Mapping) -> list[str]:
 
 def _unit_tables(eval_metrics: Mapping[str, Mapping], about: Mapping[str, Metric]) -> list[str]:
     """One table of unit means for each dataset and kind of unit, where there are several units."""
+    return _tables_of(eval_metrics, about, "unit_means", lambda entry: entry["unit"])
+
+
+def _case_tables(eval_metrics: Mapping[str, Mapping], about: Mapping[str, Metric]) -> list[str]:
+    """One table of single cases for each dataset whose cases are listed."""
+    return _tables_of(eval_metrics, about, "case_means", lambda entry: "case")
+
+
+def _tables_of(
+    eval_metrics: Mapping[str, Mapping],
+    about: Mapping[str, Metric],
+    key: str,
+    title_of: Callable[[Mapping], str],
+) -> list[str]:
+    """Tables of the scores under ``key``: a row for each name, a column for each metric."""
     together: dict[tuple[str, str], dict[str, Mapping]] = {}
     for name, entry in eval_metrics.items():
-        if entry.get("unit_means"):
-            together.setdefault((entry["dataset"], entry["unit"]), {})[name] = entry["unit_means"]
+        if entry.get(key):
+            together.setdefault((entry["dataset"], title_of(entry)), {})[name] = entry[key]
     tables = []
     for (_, unit), means in together.items():
         names = sorted(set().union(*means.values()))

@@ -21,7 +21,9 @@ class Cases:
     unit_of: dict[str, str]
 
 
-def group_images(images: Sequence[str], units: Sequence[str], section: str = "testing") -> Cases:
+def group_images(
+    images: Sequence[str], units: Sequence[str], section: str = "testing", *, disjoint: bool = False
+) -> Cases:
     """Find the dataset.json that the images belong to, and the unit of each.
 
     Parameters
@@ -33,6 +35,8 @@ def group_images(images: Sequence[str], units: Sequence[str], section: str = "te
         ``unit``. Without any, each image is a unit of its own, a ``case``.
     section : str
         The list that they have to be in, ``testing`` or ``training``.
+    disjoint : bool
+        Whether no unit of theirs may be under ``training``.
 
     Returns
     -------
@@ -41,7 +45,8 @@ def group_images(images: Sequence[str], units: Sequence[str], section: str = "te
     Raises
     ------
     InputError
-        If there is no dataset.json, there are several, or it does not list an image in that section.
+        If there is no dataset.json, there are several, it does not list an image in that section, or a unit is under
+        training that must not be.
     """
     paths = sorted({_find_datalist(Path(image).resolve().parent, image) for image in images})
     if len(paths) != 1:
@@ -60,7 +65,11 @@ def group_images(images: Sequence[str], units: Sequence[str], section: str = "te
     for item in items.values():
         if unit != "case" and unit not in item:
             raise InputError(f"{paths[0]}: {item['image']} has no {unit!r}, by which others are grouped; add it")
-    unit_of = {image: str(item["image"] if unit == "case" else item[unit]) for image, item in items.items()}
+    key = "image" if unit == "case" else unit
+    unit_of = {image: str(item[key]) for image, item in items.items()}
+    seen = {str(item.get(key)) for item in datalist.get("training", [])} & set(unit_of.values()) if disjoint else set()
+    if seen:
+        raise InputError(f"{paths[0]}: {unit} {', '.join(sorted(seen))} is under training, too, so it was not held out")
     return Cases(dataset=datalist.get("name") or root.name, unit=unit, unit_of=unit_of)
 
 
