@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from common.errors import InputError
 from tools.runs.files import read_json
@@ -37,7 +39,7 @@ def choose(given: str, text: str, known: Sequence[object]) -> tuple:
 
 
 def check_overrides(
-    overrides: Iterable[str], bundle: Path, verb: str, flags: Sequence[str], own: Mapping[str, str]
+    overrides: Iterable[str], bundle: Path, command: Callable, own: Mapping[str, str] = MappingProxyType({})
 ) -> None:
     """Refuse overrides that a bundle's train.json does not know, or that a verb sets itself.
 
@@ -48,11 +50,10 @@ def check_overrides(
     overrides : iterable of str
         Keys, such as ``max_epochs`` or ``train#trainer#max_epochs``.
     bundle : Path
-    verb : str
-    flags : sequence of str
-        The verb's own options, which may have been mistyped.
+    command : callable
+        The verb, whose own options may have been mistyped.
     own : mapping of str to str
-        Keys that the verb sets for each run -> what to do instead, if anything.
+        Further keys that the verb sets for each run -> what to do instead, if anything.
 
     Raises
     ------
@@ -60,10 +61,11 @@ def check_overrides(
         If there is such an override; it names the closest key.
     """
     train, own = read_json(bundle / "configs/train.json"), {**OWN_KEYS, **own}
+    flags = [name for name, of in inspect.signature(command).parameters.items() if of.kind is of.KEYWORD_ONLY]
     for key in overrides:
         top = top_key(key)
         if top in own:
-            raise InputError(f"--{key}: {verb} sets it for each run; {own[top] or 'leave it out'}")
+            raise InputError(f"--{key}: {command.__name__} sets it for each run; {own[top] or 'leave it out'}")
         if top not in train:
             raise InputError(f"unknown override --{key}; {hint(top, [*sorted(train), *flags], dashes='--')}")
         _check_inside(key, train)

@@ -32,8 +32,6 @@ __all__ = ["compare"]
 
 logger = logging.getLogger(__name__)
 
-FLAGS = ("networks", "knob", "folds", "dataset_dir")
-
 
 @SetParseFn(str)  # overrides go on to monai.bundle as they were typed
 def compare(
@@ -73,7 +71,7 @@ def compare(
     root = find_bundle(bundle)
     chosen = choose_knob(root, networks=networks, knob=knob)
     own = {chosen.name: f"choose with --{'knob' if knob else 'networks'}"}
-    check_overrides(overrides, root, "compare", FLAGS, own)
+    check_overrides(overrides, root, compare, own)
     known = read_folds(Path(dataset_dir))
     plan = Plan(
         bundle=root,

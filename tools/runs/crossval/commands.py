@@ -38,8 +38,6 @@ __all__ = ["crossval"]
 
 logger = logging.getLogger(__name__)
 
-FLAGS = ("dataset_dir", "num_fold", "num_best", "num_processes", "output_dir")
-OWN = {"fold": "choose with --num_fold"}
 NUM_WORST = 3
 
 
@@ -80,7 +78,7 @@ def crossval(
     roots = find_bundles((bundle, *more))
     processes = count_processes(num_processes)
     for root in roots.values():
-        check_overrides(overrides, root, "crossval", FLAGS, OWN)
+        check_overrides(overrides, root, crossval, {"fold": "choose with --num_fold"})
         validation_override(root)
         if processes > 1:
             check_multi_gpu(root, overrides)

@@ -29,7 +29,6 @@ __all__ = ["tune"]
 
 logger = logging.getLogger(__name__)
 
-FLAGS = ("dataset_dir", "space", "trials", "fold", "study_name", "storage", "output_dir", "sampler_seed", "prune_after")
 OF_MACHINE = ("device", "num_workers", "cache_rate")  # may differ between those who share a study
 
 
@@ -85,7 +84,7 @@ def tune(
             f"--{'space' if dataset_dir else 'dataset_dir'} missing; python -m tools tune --help tells more"
         )
     root = find_bundle(bundle).resolve()
-    check_overrides(overrides, root, "tune", FLAGS, {})
+    check_overrides(overrides, root, tune)
     check_bundle(root)
     dimensions = read_space(Path(space), read_json(root / "configs/train.json"))
     check_fixed(dimensions, overrides)

@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from common.errors import InputError
 from tools.runs.tune.trials import FAILURE
 
-__all__ = ["count_states", "is_enough", "search"]
+__all__ = ["count_states", "search"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,24 +48,20 @@ def search(
         If of the trials of this call three more have failed than finished.
     """
     ended: list[FrozenTrial] = []
-    waiting = False
-    while not is_enough(study, num_trials):
-        if _others_will_do(study, num_trials):
-            if not waiting:
+    is_waiting = False
+    while _count(study, FINISHED) < num_trials:
+        with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
+            optuna.storages.fail_stale_trials(study)
+        if _count(study, (*FINISHED, TrialState.RUNNING)) >= num_trials:
+            if not is_waiting:
                 logger.info("waiting for trials that other processes run; one that was killed is given up in minutes")
-            waiting = True
+            is_waiting = True
             time.sleep(WAIT_S)
             continue
-        waiting = False
+        is_waiting = False
         study.optimize(objective, n_trials=1, catch=(InputError,), callbacks=[lambda _, trial: ended.append(trial)])
         tell(ended[-1])
         _check_failures(ended)
-
-
-def is_enough(study: optuna.Study, num_trials: int) -> bool:
-    """Whether so many trials have finished."""
-    states = count_states(study)
-    return sum(states[state] for state in FINISHED) >= num_trials
 
 
 def count_states(study: optuna.Study) -> Counter[TrialState]:
@@ -73,11 +69,9 @@ def count_states(study: optuna.Study) -> Counter[TrialState]:
     return Counter(trial.state for trial in study.get_trials(deepcopy=False))
 
 
-def _others_will_do(study: optuna.Study, num_trials: int) -> bool:
-    with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
-        optuna.storages.fail_stale_trials(study)
+def _count(study: optuna.Study, wanted: Iterable[TrialState]) -> int:
     states = count_states(study)
-    return sum(states[state] for state in (*FINISHED, TrialState.RUNNING)) >= num_trials
+    return sum(states[state] for state in wanted)
 
 
 def _check_failures(ended: list[FrozenTrial]) -> None:
