@@ -7,7 +7,7 @@ import json
 import pytest
 
 from common.errors import InputError
-from tools.runs.folds import read_datalist
+from tools.runs.folds import read_separate_folds
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def dataset(tmp_path):
 
 
 def test_folds_and_labelled_items(dataset):
-    found = read_datalist(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", None), name="drawn"))
-    assert (found.name, found.folds, len(found.training), len(found.testing)) == ("drawn", (0, 1), 2, 1)
+    found = read_separate_folds(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", None), name="drawn"))
+    assert (found.dataset.name, found.folds, len(found.training), len(found.testing)) == ("drawn", (0, 1), 2, 1)
 
 
 def test_fewer_folds_than_there_are(dataset):
-    assert read_datalist(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", 2)), 2).folds == (0, 1)
+    assert read_separate_folds(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", 2)), 2).folds == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -47,28 +47,28 @@ def test_fewer_folds_than_there_are(dataset):
 )
 def test_overlapping_leaking_and_empty_folds_are_refused(dataset, images, match):
     with pytest.raises(InputError, match=rf"dataset\.json: {match}"):
-        read_datalist(dataset(*images))
+        read_separate_folds(dataset(*images))
 
 
 @pytest.mark.parametrize("key", ["subject", "slide", "group"])
 def test_every_kind_of_group_may_leak(dataset, key):
     with pytest.raises(InputError, match=f"{key} 1 is in fold 0 and in fold 1"):
-        read_datalist(dataset(("a", "1", 0), ("b", "1", 1), key=key))
+        read_separate_folds(dataset(("a", "1", 0), ("b", "1", 1), key=key))
 
 
 def test_the_unit_that_the_datalist_names_is_the_one_that_counts(dataset):
     folder = dataset(("a", "1", 0), ("b", "1", 1), key="slide", unit="region")
-    assert read_datalist(folder).folds == (0, 1)
+    assert read_separate_folds(folder).folds == (0, 1)
     with pytest.raises(InputError, match="region 1 is in fold 0 and in fold 1"):
-        read_datalist(dataset(("a", "1", 0), ("b", "1", 1), key="region", unit="region"))
+        read_separate_folds(dataset(("a", "1", 0), ("b", "1", 1), key="region", unit="region"))
 
 
 def test_more_folds_than_there_are(dataset):
     with pytest.raises(InputError, match="no labelled image in fold 2, 3, 4 of 5; .* convert again with --folds 5"):
-        read_datalist(dataset(("a", "1", 0), ("b", "2", 1)), 5)
+        read_separate_folds(dataset(("a", "1", 0), ("b", "2", 1)), 5)
 
 
 def test_item_without_an_image_is_told(dataset):
     folder = dataset(("a", "1", 0), ("b", "2", 1), testing=[{"label": "x"}])
     with pytest.raises(InputError, match="an item without 'image'"):
-        read_datalist(folder)
+        read_separate_folds(folder)

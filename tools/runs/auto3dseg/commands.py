@@ -16,7 +16,7 @@ from tools.runs.auto3dseg.templates import algo_name, check_free, template_setti
 from tools.runs.bundles import find_bundles
 from tools.runs.crossval.datastats import write_datastats
 from tools.runs.files import write_text
-from tools.runs.folds import Datalist, read_datalist
+from tools.runs.folds import Folds, read_separate_folds
 
 __all__ = ["auto3dseg"]
 
@@ -51,14 +51,14 @@ def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DI
     names = [algo_name(root) for root in roots]
     for name in names:
         check_free(folder / name)
-    datalist = read_datalist(Path(dataset_dir), bundles=roots) if dataset_dir else None
-    if datalist and (work / "input.yaml").exists():
+    found = read_separate_folds(Path(dataset_dir), bundles=roots) if dataset_dir else None
+    if found and (work / "input.yaml").exists():
         raise InputError(f"{work}: holds an input.yaml of Auto3DSeg already; give another --work_dir")
     folder.mkdir(parents=True, exist_ok=True)
     for root in roots:
         logger.info("wrote %s", write_template(root, folder))
     written = {"templates": folder, "algos": ", ".join(names)}
-    return written | (_write_input(datalist, folder, work, names) if datalist else {})
+    return written | (_write_input(found, folder, work, names) if found else {})
 
 
 def _choose(names: Sequence[str]) -> list[Path]:
@@ -78,13 +78,13 @@ def _choose(names: Sequence[str]) -> list[Path]:
     return chosen
 
 
-def _write_input(datalist: Datalist, folder: Path, work: Path, names: Sequence[str]) -> dict[str, object]:
+def _write_input(found: Folds, folder: Path, work: Path, names: Sequence[str]) -> dict[str, object]:
     """Write datastats.yaml and input.yaml; what to run then."""
-    write_datastats(datalist, work / "datastats.yaml")
+    write_datastats(found, work / "datastats.yaml")
     content = {
         "modality": "microscopy",
-        "dataroot": str(datalist.folder.resolve()),
-        "datalist": str(datalist.path.resolve()),
+        "dataroot": str(found.dataset.folder.resolve()),
+        "datalist": str(found.dataset.path.resolve()),
         "templates_path_or_url": str(folder.resolve()),
         "algos": list(names),
         "work_dir": str(work.resolve()),

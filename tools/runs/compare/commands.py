@@ -84,7 +84,7 @@ def compare(
         values=chosen.values,
     )
     run_plan(plan)
-    comparison = collect(plan, known.name)
+    comparison = collect(plan, known.dataset.name)
     text = as_text(comparison)
     write_json(plan.output_dir / "compare.json", comparison)
     write_text(plan.output_dir / "compare.md", text + "\n")

@@ -26,7 +26,7 @@ from tools.runs.crossval.evaluation import choose_ensembles, draw_worst, evaluat
 from tools.runs.crossval.report import report_blocks
 from tools.runs.executor import run_plan
 from tools.runs.files import write_json, write_text
-from tools.runs.folds import Datalist, read_datalist
+from tools.runs.folds import Folds, read_separate_folds
 from tools.runs.overrides import check_overrides
 from tools.runs.plan import Plan, validation_override
 from tools.runs.processes import check_multi_gpu, count_processes
@@ -83,7 +83,7 @@ def crossval(
         if processes > 1:
             check_multi_gpu(root, overrides)
     num_folds = whole_number("num_fold", num_fold, minimum=2) if num_fold else None
-    datalist = read_datalist(Path(dataset_dir), num_folds, roots.values())
+    data = read_separate_folds(Path(dataset_dir), num_folds, roots.values())
     num_members = whole_number("num_best", num_best, minimum=2)
     key_metrics = {name: key_metric(root) for name, root in roots.items()}
     metric = common_metric({name: ranking_metrics(r) for name, r in roots.items()}, next(iter(key_metrics.values())))
@@ -91,32 +91,32 @@ def crossval(
     plans = {
         name: Plan(
             bundle=root,
-            dataset_dir=datalist.folder,
+            dataset_dir=data.dataset.folder,
             output_dir=folder / name,
-            folds=datalist.folds,
-            splits=datalist.splits,
+            folds=data.folds,
+            splits=data.splits,
             overrides=overrides,
             num_processes=processes,
         )
         for name, root in roots.items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    data = summarise_datastats(write_datastats(datalist, folder / "datastats.yaml"))
+    datastats = summarise_datastats(write_datastats(data, folder / "datastats.yaml"))
     for plan in plans.values():
         run_plan(plan)
     courses = {
         name: {fold: write_progress(plan.training(fold).folder, key_metrics[name]) for fold in plan.folds}
         for name, plan in plans.items()
     }
-    done = _Done(plans, courses, datalist, folder)
+    done = _Done(plans, courses, data, folder)
     report = {
-        "dataset": datalist.name,
-        "folds": list(datalist.folds),
+        "dataset": data.dataset.name,
+        "folds": list(data.folds),
         "overrides": dict(sorted(overrides.items())),
         "metric": metric,
         "titles": {metric: title for root in roots.values() for metric, title in titles(root).items()},
-        "splits": list(datalist.splits),
-        "data": data,
+        "splits": list(data.splits),
+        "data": datastats,
         "bundles": {name: {"key_metric": key_metrics[name], **_bundle(done, name)} for name in plans},
     }
     return _report(report, done, num_members)
@@ -128,7 +128,7 @@ class _Done:
 
     plans: Mapping[str, Plan]
     courses: Mapping[str, Mapping[int, list[dict]]]
-    datalist: Datalist
+    data: Folds
     folder: Path
 
     def best_scores(self, bundle: str) -> dict[int, float]:
@@ -162,8 +162,8 @@ def _report(report: dict, done: _Done, num_best: int) -> str:
     members = [
         member
         for name, plan in done.plans.items()
-        if name not in report["without_probabilities"] and done.datalist.testing
-        for member in run_inference(plan, done.datalist, done.best_scores(name))
+        if name not in report["without_probabilities"] and done.data.testing
+        for member in run_inference(plan, done.data, done.best_scores(name))
     ]
     report["ensembles"] = _ensembles(report, choose_ensembles(members, num_best), done)
     report |= _contest(report)
@@ -178,7 +178,7 @@ def _ensembles(report: Mapping, ensembles: Mapping[str, Sequence[Member]], done:
     splits = [found["splits"].get("testing", {}) for found in report["bundles"].values()]
     unit_of = {case: unit for split in splits for case, unit in split.get("unit_of", {}).items()}
     return {
-        name: evaluate_ensemble(chosen, done.datalist, done.folder / "ensembles", splits[0]["unit"], unit_of)
+        name: evaluate_ensemble(chosen, done.data, done.folder / "ensembles", splits[0]["unit"], unit_of)
         for name, chosen in ensembles.items()
     }
 
@@ -214,7 +214,7 @@ def _draw_worst(report: Mapping, members: Sequence[Member], done: _Done) -> dict
     pictures: dict[str, Path] = {}
     for name, worst in report["worst"].items():
         for member in best_n([member for member in members if member.bundle == name], 1):
-            drawn = draw_worst(member, [of["case"] for of in worst], done.datalist, done.folder / "pictures")
+            drawn = draw_worst(member, [of["case"] for of in worst], done.data, done.folder / "pictures")
             pictures |= {f"worst {name} {case}": picture for case, picture in drawn.items()}
     return pictures
 

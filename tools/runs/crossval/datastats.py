@@ -12,11 +12,12 @@ import numpy as np
 import torch
 import yaml
 
+from common.datalist import Item
 from common.errors import InputError
 from common.files import replacing
 from tools.overlay import read_image
 from tools.runs.files import is_newer
-from tools.runs.folds import Datalist
+from tools.runs.folds import Folds
 
 if TYPE_CHECKING:
     from monai.data import MetaTensor
@@ -59,16 +60,16 @@ class ReadCase:
         return MetaTensor(torch.tensor(array.astype(np.float32)), affine=torch.tensor(affine), meta=meta)
 
 
-def write_datastats(datalist: Datalist, path: Path) -> dict[str, Any]:
+def write_datastats(data: Folds, path: Path) -> dict[str, Any]:
     """Content of datastats.yaml; it is written with datastats_by_case.yaml unless it is newer than the datalist.
 
     InputError if images cannot be read or summarised.
     """
-    if not is_newer(path, [datalist.path]):
+    if not is_newer(path, [data.dataset.path]):
         from monai.bundle import ConfigParser
 
-        logger.info("DataAnalyzer: %d labelled images", len(datalist.training))
-        summary, by_case = analyse(datalist.folder, datalist.training)
+        logger.info("DataAnalyzer: %d labelled images", len(data.training))
+        summary, by_case = analyse(data.training)
         for target, content in (
             (path.with_name("datastats_by_case.yaml"), {"stats_summary": summary, "stats_by_cases": by_case}),
             (path, {"stats_summary": summary}),
@@ -81,24 +82,14 @@ def write_datastats(datalist: Datalist, path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def analyse(folder: Path, items: Sequence[Mapping[str, object]]) -> tuple[dict, list[dict]]:
+def analyse(items: Sequence[Item]) -> tuple[dict, list[dict]]:
     """MONAI's statistics of labelled images: of all, and of each.
 
-    Parameters
-    ----------
-    folder : Path
-        What the items' paths are relative to.
-    items : sequence of mapping
-        With ``image`` and ``label``.
-
-    Raises
-    ------
-    InputError
-        If an image cannot be analysed, or they differ so much that they cannot be summarised.
+    InputError if an image cannot be analysed, or they differ so much that they cannot be summarised.
     """
     from monai.apps.auto3dseg import DataAnalyzer
 
-    files = [{key: str((folder / str(item[key])).resolve()) for key in ("image", "label")} for item in items]
+    files = [{key: str(item.file(key)) for key in ("image", "label")} for item in items]
     analyzer = DataAnalyzer({"training": files}, output_path="", device="cpu", worker=0)
     try:
         result = analyzer.get_all_case_stats(transform_list=[ReadCase()])
@@ -107,7 +98,9 @@ def analyse(folder: Path, items: Sequence[Mapping[str, object]]) -> tuple[dict, 
     except Exception as error:  # a transform raises RuntimeError, a summary of unlike cases many kinds
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from error
-        raise InputError(f"{folder}: DataAnalyzer cannot summarise these images ({error}); are all alike?") from error
+        raise InputError(
+            f"{items[0].dataset}: DataAnalyzer cannot summarise these images ({error}); are all alike?"
+        ) from error
     summary, by_case = result["stats_summary"], result["stats_by_cases"]
     if len(by_case) != len(files):
         read = {case["image_filepath"] for case in by_case}

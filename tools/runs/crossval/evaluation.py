@@ -13,7 +13,7 @@ from tools.runs.bundles import threshold
 from tools.runs.crossval.ensembles import Member, best_by_fold, best_n, score_case
 from tools.runs.executor import forget, run_steps
 from tools.runs.files import is_newer, read_json, write_json
-from tools.runs.folds import Datalist
+from tools.runs.folds import Folds
 from tools.runs.plan import Plan
 from tools.runs.results import case_name, described
 
@@ -22,7 +22,7 @@ __all__ = ["choose_ensembles", "draw_worst", "evaluate_ensemble", "run_inference
 logger = logging.getLogger(__name__)
 
 
-def run_inference(plan: Plan, datalist: Datalist, best_score: Mapping[int, float]) -> list[Member]:
+def run_inference(plan: Plan, data: Folds, best_score: Mapping[int, float]) -> list[Member]:
     """Masks and probabilities of ``testing`` by the networks of all folds, given the best validation of each."""
     members, steps = [], []
     for fold in plan.folds:
@@ -31,8 +31,8 @@ def run_inference(plan: Plan, datalist: Datalist, best_score: Mapping[int, float
         member = Member(plan.bundle.name, fold, best_score[fold], folder, threshold(plan.bundle, plan.overrides))
         step = training.infer(save_probability="True")
         try:
-            for item in datalist.testing:
-                member.result(str(item["image"]))
+            for item in data.testing:
+                member.result(item.name)
         except InputError:
             forget(step)
         members.append(member)
@@ -48,14 +48,14 @@ def choose_ensembles(members: Sequence[Member], num_best: int) -> dict[str, tupl
 
 
 def evaluate_ensemble(
-    members: Sequence[Member], datalist: Datalist, folder: Path, unit: str, unit_of: Mapping[str, str]
+    members: Sequence[Member], data: Folds, folder: Path, unit: str, unit_of: Mapping[str, str]
 ) -> dict[str, object]:
     """Scores of an ensemble on ``testing``.
 
     Parameters
     ----------
     members : sequence of Member
-    datalist : Datalist
+    data : Folds
     folder : Path
         Where scores by case are kept, so that they are not computed again.
     unit : str
@@ -73,7 +73,7 @@ def evaluate_ensemble(
     settings = {"members": sorted(names), "thresholds": [member.threshold for member in members]}
     path = folder / f"{hashlib.sha256('|'.join(sorted(names)).encode()).hexdigest()[:12]}.json"
     try:
-        scores = _kept(path, settings, members, datalist) or _score(members, datalist)
+        scores = _kept(path, settings, members, data) or _score(members, data)
     except InputError as error:
         logger.warning("the ensemble of %s is refused: %s", "; ".join(names), error)
         return {"members": names, "refused": str(error)}
@@ -82,10 +82,10 @@ def evaluate_ensemble(
     return {"members": names, "unit": unit, "metrics": metrics}
 
 
-def draw_worst(member: Member, cases: Sequence[str], datalist: Datalist, folder: Path) -> dict[str, Path]:
+def draw_worst(member: Member, cases: Sequence[str], data: Folds, folder: Path) -> dict[str, Path]:
     """Overlays of a network's masks of testing images, ``<bundle>_<image stem>.png``, by case."""
     folder.mkdir(parents=True, exist_ok=True)
-    items = _items(datalist)
+    items = _items(data)
     pictures = {}
     for case in (case for case in cases if case in items):
         image, label = items[case]
@@ -96,27 +96,27 @@ def draw_worst(member: Member, cases: Sequence[str], datalist: Datalist, folder:
     return pictures
 
 
-def _items(datalist: Datalist) -> dict[str, tuple[Path, Path]]:
+def _items(data: Folds) -> dict[str, tuple[Path, Path]]:
     """Case -> image and label of the testing images."""
-    pairs = [tuple(datalist.folder / str(item[key]) for key in ("image", "label")) for item in datalist.testing]
-    return {case_name(image, datalist.folder): (image, label) for image, label in pairs}
+    folder = data.dataset.folder
+    return {case_name(item.image, folder): (item.image, folder / item.entry["label"]) for item in data.testing}
 
 
-def _score(members: Sequence[Member], datalist: Datalist) -> dict[str, dict[str, float]]:
+def _score(members: Sequence[Member], data: Folds) -> dict[str, dict[str, float]]:
     """Metric -> case -> score."""
     scores: dict[str, dict[str, float]] = {}
-    for case, (image, label) in _items(datalist).items():
+    for case, (image, label) in _items(data).items():
         for metric, score in score_case(members, image, label).items():
             scores.setdefault(metric, {})[case] = score
     return scores
 
 
 def _kept(
-    path: Path, settings: Mapping[str, object], members: Sequence[Member], datalist: Datalist
+    path: Path, settings: Mapping[str, object], members: Sequence[Member], data: Folds
 ) -> dict[str, dict[str, float]] | None:
     """Scores of an earlier run, if nothing that they come from is newer."""
-    sources = [member.result(str(item["image"])) for member in members for item in datalist.testing]
-    if not is_newer(path, [datalist.path, *sources]):
+    sources = [member.result(item.name) for member in members for item in data.testing]
+    if not is_newer(path, [data.dataset.path, *sources]):
         return None
     kept = read_json(path)
     return kept["scores"] if all(kept.get(key) == value for key, value in settings.items()) else None

@@ -13,7 +13,7 @@ from PIL import Image
 
 from common.errors import InputError
 from tools.runs.crossval.datastats import ReadCase, summarise_datastats, write_datastats
-from tools.runs.folds import read_datalist
+from tools.runs.folds import read_separate_folds
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def planes(tmp_path):
 
 
 def test_volumes(volumes, tmp_path):
-    content = write_datastats(read_datalist(volumes), tmp_path / "datastats.yaml")
+    content = write_datastats(read_separate_folds(volumes), tmp_path / "datastats.yaml")
     assert content["stats_summary"]["label_stats"]["labels"] == [0, 1]  # and not 0, 7, 9
     found = summarise_datastats(content)
     assert found["cases"] == 3
@@ -59,7 +59,7 @@ def test_volumes(volumes, tmp_path):
 
 
 def test_planes_in_colour(planes, tmp_path):
-    content = write_datastats(read_datalist(planes), tmp_path / "datastats.yaml")
+    content = write_datastats(read_separate_folds(planes), tmp_path / "datastats.yaml")
     assert content["stats_summary"]["label_stats"]["labels"] == [0, 1]
     found = summarise_datastats(content)
     assert found["shape"][0] == [20, 10] and found["spacing"][0] == [1, 1]
@@ -70,24 +70,26 @@ def test_planes_in_colour(planes, tmp_path):
 def test_it_is_kept_until_the_datalist_is_newer(planes, tmp_path):
     path = tmp_path / "datastats.yaml"
     path.write_text("kept: 1\n")
-    assert write_datastats(read_datalist(planes), path) == {"kept": 1}
+    assert write_datastats(read_separate_folds(planes), path) == {"kept": 1}
     later = path.stat().st_mtime + 10
     os.utime(planes / "dataset.json", (later, later))
-    assert "stats_summary" in write_datastats(read_datalist(planes), path)
+    assert "stats_summary" in write_datastats(read_separate_folds(planes), path)
     assert not list(tmp_path.glob(".partial*"))
 
 
 def test_label_of_another_shape_is_told(planes, tmp_path):
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(planes / "label1.png")
     with pytest.raises(InputError, match=r"label1\.png: shape \(5, 5\), its image \(20, 10\)"):
-        write_datastats(read_datalist(planes), tmp_path / "datastats.yaml")
+        write_datastats(read_separate_folds(planes), tmp_path / "datastats.yaml")
     assert not (tmp_path / "datastats.yaml").exists()
 
 
 def test_missing_image_is_told(planes, tmp_path):
     (planes / "image1.png").unlink()
-    with pytest.raises(InputError, match=r"image1\.png: no such file"):
-        write_datastats(read_datalist(planes), tmp_path / "datastats.yaml")
+    with pytest.raises(
+        InputError, match=r"dataset\.json: image 'image1\.png' does not exist in .*; convert the data again"
+    ):
+        write_datastats(read_separate_folds(planes), tmp_path / "datastats.yaml")
 
 
 def test_large_plane_is_thinned_out_and_its_spacing_says_so(tmp_path):
