@@ -33,6 +33,8 @@ BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/met
 for _package in sorted(ROOT.glob("bundles/*/*/__init__.py")):
     sys.path.append(str(_package.parents[1]))
 
+RAMP_SHAPE = (4, 6, 5)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -111,3 +113,13 @@ def put(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def ramp() -> Callable[..., np.ndarray]:
+    """Function that draws a volume in which no two voxels are equal, so that no swapped axis goes unseen."""
+
+    def draw(shape: tuple[int, ...] = RAMP_SHAPE, dtype: str = "uint16", first: int = 1) -> np.ndarray:
+        return np.arange(first, first + np.prod(shape)).reshape(shape).astype(dtype)
+
+    return draw

@@ -15,6 +15,7 @@ from fire.decorators import SetParseFns
 
 from common.errors import InputError
 from common.files import replacing
+from common.reading.tiff import read_header
 from tools.bundles import all_bundles, find_bundle
 from tools.checksum import checksum
 from tools.command_line import as_table, reject
@@ -22,7 +23,6 @@ from tools.convert.ctc import convert_ctc
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.spacing import parse_spacing
 from tools.convert.stacks import convert_stacks, find_stacks
-from tools.convert.tiff import read_header
 from tools.ctc.score import score_folders
 from tools.ctc.summary import as_json, as_text, summarise_sequences
 from tools.formats.ctc import export_ctc

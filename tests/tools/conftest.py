@@ -6,24 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
 from tools.convert.nifti import write_volume
-
-SHAPE = (4, 6, 5)
-
-
-@pytest.fixture
-def ramp() -> Callable[..., np.ndarray]:
-    """Function that draws a volume in which no two voxels are equal, so that no swapped axis goes unseen."""
-
-    def draw(shape: tuple[int, ...] = SHAPE, dtype: str = "uint16", first: int = 1) -> np.ndarray:
-        return np.arange(first, first + np.prod(shape)).reshape(shape).astype(dtype)
-
-    return draw
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from common.errors import InputError
-from tools.convert.tiff import read_spacing
+from common.reading.tiff import read_spacing
 from tools.ctc.score import score_folders
 from tools.devonet import _find_sequences, devonet
 from tools.sample.ctc import write_sample

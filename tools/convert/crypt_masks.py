@@ -15,9 +15,9 @@ import numpy as np
 
 from common.errors import InputError
 from common.labels.run_lengths import decode_rle, parse_rle
+from common.reading.tiff import read_header, read_volume
 from tools.convert.dataset import describe
 from tools.convert.geojson import find_polygons, rasterise
-from tools.convert.tiff import read_header, read_volume
 
 __all__ = ["Mask", "find_masks", "naming"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import InputError
+from common.reading.tiff import TiffHeader, read_header
 from tools.convert.ctc_layout import Frame
-from tools.convert.tiff import TiffHeader, read_header
 
 __all__ = ["check_frames"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
+from common.reading.tiff import read_volume
 from tools.convert.datalist import check_replaceable
 from tools.convert.nifti import is_whole, write_volume
-from tools.convert.tiff import read_volume
 
 __all__ = ["describe", "prepare_dataset", "read_ids", "read_image", "write_unless_whole"]
 

@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.errors import InputError
+from common.reading.tiff import read_header, read_spacing
 from tools.command_line import reject
 from tools.convert.dataset import prepare_dataset, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
-from tools.convert.tiff import read_header, read_spacing
 
 __all__ = ["convert_stacks", "find_stacks", "tiff"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.labels.seg import Matches, Overlaps, count_overlaps, match
-from tools.convert.tiff import read_volume
+from common.reading.tiff import read_volume
 from tools.ctc.det import Detections, count_detections
 from tools.ctc.f1 import F1Sweep, count_matches
 from tools.ctc.folders import FrameFiles

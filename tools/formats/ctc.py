@@ -10,9 +10,9 @@ from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
+from common.reading.tiff import read_header
 from tools.command_line import reject
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.convert.tiff import read_header
 from tools.formats.labels import as_uint16, read_map, write_labels
 
 __all__ = ["ctc", "export_ctc"]

@@ -16,9 +16,9 @@ from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
 from common.errors import InputError
+from common.reading.tiff import read_spacing, read_volume
 from tools.convert.nifti import write_volume
 from tools.convert.spacing import parse_spacing
-from tools.convert.tiff import read_spacing, read_volume
 from tools.segment.description import Description
 from tools.segment.results import STEM
 

@@ -10,9 +10,9 @@ import pytest
 from monai.transforms import LoadImage
 
 from common.errors import InputError
+from common.reading.tiff import read_volume
 from tools.convert.ctc import ctc
 from tools.convert.ctc_layout import find_sequences
-from tools.convert.tiff import read_volume
 
 REAL_DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "nuclei3d" / "train"
 

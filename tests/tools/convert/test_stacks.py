@@ -11,8 +11,8 @@ import pytest
 import tifffile
 
 from common.errors import InputError
+from common.reading.tiff import read_spacing
 from tools.convert.stacks import tiff
-from tools.convert.tiff import read_spacing
 
 
 def write_stack(path: Path, seed: int = 0) -> np.ndarray:

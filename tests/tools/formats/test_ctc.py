@@ -10,11 +10,11 @@ import pytest
 import tifffile
 
 from common.errors import InputError
+from common.reading.tiff import read_volume
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
-from tools.convert.tiff import read_volume
 from tools.ctc.score import score_folders
 from tools.formats.ctc import export_ctc
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import struct
+import math
+import re
 import threading
-import zlib
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
+from ..errors import InputError
+from .tiff_file import blaming, check_page, open_tiff, tile_shape
+
 __all__ = ["TiffWindows"]
 
-DECODING_ERRORS = (ValueError, RuntimeError, OSError, zlib.error, struct.error, IndexError, KeyError, TypeError)
+ADDITIONS = r"thumb|label|macro|overview"
+LARGEST_ADDITION = 16  # an image of less than this part of the slide's pixels is an addition, whatever its name
 
 
 class TiffWindows:
@@ -44,16 +48,16 @@ class TiffWindows:
     ------
     FileNotFoundError
         If there is no file.
-    ValueError
-        If it is not a TIFF, is truncated, or holds more than one plane.
+    InputError
+        If it is not a TIFF, is truncated, or holds several images or planes.
     """
 
     def __init__(self, path: Path, *, cache_bytes: int = 1 << 27) -> None:
         self.path = Path(path)
-        self._tiff = _open(self.path)
+        self._tiff = open_tiff(self.path)
         try:
             self.page = _first_page(self.path, self._tiff)
-            _check_whole(self.path, self.page)
+            check_page(self.path, self._tiff, self.page)
         except BaseException:
             self._tiff.close()
             raise
@@ -107,8 +111,8 @@ class TiffWindows:
         with self._lock:
             try:
                 return self._read_rows(y, x, height, width) if self._is_raw else self._read(y, x, height, width)
-            except DECODING_ERRORS as error:
-                raise ValueError(f"{self.path}: pixels cannot be decoded ({error}); copy or export it again") from error
+            except Exception as error:  # a broken file makes the decoders raise almost anything
+                raise InputError(f"{self.path}: pixels cannot be decoded ({error}); copy or export it again") from error
 
     @property
     def _is_raw(self) -> bool:
@@ -129,7 +133,7 @@ class TiffWindows:
     def _read(self, y: int, x: int, height: int, width: int) -> np.ndarray:
         """A window put together from the tiles or strips under it."""
         page = self.page
-        tile_height, tile_width = _tile_shape(page)
+        tile_height, tile_width = tile_shape(page)
         per_row = -(-page.imagewidth // tile_width)
         per_plane = per_row * -(-page.imagelength // tile_height)
         rows = range(y // tile_height, -(-(y + height) // tile_height))
@@ -168,47 +172,32 @@ class TiffWindows:
         return tile[0]
 
 
-def _open(path: Path) -> tifffile.TiffFile:
-    try:
-        return tifffile.TiffFile(path, _multifile=False)
-    except FileNotFoundError:
-        raise
-    except (tifffile.TiffFileError, *DECODING_ERRORS) as error:
-        raise ValueError(f"{path}: not a readable TIFF ({error or 'no page'}); copy or export it again") from error
-
-
 def _first_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
-    """The page of the first series' level 0, which must be a single one."""
-    try:
-        level = tiff.series[0].levels[0]
+    """The page of the largest image's level 0, which must be a single one."""
+    with blaming(path):
+        series = [one for one in tiff.series if math.prod(one.shape)]
+        if not series:
+            raise InputError(f"{path}: no image in it; copy or export it again")
+        largest = max(series, key=lambda one: math.prod(one.shape))
+        _check_alone(path, largest, series)
+        level = largest.levels[0]
         pages = [page for page in level.pages if page is not None]
         page = pages[0].aspage()
-    except (tifffile.TiffFileError, *DECODING_ERRORS) as error:
-        raise ValueError(f"{path}: not a readable TIFF ({error or 'no page'}); copy or export it again") from error
-    if len(pages) > 1 or page.imagedepth > 1:
-        raise ValueError(
+    if len(pages) > 1 or math.prod(level.shape) > math.prod(page.shape):
+        raise InputError(
             f"{path}: axes {level.axes} {level.shape}, several planes, expected one image; export a single plane, "
             "with its colours in one page"
         )
     return page
 
 
-def _check_whole(path: Path, page: tifffile.TiffPage) -> None:
-    """Refuse a file that ends before its pixels do."""
-    tile_height, tile_width = _tile_shape(page)
-    planes = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
-    num_expected = planes * -(-page.imagelength // tile_height) * -(-page.imagewidth // tile_width)
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if min(len(page.dataoffsets), len(page.databytecounts)) != num_expected:
-        raise ValueError(f"{path}: {len(segments)} tiles or strips, expected {num_expected}; copy or export it again")
-    size = page.parent.filehandle.size
-    needed = max((offset + length for offset, length in segments if length), default=0)
-    if needed > size:
-        raise ValueError(f"{path}: truncated, {size} bytes found, pixels reach to byte {needed}; copy it again")
-
-
-def _tile_shape(page: tifffile.TiffPage) -> tuple[int, int]:
-    """Height and width of a tile, or of a strip."""
-    if page.is_tiled:
-        return page.tilelength, page.tilewidth
-    return max(1, min(page.rowsperstrip, page.imagelength)), page.imagewidth
+def _check_alone(path: Path, largest: tifffile.TiffPageSeries, series: list[tifffile.TiffPageSeries]) -> None:
+    """Refuse a file with other images than the thumbnail, the label and the overview that scanners add."""
+    limit = math.prod(largest.shape) / LARGEST_ADDITION
+    others = [one for one in series if one is not largest and math.prod(one.shape) > limit]
+    others = [one for one in others if not re.search(ADDITIONS, one.name, re.IGNORECASE)]
+    if others:
+        names = ", ".join(one.name or f"{one.axes} {one.shape}" for one in [largest, *others][:9])
+        raise InputError(
+            f"{path}: {len(others) + 1} images in one file ({names}), expected one; export each as a file of its own"
+        )

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from common.errors import InputError
-from tools.convert.tiff import read_header, read_volume
+from common.reading.tiff import read_header, read_volume
 
 
 @pytest.mark.parametrize("num_slices", [1, 2, 3, 4, 7])
@@ -76,11 +76,11 @@ def test_every_cut_through_the_pixels_is_noticed(put, ramp, options):
         end = max(a + n for page in tiff.pages for a, n in zip(page.dataoffsets, page.databytecounts, strict=True))
     for size in range(0, end, 97):
         path.write_bytes(content[:size])
-        with pytest.raises(InputError, match="truncated|not a readable TIFF"):
+        with pytest.raises(InputError, match="truncated|cannot be read as TIFF"):
             read_header(path)
 
 
 def test_text_is_not_a_tiff(tmp_path):
     (tmp_path / "notes.tif").write_text("not an image")
-    with pytest.raises(InputError, match="notes.tif: not a readable TIFF"):
+    with pytest.raises(InputError, match="notes.tif: cannot be read as TIFF"):
         read_header(tmp_path / "notes.tif")

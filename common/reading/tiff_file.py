@@ -1,0 +1,129 @@
+"""TIFF files opened and checked: what is damaged is refused in words, before a pixel is decoded."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+
+import tifffile
+
+from ..errors import InputError
+
+__all__ = ["blaming", "check_chain", "check_page", "open_tiff", "tile_shape"]
+
+UNCOMPRESSED, DEFLATE = 1, (8, 32946)
+FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
+# how many times its bytes a compressed image can be: of deflate that is known, the others get far more
+LARGEST_RATIO, LARGEST_DEFLATE_RATIO = 40_000, 1_040
+MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as long
+_OME_SIZE = re.compile(r'\bSize[ZCT]="(\d+)"|<(?:\w+:)?Pixels\b')
+
+
+@contextmanager
+def blaming(path: str | PathLike) -> Iterator[None]:
+    """Turn whatever tifffile raises into an InputError that names the file; a damaged one makes it raise anything."""
+    try:
+        yield
+    except (FileNotFoundError, InputError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or "no page"
+        raise InputError(
+            f"{path}: cannot be read as TIFF ({reason}); it may be damaged, copy or export it again"
+        ) from error
+
+
+def open_tiff(path: str | PathLike) -> tifffile.TiffFile:
+    """A TIFF file alone, never others that its metadata names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file.
+    InputError
+        If it is no TIFF.
+    """
+    with blaming(path):
+        tiff = tifffile.TiffFile(path, _multifile=False)
+    try:
+        with blaming(path):
+            if tiff.is_ome:
+                _check_ome_sizes(path, tiff.ome_metadata)
+            tiff.pages.cache = True  # pages are parsed once however often they are looked at
+    except BaseException:
+        tiff.close()
+        raise
+    return tiff
+
+
+def check_page(path: str | PathLike, tiff: tifffile.TiffFile, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Refuse a page that ends before its pixels do, or that claims more pixels than its bytes can hold.
+
+    Raises
+    ------
+    InputError
+    """
+    keyframe = page.keyframe
+    if keyframe.dtype is None or not keyframe.shape or math.prod(keyframe.shape) == 0:
+        raise InputError(
+            f"{path}: {keyframe.shape} pixels of {keyframe.bitspersample} bits, expected an image; it may be damaged, "
+            "copy or export it again"
+        )
+    starts, counts = page.dataoffsets, page.databytecounts
+    expected = _num_segments(keyframe)
+    if min(len(starts), len(counts)) != expected:
+        raise InputError(
+            f"{path}: {min(len(starts), len(counts))} tiles or strips, expected {expected}; copy or export it again"
+        )
+    claimed, size = keyframe.nbytes, tiff.filehandle.size
+    needed = max((start + count for start, count in zip(starts, counts, strict=True) if count), default=0)
+    if keyframe.is_contiguous:
+        needed = max(needed, starts[0] + claimed)
+    if needed > size:
+        raise InputError(f"{path}: truncated, {size} bytes found, pixels reach to byte {needed}; copy it again")
+    stored = sum(counts)
+    ratio = 1 if keyframe.compression == UNCOMPRESSED else LARGEST_RATIO
+    ratio = LARGEST_DEFLATE_RATIO if keyframe.compression in DEFLATE else ratio
+    if claimed > FREE_BYTES + ratio * stored and not keyframe.is_contiguous:
+        raise InputError(f"{path}: says that {stored} bytes are {claimed} bytes of pixels; copy or export it again")
+
+
+def check_chain(path: str | PathLike, tiff: tifffile.TiffFile) -> None:
+    """Refuse a file whose chain of pages breaks off, or leads back to a page that was there before."""
+    with blaming(path):
+        handle, layout, pages = tiff.filehandle, tiff.tiff, tiff.pages
+        handle.seek(pages[len(pages) - 1].offset)
+        num_tags = int.from_bytes(handle.read(layout.tagnosize), _BYTE_ORDERS[tiff.byteorder])
+        handle.seek(num_tags * layout.tagsize, 1)
+        after = int.from_bytes(handle.read(layout.offsetsize), _BYTE_ORDERS[tiff.byteorder])
+    if after:
+        raise InputError(f"{path}: truncated after {len(pages)} pages, more are announced; copy it again")
+
+
+def tile_shape(page: tifffile.TiffPage) -> tuple[int, int]:
+    """Height and width of a tile, or of a strip."""
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return max(1, min(page.rowsperstrip, page.imagelength)), page.imagewidth
+
+
+_BYTE_ORDERS = {"<": "little", ">": "big"}
+
+
+def _num_segments(page: tifffile.TiffPage) -> int:
+    height, width = tile_shape(page)
+    planes = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
+    depth = -(-page.imagedepth // max(page.tiledepth, 1)) if page.is_tiled else page.imagedepth
+    return planes * depth * -(-page.imagelength // max(height, 1)) * -(-page.imagewidth // max(width, 1))
+
+
+def _check_ome_sizes(path: str | PathLike, text: str) -> None:
+    """Refuse OME metadata that announces more planes than anybody has."""
+    planes = 1
+    for match in _OME_SIZE.finditer(text):
+        planes = planes * int(match[1]) if match[1] else 1
+        if planes > MAX_PLANES:
+            raise InputError(f"{path}: its OME metadata announces {planes} planes; export the image again")
