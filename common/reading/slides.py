@@ -14,7 +14,7 @@ from .tiff_spacing import ome_spacing, resolution_um
 from .units import length_um
 from .windows import TiffWindows
 
-__all__ = ["open_slide", "pixel_size_um"]
+__all__ = ["open_labels", "open_slide", "pixel_size_um"]
 
 PLAUSIBLE_UM = (0.05, 20.0)
 
@@ -46,6 +46,38 @@ def open_slide(path: Path) -> TiffWindows:
         slide.close()
         raise
     return slide
+
+
+def open_labels(path: Path) -> TiffWindows:
+    """A label map whose windows can be read.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF with one integer per pixel: 0 is background, every other number an object.
+
+    Returns
+    -------
+    TiffWindows
+        Close it, or use it in a ``with``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file.
+    InputError
+        If the file is not a TIFF, is truncated, or no label map.
+    """
+    labels = TiffWindows(path)
+    page = labels.page
+    is_plain = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.PALETTE)
+    if is_plain and page.samplesperpixel == 1 and labels.dtype.kind in "uib":
+        return labels
+    labels.close()
+    raise InputError(
+        f"{path}: {page.samplesperpixel} samples per pixel ({photometric_name(page)}) of type {labels.dtype}, expected "
+        "one integer with black for zero; export labels, no overlay"
+    )
 
 
 def pixel_size_um(slide: TiffWindows) -> float | None:

@@ -59,7 +59,7 @@ class _Image:
 
     def decode(self, path: Path, last: str) -> np.ndarray:
         """Pixels as stored; the axes that ``last`` names come last, all others are one before them."""
-        with blaming(path):
+        with blaming(path, "pixels cannot be decoded"):
             pixels = np.stack([page.asarray() for page in self.pages]) if self.series is None else self.series.asarray()
         pixels = pixels.reshape(self.shape)
         present = [axis for axis in last if axis in self.axes]

@@ -41,11 +41,11 @@ def check_frames(frames: Iterable[Frame]) -> dict[str, tuple[int, int, int]]:
         if max(image.shape) > NIFTI_MAX_EDGE:
             raise InputError(f"{frame.image}: shape {image.shape}, NIfTI holds at most {NIFTI_MAX_EDGE}; crop it")
         for path in [path for path in (frame.complete_truth, frame.markers) if path]:
-            _check_truth(path, read_header(path), frame, expected=image.shape)
+            _check_truth(path, read_header(path, labels=True), frame, expected=image.shape)
         for z, path in frame.annotated_slices.items():
             if z >= image.shape[0]:
                 raise InputError(f"{path}: slice {z}, but {frame.image} has {image.shape[0]} slices, counted from 0")
-            _check_truth(path, read_header(path), frame, expected=(1, *image.shape[1:]))
+            _check_truth(path, read_header(path, labels=True), frame, expected=(1, *image.shape[1:]))
         shapes[frame.stem] = image.shape
     return shapes
 

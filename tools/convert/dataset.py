@@ -77,8 +77,12 @@ def write_unless_whole(
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Image as (Z, Y, X) in its own dtype, floats in 32 bit; InputError where it is not finite."""
+    """Image as (Z, Y, X) in its own dtype, floats in 32 bit, one bit as 0 and 1; InputError where it is not finite."""
     image = read_volume(path)
+    if image.dtype == bool:
+        return image.astype(np.uint8)
+    if image.dtype.kind == "c":
+        raise InputError(f"{path}: voxels are {image.dtype}, expected gray values; export their magnitude")
     if image.dtype.kind != "f":
         return image
     num_bad = image.size - np.count_nonzero(np.abs(image) <= np.finfo(np.float32).max)
@@ -89,7 +93,7 @@ def read_image(path: Path) -> np.ndarray:
 
 def read_ids(path: Path) -> np.ndarray:
     """Object ids as (Z, Y, X): uint16 where they fit, else int32, which torch can hold."""
-    ids = read_volume(path)
+    ids = read_volume(path, labels=True)
     lowest, highest = int(ids.min()), int(ids.max())
     if lowest < 0 or highest > np.iinfo(np.int32).max:
         raise InputError(f"{path}: ids from {lowest} to {highest}, expected 0 to 2147483647; number the objects anew")

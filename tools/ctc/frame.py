@@ -107,7 +107,7 @@ def read_labels(path: Path) -> np.ndarray:
     InputError
         If it is not a gray TIFF of one 2D or 3D image, or its values are not integers of at least 0.
     """
-    labels = read_volume(path)
+    labels = read_volume(path, labels=True)
     if labels.dtype.kind not in "iu":
         raise InputError(f"{path}: labels are {labels.dtype}, expected integers; export one whole number per object")
     if labels.dtype.kind == "i" and labels.min(initial=0) < 0:

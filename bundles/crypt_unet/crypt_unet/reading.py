@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from .common.errors import InputError
-from .common.reading.slides import open_slide, pixel_size_um
+from .common.reading.slides import open_labels, open_slide, pixel_size_um
 from .common.reading.windows import TiffWindows
 
 __all__ = ["ReadLabelsd", "ReadSlided", "block_mean", "check_slides", "read_scaled", "read_whole"]
@@ -173,7 +173,7 @@ class ReadSlided(MapTransform):
         for key in self.key_iterator(data):
             path = data[key]
             try:
-                with open_slide(path) if key == slide_key else TiffWindows(path) as image:
+                with (open_slide if key == slide_key else open_labels)(path) as image:
                     slide_shape = slide_shape or image.shape[:2]
                     _check_same_size(path, image.shape, slide_shape)
                     square = None if region is None else _square_inside(region[:2], region[2], slide_shape)
@@ -209,7 +209,7 @@ class ReadLabelsd(MapTransform):
         for key in self.key_iterator(data):
             path = data[key]
             try:
-                with TiffWindows(path) as image:
+                with open_labels(path) as image:
                     _check_same_size(path, image.shape, data["image"].meta["slide_shape"])
                     labels = read_whole(image)
             except FileNotFoundError as error:

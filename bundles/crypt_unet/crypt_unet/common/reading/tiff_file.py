@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from xml.etree import ElementTree
 
 import tifffile
 
@@ -19,11 +19,11 @@ FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
 # how many times its bytes a compressed image can be: of deflate that is known, the others get far more
 LARGEST_RATIO, LARGEST_DEFLATE_RATIO = 40_000, 1_040
 MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as long
-_OME_SIZE = re.compile(r'\bSize[ZCT]="(\d+)"|<(?:\w+:)?Pixels\b')
+OME_START = 2000  # characters that may stand before the first element of OME metadata
 
 
 @contextmanager
-def blaming(path: str | PathLike) -> Iterator[None]:
+def blaming(path: str | PathLike, what: str = "cannot be read as TIFF") -> Iterator[None]:
     """Turn whatever tifffile raises into an InputError that names the file; a damaged one makes it raise anything."""
     try:
         yield
@@ -31,9 +31,7 @@ def blaming(path: str | PathLike) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()) or "no page"
-        raise InputError(
-            f"{path}: cannot be read as TIFF ({reason}); it may be damaged, copy or export it again"
-        ) from error
+        raise InputError(f"{path}: {what} ({reason}); it may be damaged, copy or export it again") from error
 
 
 def open_tiff(path: str | PathLike) -> tifffile.TiffFile:
@@ -50,9 +48,9 @@ def open_tiff(path: str | PathLike) -> tifffile.TiffFile:
         tiff = tifffile.TiffFile(path, _multifile=False)
     try:
         with blaming(path):
-            if tiff.is_ome:
-                _check_ome_sizes(path, tiff.ome_metadata)
             tiff.pages.cache = True  # pages are parsed once however often they are looked at
+            if len(tiff.pages) and "<OME" in tiff.pages[0].description[:OME_START]:
+                _check_ome(path, tiff.pages[0].description)
     except BaseException:
         tiff.close()
         raise
@@ -120,10 +118,13 @@ def _num_segments(page: tifffile.TiffPage) -> int:
     return planes * depth * -(-page.imagelength // max(height, 1)) * -(-page.imagewidth // max(width, 1))
 
 
-def _check_ome_sizes(path: str | PathLike, text: str) -> None:
-    """Refuse OME metadata that announces more planes than anybody has."""
-    planes = 1
-    for match in _OME_SIZE.finditer(text):
-        planes = planes * int(match[1]) if match[1] else 1
+def _check_ome(path: str | PathLike, text: str) -> None:
+    """Refuse OME metadata that is cut off, which tifffile passes over, or that announces more planes than there are."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path}: its OME metadata cannot be read ({error}); export the image again") from error
+    for pixels in root.iterfind(".//{*}Pixels"):
+        planes = math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT")
         if planes > MAX_PLANES:
             raise InputError(f"{path}: its OME metadata announces {planes} planes; export the image again")

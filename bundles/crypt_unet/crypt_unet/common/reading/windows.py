@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from .tiff_file import blaming, check_page, open_tiff, tile_shape
+from .tiff_file import blaming, check_chain, check_page, open_tiff, tile_shape
 
 __all__ = ["TiffWindows"]
 
@@ -108,11 +108,8 @@ class TiffWindows:
                 f"{self.path}: no window of {height} x {width} at ({y}, {x}) in {self.shape[0]} x {self.shape[1]} "
                 "pixels; crop it to the image"
             )
-        with self._lock:
-            try:
-                return self._read_rows(y, x, height, width) if self._is_raw else self._read(y, x, height, width)
-            except Exception as error:  # a broken file makes the decoders raise almost anything
-                raise InputError(f"{self.path}: pixels cannot be decoded ({error}); copy or export it again") from error
+        with self._lock, blaming(self.path, "pixels cannot be decoded"):
+            return self._read_rows(y, x, height, width) if self._is_raw else self._read(y, x, height, width)
 
     @property
     def _is_raw(self) -> bool:
@@ -174,6 +171,7 @@ class TiffWindows:
 
 def _first_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
     """The page of the largest image's level 0, which must be a single one."""
+    check_chain(path, tiff)
     with blaming(path):
         series = [one for one in tiff.series if math.prod(one.shape)]
         if not series:
