@@ -29,6 +29,7 @@ from tools.formats.ctc import export_ctc
 from tools.formats.labels import as_uint16, read_map, write_labels
 from tools.overlay import overlay
 from tools.runs.executor import run_step
+from tools.runs.words import bundle_command
 from tools.toolbox import read_toolbox
 
 __all__ = ["devonet", "segment_nuclei"]
@@ -227,9 +228,7 @@ def _run_config(step: str, config: Path, weights: Path, overrides: dict[str, obj
     settings.parent.mkdir(parents=True, exist_ok=True)
     overrides = {"bundle_root": str(config.parents[1]), "ckpt_path": str(weights.resolve())} | overrides
     settings.write_text(json.dumps(overrides, indent=2) + "\n", encoding="utf-8")
-    files = str([str(config), str(settings)])
-    command = ["python", "-m", "monai.bundle", "run", "--config_file", files]
-    run_step(step, command, destination / "logs" / f"{step}.log")
+    run_step(step, bundle_command([config, settings], {}), destination / "logs" / f"{step}.log")
 
 
 def _export_stacks(images: Sequence[Path], results: Path, folder: Path, spacing: tuple[float, float, float]) -> None:

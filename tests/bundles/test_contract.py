@@ -30,6 +30,7 @@ from monai.utils import path_to_sqlite_uri, set_determinism
 
 from tools.card.files import card_disagreements
 from tools.runs.warm import WarmProcess
+from tools.runs.words import as_words
 from tools.segment.results import read_mask
 from tools.share.checks import is_shared
 from tools.share.commands import share
@@ -89,7 +90,7 @@ def overrides_of(bundle: Path) -> dict[str, Any]:
 
 def options_of(bundle: Path) -> list[str]:
     """The same for the command line."""
-    return [word for key, value in overrides_of(bundle).items() for word in (f"--{key}", str(value))]
+    return as_words(overrides_of(bundle))
 
 
 def free_port() -> int:

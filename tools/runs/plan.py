@@ -87,8 +87,8 @@ def validation_override(bundle: Path) -> dict[str, object]:
     module, _, function = str(data.get("_target_", "") if isinstance(data, dict) else "").rpartition(".")
     if not isinstance(data, dict) or function != "evaluation_items":
         raise InputError(
-            f"{path}: {DATA} is {json.dumps(data)}, expected the _target_ PACKAGE.datalist.evaluation_items, which "
-            "compare replaces with validation_items"
+            f"{path}: {DATA} is {json.dumps(data)}, expected the _target_ PACKAGE.common.items.evaluation_items, "
+            "in whose place validation_items can stand"
         )
     return {DATA: data | {"_target_": f"{module}.validation_items", "fold": "@fold"}}
 
