@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.datalist import find_dataset
 from common.errors import InputError
 
 __all__ = ["Cases", "group_images"]
@@ -48,33 +48,27 @@ def group_images(
         If there is no dataset.json, there are several, it does not list an image in that section, or a unit is under
         training that must not be.
     """
-    paths = sorted({_find_datalist(Path(image).resolve().parent, image) for image in images})
-    if len(paths) != 1:
-        raise InputError(f"images of {len(paths)} datasets ({', '.join(map(str, paths))}); evaluate one at a time")
-    root = paths[0].parent
-    try:
-        datalist = json.loads(paths[0].read_text(encoding="utf-8"))
-        listed = {(root / item["image"]).resolve(): item for item in datalist.get(section, [])}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{paths[0]}: not a MONAI datalist ({error}); convert the data again") from error
+    folders: dict[Path, str] = {}
+    for image in images:
+        folders.setdefault(Path(image).resolve().parent, image)
+    datasets = {dataset.path: dataset for dataset in map(find_dataset, folders.values())}
+    if len(datasets) != 1:
+        raise InputError(
+            f"images of {len(datasets)} datasets ({', '.join(map(str, sorted(datasets)))}); evaluate one at a time"
+        )
+    ((path, dataset),) = datasets.items()
+    listed = {item.image.resolve(): item for item in (dataset.training if section == "training" else dataset.testing)}
     for image in images:
         if Path(image).resolve() not in listed:
-            raise InputError(f"{paths[0]}: {image} is not under {section}, of which scores are expected")
+            raise InputError(f"{path}: {image} is not under {section}, of which scores are expected")
     items = {image: listed[Path(image).resolve()] for image in images}
-    unit = datalist.get("unit") or next((key for key in units if any(key in i for i in items.values())), "case")
+    unit = dataset.facts.get("unit") or next((key for key in units if any(key in i for i in items.values())), "case")
     for item in items.values():
         if unit != "case" and unit not in item:
-            raise InputError(f"{paths[0]}: {item['image']} has no {unit!r}, by which others are grouped; add it")
+            raise InputError(f"{path}: {item.name} has no {unit!r}, by which others are grouped; add it")
     key = "image" if unit == "case" else unit
-    unit_of = {image: str(item[key]) for image, item in items.items()}
-    seen = {str(item.get(key)) for item in datalist.get("training", [])} & set(unit_of.values()) if disjoint else set()
+    unit_of = {image: str(item.entry[key]) for image, item in items.items()}
+    seen = {str(item.entry.get(key)) for item in dataset.training} & set(unit_of.values()) if disjoint else set()
     if seen:
-        raise InputError(f"{paths[0]}: {unit} {', '.join(sorted(seen))} is under training, too, so it was not held out")
-    return Cases(dataset=datalist.get("name") or root.name, unit=unit, unit_of=unit_of)
-
-
-def _find_datalist(folder: Path, image: str) -> Path:
-    for candidate in (folder, *folder.parents):
-        if (candidate / "dataset.json").is_file():
-            return candidate / "dataset.json"
-    raise InputError(f"{image}: no dataset.json in its folder or above; evaluate on a converted dataset, left in place")
+        raise InputError(f"{path}: {unit} {', '.join(sorted(seen))} is under training, too, so it was not held out")
+    return Cases(dataset=dataset.name, unit=unit, unit_of=unit_of)
