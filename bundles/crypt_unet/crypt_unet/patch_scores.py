@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .common.metrics.ratios import dice_ratio
+
 __all__ = ["patch_dice_iou"]
 
 
@@ -39,17 +41,11 @@ def patch_dice_iou(
     outside = ((corners < 0) | (corners >= predicted.shape)).any(axis=1)
     if outside.any():
         raise ValueError(f"patch at y, x = {corners[outside][0].tolist()}: outside the image {predicted.shape}")
-    counts = np.array([_count(predicted, truth, y, x, patch_size) for y, x in corners.tolist()]).reshape(-1, 2)
-    common, total = counts[:, 0], counts[:, 1]
-    return _ratio(2 * common, total), _ratio(common, total - common)
+    windows = [np.s_[y : y + patch_size, x : x + patch_size] for y, x in corners.tolist()]
+    ratios = np.array([dice_ratio(predicted[window], truth[window]) for window in windows]).reshape(-1, 2)
+    both, total = ratios[:, 0], ratios[:, 1]
+    return _divide(both, total), _divide(both / 2, total - both / 2)
 
 
-def _count(predicted: np.ndarray, truth: np.ndarray, y: int, x: int, patch_size: int) -> tuple[int, int]:
-    """Pixels of the intersection, and the sum of the pixels of both."""
-    window = np.s_[y : y + patch_size, x : x + patch_size]
-    ours, theirs = predicted[window] != 0, truth[window] != 0
-    return np.count_nonzero(ours & theirs), np.count_nonzero(ours) + np.count_nonzero(theirs)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.ones(len(whole)), where=whole > 0)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from monai.metrics import CumulativeIterationMetric
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
+
+from .common.metrics.pooled import PooledMetric
 
 __all__ = ["DetectionMetric", "match_points"]
 
@@ -35,7 +35,7 @@ def match_points(reference: np.ndarray, detected: np.ndarray, radius: float) -> 
     return np.column_stack([rows[matched], columns[matched]])
 
 
-class DetectionMetric(CumulativeIterationMetric):
+class DetectionMetric(PooledMetric):
     """Quality of detections; takes a list of points per volume, reference (n, 3) and detected (m, 3 or more).
 
     The buffer holds one value per volume, (N, 1); `aggregate` pools over the nuclei of all volumes. A value without a
@@ -43,7 +43,7 @@ class DetectionMetric(CumulativeIterationMetric):
 
     Parameters
     ----------
-    kind : {"f1", "precision", "recall", "count_error"}
+    kind : {"marker_f1", "precision", "recall", "count_error"}
         What to measure; ``count_error`` is the absolute difference in number, averaged over volumes.
     radius : float
         Largest distance of a match, in the unit of the points.
@@ -54,42 +54,21 @@ class DetectionMetric(CumulativeIterationMetric):
         If the kind is another one.
     """
 
-    KINDS = ("f1", "precision", "recall", "count_error")
+    KINDS = ("marker_f1", "precision", "recall", "count_error")
 
     def __init__(self, kind: str, radius: float) -> None:
-        super().__init__()
+        super().__init__(self._ratio)
         if kind not in self.KINDS:
             raise ValueError(f"kind is {kind!r}, expected one of {', '.join(self.KINDS)}")
         self.kind, self.radius = kind, radius
 
-    def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None) -> list[torch.Tensor]:
-        if y is None:
-            raise ValueError("detections need a reference: call the metric with y_pred and y")
-        detected, reference = (points.detach().cpu().double().numpy()[0, :, :3] for points in (y_pred, y))
-        counts = [len(match_points(reference, detected, self.radius)), len(detected), len(reference)]
-        table = torch.tensor([counts], dtype=torch.float64, device=y_pred.device)
-        return [self._value(table)[:, None], table]
-
-    def aggregate(self) -> torch.Tensor:
-        """The value over all volumes."""
-        buffers = super().get_buffer()
-        if buffers is None:
-            raise ValueError("nothing to aggregate: call the metric on a batch first")
-        values, counts = buffers
-        return values.mean() if self.kind == "count_error" else self._value(counts.sum(dim=0, keepdim=True))[0]
-
-    def get_buffer(self) -> torch.Tensor | None:
-        """One value per volume, shape (N, 1); None before the first one."""
-        buffers = super().get_buffer()
-        return None if buffers is None else buffers[0]
-
-    def _value(self, counts: torch.Tensor) -> torch.Tensor:
-        """Value of each row of (matched, detected, reference)."""
-        matched, detected, reference = counts.unbind(dim=1)
+    def _ratio(self, detected: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
+        detected, reference = (points[:, :3].astype(float) for points in (detected, reference))
+        if self.kind == "count_error":
+            return abs(len(detected) - len(reference)), 1
+        num_pairs = len(match_points(reference, detected, self.radius))
         if self.kind == "precision":
-            return matched / detected
+            return num_pairs, len(detected)
         if self.kind == "recall":
-            return matched / reference
-        if self.kind == "f1":
-            return 2 * matched / (detected + reference)
-        return (detected - reference).abs()
+            return num_pairs, len(reference)
+        return 2 * num_pairs, len(detected) + len(reference)

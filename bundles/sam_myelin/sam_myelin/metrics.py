@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from ignite.engine import Engine
-from monai.handlers import IgniteMetricHandler
-from monai.metrics import CumulativeIterationMetric
+from collections.abc import Mapping
 
-from .common.labels.objects import match_objects
-from .common.labels.seg import count_overlaps, match
+import numpy as np
+
+from .common.labels.seg import count_overlaps
+from .common.metrics.pooled import PooledMetric
+from .common.metrics.ratios import dice_ratio, f1_ratio, iou_ratio, seg_ratio
 from .fibres import MYELIN_VALUE
 
-__all__ = ["MyelinMetric", "MyelinMetricHandler", "compute_fibre_dice"]
+__all__ = ["MyelinMetric", "compute_fibre_dice"]
 
-NUM_RESULTS, NUM_TRUTHS = 4, 2  # channels
-AUTOMATIC, PROMPTED = (0, 1), (2, 3)  # channels of the results: labels of fibres, axons and myelin
+NUM_RESULTS = 4  # channels
+AUTOMATIC, PROMPTED = slice(0, 2), slice(2, 4)  # channels of the results: labels of fibres, axons and myelin
+TRUTHS = ("label", "myelin")
 OVERLAPS, BOX_OVERLAPS = ("dice", "iou"), ("box_dice", "box_iou")
 
 
@@ -48,14 +48,13 @@ def compute_fibre_dice(
     return 2 * common / sizes
 
 
-class MyelinMetric(CumulativeIterationMetric):
+class MyelinMetric(PooledMetric):
     """A score of whole images, which may differ in size.
 
-    Call it with lists of results (4, Y, X) and of truths (2, Y, X), of integers. Channels of a result: ids of fibres,
-    and a map of axons and myelin, in which myelin is 127, both without prompts; then both again, each fibre from the
-    box of its truth, under the same id. Channels of a truth: ids of fibres, and myelin, which is not 0.
-
-    The buffer holds one score per image, (N, 1), for MONAI's ``MetricsSaver``.
+    Call it with a list of results (4, Y, X) and a list of truths, all of integers. Channels of a result: ids of
+    fibres, and a map of axons and myelin, in which myelin is 127, both without prompts; then both again, each fibre
+    from the box of its truth, under the same id. A truth is a mapping: ``label`` (1, Y, X), ids of fibres, and
+    ``myelin`` (1, Y, X), which is not 0.
 
     Parameters
     ----------
@@ -64,8 +63,9 @@ class MyelinMetric(CumulativeIterationMetric):
         over images. ``box_dice``, ``box_iou``: of myelin found from boxes. ``fibre_dice``: mean over an image's fibres
         of the Dice of each one's myelin, found from its box; NaN where no fibre has myelin; `aggregate` is the mean
         over all fibres. ``seg``: of fibres found without prompts, as the Cell Tracking Challenge has it; NaN where
-        there is no fibre; `aggregate` is the mean over all fibres. ``f1``: of fibres found without prompts, where a
-        pair needs an IoU above 0.5; NaN where there is no fibre in either; `aggregate` counts over all images.
+        there is no fibre; `aggregate` is the mean over all fibres; ``seg_per_image``: the mean over images of the
+        same. ``f1``: of fibres found without prompts, where a pair needs an IoU above 0.5; NaN where there is no
+        fibre in either; `aggregate` counts over all images.
 
     Raises
     ------
@@ -77,77 +77,28 @@ class MyelinMetric(CumulativeIterationMetric):
     .. [1] SEG: Maška et al. (2014), doi:10.1093/bioinformatics/btu080
     """
 
-    KINDS = (*OVERLAPS, *BOX_OVERLAPS, "fibre_dice", "seg", "f1")
+    KINDS = (*OVERLAPS, *BOX_OVERLAPS, "fibre_dice", "seg", "seg_per_image", "f1")
 
     def __init__(self, kind: str) -> None:
-        super().__init__()
         if kind not in self.KINDS:
             raise ValueError(f"kind is {kind!r}, expected one of {', '.join(self.KINDS)}")
         self.kind = kind
+        of_nothing = 1.0 if kind in (*OVERLAPS, *BOX_OVERLAPS) else np.nan
+        super().__init__(self._ratio, pooled=kind in ("fibre_dice", "seg", "f1"), of_nothing=of_nothing)
 
-    def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor | None = None) -> list[torch.Tensor]:
-        if y is None or y_pred.ndim != 4 or (y_pred.shape[1], *y.shape[:2]) != (NUM_RESULTS, len(y_pred), NUM_TRUTHS):
-            shapes = f"y_pred {tuple(y_pred.shape)}, y {None if y is None else tuple(y.shape)}"
-            raise ValueError(f"{shapes}: expected results (N, {NUM_RESULTS}, Y, X) and truths (N, {NUM_TRUTHS}, Y, X)")
-        results, truths = (np.asarray(images.detach().cpu()) for images in (y_pred, y))
-        parts = [self._parts(*pair) for pair in zip(results, truths, strict=True)]
-        table = torch.tensor(parts, dtype=torch.float64, device=y_pred.device)
-        return [self._scores(table)[:, None].float(), table]  # of 32 bit numbers MetricsSaver writes all digits
-
-    def aggregate(self) -> torch.Tensor:
-        """The score over all images."""
-        buffers = super().get_buffer()
-        if buffers is None:
-            raise ValueError("nothing to aggregate: call the metric on an image first")
-        _, table = buffers
-        if self.kind in (*OVERLAPS, *BOX_OVERLAPS):
-            return self._scores(table).mean()
-        return self._scores(table.sum(dim=0, keepdim=True))[0]
-
-    def get_buffer(self) -> torch.Tensor | None:
-        """One score per image, shape (N, 1); None before the first one."""
-        buffers = super().get_buffer()
-        return None if buffers is None else buffers[0]
-
-    def _parts(self, result: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-        """What is above and below the line of an image's score."""
+    def _ratio(self, result: np.ndarray, truth: Mapping[str, np.ndarray]) -> tuple[float, float]:
+        one_channel = (1, *result.shape[1:])
+        if result.ndim != 3 or len(result) != NUM_RESULTS or {truth[key].shape for key in TRUTHS} != {one_channel}:
+            shapes = f"y_pred {result.shape}, " + ", ".join(f"{key} {truth[key].shape}" for key in TRUTHS)
+            raise ValueError(f"{shapes}: expected results ({NUM_RESULTS}, Y, X) and truths (1, Y, X)")
+        true_labels, true_myelin = (truth[key][0] for key in TRUTHS)
+        labels, tissue = result[PROMPTED] if self.kind in ("fibre_dice", *BOX_OVERLAPS) else result[AUTOMATIC]
         if self.kind == "f1":
-            num_pairs, num_found, num_true = match_objects(result[AUTOMATIC[0]], truth[0])
-            return 2 * num_pairs, num_found + num_true
-        if self.kind == "seg":
-            ious = match(count_overlaps(truth[0], result[AUTOMATIC[0]])).ious
-            return ious.sum(), len(ious)
-        labels, tissue = AUTOMATIC if self.kind in OVERLAPS else PROMPTED
-        myelin, true_myelin = result[tissue] == MYELIN_VALUE, truth[1] != 0
+            return f1_ratio(labels, true_labels)
+        if self.kind.startswith("seg"):
+            return seg_ratio(labels, true_labels)
+        myelin = tissue == MYELIN_VALUE
         if self.kind == "fibre_dice":
-            scores = compute_fibre_dice(result[labels], myelin, truth[0], true_myelin)
-            return scores.sum(), len(scores)
-        common, total = np.count_nonzero(myelin & true_myelin), np.count_nonzero(myelin) + np.count_nonzero(true_myelin)
-        return (2 * common, total) if self.kind.endswith("dice") else (common, total - common)
-
-    def _scores(self, table: torch.Tensor) -> torch.Tensor:
-        """Score of each row of `_parts`."""
-        above, below = table.unbind(dim=1)
-        of_nothing = 1.0 if self.kind in (*OVERLAPS, *BOX_OVERLAPS) else torch.nan
-        return torch.where(below > 0, above / below, of_nothing)
-
-
-class MyelinMetricHandler(IgniteMetricHandler):
-    """`MyelinMetric` on an evaluator whose items hold ``pred``, ``label`` and ``myelin``.
-
-    MONAI's evaluators leave whatever is neither image nor label in ``engine.state.batch``, which an
-    ``output_transform`` does not get to see; this handler looks into both.
-
-    Parameters
-    ----------
-    kind : str
-        As for `MyelinMetric`.
-    """
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(metric_fn=MyelinMetric(kind))
-
-    def iteration_completed(self, engine: Engine) -> None:
-        items = [{**rest, **found} for rest, found in zip(engine.state.batch, engine.state.output, strict=True)]
-        truths = [torch.cat([item[key].as_subclass(torch.Tensor) for key in ("label", "myelin")]) for item in items]
-        self.update(([item["pred"].as_subclass(torch.Tensor) for item in items], truths))
+            scores = compute_fibre_dice(labels, myelin, true_labels, true_myelin != 0)
+            return float(scores.sum()), scores.size
+        return dice_ratio(myelin, true_myelin) if self.kind.endswith("dice") else iou_ratio(myelin, true_myelin)

@@ -7,7 +7,8 @@ import csv
 import numpy as np
 import pytest
 import torch
-from crypt_unet.metrics import ObjectF1Metric, PatchMetric, PatchMetricHandler
+from crypt_unet.common.metrics.pooled import ItemMetricHandler
+from crypt_unet.metrics import ObjectF1Metric, PatchMetric
 from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
 from monai.metrics import DiceMetric
@@ -52,7 +53,7 @@ def test_f1_without_any_object_is_undefined():
 
 
 def test_f1_refuses_labels_of_another_shape_or_kind():
-    with pytest.raises(ValueError, match=r"y_pred \(1, 1, 1, 4\), y \(1, 1, 2, 4\): expected masks and label images"):
+    with pytest.raises(ValueError, match=r"y_pred \(1, 1, 4\), y \(1, 2, 4\): expected masks and label images"):
         ObjectF1Metric()(FOUND[0][None], MISSED[1][None])
     with pytest.raises(ValueError, match="labels are float32, expected integers"):
         ObjectF1Metric()(FOUND[0][None], FOUND[1][None].float())
@@ -107,7 +108,10 @@ def test_evaluator_writes_one_row_per_slide(tmp_path):
         val_data_loader=batches,
         network=torch.nn.Identity(),
         key_val_metric={"f1": IgniteMetricHandler(ObjectF1Metric(), output_transform=from_engine(["pred", "label"]))},
-        additional_metrics={f"patch_{kind}": PatchMetricHandler(kind) for kind in ("dice", "iou")},
+        additional_metrics={
+            f"patch_{kind}": ItemMetricHandler(PatchMetric(kind), truth=["label", "patches", "patch_size"])
+            for kind in ("dice", "iou")
+        },
         val_handlers=[
             MetricsSaver(
                 str(tmp_path),

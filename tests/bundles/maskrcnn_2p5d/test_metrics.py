@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from maskrcnn_2p5d.common.metrics.seg import SEGMetric
-from maskrcnn_2p5d.metrics import InstanceMetric
+from maskrcnn_2p5d.common.metrics.objects import ObjectMetric
+from maskrcnn_2p5d.metrics import SliceF1Metric
 
 
 def volume(*boxes: tuple[slice, slice, slice]) -> torch.Tensor:
@@ -22,7 +22,7 @@ HALF_DEPTH = (slice(0, 3), slice(0, 6), slice(0, 2))
 
 
 def value(kind: str, *pairs: tuple[torch.Tensor, torch.Tensor]) -> tuple[float, list[float]]:
-    metric = SEGMetric() if kind == "seg" else InstanceMetric(kind)
+    metric = SliceF1Metric() if kind == "slice_f1" else ObjectMetric(kind)
     for y_pred, y in pairs:
         metric(list(y_pred), list(y))
     buffer = metric.get_buffer()
@@ -36,9 +36,12 @@ def value(kind: str, *pairs: tuple[torch.Tensor, torch.Tensor]) -> tuple[float, 
         ("iou", volume(LEFT, RIGHT), volume(LEFT), 0.5),
         ("iou", EMPTY, EMPTY, 1.0),
         ("iou", EMPTY, volume(LEFT), 0.0),
-        ("f1", volume(HALF_DEPTH), volume(LEFT), 2 * 2 / (2 + 4)),  # found in two slices of four
-        ("f1", volume(LEFT, RIGHT), volume(LEFT), 2 * 4 / (8 + 4)),
-        ("f1", volume(LEFT), EMPTY, 0.0),
+        ("slice_f1", volume(HALF_DEPTH), volume(LEFT), 2 * 2 / (2 + 4)),  # found in two slices of four
+        ("slice_f1", volume(LEFT, RIGHT), volume(LEFT), 2 * 4 / (8 + 4)),
+        ("slice_f1", volume(LEFT), EMPTY, 0.0),
+        ("slice_f1", EMPTY, EMPTY, float("nan")),
+        ("f1", volume(HALF_DEPTH), volume(LEFT), 0.0),  # half of an object is no match
+        ("f1", volume(LEFT, RIGHT), volume(LEFT), 2 * 1 / (2 + 1)),
         ("f1", EMPTY, EMPTY, float("nan")),
         ("count_error", volume(LEFT, RIGHT), volume(LEFT), 1.0),
         ("count_error", EMPTY, volume(LEFT, RIGHT), 2.0),
@@ -51,32 +54,30 @@ def test_scores_of_one_volume(kind, result, truth, expected):
     assert [total, *each] == pytest.approx([expected, expected], nan_ok=True)
 
 
-def test_f1_pools_masks_and_the_others_are_means_over_volumes():
+def test_slice_f1_pools_masks_and_the_others_are_means_over_volumes():
     pairs = [(volume(LEFT), volume(LEFT)), (EMPTY, volume(LEFT, RIGHT))]
-    assert value("f1", *pairs)[0] == pytest.approx(2 * 4 / (4 + 4 + 8))
+    assert value("slice_f1", *pairs)[0] == pytest.approx(2 * 4 / (4 + 4 + 8))
     assert value("iou", *pairs)[0] == pytest.approx(0.5)
     assert value("count_error", *pairs)[0] == pytest.approx(1.0)
 
 
 def test_slices_may_lie_along_another_axis():
     result, truth = (labels.permute(0, 1, 4, 3, 2) for labels in (volume(HALF_DEPTH), volume(LEFT)))
-    metric = InstanceMetric("f1", slice_axis=0)
+    metric = SliceF1Metric(slice_axis=0)
     metric(result, truth)
     assert float(metric.aggregate()) == pytest.approx(2 / 3)
 
 
-def test_unknown_kinds_shapes_and_floating_labels_are_refused():
-    with pytest.raises(ValueError, match="kind is 'dice'"):
-        InstanceMetric("dice")
+def test_other_shapes_and_floating_labels_are_refused():
     with pytest.raises(ValueError, match="one shape"):
-        InstanceMetric("f1")(EMPTY, EMPTY[..., :2])
+        SliceF1Metric()(EMPTY, EMPTY[..., :2])
     with pytest.raises(ValueError, match="expected integers"):
-        InstanceMetric("f1")(EMPTY.double(), EMPTY)
+        SliceF1Metric()(EMPTY.double(), EMPTY)
     with pytest.raises(ValueError, match="nothing to aggregate"):
-        InstanceMetric("f1").aggregate()
+        SliceF1Metric().aggregate()
 
 
 def test_scores_do_not_depend_on_names():
     names = torch.from_numpy(np.array([0, 900000, 3], np.int32))
     result = volume(LEFT, RIGHT)
-    assert value("f1", (names[result.long()], result)) == value("f1", (result, result))
+    assert value("slice_f1", (names[result.long()], result)) == value("slice_f1", (result, result))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from maskrcnn_2p5d.common.errors import InputError, find_input_error
-from maskrcnn_2p5d.metrics import InstanceMetric
+from maskrcnn_2p5d.common.metrics.objects import ObjectMetric
 from maskrcnn_2p5d.objects import COLUMNS
 from monai.bundle import ConfigWorkflow
 from torch import nn
@@ -112,8 +112,9 @@ def test_inference_without_detections_writes_an_empty_volume_and_table(tmp_path,
 def test_evaluation_writes_every_score(tmp_path, run):
     output = run("train", "evaluate", dataset_dir=write_dataset(tmp_path, [balls(), balls()]), network=Components())
     scores = read_metrics(output)
-    assert set(scores) == {"seg", *InstanceMetric.KINDS}
-    assert scores["seg"] > 0.8 and scores["iou"] > 0.8 and scores["f1"] > 0.8 and scores["count_error"] == 0
+    assert set(scores) == {"slice_f1", *ObjectMetric.RATIOS}
+    assert all(scores[metric] > 0.8 for metric in ("seg", "seg_per_image", "iou", "f1", "slice_f1"))
+    assert scores["count_error"] == 0
     assert {f"{name}_{file}.csv" for name in scores for file in ("raw", "summary")} <= {
         p.name for p in output.iterdir()
     }
@@ -122,7 +123,7 @@ def test_evaluation_writes_every_score(tmp_path, run):
 def test_a_volume_without_detections_scores_zero(tmp_path, run):
     dataset = write_dataset(tmp_path, [balls()])
     scores = read_metrics(run("train", "evaluate", dataset_dir=dataset, network=Components(threshold=1000.0)))
-    assert (scores["seg"], scores["iou"], scores["f1"], scores["count_error"]) == (0, 0, 0, 2)
+    assert scores == {"seg": 0, "seg_per_image": 0, "iou": 0, "f1": 0, "slice_f1": 0, "count_error": 2}
 
 
 def test_training_takes_flat_volumes_and_volumes_without_objects(tmp_path, run):

@@ -17,9 +17,10 @@ from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.handlers import MetricsSaver
 from monai.metrics import DiceMetric, MeanIoU
+from sam_myelin.common.metrics.pooled import ItemMetricHandler
 from sam_myelin.fibres import AXON_VALUE as AXON
 from sam_myelin.fibres import MYELIN_VALUE as MYELIN
-from sam_myelin.metrics import MyelinMetric, MyelinMetricHandler, compute_fibre_dice
+from sam_myelin.metrics import MyelinMetric, compute_fibre_dice
 from skimage.measure import regionprops
 
 SHAPES = ((9, 14), (6, 5), (11, 11))
@@ -27,12 +28,12 @@ EMPTY = np.zeros((4, 6), int)
 
 
 def image(labels, tissue=None, box_labels=None, box_tissue=None, truth=None, myelin=None):
-    """Result (4, Y, X) and truth (2, Y, X); what is not given is empty."""
+    """Result (4, Y, X) and the truths, each (1, Y, X); what is not given is empty."""
     parts = [
         np.zeros_like(labels) if part is None else part for part in (tissue, box_labels, box_tissue, truth, myelin)
     ]
     maps = torch.from_numpy(np.stack([labels, *parts]).astype(np.int32))
-    return maps[:4], maps[4:]
+    return maps[:4], {"label": maps[4:5], "myelin": maps[5:]}
 
 
 def random_images(seed=0):
@@ -64,7 +65,7 @@ def evaluate(kind, images):
 def test_overlaps_are_monais(kind, oracle, prefix, tissue):
     images, oracle = random_images(), oracle(ignore_empty=False)
     for result, truth in images:
-        oracle([(result[tissue : tissue + 1] == MYELIN).float()], [(truth[1:] > 0).float()])
+        oracle([(result[tissue : tissue + 1] == MYELIN).float()], [(truth["myelin"] > 0).float()])
     total, each = evaluate(prefix + kind, images)
     assert each == pytest.approx(oracle.get_buffer()[:, 0].tolist())
     assert total == pytest.approx(float(oracle.aggregate()))
@@ -81,11 +82,13 @@ def seg_of_challenge(reference, result, folder):
 
 def test_seg_is_the_challenges_and_pools_fibres(tmp_path):
     images = random_images()
-    expected = [seg_of_challenge(truth[0].numpy(), result[0].numpy(), tmp_path) for result, truth in images]
+    expected = [seg_of_challenge(truth["label"][0].numpy(), result[0].numpy(), tmp_path) for result, truth in images]
     total, each = evaluate("seg", images)
     assert each == pytest.approx([score for score, _ in expected], nan_ok=True) and np.isnan(each[1])
     pooled = sum(score * number for score, number in expected if number) / sum(number for _, number in expected)
     assert total == pytest.approx(pooled)
+    per_image, _ = evaluate("seg_per_image", images)
+    assert per_image == pytest.approx(np.nanmean([score for score, _ in expected]))
 
 
 def f1_by_regions(truth, labels):
@@ -97,7 +100,7 @@ def f1_by_regions(truth, labels):
 
 def test_f1_is_that_of_regions_and_pools_fibres():
     images = random_images()
-    counts = [f1_by_regions(truth[0].numpy(), result[0].numpy()) for result, truth in images]
+    counts = [f1_by_regions(truth["label"][0].numpy(), result[0].numpy()) for result, truth in images]
     total, each = evaluate("f1", images)
     assert each == pytest.approx([2 * pairs / objects for pairs, objects in counts])
     assert total == pytest.approx(2 * sum(pairs for pairs, _ in counts) / sum(objects for _, objects in counts))
@@ -126,7 +129,9 @@ def test_dice_of_fibres_is_that_of_a_loop(labels, myelin, true_labels, true_myel
 def test_dice_of_fibres_takes_those_from_boxes_and_pools_them():
     images = random_images()
     expected = [
-        fibre_dice_by_loop(result[2].numpy(), result[3].numpy() == MYELIN, truth[0].numpy(), truth[1].numpy() > 0)
+        fibre_dice_by_loop(
+            result[2].numpy(), result[3].numpy() == MYELIN, truth["label"][0].numpy(), truth["myelin"][0].numpy() > 0
+        )
         for result, truth in images
     ]
     total, each = evaluate("fibre_dice", images)
@@ -187,10 +192,12 @@ def test_impossible_kinds_and_inputs():
     with pytest.raises(ValueError, match="nothing to aggregate: call the metric on an image first"):
         MyelinMetric("seg").aggregate()
     result, truth = image(EMPTY)
-    with pytest.raises(ValueError, match=r"y_pred \(1, 4, 4, 6\), y \(1, 1, 4, 6\): expected results \(N, 4, Y, X\)"):
-        MyelinMetric("dice")([result], [truth[:1]])
+    with pytest.raises(
+        ValueError, match=r"y_pred \(4, 4, 6\), label \(1, 4, 6\), myelin \(2, 4, 6\): expected results \(4, Y, X\)"
+    ):
+        MyelinMetric("dice")([result], [truth | {"myelin": result[:2]}])
     with pytest.raises(ValueError, match="reference: labels are float32, expected integers"):
-        MyelinMetric("seg")([result], [truth.float()])
+        MyelinMetric("seg")([result], [truth | {"label": truth["label"].float()}])
 
 
 def test_evaluator_with_images_of_different_size_and_monais_files(tmp_path):
@@ -199,8 +206,8 @@ def test_evaluator_with_images_of_different_size_and_monais_files(tmp_path):
         {
             "image": MetaTensor(torch.zeros(1, 3, *shape), meta={"filename_or_obj": [f"{number}.png"]}),
             "pred": result[None],
-            "label": MetaTensor(truth[None, :1]),
-            "myelin": MetaTensor(truth[None, 1:].to(torch.uint8)),
+            "label": MetaTensor(truth["label"][None]),
+            "myelin": MetaTensor(truth["myelin"][None].to(torch.uint8)),
         }
         for number, (shape, (result, truth)) in enumerate(zip(SHAPES, images, strict=True))
     ]
@@ -212,8 +219,10 @@ def test_evaluator_with_images_of_different_size_and_monais_files(tmp_path):
         val_data_loader=batches,
         network=torch.nn.Identity(),
         inferer=lambda inputs, network: next(results),
-        key_val_metric={kind: MyelinMetricHandler(kind) for kind in ("dice",)},
-        additional_metrics={kind: MyelinMetricHandler(kind) for kind in MyelinMetric.KINDS[1:]},
+        key_val_metric={"dice": ItemMetricHandler(MyelinMetric("dice"), truth=["label", "myelin"])},
+        additional_metrics={
+            kind: ItemMetricHandler(MyelinMetric(kind), truth=["label", "myelin"]) for kind in MyelinMetric.KINDS[1:]
+        },
         val_handlers=[
             MetricsSaver(
                 str(tmp_path),

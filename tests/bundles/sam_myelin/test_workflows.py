@@ -20,7 +20,7 @@ from tests.bundles.sam_myelin.stand_ins import GrayNetwork, draw_grid
 
 ROOT = Path(__file__).parents[3] / "bundles" / "sam_myelin"
 SIZE = 64
-METRICS = {"dice", "iou", "fibre_dice", "box_dice", "box_iou", "seg", "f1"}
+METRICS = {"dice", "iou", "fibre_dice", "box_dice", "box_iou", "seg", "seg_per_image", "f1"}
 SMALL = {
     "image_size": SIZE,
     "max_epochs": 1,

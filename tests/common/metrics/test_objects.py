@@ -1,4 +1,4 @@
-"""The MONAI metric keeps one SEG per volume and pools over objects."""
+"""The MONAI metrics keep one value per volume, and pool over objects or are means over images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from monai.data import MetaTensor
 from monai.handlers import IgniteMetricHandler
 
 from common.labels.seg import seg
-from common.metrics.seg import SEGMetric, compute_seg
+from common.metrics.objects import ObjectMetric
+from common.metrics.ratios import f1_ratio, seg_ratio
 from tests.common.labels.images import label_pairs
 
 ONE_OF_ONE = (torch.tensor([[1, 1, 0]]), torch.tensor([[1, 1, 0]]))
@@ -25,28 +26,58 @@ def channel_first(pair):
 
 
 def test_pools_over_objects_and_keeps_one_value_per_volume():
-    metric = SEGMetric()
+    metric = ObjectMetric("seg")
     for pair in (ONE_OF_ONE, NONE_OF_THREE, NO_OBJECT):
         metric(*channel_first(pair))
     np.testing.assert_array_equal(metric.get_buffer(), [[1.0], [0.0], [np.nan]])
     assert metric.aggregate().item() == pytest.approx(1 / 4)
 
 
+def test_seg_per_image_is_the_mean_over_the_volumes_that_have_objects():
+    metric = ObjectMetric("seg_per_image")
+    for pair in (ONE_OF_ONE, NONE_OF_THREE, NO_OBJECT):
+        metric(*channel_first(pair))
+    np.testing.assert_array_equal(metric.get_buffer(), [[1.0], [0.0], [np.nan]])
+    assert metric.aggregate().item() == pytest.approx(1 / 2)
+
+
+def test_f1_counts_the_objects_of_all_volumes():
+    metric = ObjectMetric("f1")
+    for pair in (ONE_OF_ONE, NONE_OF_THREE, NO_OBJECT):
+        metric(*channel_first(pair))
+    np.testing.assert_allclose(metric.get_buffer(), [[1.0], [0.0], [0.0]])
+    assert metric.aggregate().item() == pytest.approx(2 * 1 / (2 + 3 + 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(label_pairs())
+def test_f1_pairs_each_object_once(pair):
+    reference, result = pair
+    objects, found = ([image == label for label in np.unique(image[image > 0])] for image in pair)
+    num_pairs = sum((a & b).sum() > 0.5 * (a | b).sum() for a in objects for b in found)
+    assert f1_ratio(result, reference) == (2 * num_pairs, len(objects) + len(found))
+
+
+def test_kind_that_there_is_not():
+    with pytest.raises(ValueError, match="kind is 'dice', expected one of seg, seg_per_image, f1, iou, count_error"):
+        ObjectMetric("dice")
+
+
 def test_volumes_of_different_shapes_come_as_lists():
-    metric = SEGMetric()
+    metric = ObjectMetric("seg")
     results, references = zip(ONE_OF_ONE, NONE_OF_THREE, strict=True)
     metric(list(results), list(references))
     assert metric.get_buffer().tolist() == [[1.0], [0.0]]
 
 
 def test_without_any_object_the_aggregate_is_undefined():
-    metric = SEGMetric()
+    metric = ObjectMetric("seg")
     metric(*channel_first(NO_OBJECT))
     assert metric.aggregate().isnan()
 
 
 def test_reset_forgets():
-    metric = SEGMetric()
+    metric = ObjectMetric("seg")
     metric(*channel_first(NONE_OF_THREE))
     metric.reset()
     assert metric.get_buffer() is None
@@ -58,15 +89,16 @@ def test_reset_forgets():
 @given(label_pairs())
 def test_equals_the_function_on_arrays(pair):
     reference, result = (MetaTensor(labels.astype(np.int32)[None, None]) for labels in pair)
-    scores, num_objects = compute_seg(result, reference)
-    np.testing.assert_array_equal(scores, [[seg(*pair)]])
-    assert num_objects.item() == len(np.unique(pair[0][pair[0] > 0]))
+    metric = ObjectMetric("seg")
+    metric(result, reference)
+    np.testing.assert_array_equal(metric.get_buffer(), np.float32([[seg(*pair)]]))
+    assert seg_ratio(*pair[::-1])[1] == len(np.unique(pair[0][pair[0] > 0]))
 
 
 def test_works_in_an_engine_that_saves_details():
     engine = Engine(lambda engine, batch: {"pred": batch[0][None], "label": batch[1][None]})
     handler = IgniteMetricHandler(
-        metric_fn=SEGMetric(), output_transform=lambda out: (out["pred"], out["label"]), save_details=True
+        metric_fn=ObjectMetric("seg"), output_transform=lambda out: (out["pred"], out["label"]), save_details=True
     )
     engine.add_event_handler(Events.STARTED, lambda: setattr(engine.state, "metric_details", {}))
     handler.attach(engine, "seg")
@@ -79,11 +111,11 @@ def test_works_in_an_engine_that_saves_details():
     ("y_pred", "y", "message"),
     [
         (torch.ones(1, 1, 3), torch.ones(1, 1, 3), "labels are float32, expected integers"),
-        (torch.ones(1, 2, 3, dtype=int), torch.ones(1, 2, 3, dtype=int), r"expected label images of one shape \(N, 1"),
-        (torch.ones(1, 1, 3, dtype=int), torch.ones(1, 1, 4, dtype=int), r"y_pred \(1, 1, 3\), y \(1, 1, 4\)"),
-        (torch.ones(1, 1, 3, dtype=int), None, "SEG needs a reference"),
+        (torch.ones(1, 2, 3, dtype=int), torch.ones(1, 2, 3, dtype=int), r"expected label images of one shape \(1, "),
+        (torch.ones(1, 1, 3, dtype=int), torch.ones(1, 1, 4, dtype=int), r"y_pred \(1, 3\), y \(1, 4\)"),
+        (torch.ones(1, 1, 3, dtype=int), None, "a score needs the truth"),
     ],
 )
 def test_refuses_what_are_not_label_images(y_pred, y, message):
     with pytest.raises(ValueError, match=message):
-        SEGMetric()(y_pred, y)
+        ObjectMetric("seg")(y_pred, y)

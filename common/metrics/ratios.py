@@ -1,0 +1,40 @@
+"""Scores of images as ratios: what is above and what is below the line, which add up over images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..labels.objects import match_objects
+from ..labels.seg import count_overlaps, match
+
+__all__ = ["count_error_ratio", "dice_ratio", "f1_ratio", "iou_ratio", "seg_ratio"]
+
+
+def seg_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[float, int]:
+    """Summed IoU of the objects of the truth, 0 for those that are not matched, and their number: see `labels.seg`."""
+    ious = match(count_overlaps(truth, result)).ious
+    return float(ious.sum()), ious.size
+
+
+def f1_ratio(result: np.ndarray, truth: np.ndarray, min_iou: float = 0.5) -> tuple[int, int]:
+    """Objects that are matched at an IoU above ``min_iou``, and all objects, of both label images."""
+    num_pairs, num_found, num_true = match_objects(result, truth, min_iou)
+    return 2 * num_pairs, num_found + num_true
+
+
+def count_error_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
+    """Difference in the number of objects of two label images, and 1."""
+    overlaps = count_overlaps(truth, result)
+    return abs(len(overlaps.result_labels) - len(overlaps.reference_labels)), 1
+
+
+def dice_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
+    """Pixels of the foreground, which is what is not 0, that both have, and that either has, each counted in both."""
+    found, true = result != 0, truth != 0
+    return 2 * np.count_nonzero(found & true), np.count_nonzero(found) + np.count_nonzero(true)
+
+
+def iou_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
+    """Pixels of the foreground, which is what is not 0, that both have, and that at least one has."""
+    both, total = dice_ratio(result, truth)
+    return both // 2, total - both // 2
