@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from common.training.processes import validation_sampler
 
 ROOT = Path(__file__).parents[3]
 TRAINING = """
@@ -38,3 +41,20 @@ def test_no_thread_of_the_process_group_outlives_the_training(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("threads:") == 2
     assert "gloo" not in done.stdout
+
+
+def share_of(rank, num_items, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda group=None: 2)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda group=None: rank)
+    sampler = validation_sampler(range(num_items))
+    return None if sampler is None else list(sampler)
+
+
+@pytest.mark.parametrize("num_items", [2, 3])
+def test_each_item_is_validated_by_one_process(num_items, monkeypatch):
+    shares = [share_of(rank, num_items, monkeypatch) for rank in (0, 1)]
+    assert sorted(sum(shares, [])) == list(range(num_items)) and all(shares)
+
+
+def test_with_fewer_items_than_processes_each_validates_all(monkeypatch):
+    assert share_of(0, 1, monkeypatch) is None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch._dynamo  # must come before the process group: what it caches keeps an existing group alive for ever
+from monai.data import DistributedSampler
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import Dataset
 
 from .devices import to_device
 
-__all__ = ["join_processes", "leave_processes", "to_distributed"]
+__all__ = ["join_processes", "leave_processes", "to_distributed", "validation_sampler"]
 
 
 def join_processes(device: torch.device) -> None:
@@ -23,6 +25,17 @@ def to_distributed(network: nn.Module, device: torch.device) -> DistributedDataP
     """`to_device`, then wrapped for a training over several processes."""
     network = to_device(network, device)
     return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+
+
+def validation_sampler(dataset: Dataset) -> DistributedSampler | None:
+    """Shares a data set out over the processes, each item once.
+
+    None, with which every process validates all of it, where there are fewer items than processes: one that has no
+    item has no score either, and the others would wait for it.
+    """
+    if len(dataset) < torch.distributed.get_world_size():
+        return None
+    return DistributedSampler(dataset, even_divisible=False, shuffle=False)
 
 
 def leave_processes(network: DistributedDataParallel) -> None:
