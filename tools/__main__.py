@@ -22,7 +22,10 @@ VERBS = {
     "sample myelin": ("tools.sample.myelin:myelin", "synthetic electron microscopy of nerves in BIDS"),
     "sample": ("tools.sample.formats:sample", "BUNDLE DST: the one of these that a bundle's road begins with"),
     "devonet": ("tools.devonet:devonet", "nuclei in raw volumes: instances, tables, results and scores"),
-    "score": ("tools.ctc.score:score", "SEG, DET and OP_CSB of results against truth, as the challenge measures them"),
+    "score": (
+        "tools.score.commands:score",
+        "SEG, DET and OP_CSB of results against truth, as the challenge has them",
+    ),
     "export ctc": ("tools.formats.ctc:ctc", "instance maps to result folders of the Cell Tracking Challenge"),
     "export onnx": ("tools.segment.onnx_export:onnx", "a bundle's network as ONNX, compared with PyTorch"),
     "overlay": ("tools.overlay:overlay", "a picture of a volume with the outlines of its result and its truth"),

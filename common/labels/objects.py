@@ -1,4 +1,4 @@
-"""F1 of objects: how many crypts are found, whatever their size."""
+"""Objects of two label images that are the same: how many are found, whatever their size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from .seg import count_overlaps
 
-__all__ = ["f1_score", "match_objects"]
+__all__ = ["match_objects"]
 
 
 def match_objects(predicted: np.ndarray, truth: np.ndarray, min_iou: float = 0.5) -> tuple[int, int, int]:
@@ -37,20 +37,3 @@ def match_objects(predicted: np.ndarray, truth: np.ndarray, min_iou: float = 0.5
     overlaps = count_overlaps(truth, predicted)
     num_pairs = int(np.count_nonzero(overlaps.ious > min_iou))
     return num_pairs, len(overlaps.result_labels), len(overlaps.reference_labels)
-
-
-def f1_score(true_positives: int, num_predicted: int, num_truth: int) -> float:
-    """F1 = 2 TP / (2 TP + FP + FN).
-
-    Parameters
-    ----------
-    true_positives, num_predicted, num_truth : int
-        As from `match_objects`; counts of several images may be summed up.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 if objects are predicted where there are none, NaN if there is no object at all.
-    """
-    num_objects = num_predicted + num_truth
-    return 2 * true_positives / num_objects if num_objects else float("nan")

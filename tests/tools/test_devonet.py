@@ -14,9 +14,9 @@ import tifffile
 
 from common.errors import InputError
 from common.reading.tiff import read_spacing
-from tools.ctc.score import score_folders
 from tools.devonet import _find_sequences, devonet
 from tools.sample.ctc import write_sample
+from tools.score.commands import score_folders
 
 SPACING = "2.0,0.8,0.8"
 

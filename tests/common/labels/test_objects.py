@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from common.labels.objects import f1_score, match_objects
+from common.labels.objects import match_objects
 
 label_images = npst.arrays(np.uint16, (5, 6), elements=st.sampled_from([0, 1, 2, 7]))
 
@@ -53,13 +51,3 @@ def test_threshold_below_which_pairs_are_not_unique_is_refused(min_iou):
 def test_images_of_other_shapes_are_refused():
     with pytest.raises(ValueError, match="differ in shape"):
         match_objects(np.zeros((2, 2), int), np.zeros((2, 3), int))
-
-
-def test_f1_is_the_harmonic_mean_of_precision_and_recall():
-    precision, recall = 3 / 4, 3 / 5
-    assert f1_score(3, 4, 5) == pytest.approx(2 * precision * recall / (precision + recall))
-
-
-def test_f1_without_objects_in_the_truth():
-    assert f1_score(0, 2, 0) == 0
-    assert math.isnan(f1_score(0, 0, 0))

@@ -49,6 +49,22 @@ def test_f1_counts_the_objects_of_all_volumes():
     assert metric.aggregate().item() == pytest.approx(2 * 1 / (2 + 3 + 1))
 
 
+def test_f1_is_the_harmonic_mean_of_precision_and_recall():
+    metric = ObjectMetric("f1")
+    metric(torch.tensor([[[1, 2, 3, 4, 0, 0]]]), torch.tensor([[[7, 8, 9, 0, 4, 5]]]))
+    precision, recall = 3 / 4, 3 / 5
+    assert metric.aggregate().item() == pytest.approx(2 * precision * recall / (precision + recall))
+
+
+def test_f1_without_objects_in_the_truth():
+    metric = ObjectMetric("f1")
+    metric(torch.tensor([[[1, 2]]]), torch.tensor([[[0, 0]]]))
+    assert metric.aggregate() == 0
+    metric.reset()
+    metric(*channel_first(NO_OBJECT[1:] * 2))
+    assert metric.aggregate().isnan()
+
+
 @settings(max_examples=60, deadline=None)
 @given(label_pairs())
 def test_f1_pairs_each_object_once(pair):

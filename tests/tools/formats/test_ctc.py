@@ -15,8 +15,8 @@ from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert.ctc import convert_ctc
 from tools.convert.nifti import write_volume
-from tools.ctc.score import score_folders
 from tools.formats.ctc import export_ctc
+from tools.score.commands import score_folders
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from common.labels.det import Detections
+from common.labels.mistakes import Mistakes
+from common.labels.sweep import F1Sweep
 from tests.common.labels.images import oracle_of_files
-from tools.ctc.det import Detections
-from tools.ctc.f1 import F1Sweep
-from tools.ctc.folders import FrameFiles
-from tools.ctc.frame import score_frame
-from tools.ctc.mistakes import Mistakes
+from tools.score.folders import FrameFiles
+from tools.score.frame import score_frame
 
 REFERENCE = np.array([[[1, 1, 0, 0]], [[1, 1, 2, 0]], [[0, 0, 2, 2]]], np.uint16)
 RESULT = np.array([[[5, 0, 0, 0]], [[5, 5, 0, 0]], [[0, 0, 6, 6]]], np.uint16)

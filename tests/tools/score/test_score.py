@@ -13,7 +13,7 @@ import pytest
 
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.ctc.score import score_folders
+from tools.score.commands import score_folders
 
 SEG, DET = 0.5, 1 - 10 / 30
 
@@ -146,5 +146,5 @@ def test_csv_is_refused_before_anything_is_computed(folders, score, tmp_path):
 
 
 def test_starting_does_not_wait_for_torch():
-    code = "import sys, tools.ctc.score; assert not {'torch', 'monai', 'scipy', 'skimage'} & set(sys.modules)"
+    code = "import sys, tools.score.commands; assert not {'torch', 'monai', 'scipy', 'skimage'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3], timeout=60)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tools.ctc.det import Detections
-from tools.ctc.f1 import THRESHOLDS, F1Sweep
-from tools.ctc.frame import FrameScore
-from tools.ctc.mistakes import Mistakes
+from common.labels.det import Detections
+from common.labels.mistakes import Mistakes
+from common.labels.sweep import THRESHOLDS, F1Sweep
+from tools.score.frame import FrameScore
 
 __all__ = ["as_json", "as_text", "summarise", "summarise_sequences"]
 

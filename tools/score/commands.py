@@ -14,9 +14,9 @@ from tqdm import tqdm
 from common.errors import InputError
 from common.files import replacing
 from tools.command_line import reject, whole_number
-from tools.ctc.folders import find_results
-from tools.ctc.frame import FrameScore, score_frame
-from tools.ctc.summary import as_json, as_text, summarise_sequences
+from tools.score.folders import find_results
+from tools.score.frame import FrameScore, score_frame
+from tools.score.summary import as_json, as_text, summarise_sequences
 
 __all__ = ["score", "score_folders", "write_objects"]
 

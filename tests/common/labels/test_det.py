@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from common.labels.det import Detections, count_detections, det
 from common.labels.seg import count_overlaps
 from tests.common.labels.images import has_object, label_pairs, oracle
-from tools.ctc.det import Detections, count_detections, det
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.labels.seg import Overlaps, count_overlaps
+from .seg import Overlaps, count_overlaps
 
 __all__ = ["Detections", "count_detections", "det"]
 

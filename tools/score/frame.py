@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
+from common.labels.det import Detections, count_detections
+from common.labels.mistakes import Mistakes, count_mistakes
 from common.labels.seg import Matches, Overlaps, count_overlaps, match
+from common.labels.sweep import F1Sweep, count_matches
 from common.reading.tiff import read_volume
-from tools.ctc.det import Detections, count_detections
-from tools.ctc.f1 import F1Sweep, count_matches
-from tools.ctc.folders import FrameFiles
-from tools.ctc.mistakes import Mistakes, count_mistakes
+from tools.score.folders import FrameFiles
 
 __all__ = ["FrameScore", "read_labels", "score_frame"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.labels.seg import Overlaps
+from .seg import Overlaps
 
 __all__ = ["THRESHOLDS", "F1Sweep", "count_matches"]
 

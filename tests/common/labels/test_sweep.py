@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from scipy.optimize import linear_sum_assignment
 
 from common.labels.seg import count_overlaps
+from common.labels.sweep import THRESHOLDS, F1Sweep, count_matches
 from tests.common.labels.images import label_pairs
-from tools.ctc.f1 import THRESHOLDS, F1Sweep, count_matches
 
 
 def sweep(reference, result):

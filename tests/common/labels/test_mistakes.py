@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from common.labels.mistakes import Mistakes, count_mistakes
 from common.labels.seg import count_overlaps
 from tests.common.labels.images import label_pairs
-from tools.ctc.mistakes import Mistakes, count_mistakes
 
 
 @pytest.mark.parametrize(

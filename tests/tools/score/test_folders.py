@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from tools.ctc.folders import find_results
+from tools.score.folders import find_results
 
 EMPTY = np.zeros((2, 2), np.uint8)
 

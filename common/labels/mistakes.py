@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from common.labels.seg import Overlaps
+from .seg import Overlaps
 
 __all__ = ["Mistakes", "count_mistakes"]
 

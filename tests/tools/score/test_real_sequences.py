@@ -10,8 +10,8 @@ import tifffile
 from scipy.ndimage import grey_erosion
 
 from tests.common.labels.images import oracle_of_files
-from tools.ctc.score import score_folders
-from tools.ctc.summary import summarise
+from tools.score.commands import score_folders
+from tools.score.summary import summarise
 
 DATASET = Path(__file__).parents[4] / "shared" / "data" / "nuclei3d" / "test"
 pytestmark = pytest.mark.skipif(not DATASET.is_dir(), reason="the real data are not here")
