@@ -12,7 +12,17 @@ from common.errors import InputError
 from tools.bundles import METADATA, all_bundles, read_metadata
 
 __all__ = [
-    *("Instances", "Metric", "Source", "Toolbox", "default_bundle", "fold_units", "metrics_of", "parse_toolbox"),
+    *(
+        "Instances",
+        "Metric",
+        "Networks",
+        "Source",
+        "Toolbox",
+        "default_bundle",
+        "fold_units",
+        "metrics_of",
+        "parse_toolbox",
+    ),
     "read_toolbox",
 ]
 
@@ -56,6 +66,22 @@ class Source:
 
     format: str
     convert: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The networks that a bundle offers.
+
+    Attributes
+    ----------
+    knob : str
+        Key of train.json that chooses one.
+    choices : tuple of str
+        Its values.
+    """
+
+    knob: str
+    choices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -111,6 +137,13 @@ class Toolbox:
         Overrides of train.json without which a training would fetch something.
     brief : mapping of str to object
         Further overrides with which an epoch takes seconds, where it would take minutes.
+    networks : Networks or None
+        For a bundle that offers several.
+    onnx_export : mapping of str to object
+        Arguments that MONAI's onnx_export needs for its network.
+    bioimage : mapping of str to object
+        What its package for BioImage.IO holds: ``network`` (key of inference.json), ``weights`` (``torchscript`` or
+        ``onnx``), ``free_size`` (pixels), ``pred_classes``.
     optional_packages : mapping of str to str
         Package -> version that only some uses need. They stand here because MONAI reads the key
         ``optional_packages_version`` in the place of ``required_packages_version``.
@@ -133,6 +166,9 @@ class Toolbox:
     quickstart: Mapping[str, object] = field(default_factory=dict)
     offline: Mapping[str, object] = field(default_factory=dict)
     brief: Mapping[str, object] = field(default_factory=dict)
+    networks: Networks | None = None
+    onnx_export: Mapping[str, object] = field(default_factory=dict)
+    bioimage: Mapping[str, object] = field(default_factory=dict)
     optional_packages: Mapping[str, str] = field(default_factory=dict)
     is_default: bool = False
 
@@ -176,9 +212,9 @@ def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
         Where it stands, for messages.
     """
     values = dict(_fields(content, Toolbox, place))
-    values["source"] = Source(**_fields(values["source"], Source, f"{place}: source"))
-    if "instances" in values:
-        values["instances"] = Instances(**_fields(values["instances"], Instances, f"{place}: instances"))
+    for name, kind in (("source", Source), ("instances", Instances), ("networks", Networks)):
+        if name in values:
+            values[name] = kind(**_fields(values[name], kind, f"{place}: {name}"))
     metrics = _mapping(values["metrics"], f"{place}: metrics")
     values["metrics"] = {
         name: Metric(**_fields(of, Metric, f"{place}: metrics: {name}")) for name, of in metrics.items()

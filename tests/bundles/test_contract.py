@@ -274,7 +274,7 @@ def test_exported_onnx_gives_the_same_logits(bundle, network, image, tmp_path, m
         meta_file="configs/metadata.json",
         config_file="configs/inference.json",
         input_shape=list(image.shape),
-        **read_json(bundle / "configs/metadata.json").get("onnx_export", {}),
+        **read_toolbox(bundle).onnx_export,
     )
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     result = session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]

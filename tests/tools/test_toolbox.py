@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,20 @@ def test_monai_reads_the_required_packages_and_no_other_in_their_place(bundle):
     written = json.loads((configs / "metadata.json").read_text())
     assert read["required_packages_version"] == written["required_packages_version"]
     assert read["toolbox"] == written["toolbox"]
+
+
+def test_tools_name_no_bundle():
+    """A seventh bundle is a folder and nothing else, so that nothing else may know the other six; benchmarks may."""
+    root = Path(__file__).parents[2]
+    names = re.compile("|".join(bundle.name for bundle in all_bundles()))
+    written = [path for room in ("tools", "common") for path in (root / room).rglob("*") if path.is_file()]
+    found = [
+        f"{path.relative_to(root)}: {names.search(text)[0]}"
+        for path in written
+        if path.suffix != ".pyc" and "bench" not in path.parts
+        if names.search(text := path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
 
 
 def test_minimal_section(tmp_path):

@@ -62,8 +62,8 @@ def write_package(bundle: Path, path: Path, *, free_size: Sequence[int] | None =
     ----------
     bundle : Path
         The bundle's folder, checked; its network is built, so its code runs. Where what the bundle's network gives
-        makes no sense as an image, ``bioimage`` in the metadata names another: ``network``, see
-        `tools.share.weights.load_network`, with its ``<network>_data_format``, and ``pred_classes``. There, too:
+        makes no sense as an image, ``bioimage`` under toolbox in the metadata names another: ``network``,
+        see `tools.share.weights.load_network`, with its ``<network>_data_format``, and ``pred_classes``. There, too:
         ``weights``, ``torchscript`` if not given, or ``onnx``; ``free_size``, as below.
     path : Path
         File to write or replace.
@@ -128,7 +128,7 @@ def draw_input(shape: Sequence[int], value_range: Sequence[float]) -> np.ndarray
 
 def _packaged(metadata: dict) -> tuple[dict, dict]:
     """Metadata of the network that is packaged, and what they say about the package."""
-    chosen = metadata.get("bioimage", {})
+    chosen = metadata.get("toolbox", {}).get("bioimage", {})
     formats = metadata.get(f"{chosen.get('network', 'network')}_data_format", {})
     classes = {"pred_classes": chosen["pred_classes"]} if "pred_classes" in chosen else {}
     return metadata | {"network_data_format": formats} | classes, chosen

@@ -49,7 +49,7 @@ def bundles(write_bundles):
     configs = {"train": TRAIN, "evaluate": EVALUATE}
     plain = {"metadata": {"toolbox": TOOLBOX}, **configs}
     return write_bundles(
-        some_bundle=plain | {"metadata": {"networks": NETWORKS, "toolbox": TOOLBOX}}, plain_bundle=plain
+        some_bundle=plain | {"metadata": {"toolbox": TOOLBOX | {"networks": NETWORKS}}}, plain_bundle=plain
     )
 
 
@@ -397,10 +397,15 @@ def test_unknown_bundle_and_missing_dataset_are_told(bundles, tmp_path):
 
 @pytest.mark.parametrize(
     ("networks", "match"),
-    [(["small"], r"expected {\"knob\""), ({"knob": "backbone", "choices": []}, "the knob 'backbone', which is no key")],
+    [
+        (["small"], r"networks is \['small'\], expected an object"),
+        ({"knob": "backbone", "choices": []}, "the knob 'backbone', which is no key"),
+    ],
 )
 def test_malformed_metadata_is_told(bundles, dataset, networks, match):
-    (bundles / "some_bundle/configs/metadata.json").write_text(json.dumps({"networks": networks}))
+    (bundles / "some_bundle/configs/metadata.json").write_text(
+        json.dumps({"toolbox": TOOLBOX | {"networks": networks}})
+    )
     with pytest.raises(InputError, match=match):
         compare("some_bundle", dataset_dir=str(dataset))
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
-from tools.bundles import METADATA, all_bundles
+from tools.bundles import METADATA, all_bundles, read_metadata
 from tools.runs.files import read_json
 from tools.runs.overrides import OWN_KEYS, choose, hint
+from tools.toolbox import KEY, read_toolbox
 
 __all__ = ["Knob", "choose_knob", "split_values"]
 
@@ -92,19 +93,15 @@ def split_values(given: str, text: str) -> tuple[str, ...]:
 
 def _read_networks(bundle: Path) -> tuple[str, tuple[str, ...]] | None:
     """The key of train.json that chooses the network, and its choices; None if the metadata name no networks."""
-    path = bundle / METADATA
-    networks = read_json(path).get("networks")
+    networks = read_toolbox(bundle).networks
     if networks is None:
         return None
-    try:
-        knob, choices = str(networks["knob"]), tuple(map(str, networks["choices"]))
-    except (TypeError, KeyError) as error:
+    if networks.knob not in read_json(bundle / "configs/train.json"):
         raise InputError(
-            f'{path}: networks is {networks!r}, expected {{"knob": KEY OF train.json, "choices": [NAMES]}}'
-        ) from error
-    if knob not in read_json(bundle / "configs/train.json"):
-        raise InputError(f"{path}: networks has the knob {knob!r}, which is no key of train.json; correct one of them")
-    return knob, choices
+            f"{bundle / METADATA}: networks has the knob {networks.knob!r}, which is no key of train.json; correct one "
+            "of them"
+        )
+    return networks.knob, networks.choices
 
 
 def _check_key(name: str, bundle: Path) -> None:
@@ -118,8 +115,8 @@ def _check_key(name: str, bundle: Path) -> None:
 
 
 def _no_networks(bundle: Path) -> str:
-    others = [other.name for other in all_bundles() if "networks" in read_json(other / METADATA)]
+    others = [other.name for other in all_bundles() if "networks" in read_metadata(other).get(KEY, {})]
     return (
-        f"{bundle / METADATA}: no key 'networks', so {bundle.name} has one network only; bundles that offer several: "
-        f"{', '.join(others) or 'none'}; to compare another key of train.json, give --knob KEY=A,B"
+        f"{bundle / METADATA}: no key 'networks' under {KEY}, so {bundle.name} has one network only; bundles that offer "
+        f"several: {', '.join(others) or 'none'}; to compare another key of train.json, give --knob KEY=A,B"
     )
