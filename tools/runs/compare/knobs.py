@@ -117,6 +117,6 @@ def _check_key(name: str, bundle: Path) -> None:
 def _no_networks(bundle: Path) -> str:
     others = [other.name for other in all_bundles() if "networks" in read_metadata(other).get(KEY, {})]
     return (
-        f"{bundle / METADATA}: no key 'networks' under {KEY}, so {bundle.name} has one network only; bundles that offer "
-        f"several: {', '.join(others) or 'none'}; to compare another key of train.json, give --knob KEY=A,B"
+        f"{bundle / METADATA}: no key 'networks' under {KEY}, so {bundle.name} has one network only; bundles that "
+        f"offer several: {', '.join(others) or 'none'}; to compare another key of train.json, give --knob KEY=A,B"
     )
