@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from tools.card.sections import END, START, replace_eval_metrics, replace_sectio
 from tools.command_line import run
 from tools.quickstart import quickstart
 from tools.sample.formats import sample_images
-from tools.serve.results import read_mask
+from tools.segment.results import read_mask
 from tools.share.checks import check_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +60,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
     (folder / "README.md").write_text(f"# A collection\n\n{START}\n{END}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(folder / "bundles"))
+        patch.setenv("PYTHONPATH", str(ROOT))
         patch.chdir(folder)
         put_bundle(folder / "bundles")
         yield quickstart()
@@ -97,7 +97,7 @@ def test_server_segments_a_sample_with_it(bundle, tmp_path):
     port = free_port()
     with (tmp_path / "log").open("w") as log:
         command = [sys.executable, "-m", "tools", "serve", "all", "--port", str(port)]
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
             until(lambda: is_up(url) or server.poll() is not None, 240)
