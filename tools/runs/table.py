@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,12 @@ class Table:
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+    @classmethod
+    def of(cls, records: Iterable[Mapping[str, str]]) -> Table:
+        """A table of records, one at least, whose keys are the columns."""
+        first, *others = records
+        return cls(list(first), [list(record.values()) for record in (first, *others)])
 
 
 @dataclass(frozen=True)

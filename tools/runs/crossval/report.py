@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.card.numbers import interval, rounded
 from tools.runs.table import Block, Heading, Picture, Table, Text
@@ -16,6 +18,11 @@ ABOUT_SPLIT = {
     "epoch of every network, so its scores are optimistic.",
     "testing": "Testing: it chose no epoch; the pooled score of an image is the mean over the networks of all folds.",
 }
+ABOUT_DATA = (
+    "By MONAI's DataAnalyzer, axes in the order of the files (X, Y, Z of NIfTI volumes), with all objects as one "
+    "foreground; more is in `datastats.yaml`."
+)
+ABOUT_PLANES = " Spacing in pixels; 2 or more for planes that were thinned out to 4096 pixels at most."
 ABOUT_INTERVALS = (
     "Mean over cases, std over cases, and 95 % interval of the mean by bootstrap over whole units (10000 draws), where "
     "there are two at least."
@@ -34,7 +41,7 @@ ABOUT_ENSEMBLES = (
 NO_TESTING = "There are no labelled images under testing, so there are no ensembles and no score that chose nothing."
 
 
-def report_blocks(report: Mapping[str, object], pictures: Mapping[str, Path]) -> list[Block]:
+def report_blocks(report: Mapping[str, Any], pictures: Mapping[str, Path]) -> list[Block]:
     """Everything that report.md and report.html show.
 
     Parameters
@@ -44,190 +51,186 @@ def report_blocks(report: Mapping[str, object], pictures: Mapping[str, Path]) ->
     pictures : mapping of str to Path
         ``courses``, a split, or ``worst BUNDLE CASE`` -> PNG; one that is missing is left out.
     """
-    parts = (_head(report), _data(report), _trainings(report, pictures), _splits(report, pictures))
-    return [block for part in (*parts, _ensembles(report), _worst(report, pictures)) for block in part]
+    return list(_Report(report, pictures).blocks())
 
 
-def signed(number: float | None) -> str:
+def signed(number: float) -> str:
     """A difference with its sign and four decimals."""
-    return "undefined" if number is None else f"{'-' if number < 0 else '+'}{rounded(abs(number))}"
+    return f"{'-' if number < 0 else '+'}{rounded(abs(number))}"
 
 
-def _title(report: Mapping, metric: str) -> str:
-    return report["titles"].get(metric, metric)
+@dataclass(frozen=True)
+class _Report:
+    report: Mapping[str, Any]
+    pictures: Mapping[str, Path]
 
+    def blocks(self) -> Iterator[Block]:
+        report = self.report
+        overrides = " ".join(as_words(report["overrides"]))
+        yield Heading(f"Cross-validation of {', '.join(report['bundles'])} on {report['dataset']}", 1)
+        yield Text(
+            f"Folds {', '.join(map(str, report['folds']))}; trained with {overrides or 'the defaults of train.json'}; "
+            f"compared by {self.title}."
+        )
+        yield from self.data(report["data"])
+        yield from self.trainings()
+        for split in report["splits"]:
+            yield from self.split(split)
+            yield from self.contest(split)
+        if "testing" in report["splits"]:
+            yield from self.ensembles()
+        else:
+            yield Text(NO_TESTING)
+        yield from self.worst(report["splits"][-1])
 
-def _head(report: Mapping) -> Iterator[Block]:
-    overrides = " ".join(as_words(report["overrides"]))
-    yield Heading(f"Cross-validation of {', '.join(report['bundles'])} on {report['dataset']}", 1)
-    yield Text(
-        f"Folds {', '.join(map(str, report['folds']))}; trained with {overrides or 'the defaults of train.json'}; "
-        f"compared by {_title(report, report['metric'])}."
-    )
+    @property
+    def title(self) -> str:
+        """Of the metric by which bundles are compared."""
+        return self.title_of(self.report["metric"])
 
+    def title_of(self, metric: str) -> str:
+        return self.report["titles"].get(metric, metric)
 
-def _data(report: Mapping) -> Iterator[Block]:
-    data = report["data"]
-    spreads = [[key, *(_numbers(values) for values in data[key])] for key in ("shape", "spacing")]
-    yield Heading("Data")
-    yield Text(
-        f"{data['cases']} labelled images; {100 * data['foreground_share']:.1f} % of their pixels are foreground."
-    )
-    yield Table(["", "smallest", "median", "largest"], spreads)
-    keys = list(data["intensity"])
-    rows = [
-        [name, *(f"{values[key]:.4g}" for key in keys)]
-        for name, values in (("image", data["intensity"]), ("foreground", data["foreground_intensity"]))
-    ]
-    yield Table(["intensity", *(_percentile(key) for key in keys)], rows)
-    about_planes = " Spacing in pixels; 2 or more for planes that were thinned out to 4096 pixels at most."
-    yield Text(
-        "By MONAI's DataAnalyzer, axes in the order of the files (X, Y, Z of NIfTI volumes), with all objects as one "
-        "foreground; more is in `datastats.yaml`."
-        f"{about_planes if len(data['shape'][0]) == 2 else ''}"
-    )
+    def picture(self, name: str, caption: str) -> Iterator[Block]:
+        if name in self.pictures:
+            yield Picture(self.pictures[name], caption)
 
+    def data(self, data: Mapping[str, Any]) -> Iterator[Block]:
+        share = f"{100 * data['foreground_share']:.1f} %"
+        yield Heading("Data")
+        yield Text(f"{data['cases']} labelled images; {share} of their pixels are foreground.")
+        spreads = [[key, *map(_numbers, data[key])] for key in ("shape", "spacing")]
+        yield Table(["", "smallest", "median", "largest"], spreads)
+        named = {"image": data["intensity"], "foreground": data["foreground_intensity"]}
+        yield Table.of(
+            {"intensity": name, **{_percentile(key): f"{value:.4g}" for key, value in of.items()}}
+            for name, of in named.items()
+        )
+        yield Text(ABOUT_DATA + (ABOUT_PLANES if len(data["shape"][0]) == 2 else ""))
 
-def _trainings(report: Mapping, pictures: Mapping[str, Path]) -> Iterator[Block]:
-    yield Heading("Trainings")
-    rows = [
-        [
-            bundle,
-            fold,
-            str(of["epochs"]),
-            str(of["best_epoch"]),
-            _score(of["best_score"]),
-            f"{found['parameters'] / 1e6:.2f} M",
-        ]
-        for bundle, found in report["bundles"].items()
-        for fold, of in found["folds"].items()
-    ]
-    yield Table(["bundle", "fold", "epochs", "best epoch", "best validation", "parameters"], rows)
-    names = ", ".join(f"{bundle}: {_title(report, of['key_metric'])}" for bundle, of in report["bundles"].items())
-    yield Text(
-        f"Best validation during the training, by the bundle's own key metric ({names}), which may pool what is a mean "
-        "of cases below."
-    )
-    if "courses" in pictures:
-        yield Picture(pictures["courses"], "Validation over the epochs; the star marks the weights that were kept")
+    def trainings(self) -> Iterator[Block]:
+        bundles = self.report["bundles"]
+        yield Heading("Trainings")
+        yield Table.of(
+            {
+                "bundle": bundle,
+                "fold": fold,
+                "epochs": str(of["epochs"]),
+                "best epoch": str(of["best_epoch"]),
+                "best validation": _known(of["best_score"], rounded),
+                "parameters": f"{found['parameters'] / 1e6:.2f} M",
+            }
+            for bundle, found in bundles.items()
+            for fold, of in found["folds"].items()
+        )
+        names = ", ".join(f"{bundle}: {self.title_of(of['key_metric'])}" for bundle, of in bundles.items())
+        yield Text(
+            f"Best validation during the training, by the bundle's own key metric ({names}), which may pool what is a "
+            "mean of cases below."
+        )
+        yield from self.picture("courses", "Validation over the epochs; the star marks the weights that were kept")
 
-
-def _splits(report: Mapping, pictures: Mapping[str, Path]) -> Iterator[Block]:
-    for split in report["splits"]:
+    def split(self, split: str) -> Iterator[Block]:
         yield Heading(split.capitalize())
         yield Text(ABOUT_SPLIT[split])
-        yield from _split_tables(report, split)
+        yield Table.of(
+            {"bundle": bundle, "metric": self.title_of(metric), "fold": fold, **_cells(summary, of["unit"])}
+            for bundle, of in ((bundle, found["splits"][split]) for bundle, found in self.report["bundles"].items())
+            for metric, measured in of["metrics"].items()
+            for fold, summary in {**measured["per_fold"], "pooled": measured["pooled"]}.items()
+        )
         yield Text(ABOUT_INTERVALS)
-        if split in pictures:
-            yield Picture(pictures[split], f"{_title(report, report['metric'])} of every case, {split}")
-        yield from _contest(report, split)
-    if "testing" not in report["splits"]:
-        yield Text(NO_TESTING)
+        yield from self.picture(split, f"{self.title} of every case, {split}")
 
+    def contest(self, split: str) -> Iterator[Block]:
+        ranking = self.report["ranking"][split]
+        if len(ranking) < 2:
+            return
+        yield Heading(f"{split.capitalize()}: ranking by {self.title}", 3)
+        yield Table.of(
+            {
+                "": str(place),
+                "who": row["name"],
+                "mean": _known(row["mean"], rounded),
+                "95 % interval": _interval(row["ci95"]),
+                "mean rank": "" if row["mean_rank"] is None else f"{row['mean_rank']:.2f}",
+                "cases": str(row["n"]),
+            }
+            for place, row in enumerate(ranking, start=1)
+        )
+        yield Text(ABOUT_RANKING)
+        yield Table.of(
+            {
+                "first": pair["first"],
+                "second": pair["second"],
+                "cases": str(pair["n"]),
+                "wins": f"{pair['wins']} ({pair['ties']} equal)",
+                "mean difference": _known(pair["mean_difference"], signed),
+                "95 % interval": " to ".join(map(signed, pair["ci95"])) if pair["ci95"] else "one unit: none",
+                "p": _known(pair["p"], _p),
+                "p (Holm)": _known(pair["p_holm"], _p),
+                "effect": _known(pair["rank_biserial"], "{:+.2f}".format),
+            }
+            for pair in self.report["pairs"][split]
+        )
+        yield Text(ABOUT_PAIRS)
 
-def _split_tables(report: Mapping, split: str) -> Iterator[Block]:
-    columns = ["bundle", "metric", "fold", "mean", "std", "95 % interval", "cases", "units"]
-    rows = []
-    for bundle, found in report["bundles"].items():
-        of_split = found["splits"][split]
-        for metric, measured in of_split["metrics"].items():
-            for fold, summary in {**measured["per_fold"], "pooled": measured["pooled"]}.items():
-                rows.append([bundle, _title(report, metric), fold, *_summary_cells(summary, of_split["unit"])])
-    yield Table(columns, rows)
-
-
-def _contest(report: Mapping, split: str) -> Iterator[Block]:
-    ranking, pairs = report["ranking"].get(split, []), report["pairs"].get(split, [])
-    if len(ranking) < 2:
-        return
-    rows = [
-        [
-            str(place),
-            row["name"],
-            _score(row["mean"]),
-            _interval(row["ci95"]),
-            _decimal(row["mean_rank"]),
-            str(row["n"]),
+    def ensembles(self) -> Iterator[Block]:
+        ensembles, absent = self.report["ensembles"].items(), self.report["without_probabilities"].items()
+        yield Heading("Ensembles, on testing")
+        rows = [
+            {
+                "ensemble": name,
+                "metric": self.title_of(metric),
+                **_cells(measured["pooled"], found["unit"]),
+                "members": "; ".join(found["members"]),
+            }
+            for name, found in ensembles
+            for metric, measured in found.get("metrics", {}).items()
         ]
-        for place, row in enumerate(ranking, start=1)
-    ]
-    yield Heading(f"{split.capitalize()}: ranking by {_title(report, report['metric'])}", 3)
-    yield Table(["", "who", "mean", "95 % interval", "mean rank", "cases"], rows)
-    yield Text(ABOUT_RANKING)
-    columns = ["first", "second", "cases", "wins", "mean difference", "95 % interval", "p", "p (Holm)", "effect"]
-    yield Table(columns, [_pair_row(pair) for pair in pairs])
-    yield Text(ABOUT_PAIRS)
+        if rows:
+            yield Table.of(rows)
+            yield Text(ABOUT_ENSEMBLES)
+        for name, found in ensembles:
+            if "refused" in found:
+                yield Text(f"{name} ({'; '.join(found['members'])}) is refused: {found['refused']}")
+        for bundle, reason in absent:
+            yield Text(f"{bundle} takes no part: {reason}.")
+
+    def worst(self, split: str) -> Iterator[Block]:
+        cases = [(bundle, of["case"], of["score"]) for bundle, worst in self.report["worst"].items() for of in worst]
+        yield Heading(f"Worst cases, {split}")
+        yield Table(["bundle", "case", self.title], [[bundle, case, rounded(score)] for bundle, case, score in cases])
+        for bundle, case, score in cases:
+            caption = f"{bundle}, {case}: {self.title} {rounded(score)}; truth green, result magenta"
+            yield from self.picture(f"worst {bundle} {case}", caption)
 
 
-def _pair_row(pair: Mapping) -> list[str]:
-    within = " to ".join(map(signed, pair["ci95"])) if pair["ci95"] else "one unit: none"
-    return [
-        *(pair["first"], pair["second"], str(pair["n"]), f"{pair['wins']} ({pair['ties']} equal)"),
-        *(signed(pair["mean_difference"]), within, _p(pair["p"]), _p(pair["p_holm"])),
-        "undefined" if pair["rank_biserial"] is None else f"{pair['rank_biserial']:+.2f}",
-    ]
-
-
-def _ensembles(report: Mapping) -> Iterator[Block]:
-    if "testing" not in report["splits"]:
-        return
-    yield Heading("Ensembles, on testing")
-    rows, notes = [], []
-    for name, found in report["ensembles"].items():
-        if "refused" in found:
-            notes.append(f"{name} ({'; '.join(found['members'])}) is refused: {found['refused']}")
-            continue
-        for metric, measured in found["metrics"].items():
-            cells = _summary_cells(measured["pooled"], found["unit"])
-            rows.append([name, _title(report, metric), *cells, "; ".join(found["members"])])
-    if rows:
-        yield Table(["ensemble", "metric", "mean", "std", "95 % interval", "cases", "units", "members"], rows)
-        yield Text(ABOUT_ENSEMBLES)
-    notes += [f"{bundle} takes no part: {reason}." for bundle, reason in report["without_probabilities"].items()]
-    for note in notes:
-        yield Text(note)
-
-
-def _worst(report: Mapping, pictures: Mapping[str, Path]) -> Iterator[Block]:
-    split = report["splits"][-1]
-    yield Heading(f"Worst cases, {split}")
-    title = _title(report, report["metric"])
-    rows = [[bundle, w["case"], _score(w["score"])] for bundle, worst in report["worst"].items() for w in worst]
-    yield Table(["bundle", "case", title], rows)
-    for bundle, worst in report["worst"].items():
-        for case in worst:
-            picture = pictures.get(f"worst {bundle} {case['case']}")
-            if picture:
-                yield Picture(
-                    picture, f"{bundle}, {case['case']}: {title} {_score(case['score'])}; truth green, result magenta"
-                )
-
-
-def _summary_cells(summary: Mapping, unit: str) -> list[str]:
+def _cells(summary: Mapping[str, Any], unit: str) -> dict[str, str]:
+    """A summary of scores, by column."""
     if summary["mean"] is None:
-        return ["undefined", "", "", f"0 ({summary['n_undefined']} undefined)", ""]
+        undefined = f"0 ({summary['n_undefined']} undefined)"
+        return {"mean": "undefined", "std": "", "95 % interval": "", "cases": undefined, "units": ""}
     undefined = f" ({summary['n_undefined']} undefined)" if summary["n_undefined"] else ""
-    spread = rounded(summary["std"]) if summary["n"] > 1 else "one case: none"
-    return [
-        *(rounded(summary["mean"]), spread, _interval(summary["ci95"]), f"{summary['n']}{undefined}"),
-        f"{summary['units']} ({unit})",
-    ]
+    return {
+        "mean": rounded(summary["mean"]),
+        "std": rounded(summary["std"]) if summary["n"] > 1 else "one case: none",
+        "95 % interval": _interval(summary["ci95"]),
+        "cases": f"{summary['n']}{undefined}",
+        "units": f"{summary['units']} ({unit})",
+    }
+
+
+def _known(number: float | None, show: Callable[[float], str]) -> str:
+    return "undefined" if number is None else show(number)
 
 
 def _interval(ends: Sequence[float] | None) -> str:
     return interval(ends) if ends else "one unit: none"
 
 
-def _score(number: float | None) -> str:
-    return "undefined" if number is None else rounded(number)
-
-
-def _decimal(number: float | None) -> str:
-    return "" if number is None else f"{number:.2f}"
-
-
-def _p(number: float | None) -> str:
-    return "undefined" if number is None else "< 0.0001" if number < 0.0001 else f"{number:.4f}"
+def _p(number: float) -> str:
+    return "< 0.0001" if number < 0.0001 else f"{number:.4f}"
 
 
 def _numbers(values: Sequence[float]) -> str:
