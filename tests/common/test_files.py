@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
-from common.files import holding, replacing
+import pytest
+
+from common.errors import InputError
+from common.files import FolderLock, holding, partial_path, replacing
 
 
 def _count(path: Path, times: int) -> None:
@@ -36,3 +44,65 @@ def test_a_folder_is_let_go_when_the_block_fails(tmp_path):
                 raise KeyError
         except KeyError:
             pass
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    path = tmp_path / "mask.png"
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with replacing(path) as partial:
+        names = {pid: partial.name.replace(f"-{os.getpid()}-", f"-{pid}-") for pid in (ended.pid, os.getppid())}
+        names |= {"other": f".partial-elsewhere-{ended.pid}-mask.png", "longer": names[ended.pid] + ".png"}
+        for name in names.values():
+            (tmp_path / name).touch()
+        partial.write_bytes(b"1")
+    with replacing(path) as partial:
+        partial.write_bytes(b"2")
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == {"mask.png", names[os.getppid()], names["other"], names["longer"]}
+    os.utime(tmp_path / names["other"], (0, 0))
+    with replacing(path) as partial:
+        partial.write_bytes(b"3")
+    assert not (tmp_path / names["other"]).exists()
+
+
+def test_temporary_names_are_the_processs_own_beside_the_file_and_keep_its_suffix(tmp_path):
+    partial = partial_path(tmp_path / "a.png")
+    assert partial.parent == tmp_path and re.fullmatch(rf"\.partial-\w*-{os.getpid()}-a\.png", partial.name)
+
+
+HOLD = """
+import sys, time
+from common.files import FolderLock
+FolderLock(sys.argv[1], "a training").acquire()
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not kept there")
+def test_a_folder_is_kept_to_one_process_until_that_is_killed(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        lock = FolderLock(tmp_path, "a training")
+        with pytest.raises(InputError, match=rf"a training by process {holder.pid} on .* writes there; wait for it"):
+            lock.acquire()
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        lock.acquire()
+        assert (tmp_path / ".lock").read_text().startswith(f"process {os.getpid()} ")
+        lock.release()
+        assert [*tmp_path.iterdir()] == []
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+
+
+def test_a_folder_that_was_let_go_can_be_kept_again(tmp_path):
+    for _ in range(2):
+        lock = FolderLock(tmp_path, "a training")
+        lock.acquire()
+        lock.release()
+        lock.release()

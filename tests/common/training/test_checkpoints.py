@@ -1,20 +1,28 @@
 """Checkpoints: the best is kept, the last is gone on from, and no other training's is taken."""
 
 import logging
+import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from monai.data import DataLoader, Dataset, DistributedSampler
 from monai.engines import SupervisedTrainer
 from monai.handlers import LrScheduleHandler
 from monai.optimizers import WarmupCosineSchedule
+from monai.transforms import Randomizable
+from monai.utils import set_determinism
 from torch import nn
 
 from common.errors import InputError
 from common.training import checkpoints
 from common.training.checkpoints import TrainingCheckpoint, WeightsLoader, save_atomically
+from common.training.prefetching import PrefetchingLoader
 
 ITERATIONS_PER_EPOCH = 3
 BATCHES = [
@@ -293,3 +301,71 @@ def test_weights_of_another_architecture(tmp_path, other, found):
     torch.save(other.state_dict(), tmp_path / "model.pt")
     with pytest.raises(InputError, match=f"model.pt: checkpoint of another architecture: {found} .* in the network"):
         load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
+
+
+class Noise(Randomizable):
+    """A transform with random numbers of its own, beside those of numpy and Python; torch's are for dropout."""
+
+    def __call__(self, value: float) -> dict[str, torch.Tensor]:
+        noise = self.R.uniform() + np.random.uniform() + random.random()
+        return {"image": torch.full((1, 2, 2, 2), value + noise), "label": torch.full((1, 2, 2, 2), value)}
+
+
+class RandomTraining(Training):
+    """The same on shuffled, noisy items, with dropout."""
+
+    def __init__(self, *args, **options) -> None:
+        set_determinism(5)
+        super().__init__(*args, **options)
+        loader = PrefetchingLoader(
+            Dataset([*map(float, range(2 * ITERATIONS_PER_EPOCH))], Noise()), batch_size=2, shuffle=True, num_workers=0
+        )
+        self.trainer.set_data(loader)
+        self.network.insert(1, nn.Dropout(0.3))
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 3, 6, 7])
+def test_random_numbers_of_a_resumed_training_are_those_of_the_uninterrupted_one(tmp_path, kill_at):
+    metrics = [0.1, 0.2, 0.3, 0.4]
+    whole = RandomTraining(tmp_path / "whole", metrics).run()
+    with pytest.raises(Killed, match="power cut"):
+        RandomTraining(tmp_path / "killed", metrics, kill_at=kill_at).run()
+    resumed = RandomTraining(tmp_path / "killed", metrics)
+    torch.rand(kill_at), np.random.rand(3)  # another process has drawn other numbers before
+    resumed.run()
+    torch.testing.assert_close(resumed.weights(), whole.weights(), rtol=0, atol=0)
+    set_determinism(None)
+
+
+def test_epochs_differ_in_their_random_numbers_and_so_do_seeds(tmp_path):
+    drawn = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        trainer = Engine(lambda engine, batch: drawn.append(float(torch.rand(()))))
+        trainer.add_event_handler(Events.EPOCH_STARTED, checkpoints.EpochSeeder())
+        trainer.run([0], max_epochs=2)
+    assert len(set(drawn)) == 4
+
+
+def test_a_distributed_sampler_is_told_the_epoch():
+    sampler = DistributedSampler(Dataset([*range(8)]), num_replicas=2, rank=0, shuffle=True)
+    seen = []
+    trainer = Engine(lambda engine, batch: seen.append(batch.tolist()))
+    trainer.add_event_handler(Events.EPOCH_STARTED, checkpoints.EpochSeeder())
+    trainer.run(DataLoader(Dataset([*range(8)]), batch_size=4, sampler=sampler), max_epochs=2)
+    assert seen[0] != seen[1]
+
+
+def test_a_second_training_into_the_same_folder_is_refused(tmp_path):
+    refused = []
+
+    def start_another(engine: Engine) -> None:
+        code = f"from common.files import FolderLock; FolderLock({str(tmp_path)!r}, 'a training').acquire()"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        refused.append("writes there" in done.stderr)
+
+    training = Training(tmp_path, [0.1, 0.2])
+    training.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=1), start_another)
+    training.run()
+    assert refused == [True]
+    assert not (tmp_path / ".lock").exists()

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from monai.data.utils import set_rnd
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import InputError
-from ..files import replacing
+from ..files import FolderLock, replacing
 
-__all__ = ["TrainingCheckpoint", "WeightsLoader", "bare_network", "find_differences", "read_weights", "save_atomically"]
+__all__ = [
+    "EpochSeeder",
+    "TrainingCheckpoint",
+    "WeightsLoader",
+    "bare_network",
+    "find_differences",
+    "read_weights",
+    "save_atomically",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -116,11 +127,37 @@ def _load(network: nn.Module, weights: dict[str, torch.Tensor], source: str) -> 
     bare_network(network).load_state_dict(weights)
 
 
+class EpochSeeder:
+    """Seeds all random numbers at the start of every epoch, from the seed of the process and the epoch's number.
+
+    Transforms with random states of their own (`monai.transforms.Randomizable`) are seeded too, and a distributed
+    sampler is told the epoch, by which it shuffles.
+    """
+
+    def __init__(self) -> None:
+        self.seed: int | None = None
+
+    def __call__(self, engine: Engine) -> None:
+        if self.seed is None:  # what `set_determinism` left, different for every process of a distributed training
+            self.seed = torch.initial_seed()
+        seed = int(np.random.SeedSequence([self.seed, engine.state.epoch]).generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        loader = engine.state.dataloader
+        set_rnd(getattr(loader, "dataset", None), seed)
+        if hasattr(getattr(loader, "sampler", None), "set_epoch"):
+            loader.sampler.set_epoch(engine.state.epoch)
+
+
 class TrainingCheckpoint:
     """Keeps the best weights, saves the state of the training after every epoch, resumes it and stops it early.
 
     ``model.pt`` is the network's state_dict with the best validation metric so far; ``resume.pt`` is what a killed
     training goes on from. Both are replaced atomically. Attach it after the handler that validates.
+
+    The random numbers of an epoch depend on the seed and on the epoch's number only, so that a training that was killed
+    and resumed ends with the very weights of one that was not. A folder takes one training at a time.
 
     Parameters
     ----------
@@ -163,6 +200,7 @@ class TrainingCheckpoint:
         self.resume, self.is_writer = resume, is_writer
         self.progress = {"best_metric": float("-inf"), "best_epoch": 0, "num_worse": 0}
         self.trainer: Engine | None = None
+        self._lock = FolderLock(self.ckpt_dir, "a training")
 
     @property
     def best_path(self) -> Path:
@@ -175,10 +213,15 @@ class TrainingCheckpoint:
     def attach(self, engine: Engine) -> None:
         self.trainer = engine
         engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.EPOCH_STARTED, EpochSeeder())
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, lambda: self._lock.release())
         self.evaluator.add_event_handler(Events.COMPLETED, self.keep_best)
 
     def start(self, engine: Engine) -> None:
+        if self.is_writer:
+            self.ckpt_dir.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
         if not (self.resume and self.resume_path.is_file()):
             return
         source = str(self.resume_path)
