@@ -10,12 +10,11 @@ import numpy as np
 import tifffile
 from fire.decorators import SetParseFns
 from PIL import Image
-from scipy.ndimage import binary_dilation
-from skimage.segmentation import find_boundaries
 from skimage.transform import downscale_local_mean
 
 from common.errors import InputError
 from common.files import replacing
+from common.labels.drawing import draw_outlines, find_outlines, side_by_side
 from tools.command_line import reject
 
 __all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "read_image", "write_overlay"]
@@ -183,21 +182,11 @@ def _column(
     thickness: int = 1,
 ) -> np.ndarray:
     """A picture (Y, X, 3), and below (axis 0) or beside it (axis 1) the same with outlines."""
-    outlined = picture.copy()
-    result_edge = _edge(result, thickness)
-    outlined[result_edge] = RESULT_COLOUR
+    outlined = draw_outlines(picture, (result, RESULT_COLOUR), thickness=thickness)
     if labels is not None:
-        label_edge = _edge(labels, thickness)
-        outlined[label_edge] = TRUTH_COLOUR
-        outlined[label_edge & result_edge] = 255
-    gap = np.full((GAP_PX, picture.shape[1], 3) if axis == 0 else (len(picture), GAP_PX, 3), 255, np.uint8)
-    return np.concatenate([picture, gap, outlined], axis=axis)
-
-
-def _edge(labels: np.ndarray, thickness: int) -> np.ndarray:
-    """Outermost pixels of every object."""
-    edge = find_boundaries(labels.astype(int), mode="inner")
-    return edge if thickness == 1 else binary_dilation(edge, iterations=thickness - 1)
+        outlined = draw_outlines(outlined, (labels, TRUTH_COLOUR), thickness=thickness)
+        outlined[find_outlines(labels, thickness=thickness) & find_outlines(result, thickness=thickness)] = 255
+    return side_by_side([picture, outlined], GAP_PX, axis=axis)
 
 
 def _block(
@@ -215,8 +204,7 @@ def _block(
     for view in views:
         plane, *maps = (_resize(part, size) for part in view)
         columns.append(_column(np.stack([plane] * 3, axis=-1), maps[0], maps[1] if len(maps) > 1 else None))
-    gap = np.full((columns[0].shape[0], GAP_PX, 3), 255, np.uint8)
-    return np.concatenate([piece for column in columns for piece in (column, gap)][:-1], axis=1)
+    return side_by_side(columns, GAP_PX)
 
 
 def _resize(array: np.ndarray, size: Sequence[int]) -> np.ndarray:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from skimage.segmentation import find_boundaries
 
 from common.files import replacing
+from common.labels.drawing import draw_outlines, side_by_side
 from common.labels.fibres import Fibres, label_fibres
 from tools.convert.bids_microscopy import Micrograph
 from tools.convert.dataset import describe
@@ -123,9 +123,8 @@ def draw_fibres(image: np.ndarray, fibres: Fibres) -> np.ndarray:
     drawn = plain.copy()
     for region, tint in ((myelin & (labels == 0), LONE_TINT), (np.isin(labels, fibres.bare_axons), BARE_TINT)):
         drawn[region] = drawn[region] // 2 + np.array(tint, np.uint8) // 2
-    drawn[find_boundaries(np.where(axon, labels, 0), mode="inner")] = AXON_COLOUR
-    drawn[find_boundaries(labels, mode="inner")] = FIBRE_COLOUR
-    return np.concatenate([plain, np.full((len(plain), GAP_PX, 3), 255, np.uint8), drawn], axis=1)
+    drawn = draw_outlines(drawn, (np.where(axon, labels, 0), AXON_COLOUR), (labels, FIBRE_COLOUR))
+    return side_by_side([plain, drawn], GAP_PX)
 
 
 def _sidecar(micrograph: Micrograph, fibres: Fibres) -> dict[str, object]:

@@ -10,9 +10,10 @@ import nibabel as nib
 import numpy as np
 import tifffile
 from PIL import Image
-from skimage.measure import block_reduce, label
-from skimage.segmentation import find_boundaries
+from skimage.measure import label
 from skimage.transform import downscale_local_mean
+
+from common.labels import drawing
 
 __all__ = [
     "contrast_limits",
@@ -102,10 +103,7 @@ def draw_outlines(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
     ndarray of uint8, shape (y, x, 3)
     """
     factor = math.ceil(max(labels.shape) / max(picture.shape[:2]))
-    outlines = find_boundaries(labels, mode="inner")
-    drawn = picture.copy()
-    drawn[block_reduce(outlines, factor, np.max)] = COLOUR  # no object is too small for its outline
-    return drawn
+    return drawing.draw_outlines(picture, (labels, COLOUR), factor=factor)
 
 
 def summarize(mask: np.ndarray, num_objects: int | None = None) -> str:

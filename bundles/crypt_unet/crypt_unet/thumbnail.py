@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from .common.labels.drawing import side_by_side
 from .crypts import Crypt
 from .outlines import outline
 
@@ -54,8 +55,7 @@ def draw_thumbnail(
         _draw_outlines(picture, group, scale, colour)
     if truth is None:
         return np.array(picture)
-    gap = np.full((size[1], GAP_PX, 3), 255, np.uint8)
-    return np.concatenate([np.array(plain), gap, np.array(picture)], axis=1)
+    return side_by_side([np.array(plain), np.array(picture)], GAP_PX)
 
 
 def _draw_outlines(picture: Image.Image, crypts: Sequence[Crypt], scale: float, colour: tuple[int, int, int]) -> None:

@@ -15,9 +15,9 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 from PIL import Image
-from skimage.segmentation import find_boundaries
 
 from .common.files import prepare_output_dir, replacing
+from .common.labels.drawing import draw_outlines
 from .common.names import stem
 from .common.tables import write_table
 from .fibres import AXON_VALUE, MYELIN_VALUE
@@ -48,10 +48,8 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, axon: np.ndarray) -> np.
     ndarray of uint8, shape (Y, X, 3)
     """
     gray = np.tensordot(np.array(LUMINANCE, np.float32), image, axes=1).round().clip(0, 255).astype(np.uint8)
-    drawn = np.stack([gray] * 3, axis=-1)
-    drawn[find_boundaries(np.where(axon, labels, 0), mode="inner")] = AXON_COLOUR
-    drawn[find_boundaries(labels, mode="inner")] = FIBRE_COLOUR
-    return drawn
+    layers = (np.where(axon, labels, 0), AXON_COLOUR), (labels, FIBRE_COLOUR)
+    return draw_outlines(np.stack([gray] * 3, axis=-1), *layers)
 
 
 def write_labels(folder: Path, name: str, labels: np.ndarray) -> Path:
