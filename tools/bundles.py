@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 
@@ -51,7 +52,7 @@ def find_bundle(name: str) -> Path:
     raise InputError(f"{name}: neither a bundle's name nor a folder with {METADATA}; {hint}")
 
 
-def read_metadata(bundle: Path) -> dict[str, object]:
+def read_metadata(bundle: Path) -> dict[str, Any]:
     """Content of metadata.json; InputError if it is missing or not JSON."""
     path = bundle / METADATA
     try:

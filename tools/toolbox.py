@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 from tools.bundles import METADATA, all_bundles, read_metadata
@@ -233,7 +234,7 @@ def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
     return toolbox
 
 
-def metrics_of(metadata: Mapping[str, object]) -> Mapping[str, Metric]:
+def metrics_of(metadata: Mapping[str, Any]) -> Mapping[str, Metric]:
     """Metrics that a bundle's metadata describe; none for a stranger's that lacks the section."""
     return parse_toolbox(metadata[KEY]).metrics if KEY in metadata else {}
 
@@ -264,7 +265,7 @@ def default_bundle() -> Path:
     return next((bundle for bundle in bundles if read_toolbox(bundle).is_default), bundles[0])
 
 
-def _fields(content: object, kind: type, place: str) -> dict[str, object]:
+def _fields(content: object, kind: type, place: str) -> dict[str, Any]:
     """Arguments of a dataclass; lists become tuples. Unknown, missing and mistyped ones are refused."""
     values, known = _mapping(content, place), {item.name: item for item in fields(kind)}
     for name in values:
@@ -294,13 +295,13 @@ def _checked(value: object, kind: str, place: str) -> object:
     return value
 
 
-def _mapping(value: object, place: str) -> dict[str, object]:
+def _mapping(value: object, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{place} is {value!r}, expected an object")
     return value
 
 
-def _ranges(value: object, place: str) -> tuple[tuple[float, float], ...]:
+def _ranges(value: Any, place: str) -> tuple[tuple[float, float], ...]:
     """Smallest and largest size along every axis; none for null."""
     try:
         ranges = tuple((float(low), float(high)) for low, high in (value or ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fire.decorators import SetParseFns
 
@@ -18,7 +19,7 @@ __all__ = ["card"]
 
 
 @SetParseFns(bundle=str, output_dir=str, held_out=str)
-def card(bundle: str, output_dir: str = "", *extra, held_out: str = "", **unknown) -> dict[str, object]:
+def card(bundle: str, output_dir: str = "", *extra, held_out: str = "", **unknown) -> dict[str, Any]:
     """Write what an evaluation measured into a bundle's metadata, its model card and the README's table.
 
     Metrics that another evaluation of the same weights measured are kept.
@@ -51,7 +52,7 @@ def card(bundle: str, output_dir: str = "", *extra, held_out: str = "", **unknow
     return scores | {"metadata": folders[0] / METADATA, "model card": folders[0] / MODEL_CARD}
 
 
-def _measured(output_dir: str, held_out: str, bundle: Path) -> dict[str, dict[str, object]]:
+def _measured(output_dir: str, held_out: str, bundle: Path) -> dict[str, dict[str, Any]]:
     if not held_out:
         return measured_metrics(Path(output_dir), bundle) if output_dir else {}
     return held_out_metrics(_paths(output_dir), _paths(held_out), bundle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 from tools.card.evaluation import read_metric, read_overall
@@ -20,7 +21,7 @@ MAX_UNITS_LISTED = 20
 RAW_FILE_PRECISION = 1e-4  # MetricsSaver writes 64 bit scores with four decimals
 
 
-def measured_metrics(output_dir: Path, bundle: Path) -> dict[str, dict[str, object]]:
+def measured_metrics(output_dir: Path, bundle: Path) -> dict[str, dict[str, Any]]:
     """What an evaluation measured, as metadata.json keeps it.
 
     Parameters
@@ -54,9 +55,7 @@ def measured_metrics(output_dir: Path, bundle: Path) -> dict[str, dict[str, obje
     return measured
 
 
-def held_out_metrics(
-    output_dirs: Sequence[Path], trained: Sequence[Path], bundle: Path
-) -> dict[str, dict[str, object]]:
+def held_out_metrics(output_dirs: Sequence[Path], trained: Sequence[Path], bundle: Path) -> dict[str, dict[str, Any]]:
     """What a recipe achieves on units that its training did not see, where the shipped weights have seen them all.
 
     Parameters
@@ -100,7 +99,11 @@ def held_out_metrics(
     names = {image: Path(image).name for image in unit_of}
     if len(set(names.values())) < sum(len(cases.unit_of) for cases in all_cases):
         raise InputError(f"{output_dirs[0]} and others: an image is in two of them; evaluate each once")
-    origin = {"dataset": first.dataset, "split": "held out in turn", "checkpoint_sha256": checksum(shipped)}
+    origin: dict[str, Any] = {
+        "dataset": first.dataset,
+        "split": "held out in turn",
+        "checkpoint_sha256": checksum(shipped),
+    }
     origin["held_out_sha256"] = [checksum(weights) for weights in trained]
     measured = {}
     for metric, score_of in together.items():
@@ -127,7 +130,7 @@ def _read(
     return overall, scores, group_images(list(scores[first]), fold_units(bundle), disjoint=disjoint)
 
 
-def _summary(score_of: dict[str, float], unit_of: dict[str, str], source: Path) -> dict[str, object]:
+def _summary(score_of: dict[str, float], unit_of: dict[str, str], source: Path) -> dict[str, Any]:
     try:
         return summarise(list(score_of.values()), [unit_of[image] for image in score_of])
     except ValueError as error:
@@ -142,7 +145,7 @@ def _check_weights(weights: Path, metrics: Path) -> None:
         raise InputError(f"{metrics}: older than {weights}, so of other weights; evaluate the shipped ones")
 
 
-def _entry(overall: float, summary: dict[str, object], unit: str) -> dict[str, object]:
+def _entry(overall: float, summary: dict[str, Any], unit: str) -> dict[str, Any]:
     """One metric, with metrics.csv's value for the mean and long breakdowns left out."""
     per_case = summary.pop("mean")
     unit_means = summary.pop("unit_means")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from common.files import replacing
 from tools.bundles import METADATA, read_metadata
@@ -63,5 +64,5 @@ def _row(bundle: Path) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _score(metric: Metric, entry: Mapping) -> str:
+def _score(metric: Metric, entry: Mapping[str, Any]) -> str:
     return f"{metric.title} {rounded(entry['mean'], metric.unit)}"

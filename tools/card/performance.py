@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from tools.card.numbers import interval, number_of, rounded
 from tools.toolbox import Metric
@@ -15,7 +16,7 @@ python -m monai.bundle run --config_file "['configs/train.json','configs/evaluat
     --dataset_dir DATASET_DIR --output_dir OUTPUT_DIR"""
 
 
-def performance_table(eval_metrics: Mapping[str, Mapping], metrics: Mapping[str, Metric]) -> str:
+def performance_table(eval_metrics: Mapping[str, Mapping[str, Any]], metrics: Mapping[str, Metric]) -> str:
     """The Performance section that belongs to a metadata.json.
 
     Parameters
@@ -39,7 +40,7 @@ def performance_table(eval_metrics: Mapping[str, Mapping], metrics: Mapping[str,
     return "\n\n".join([*_about_held_out(eval_metrics), overall, *tables, note, *_commands(about.values())])
 
 
-def _about_held_out(eval_metrics: Mapping[str, Mapping]) -> list[str]:
+def _about_held_out(eval_metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What the scores are of, where they are not of the shipped weights."""
     units = sorted({entry["unit"] for entry in eval_metrics.values() if entry.get("held_out_sha256")})
     if not units:
@@ -52,7 +53,7 @@ def _about_held_out(eval_metrics: Mapping[str, Mapping]) -> list[str]:
     ]
 
 
-def _about_interval(eval_metrics: Mapping[str, Mapping]) -> str:
+def _about_interval(eval_metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """How to read the score, and the interval where there is one."""
     in_turn = any(entry.get("held_out_sha256") for entry in eval_metrics.values())
     score = "Score: mean of the cases." if in_turn else "Score: as the evaluation pools it."
@@ -61,7 +62,7 @@ def _about_interval(eval_metrics: Mapping[str, Mapping]) -> str:
     return f"{score} Interval: of the mean per case, by bootstrap over whole units (10000 draws)."
 
 
-def _about_weights(eval_metrics: Mapping[str, Mapping]) -> str:
+def _about_weights(eval_metrics: Mapping[str, Mapping[str, Any]]) -> str:
     shipped = _named({entry["checkpoint_sha256"] for entry in eval_metrics.values()})
     others = _named({sha for entry in eval_metrics.values() for sha in entry.get("held_out_sha256", [])})
     if others:
@@ -76,7 +77,7 @@ def _named(checksums: set[str]) -> str:
     return ", ".join(f"`{checksum[:16]}`" for checksum in sorted(checksums))
 
 
-def _commands(metrics: object) -> list[str]:
+def _commands(metrics: Iterable[Metric]) -> list[str]:
     """The commands that measure; where there are several, each with the metrics that it gives."""
     titles: dict[str, list[str]] = {}
     for metric in metrics:
@@ -87,7 +88,7 @@ def _commands(metrics: object) -> list[str]:
     ]
 
 
-def _overall_row(metric: Metric, entry: Mapping) -> list[str]:
+def _overall_row(metric: Metric, entry: Mapping[str, Any]) -> list[str]:
     undefined = f" ({entry['n_undefined']} more undefined)" if entry["n_undefined"] else ""
     per_case = rounded(entry.get("mean_per_case", entry["mean"]), metric.unit)
     return [
@@ -101,18 +102,18 @@ def _overall_row(metric: Metric, entry: Mapping) -> list[str]:
     ]
 
 
-def _unit_tables(eval_metrics: Mapping[str, Mapping], about: Mapping[str, Metric]) -> list[str]:
+def _unit_tables(eval_metrics: Mapping[str, Mapping[str, Any]], about: Mapping[str, Metric]) -> list[str]:
     """One table of unit means for each dataset and kind of unit, where there are several units."""
     return _tables_of(eval_metrics, about, "unit_means", lambda entry: entry["unit"])
 
 
-def _case_tables(eval_metrics: Mapping[str, Mapping], about: Mapping[str, Metric]) -> list[str]:
+def _case_tables(eval_metrics: Mapping[str, Mapping[str, Any]], about: Mapping[str, Metric]) -> list[str]:
     """One table of single cases for each dataset whose cases are listed."""
     return _tables_of(eval_metrics, about, "case_means", lambda entry: "case")
 
 
 def _tables_of(
-    eval_metrics: Mapping[str, Mapping],
+    eval_metrics: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Metric],
     key: str,
     title_of: Callable[[Mapping], str],

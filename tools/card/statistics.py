@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def summarise(scores: Sequence[float], units: Sequence[str]) -> dict[str, object]:
+def summarise(scores: Sequence[float], units: Sequence[str]) -> dict[str, Any]:
     """Mean, spread and interval of one metric.
 
     Parameters
@@ -76,7 +77,7 @@ def summarise(scores: Sequence[float], units: Sequence[str]) -> dict[str, object
     if not defined:
         raise ValueError(f"none of {len(scores)} scores is defined; expected at least one that is not NaN")
     values, groups = np.array([score for score, _ in defined]), [unit for _, unit in defined]
-    interval = bootstrap_interval(values, groups)
+    interval = bootstrap_interval(values.tolist(), groups)
     return {
         "mean": float(values.mean()),
         "std": float(values.std()) if len(values) > 1 else None,

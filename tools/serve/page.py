@@ -37,8 +37,8 @@ SESSION_S = 3600  # after which results that nobody looks at are removed
 SHOWN = {"format": "png", "interactive": False, "buttons": ["download", "fullscreen"]}
 HINTS = {
     "spacing": ("Spacing Z,Y,X in µm", "of TIFF stacks whose file does not tell it, such as 2.0,0.8,0.8"),
-    "pixel_size_um": ("Pixel size in µm", "where it is known: sizes are then in µm, and fibres are found more surely"),
-    "boxes": ("Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; empty: fibres are found without"),
+    "pixel_size_um": ("Pixel size in µm", "where it is known: sizes are then in µm, and objects are found more surely"),
+    "boxes": ("Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; empty: objects are found without"),
 }
 
 

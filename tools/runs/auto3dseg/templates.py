@@ -41,9 +41,9 @@ def template_settings(bundle: Path) -> dict[str, Any]:
     InputError
         If it gives neither probabilities of a mask nor instances that SEG measures.
     """
-    train, reason = read_json(bundle / "configs/train.json"), why_no_probabilities(bundle)
+    toolbox, reason = read_toolbox(bundle), why_no_probabilities(bundle)
     name = bundle.resolve().name
-    settings: dict[str, Any] = {"bundle": name, "spatial_dims": 3 if "spacing" in train else 2, "overrides": {}}
+    settings: dict[str, Any] = {"bundle": name, "spatial_dims": toolbox.num_axes, "overrides": {}}
     if reason is None:
         return settings | {"score": key_metric(bundle), "result": "prob"}
     if "seg" not in evaluated_metrics(bundle):
@@ -51,7 +51,7 @@ def template_settings(bundle: Path) -> dict[str, Any]:
             f"{name}: {reason}; and it is not measured by SEG, as bundles of instances are. Auto3DSeg makes masks of "
             "what it averages, so leave this bundle out"
         )
-    return settings | {"score": "seg", "result": read_toolbox(bundle).result}
+    return settings | {"score": "seg", "result": toolbox.result}
 
 
 def score_override(train: Mapping[str, Any], score: str) -> dict[str, object]:
