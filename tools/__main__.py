@@ -21,6 +21,7 @@ VERBS = {
     "sample livecell": ("tools.sample.livecell:livecell", "synthetic phase contrast in LIVECell's layout"),
     "sample myelin": ("tools.sample.myelin:myelin", "synthetic electron microscopy of nerves in BIDS"),
     "sample": ("tools.sample.formats:sample", "BUNDLE DST: the one of these that a bundle's road begins with"),
+    "segment": ("tools.segment.commands:segment", "images with a bundle: masks, tables, outlines"),
     "devonet": ("tools.devonet:devonet", "nuclei in raw volumes: instances, tables, results and scores"),
     "score": (
         "tools.score.commands:score",

@@ -6,12 +6,13 @@ import csv
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from fire.decorators import SetParseFns
+from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import replacing
@@ -23,13 +24,14 @@ from tools.convert.ctc import convert_ctc
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.spacing import parse_spacing
 from tools.convert.stacks import convert_stacks, find_stacks
+from tools.ctc.score import score_folders
+from tools.ctc.summary import as_json, as_text, summarise_sequences
 from tools.formats.ctc import export_ctc
 from tools.formats.labels import as_uint16, read_map, write_labels
 from tools.overlay import overlay
-from tools.runs.executor import run_step
-from tools.runs.words import bundle_command
-from tools.score.commands import score_folders
-from tools.score.summary import as_json, as_text, summarise_sequences
+from tools.segment.description import Description, describe_bundle
+from tools.segment.files import segment_file
+from tools.segment.quiet import quiet
 from tools.toolbox import read_toolbox
 
 __all__ = ["devonet", "segment_nuclei"]
@@ -37,6 +39,7 @@ __all__ = ["devonet", "segment_nuclei"]
 logger = logging.getLogger(__name__)
 
 EXPECTED = "give a dataset of the Cell Tracking Challenge, a TIFF stack, or a folder of stacks"
+FOREGROUND, NUCLEI = ("_prob.nii.gz", "_mask.nii.gz"), ("_instances.nii.gz", "_nuclei.csv")
 SEQUENCE = re.compile(r"\d{2,}(_GT|_ST)?")
 
 
@@ -86,7 +89,7 @@ def segment_nuclei(
     destination : Path
         Folder to write to: ``dataset/`` (NIfTI), ``results/`` (masks, markers, instances, tables), ``NN_RES/`` (for
         single stacks ``instances/``), ``scores.json`` where there is truth, ``overlay.png`` of the volume with the most
-        nuclei, ``logs/``.
+        nuclei.
     spacing : tuple of float
         Voxel spacing in µm as (Z, Y, X).
     weights : dict of str to Path
@@ -119,9 +122,8 @@ def segment_nuclei(
         convert_stacks(source, dataset, spacing=spacing)
     items = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["testing"]
     images = [(dataset / item["image"]).resolve() for item in items]
-    for step, config, overrides in _steps(pair, images, results):
-        checkpoint = weights[config.parents[1].name]
-        _run_config(step, config, checkpoint, overrides | {"output_dir": str(results.resolve())}, destination)
+    results.mkdir(parents=True, exist_ok=True)
+    _segment(pair, weights, images, results)
     if sequences:
         export_ctc(results, destination, like=source, overwrite=True)
     else:
@@ -201,34 +203,44 @@ def _check_same_weights(destination: Path, weights: dict[str, Path]) -> None:
         raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
 
 
-def _steps(pair: _Pair, images: Sequence[Path], results: Path) -> Iterator[tuple[str, Path, dict[str, object]]]:
-    """Name, config file and overrides of each step that some image still needs."""
-    todo = _without_result(images, results, "_prob.nii.gz", "_mask.nii.gz")
-    if todo:
-        yield "segment", pair.foreground / "configs/inference.json", {"datalist": todo, "save_probability": True}
-    todo = _without_result(images, results, "_instances.nii.gz", "_nuclei.csv")
-    if todo:
-        yield "separate", pair.separating / "configs" / pair.config, {"datalist#items": todo}
+def _segment(pair: _Pair, weights: Mapping[str, Path], images: Sequence[Path], results: Path) -> None:
+    """Foreground, then nuclei, of each image that lacks them."""
+    foreground = describe_bundle(pair.foreground, overrides={"ckpt_path": str(weights[pair.foreground.name].resolve())})
+    separating = describe_bundle(pair.separating, overrides={"ckpt_path": str(weights[pair.separating.name].resolve())})
+    instances = replace(separating, config=pair.config, mask_kind="instances")
+    _run("segment", foreground, _without_result(images, results, *FOREGROUND), results, {"save_probability": True})
+    _run("separate", instances, _without_result(images, results, *NUCLEI), results, {}, FOREGROUND[:1])
 
 
-def _without_result(images: Sequence[Path], results: Path, *kinds: str) -> list[dict[str, str]]:
-    """Items of the images that lack a result, or whose image is newer."""
+def _without_result(images: Sequence[Path], results: Path, *kinds: str) -> list[Path]:
+    """Images that lack a result, or are newer."""
     todo = []
     for image in images:
         files = [results / f"{_stem(image)}{kind}" for kind in kinds]
         oldest = min((file.stat().st_mtime if file.is_file() else 0.0) for file in files)
         if oldest < image.stat().st_mtime:
-            todo.append({"image": str(image)})
+            todo.append(image)
     return todo
 
 
-def _run_config(step: str, config: Path, weights: Path, overrides: dict[str, object], destination: Path) -> None:
-    """Run a bundle's config with overrides that are written beside its log."""
-    settings = destination / "logs" / f"{step}.json"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    overrides = {"bundle_root": str(config.parents[1]), "ckpt_path": str(weights.resolve())} | overrides
-    settings.write_text(json.dumps(overrides, indent=2) + "\n", encoding="utf-8")
-    run_step(step, bundle_command([config, settings], {}), destination / "logs" / f"{step}.log")
+def _run(
+    step: str,
+    bundle: Description,
+    images: Sequence[Path],
+    results: Path,
+    overrides: Mapping[str, object],
+    beside: Sequence[str] = (),
+) -> None:
+    """Run a bundle on images, with earlier results of theirs beside it."""
+    if not images:
+        return
+    with quiet() as terminal:
+        from tools.segment.loaded import LoadedBundle
+
+        loaded = LoadedBundle(bundle)
+        for image in tqdm(images, desc=f"{step} ({bundle.name})", unit="volume", file=terminal):
+            earlier = [results / f"{_stem(image)}{kind}" for kind in beside]
+            segment_file(loaded, image, results, {}, overrides=overrides, beside=earlier)
 
 
 def _export_stacks(images: Sequence[Path], results: Path, folder: Path, spacing: tuple[float, float, float]) -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import tifffile
 from nibabel.filebasedimages import ImageFileError
@@ -22,7 +23,16 @@ from tools.convert.spacing import parse_spacing
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
-__all__ = ["NIFTI_1", "NIFTI_HEADER_BYTES", "UNREADABLE", "identify", "one_line", "parse_boxes", "prepare_image"]
+__all__ = [
+    "NIFTI_1",
+    "NIFTI_HEADER_BYTES",
+    "UNREADABLE",
+    "check_kind",
+    "identify",
+    "one_line",
+    "parse_boxes",
+    "prepare_image",
+]
 
 GZIP_MAGIC = b"\x1f\x8b"
 NIFTI_HEADER_BYTES = 540  # of NIfTI-2, the longer one
@@ -70,11 +80,36 @@ def identify(path: Path) -> str | None:
     return "tiff" if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") else None
 
 
-def prepare_image(path: Path, bundle: Description, folder: Path, options: Mapping[str, str]) -> Path:
-    """The upload in a folder of its own, in a format that the bundle reads.
+def check_kind(path: Path, bundle: Description) -> str:
+    """Refuse a file that is no image, or none of the kind that a bundle takes.
+
+    Returns
+    -------
+    str
+        As `identify` gives it.
+
+    Raises
+    ------
+    InputError
+        If the bundle cannot take it.
+    """
+    kind = identify(path)
+    if kind is None:
+        raise InputError("not an image; send PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz)")
+    if bundle.num_axes == 2 and kind.startswith("nii"):
+        raise InputError(f"a NIfTI volume, but {bundle.name} takes images of two axes; send PNG, JPEG or TIFF")
+    if bundle.num_axes == 3 and kind in ("png", "jpeg"):
+        raise InputError(
+            f"one {kind.upper()} picture, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
+        )
+    return kind
+
+
+def prepare_image(path: Path, bundle: Description, folder: Path, options: Mapping[str, str], stem: str = STEM) -> Path:
+    """The image of a user in a folder of its own, in a format that the bundle reads.
 
     What the bundle reads anyway is linked or copied as it is. JPEG, and PNG where a bundle takes TIFF only, are decoded
-    and written without loss; TIFF volumes become NIfTI with the spacing of the request, or the file's own.
+    and written without loss; TIFF volumes become NIfTI. A volume has the spacing that is given, else the file's own.
 
     Parameters
     ----------
@@ -85,6 +120,8 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
         Empty; it is created.
     options : mapping of str to str
         ``spacing`` is used here.
+    stem : str
+        Name without ending of the file that is made.
 
     Returns
     -------
@@ -96,22 +133,22 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
         If the pixels cannot be decoded, or a volume's spacing is unknown.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kind = identify(path)
+    kind, spacing = check_kind(path, bundle), options.get("spacing")
     if bundle.num_axes == 3 and kind == "tiff":
-        return _volume_from_tiff(path, bundle, folder, options.get("spacing"))
+        return _volume_from_tiff(path, bundle, folder / f"{stem}.nii.gz", spacing)
     suffix = ".jpg" if kind == "jpeg" else f".{kind}"
     if suffix in bundle.suffixes:
-        target = folder / f"{STEM}{suffix}"
+        target = folder / f"{stem}{suffix}"
         target.symlink_to(path.resolve())
-        return target
+        return _respaced(target, spacing) if spacing and bundle.num_axes == 3 else target
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the server has a limit of its own
             with Image.open(path) as image:
                 pixels = np.asarray(image.convert("RGB") if kind == "jpeg" and image.mode != "L" else image)
     except UNREADABLE as error:
-        raise InputError(f"{STEM}{suffix}: cannot be decoded ({one_line(error)}); export it again") from error
-    target = folder / f"{STEM}{bundle.suffixes[0]}"
+        raise InputError(f"{stem}{suffix}: cannot be decoded ({one_line(error)}); export it again") from error
+    target = folder / f"{stem}{bundle.suffixes[0]}"
     if target.suffix == ".png":
         Image.fromarray(pixels).save(target)
     else:
@@ -146,19 +183,32 @@ def parse_boxes(text: str) -> np.ndarray:
     return boxes
 
 
-def _volume_from_tiff(path: Path, bundle: Description, folder: Path, spacing: str | None) -> Path:
+def _respaced(target: Path, spacing: str) -> Path:
+    """A NIfTI volume with another spacing in the place of its own; axes and origin stay."""
+    wanted = parse_spacing(spacing)[::-1]
+    try:
+        volume = nib.load(target)
+        ratio = np.divide(wanted, volume.header.get_zooms()[:3])
+        changed = type(volume)(np.asanyarray(volume.dataobj), volume.affine @ np.diag([*ratio, 1.0]), volume.header)
+        changed.header.set_xyzt_units("micron")
+        path = target.with_name(f"{target.name.split('.nii')[0]}.nii")
+        target.unlink()
+        nib.save(changed, path)
+    except UNREADABLE as error:
+        raise InputError(f"{target.name}: cannot be decoded ({one_line(error)}); export it again") from error
+    return path
+
+
+def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: str | None) -> Path:
     volume = read_volume(path)
     if len(volume) == 1:
-        raise InputError(
-            f"{STEM}.tiff: one page, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
-        )
+        raise InputError(f"{path}: one page, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI")
     known = parse_spacing(spacing) if spacing else read_spacing(path)
     if known is None:
         raise InputError(
-            f"{STEM}.tiff: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for "
+            f"{path}: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for "
             "example 2.0,0.8,0.8"
         )
-    target = folder / f"{STEM}.nii.gz"
     if volume.dtype.kind == "f" and volume.dtype.itemsize < 4:  # NIfTI has no half precision
         volume = volume.astype(np.float32)
     write_volume(target, volume, known)

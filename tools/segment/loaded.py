@@ -57,6 +57,7 @@ class LoadedBundle:
         *,
         overrides: Mapping[str, object] = NOTHING,
         name: str = "the image",
+        stem: str = STEM,
     ) -> Result:
         """Run the config on one image.
 
@@ -72,6 +73,8 @@ class LoadedBundle:
             Of the config, for this image only.
         name : str
             What messages call the image.
+        stem : str
+            That names of results begin with; by default no part of any path is the user's.
 
         Returns
         -------
@@ -83,12 +86,12 @@ class LoadedBundle:
             If the image or an option cannot be used; in the bundle's words, with the name of the image.
         """
         try:
-            return self._segment(image, folder, options, overrides)
+            return self._segment(image, folder, options, overrides, stem)
         except Exception as error:
             known = find_input_error(error)
             if known is None:
                 raise
-            raise InputError(for_user(known, image, folder, name)) from error
+            raise InputError(for_user(known, image, folder, name, stem)) from error
 
     def _load(self) -> ConfigParser:
         """Load the network; dataset and output of each image are given later: nothing that reads them is evaluated."""
@@ -107,28 +110,28 @@ class LoadedBundle:
         return parser
 
     def _segment(
-        self, image: Path, folder: Path, options: Mapping[str, str], overrides: Mapping[str, object]
+        self, image: Path, folder: Path, options: Mapping[str, str], overrides: Mapping[str, object], stem: str
     ) -> Result:
         started = time.perf_counter()
-        prepared = prepare_image(image, self.bundle, folder / "images", options)
+        prepared = prepare_image(image, self.bundle, folder / "images", options, stem)
         output = folder / "results"
         parser = ConfigParser(copy.deepcopy(self._config))
         parser.locator = self._locator
         # no weights to load: the network has them
         loaded = {"network": self.network} | dict.fromkeys(self.bundle.loaders.values(), "none")
         given = {"dataset_dir": str(prepared.parent), "output_dir": str(output)}
-        parser.update(loaded | given | _as_overrides(options, prepared) | dict(overrides))
+        parser.update(loaded | given | _as_overrides(options, prepared, stem) | dict(overrides))
         parser.get_parsed_content("run")
         files = tuple(sorted(path for path in output.iterdir() if path.is_file()))
-        mask = find_mask(output, STEM, self.bundle.mask_kind)
-        return Result(prepared, mask, files, time.perf_counter() - started)
+        mask = find_mask(output, stem, self.bundle.mask_kind)
+        return Result(prepared, mask, files, time.perf_counter() - started, stem)
 
 
-def _as_overrides(options: Mapping[str, str], image: Path) -> dict[str, object]:
+def _as_overrides(options: Mapping[str, str], image: Path, stem: str) -> dict[str, object]:
     """What is said of an image, as the config is told it."""
     overrides: dict[str, object] = {}
     if "boxes" in options:
-        table = image.with_name(f"{STEM}_prompts.tsv")
+        table = image.with_name(f"{stem}_prompts.tsv")
         with table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, delimiter="\t", lineterminator="\n")
             writer.writerow(PROMPT_COLUMNS)

@@ -29,25 +29,30 @@ class Result:
     mask : Path
         The result that counts: NIfTI for volumes, PNG or TIFF for images.
     files : tuple of Path
-        All that the bundle wrote, the mask among them: ``image_<kind>``, and what knows of no image.
+        All that the bundle wrote, the mask among them: ``<stem>_<kind>``, and what knows of no image.
     seconds : float
         From preparing the image to the last result.
+    stem : str
+        That names of results begin with.
     """
 
     image: Path
     mask: Path
     files: tuple[Path, ...]
     seconds: float
+    stem: str = STEM
 
     @property
     def labels(self) -> Path:
         """The mask, numbered by object where the bundle writes that, too."""
-        return next((path for path in self.files if path.name.startswith(f"{STEM}_instances.")), self.mask)
+        return next((path for path in self.files if path.name.startswith(f"{self.stem}_instances.")), self.mask)
 
     @property
     def table(self) -> Path | None:
         """CSV file with a row for each object, if there is one."""
-        return next((path for path in self.files if path.match(f"{STEM}_*.csv")), None)
+        return next(
+            (path for path in self.files if path.name.startswith(f"{self.stem}_") and path.suffix == ".csv"), None
+        )
 
 
 def find_mask(folder: Path, stem: str, kind: str) -> Path:

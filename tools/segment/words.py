@@ -20,7 +20,7 @@ def find_input_error(error: BaseException | None) -> str | None:
     return None
 
 
-def for_user(message: str, image: Path, folder: Path, name: str) -> str:
+def for_user(message: str, image: Path, folder: Path, name: str, stem: str = STEM) -> str:
     """A bundle's message with the user's name of an image in the place of ours.
 
     Parameters
@@ -32,9 +32,13 @@ def for_user(message: str, image: Path, folder: Path, name: str) -> str:
         That the bundle worked in.
     name : str
         What the user calls the image.
+    stem : str
+        Of the image as the bundle saw it.
     """
     for place in (folder / "images", folder / "results", folder):  # names of ours are no help
         message = message.replace(f"{place}/", "").replace(f"{place.resolve()}/", "")
-    message = message.replace(f"{STEM}_prompts.tsv", "boxes")  # as which they are written
-    message = re.sub(rf"\b{STEM}(\.nii\.gz|\.nii|\.tiff?|\.png|\.jpg)\b", lambda found: name, message)
+    message = message.replace(f"{stem}_prompts.tsv", "boxes")  # as which they are written
+    message = re.sub(
+        rf"(?<![\w/]){re.escape(stem)}(\.nii\.gz|\.nii|\.tiff?|\.png|\.jpg)\b", lambda found: name, message
+    )
     return message.replace(f"{image}", name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -26,7 +25,7 @@ __all__ = ["serve", "serve_bundles"]
 logger = logging.getLogger(__name__)
 
 
-@SetParseFns(bundle=str, host=str, backend=str, data_dir=str)
+@SetParseFns(bundle=str, host=str, backend=str, data_dir=str, allowed_hosts=str)
 def serve(
     bundle: str,
     *further,
@@ -38,6 +37,7 @@ def serve(
     max_megapixels: float = 250,
     max_queue: int = 16,
     timeout_s: float = 600,
+    allowed_hosts: str = "",
     **overrides,
 ) -> None:
     """Serve bundles over HTTP: POST /seg_mask, and a page to try them on. Ctrl-C ends it.
@@ -61,6 +61,9 @@ def serve(
         Images that may wait; further requests are told when to come again.
     timeout_s : float
         Seconds for an upload, and for segmenting an image.
+    allowed_hosts : str
+        Further names that this machine is reached by, one after another with commas; its numbers, its own name and
+        localhost are always allowed.
     **overrides
         Of the bundle's inference.json, as --threshold 0.4; for one bundle only.
     """
@@ -84,6 +87,7 @@ def serve(
         data_dir=folder,
         limits=limits,
         overrides=overrides,
+        allowed_hosts=[name.strip() for name in allowed_hosts.split(",") if name.strip()],
     )
 
 
@@ -97,6 +101,8 @@ def serve_bundles(
     limits: Limits | None = None,
     overrides: Mapping[str, object] | None = None,
     samples: Mapping[str, Sequence[Path]] | None = None,
+    allowed_hosts: Sequence[str] = (),
+    framed_by: Sequence[str] = (),
 ) -> None:
     """Load bundles and serve them until the process is told to end.
 
@@ -113,13 +119,14 @@ def serve_bundles(
         Of inference.json.
     samples : mapping of str to sequence of Path, optional
         Images to try each bundle on; drawn if not given.
+    allowed_hosts, framed_by : sequence of str
+        See `Guard`.
 
     Raises
     ------
     InputError
         If a bundle cannot be served.
     """
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before the page's import
     import uvicorn
 
     from tools.serve.app import create_app
@@ -131,14 +138,14 @@ def serve_bundles(
     listening = _bind(host, port)
     bundles = {root.resolve().name: describe_bundle(root, backend=backend, overrides=overrides) for root in roots}
     logger.info("loading %s", ", ".join(f"{bundle.name} ({bundle.backend})" for bundle in bundles.values()))
-    dispatcher = Dispatcher(partial(Worker, list(bundles.values())), limits)
+    dispatcher = Dispatcher(partial(Worker, list(bundles.values()), limits), limits)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what uvicorn raises again when it has ended
     with tempfile.TemporaryDirectory(prefix="page-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "uploads"))  # what users drop there ends with the server, too
         try:
             samples = samples or {of.name: sample_images(of.root, Path(folder, of.name)) for of in bundles.values()}
-            app = create_app(dispatcher, bundles, data_dir=data_dir)
-            app = mount_page(app, dispatcher, bundles, samples, Path(folder))
+            hosts = [host, socket.gethostname(), *allowed_hosts]
+            app = create_app(dispatcher, bundles, data_dir=data_dir, allowed_hosts=hosts, framed_by=framed_by)
+            app = mount_page(app, samples, Path(folder))
             logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
             uvicorn.Server(config).run(sockets=[listening])

@@ -23,9 +23,13 @@ class Job:
         An empty folder of the job's own; what is written is written there. Who made the job removes it.
     options : mapping of str to str
         Fields of the request: ``spacing`` (Z,Y,X in micrometres), ``pixel_size_um``, ``boxes`` (JSON).
+    view : Path or None
+        Where to write the image as it is shown: see `write_view`. The image is a stranger's, so that only the process
+        that segments opens it.
     """
 
     bundle: str
     image: Path
     folder: Path
     options: Mapping[str, str] = field(default_factory=dict)
+    view: Path | None = None

@@ -1,256 +1,233 @@
-"""The page: choose a bundle, drop an image, see its outlines, take the results."""
+"""The page: static files on the server's own endpoint, and the results that it shows.
+
+What a page sends is read as any other request is. It names a result by a number that only it was told, never a path.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
 import logging
+import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.staticfiles import StaticFiles
 
-from tools.segment.description import Description
-from tools.segment.results import STEM, Result, read_mask, renamed, safe_stem
+from tools.segment.results import Result, read_mask, renamed
 from tools.serve import pictures
-from tools.serve.dispatcher import Dispatcher
+from tools.serve.endpoint import Endpoint, Received
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job
 from tools.serve.results import encode
-from tools.serve.uploads import check_upload
 
-__all__ = ["build_page", "mount_page"]
+__all__ = ["mount_page"]
 
 logger = logging.getLogger(__name__)
 
-TITLE = "Microscopy segmentation"
-UPLOADS = {2: "Image: PNG, JPEG, TIFF", 3: "Volume: NIfTI, TIFF stack"}
-POLL_S = 0.3
-PROGRESS_PX = 60  # height of the line that the progress is drawn over
+STATIC = Path(__file__).with_name("static")
+VIEW = "view.npy"
+POLL_S = 0.3  # between two lines of progress, and so until it is seen that who asked has gone
 MAX_ROWS = 200  # of a table on the page; the file has all
-SESSION_S = 3600  # after which results that nobody looks at are removed
-SHOWN = {"format": "png", "interactive": False, "buttons": ["download", "fullscreen"]}
-HINTS = {
-    "spacing": ("Spacing Z,Y,X in µm", "of TIFF stacks whose file does not tell it, such as 2.0,0.8,0.8"),
-    "pixel_size_um": ("Pixel size in µm", "where it is known: sizes are then in µm, and objects are found more surely"),
-    "boxes": ("Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; empty: objects are found without"),
-}
+SESSION_S = 3600.0  # after which results that nobody looks at are removed
+MAX_SHOWN = 100  # results that are kept; the oldest go first
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """A result that the page shows, in a folder of its own."""
-
-    folder: Path
-    result: Result
-    limits: tuple[float, float]
-    stem: str
-
-
-def mount_page(
-    app: FastAPI,
-    dispatcher: Dispatcher,
-    bundles: Mapping[str, Description],
-    samples: Mapping[str, Sequence[Path]],
-    folder: Path,
-) -> FastAPI:
-    """Put the page at the root of a server; see `build_page`."""
-    return gr.mount_gradio_app(
-        app,
-        build_page(dispatcher, bundles, samples, folder),
-        path="/",
-        max_file_size=dispatcher.limits.max_upload_bytes,
-        # the page may hand out what lies in temporary folders: the results of its jobs, and the samples
-        allowed_paths=[str(folder), *{str(path.parent) for paths in samples.values() for path in paths}],
-        footer_links=[],
-        ssr_mode=False,
-    )
-
-
-def build_page(
-    dispatcher: Dispatcher,
-    bundles: Mapping[str, Description],
-    samples: Mapping[str, Sequence[Path]],
-    folder: Path,
-) -> gr.Blocks:
-    """The page, to be mounted on the server.
+def mount_page(app: FastAPI, samples: Mapping[str, Sequence[Path]], folder: Path) -> FastAPI:
+    """Put the page at the root of a server.
 
     Parameters
     ----------
-    dispatcher : Dispatcher
-    bundles : mapping of str to Description
+    app : FastAPI
+        As `create_app` gives it.
     samples : mapping of str to sequence of Path
         Images to try a bundle on, by its name.
     folder : Path
         Where results are kept while they are shown; who made it removes it.
-
-    Returns
-    -------
-    Blocks
     """
-    first = next(iter(bundles.values()))
-    waiting: dict[str, Future] = {}  # by session
-    progress_bar = gr.Progress()
+    page = _Page(app.state.endpoint, folder)
+    page.endpoint.samples = samples
+    hidden = {"include_in_schema": False}
+    app.get("/", **hidden)(page.index)
+    app.post("/results", **hidden)(page.make_result)
+    app.post("/results/{key}/forget", **hidden)(page.forget)
+    app.get("/results/{key}/files/{name}", **hidden)(page.download)
+    app.get("/results/{key}/{name}/{z}", **hidden)(page.draw)
+    app.get("/samples/{bundle}/{index}", **hidden)(page.sample)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    return app
 
-    def segment(name, file, request: gr.Request, *fields, progress=progress_bar) -> tuple:
-        bundle = bundles[name]
-        options = {key: value.strip() for key, value in zip(HINTS, fields, strict=True) if value and value.strip()}
-        options = {key: value for key, value in options.items() if key in bundle.options}
-        if not file:
-            raise gr.Error("Drop an image first, or choose a sample.", print_exception=False)
-        own = Path(tempfile.mkdtemp(prefix="page-", dir=folder))
+
+@dataclass
+class _Shown:
+    """A result that a page shows, in a folder of its own."""
+
+    folder: Path
+    result: Result
+    stem: str
+    seen: float = field(default_factory=time.monotonic)
+
+    @property
+    def kind(self) -> str:
+        return self.result.labels.name.removeprefix(f"{self.result.stem}_").split(".")[0]
+
+    def files(self) -> dict[str, str]:
+        """What can be downloaded: its name on the page, and that of the file."""
+        files = {"mask": renamed(self.result.labels, self.stem), "zip": f"{self.stem}_results.zip"}
+        return files | ({"csv": renamed(self.result.table, self.stem)} if self.result.table else {})
+
+
+class _Page:
+    def __init__(self, endpoint: Endpoint, folder: Path) -> None:
+        self.endpoint, self.folder = endpoint, folder
+        self.shown: dict[str, _Shown] = {}
+
+    def index(self) -> Response:
+        return FileResponse(STATIC / "index.html")
+
+    async def make_result(self, request: Request) -> Response:
+        """Progress line by line as JSON, and at last the result; who leaves gives up the place in the queue."""
+        folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="page-", dir=self.folder))
         try:
-            check_upload(Path(file), bundle, dispatcher.limits)
-            future = waiting[request.session_hash] = dispatcher.submit(Job(bundle.name, Path(file), own, options))
-            result = _wait(future, dispatcher, progress)
-            progress(0.9, desc="drawing")
-            shown = _Shown(own, result, pictures.contrast_limits(result.image), safe_stem(Path(file).name))
-            return shown, *_views(shown)
-        except Exception as error:
-            shutil.rmtree(own, ignore_errors=True)
-            raise _as_message(error) from error
-        finally:
-            waiting.pop(request.session_hash, None)
+            received = await self.endpoint.receive(request, folder)
+            if received.image_path:
+                raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the page takes uploads only")
+            (folder / "job").mkdir()
+            job = Job(received.bundle.name, received.image, folder / "job", received.fields, folder / VIEW)
+            future = self.endpoint.dispatcher.submit(job)
+        except BaseException:
+            await asyncio.shield(run_in_threadpool(_remove, folder))
+            raise
+        return StreamingResponse(self._tell(future, received, folder), media_type="application/x-ndjson")
 
-    def leave(request: gr.Request):
-        if future := waiting.get(request.session_hash):
-            future.cancel()  # its place in the queue is for others
+    def forget(self, key: str) -> Response:
+        if key in self.shown:
+            _remove(self.shown.pop(key).folder)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    def choose(name, shown):
-        options = bundles[name].options
-        return (
-            bundles[name].task,
-            *(gr.update(visible=key in options, value="") for key in HINTS),
-            gr.update(samples=[[path.name] for path in samples.get(name, ())]),
-            gr.update(value=None, label=UPLOADS[bundles[name].num_axes]),
-            *_clear(shown),
-        )
+    def draw(self, key: str, name: str, z: int) -> Response:
+        """A slice of the image, or of the image with outlines, as PNG."""
+        shown = self._find(key)
+        view = np.load(shown.folder / VIEW, mmap_mode="r", allow_pickle=False)
+        if name not in ("image", "outlines") or not 0 <= z < len(view):
+            raise Failure(HTTPStatus.NOT_FOUND, "no such picture")
+        picture = pictures.enlarge(view[z])
+        picture = np.stack([picture] * 3, axis=-1) if picture.ndim == 2 else picture
+        if name == "outlines":
+            picture = pictures.draw_outlines(picture, pictures.enlarge(pictures.plane_of(shown.result.labels, z)))
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, format="PNG", compress_level=1)
+        return Response(buffer.getvalue(), media_type="image/png", headers={"Cache-Control": "no-store"})
 
-    def take_sample(name, index):
-        return str(samples[name][index])
-
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(SESSION_S, SESSION_S)) as page:
-        shown = gr.State(time_to_live=SESSION_S, delete_callback=_forget)
-        gr.Markdown(f"# {TITLE}")
-        with gr.Row():
-            with gr.Column(scale=1):
-                name = gr.Dropdown([*bundles], value=first.name, label="Bundle", elem_id="bundle")
-                task = gr.Markdown(first.task)
-                file = gr.File(label=UPLOADS[first.num_axes], type="filepath", elem_id="file", height=140)
-                sample = gr.Dataset(
-                    label="Samples, drawn by a program",
-                    components=[gr.Textbox(visible=False)],
-                    samples=[[path.name] for path in samples.get(first.name, ())],
-                    type="index",
-                    elem_id="samples",
-                )
-                fields = [
-                    gr.Textbox(label=label, info=hint, visible=key in first.options, elem_id=key)
-                    for key, (label, hint) in HINTS.items()
-                ]
-                run = gr.Button("Segment", variant="primary", elem_id="segment")
-            with gr.Column(scale=3):
-                counts = gr.Markdown("Results appear here.", elem_id="counts", min_height=PROGRESS_PX)
-                plane = gr.Slider(0, 1, step=1, label="Slice (z)", visible=False, elem_id="plane")
-                with gr.Row():
-                    image = gr.Image(label="Image", elem_id="image", **SHOWN)
-                    outlines = gr.Image(label="Outlines", elem_id="outlines", **SHOWN)
-                with gr.Row():
-                    mask = gr.DownloadButton("Mask", visible=False, elem_id="mask")
-                    table = gr.DownloadButton("Table (CSV)", visible=False, elem_id="csv")
-                    archive = gr.DownloadButton("All files (ZIP)", visible=False, elem_id="zip")
-                rows = gr.Dataframe(visible=False, interactive=False, label="Table", elem_id="table")
-        views = [counts, plane, image, outlines, mask, table, archive, rows]
-        name.change(choose, [name, shown], [task, *fields, sample, file, shown, *views], show_progress="hidden")
-        sample.click(take_sample, [name, sample], file, show_progress="hidden")
-        run.click(_clear, shown, [shown, *views], show_progress="hidden").then(
-            segment, [name, file, *fields], [shown, *views], show_progress_on=[counts], concurrency_limit=None
-        )
-        page.unload(leave)
-        plane.input(_draw, [shown, plane], [image, outlines], show_progress="hidden", trigger_mode="always_last")
-    return page
-
-
-def _as_message(error: Exception) -> gr.Error:
-    """What the user is told."""
-    if isinstance(error, Failure):
-        return gr.Error(error.message, duration=None, title="Not segmented", print_exception=False)
-    if isinstance(error, CancelledError):
-        return gr.Error("The page was left.", print_exception=False)
-    logger.error("the page failed", exc_info=error)
-    return gr.Error("Something went wrong; the server's log says what.", title="Not segmented")
-
-
-def _wait(future: Future, dispatcher: Dispatcher, progress: gr.Progress) -> Result:
-    """The result of a job; meanwhile the progress bar tells the place in the queue, and seconds."""
-    started = time.monotonic()
-    while not future.done():
-        before = dispatcher.position(future)
-        if before:
-            progress(0.05, desc=f"waiting, {before} before this one")
-            started = time.monotonic()
+    def download(self, key: str, name: str) -> Response:
+        """A result as a file, named after the user's."""
+        shown = self._find(key)
+        names = shown.files()
+        if name not in names:
+            raise Failure(HTTPStatus.NOT_FOUND, "no such file")
+        if name == "zip":
+            content = encode(shown.result, "zip", shown.stem)
         else:
-            seconds = time.monotonic() - started
-            progress(0.1 + 0.8 * seconds / (seconds + 10), desc=f"segmenting, {seconds:.0f} s")
-        time.sleep(POLL_S)
-    return future.result()
+            content = (shown.result.labels if name == "mask" else shown.result.table).read_bytes()
+        return _attachment(content, names[name])
+
+    def sample(self, bundle: str, index: int) -> Response:
+        """A sample image by its number."""
+        paths = self.endpoint.samples.get(bundle, ())
+        if not 0 <= index < len(paths):
+            raise Failure(HTTPStatus.NOT_FOUND, "no such sample")
+        return _attachment(paths[index].read_bytes(), paths[index].name)
+
+    def _find(self, key: str) -> _Shown:
+        if key not in self.shown:
+            raise Failure(HTTPStatus.NOT_FOUND, "no such result; results are removed an hour after they were looked at")
+        shown = self.shown[key]
+        shown.seen = time.monotonic()
+        return shown
+
+    async def _tell(self, future: Future, received: Received, folder: Path) -> AsyncIterator[str]:
+        is_kept = False
+        try:
+            async for told in self._progress(future):
+                yield _line(told)
+            shown = _Shown(folder, future.result(), received.stem)
+            about = await run_in_threadpool(_describe, shown)
+            key = secrets.token_urlsafe(16)
+            self._make_room()
+            self.shown[key], is_kept = shown, True
+            yield _line({"state": "done", "id": key, **about})
+        except Failure as failure:
+            yield _line({"state": "failed", "message": failure.message})
+        except Exception as error:
+            logger.error("the page failed", exc_info=error)
+            yield _line({"state": "failed", "message": "something went wrong; the server's log says what"})
+        finally:
+            if not is_kept:  # a job that runs still writes there
+                future.cancel()
+                future.add_done_callback(lambda _: _remove(folder))
+
+    async def _progress(self, future: Future) -> AsyncIterator[dict[str, object]]:
+        """The place in the queue, then seconds, until a job is done."""
+        finished, started = asyncio.wrap_future(future), time.monotonic()
+        while not finished.done():
+            before = self.endpoint.dispatcher.position(future)
+            if before:
+                started = time.monotonic()
+                yield {"state": "waiting", "before": before}
+            else:
+                yield {"state": "running", "seconds": time.monotonic() - started}
+            await asyncio.wait([finished], timeout=POLL_S)
+        if finished.cancelled() or isinstance(finished.exception(), CancelledError):
+            raise Failure(HTTPStatus.SERVICE_UNAVAILABLE, "the server is ending")
+
+    def _make_room(self) -> None:
+        """Remove results that nobody has looked at for long, and the oldest of too many."""
+        oldest = sorted(self.shown, key=lambda key: self.shown[key].seen)
+        late = time.monotonic() - SESSION_S
+        for number, key in enumerate(oldest):
+            if self.shown[key].seen < late or len(oldest) - number >= MAX_SHOWN:
+                _remove(self.shown.pop(key).folder)
 
 
-def _views(shown: _Shown) -> tuple:
-    """All that the page shows of a result."""
-    result = shown.result
-    num_planes = pictures.num_planes(result.image)
-    middle = num_planes // 2
-    rows, num_objects = gr.update(visible=False), None
+def _describe(shown: _Shown) -> dict[str, object]:
+    """What the page tells of a result."""
+    result, table = shown.result, {}
+    num_objects = None
     if result.table:
-        columns, values = pictures.read_table(result.table)
-        rows, num_objects = gr.update(value={"headers": columns, "data": values[:MAX_ROWS]}, visible=True), len(values)
-    image, outlines = _draw(shown, middle)
-    kind = result.labels.name.removeprefix(f"{STEM}_").split(".")[0]
-    slider = gr.update(minimum=0, maximum=max(num_planes - 1, 1), value=middle, visible=num_planes > 1)
-    return (
-        f"**{pictures.summarize(read_mask(result.labels)[0], num_objects)}** in {result.seconds:.1f} s",
-        slider,
-        image,
-        gr.update(value=outlines, label=f"Outlines: {kind}"),
-        *_downloads(shown),
-        rows,
-    )
+        columns, rows = pictures.read_table(result.table)
+        num_objects, table = len(rows), {"columns": columns, "rows": rows[:MAX_ROWS]}
+    view = np.load(shown.folder / VIEW, mmap_mode="r", allow_pickle=False)
+    return {
+        "summary": pictures.summarize(read_mask(result.labels)[0], num_objects),
+        "seconds": result.seconds,
+        "kind": shown.kind,
+        "planes": len(view),
+        "files": shown.files(),
+        **table,
+    }
 
 
-def _downloads(shown: _Shown) -> list[dict]:
-    """Mask, table and archive, named after the user's file."""
-    folder = shown.folder / "downloads"
-    folder.mkdir()
-    results = (shown.result.labels, shown.result.table)
-    copies = [path and shutil.copyfile(path, folder / renamed(path, shown.stem)) for path in results]
-    archive = folder / f"{shown.stem}_results.zip"
-    archive.write_bytes(encode(shown.result, "zip", shown.stem))
-    return [gr.update(value=file and str(file), visible=file is not None) for file in (*copies, archive)]
+def _line(told: Mapping[str, object]) -> str:
+    return json.dumps(told) + "\n"
 
 
-def _draw(shown: _Shown | None, plane: int) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The image, and the image with outlines."""
-    if shown is None:
-        return None, None
-    image = pictures.enlarge(pictures.plane_of(shown.result.image, plane))
-    labels = pictures.enlarge(pictures.plane_of(shown.result.labels, plane))
-    picture = pictures.to_rgb(pictures.shrink(image), shown.limits)
-    return picture, pictures.draw_outlines(picture, labels)
+def _attachment(content: bytes, name: str) -> Response:
+    """A download, which no browser shows in the place of a page."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-def _clear(shown: _Shown | None) -> tuple:
-    """Take an old result off the page and off the disk: beside a new image, or an error, it would be taken for its."""
-    _forget(shown)
-    hidden = gr.update(value=None, visible=False)
-    return None, "", gr.update(visible=False), None, None, hidden, hidden, hidden, hidden
-
-
-def _forget(shown: _Shown | None) -> None:
-    if shown is not None:
-        shutil.rmtree(shown.folder, ignore_errors=True)
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

@@ -25,6 +25,7 @@ __all__ = [
     "shrink",
     "summarize",
     "to_rgb",
+    "write_view",
 ]
 
 COLOUR = (255, 0, 255)  # seen on gray and on H&E alike
@@ -62,6 +63,18 @@ def contrast_limits(path: Path) -> tuple[float, float]:
     if low == high:  # hardly any pixel shows something
         low, high = finite.min(), finite.max()
     return float(low), float(high)
+
+
+def write_view(image: Path, target: Path) -> None:
+    """Write an image as it is shown: uint8, shape (Z, y, x) or (Z, y, x, 3), as a file of NumPy's."""
+    limits = contrast_limits(image)
+    planes = np.asarray(nib.load(image).dataobj).T if _is_volume(image) else plane_of(image, 0)[None]
+    for z, plane in enumerate(planes):
+        picture = to_rgb(shrink(plane), limits)
+        picture = picture[..., 0] if plane.ndim == 2 else picture
+        if z == 0:
+            view = np.lib.format.open_memmap(target, "w+", np.uint8, (len(planes), *picture.shape))
+        view[z] = picture
 
 
 def shrink(plane: np.ndarray, longest_px: int = LONGEST_PX) -> np.ndarray:

@@ -17,13 +17,16 @@ from tools.segment.description import Description
 from tools.segment.results import Result
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job
+from tools.serve.limits import Limits
+from tools.serve.uploads import check_pixels
 
 __all__ = ["Worker"]
 
 logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 600.0
-READY = "ready"
+CHECK_S = 30.0  # for the header of an image
+READY, CHECKED = "ready", "checked"
 
 
 class Worker:
@@ -32,6 +35,7 @@ class Worker:
     Parameters
     ----------
     bundles : sequence of Description
+    limits : Limits, optional
     threads : int, optional
         As many as the machine has cores if not given.
 
@@ -41,10 +45,14 @@ class Worker:
         If a bundle cannot be loaded.
     """
 
-    def __init__(self, bundles: Sequence[Description], threads: int | None = None) -> None:
+    def __init__(
+        self, bundles: Sequence[Description], limits: Limits | None = None, threads: int | None = None
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, list(bundles), threads), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(other, list(bundles), limits or Limits(), threads), daemon=True
+        )
         self._process.start()
         other.close()
         loaded = self._receive(START_TIMEOUT_S, "loading the bundles")
@@ -66,12 +74,14 @@ class Worker:
         Raises
         ------
         Failure
-            422 if the image cannot be used, 500 if something else goes wrong; 503 and 504 if the process crashed or
-            took too long: it is then gone, and has to be replaced.
+            413, 415 or 422 if the image cannot be used, 500 if something else goes wrong; 503 and 504 if the process
+            crashed or took too long: it is then gone, and has to be replaced.
         """
         try:
             self._connection.send(job)
-            answer = self._receive(timeout_s, "segmenting the image")
+            answer = self._receive(min(timeout_s, CHECK_S), "reading the header of the image")
+            if answer == CHECKED:
+                answer = self._receive(timeout_s, "segmenting the image")
         except (OSError, EOFError) as error:
             self.stop()
             raise Failure(
@@ -110,7 +120,7 @@ class Worker:
         return self._connection.recv()
 
 
-def _serve(connection: Connection, bundles: Sequence[Description], threads: int | None) -> None:
+def _serve(connection: Connection, bundles: Sequence[Description], limits: Limits, threads: int | None) -> None:
     """Body of the process: load, say so, then answer jobs until the other side is gone."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # nobody watches the progress bars of a server
@@ -118,6 +128,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], threads: int 
         import torch
 
         from tools.segment.loaded import LoadedBundle
+        from tools.serve.pictures import write_view
 
         if threads:
             torch.set_num_threads(threads)
@@ -133,7 +144,13 @@ def _serve(connection: Connection, bundles: Sequence[Description], threads: int 
     gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
     while (job := _receive_job(connection)) is not None:
         try:
+            check_pixels(job.image, limits)
+            connection.send(CHECKED)
             answer: Result | Failure = loaded[job.bundle].segment(job.image, job.folder, job.options)
+            if job.view:
+                write_view(answer.image, job.view)
+        except Failure as failure:
+            answer = failure
         except InputError as error:
             answer = Failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except Exception as error:

@@ -28,6 +28,8 @@ from tools.serve.failures import Failure
 from tools.serve.jobs import Job
 from tools.serve.limits import Limits
 from tools.serve.page import mount_page
+from tools.serve.pictures import write_view
+from tools.serve.uploads import check_pixels
 
 IMAGES = Description("images", Path("images"), "a threshold", 2, "mask", (".png", ".tif", ".tiff"), ("boxes",))
 VOLUMES = Description("volumes", Path("volumes"), "a threshold", 3, "mask", (".nii.gz", ".nii"), ("spacing",))
@@ -38,7 +40,8 @@ THRESHOLD = 127
 class StandIn:
     """Where an image is bright, instead of `Worker`; ``gate`` holds it back while it is cleared."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.gate, self.is_alive, self.jobs, self.num_at_once = threading.Event(), True, [], 0
         self.gate.set()
         self.before: Callable[[Job], None] = lambda job: None
@@ -47,6 +50,7 @@ class StandIn:
         self.num_at_once += 1
         assert self.num_at_once == 1, "two images at once"
         try:
+            check_pixels(job.image, self.limits)
             self.jobs.append(job)
             assert self.gate.wait(30)
             self.before(job)
@@ -61,6 +65,8 @@ class StandIn:
                 volume = nib.load(image)
                 bright = (np.asarray(volume.dataobj) > THRESHOLD).astype(np.uint8)
                 nib.save(nib.Nifti1Image(bright, volume.affine), mask)
+            if job.view:
+                write_view(image, job.view)
             return Result(image, mask, (mask,), 0.01)
         except InputError as error:
             raise Failure(422, str(error)) from error
@@ -91,12 +97,17 @@ class Server:
 
 
 @contextmanager
-def running(limits: Limits, data_dir: Path | None = None, page_folder: Path | None = None) -> Iterator[Server]:
-    worker = StandIn()
+def running(
+    limits: Limits,
+    data_dir: Path | None = None,
+    page_folder: Path | None = None,
+    samples: dict[str, list[Path]] | None = None,
+) -> Iterator[Server]:
+    worker = StandIn(limits)
     dispatcher = Dispatcher(lambda: worker, limits)
     app = create_app(dispatcher, BUNDLES, data_dir=data_dir)
     if page_folder:
-        app = mount_page(app, dispatcher, BUNDLES, {}, page_folder)
+        app = mount_page(app, samples or {}, page_folder)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]

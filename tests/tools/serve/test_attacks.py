@@ -65,7 +65,7 @@ def test_upload_over_the_limit(server, is_announced):
 def _begin(server, body: bytes, length: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", server.port))
     head = (
-        "POST /seg_mask HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        "POST /seg_mask HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
         f"Content-Length: {length}\r\n\r\n"
     )
     connection.sendall(head.encode() + body)

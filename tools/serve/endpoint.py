@@ -1,0 +1,228 @@
+"""The endpoint: uploads in, masks out."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from tools.segment.description import Description
+from tools.segment.results import STEM, Result
+from tools.serve.data_folder import find_image, keep_mask
+from tools.serve.dispatcher import Dispatcher
+from tools.serve.failures import Failure
+from tools.serve.jobs import Job
+from tools.serve.metrics import Metrics
+from tools.serve.requests import MAX_FIELD_BYTES, check_fields, limited, read_form, read_json
+from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode
+from tools.serve.uploads import check_start
+
+__all__ = ["Endpoint", "Received"]
+
+POLL_S = 0.2  # how often it is looked whether a waiting client is still there
+CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, seen in metrics only
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request that was read whole.
+
+    Attributes
+    ----------
+    bundle : Description
+    image : Path
+        The upload, or a file below the data folder.
+    fields : mapping of str to str
+        What is said of the image.
+    stem : str
+        What the user calls the image.
+    image_path : str
+        As the request named it; empty for an upload.
+    """
+
+    bundle: Description
+    image: Path
+    fields: Mapping[str, str]
+    stem: str
+    image_path: str = ""
+
+
+class Endpoint:
+    """What the server answers with: masks, the bundles that it has, how it is.
+
+    Parameters
+    ----------
+    dispatcher, bundles, data_dir
+        As for `create_app`.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, bundles: Mapping[str, Description], data_dir: Path | None) -> None:
+        self.dispatcher, self.bundles, self.data_dir = dispatcher, bundles, data_dir
+        self.limits, self.metrics = dispatcher.limits, Metrics(dispatcher)
+        self.samples: Mapping[str, Sequence[Path]] = {}
+        self.num_uploading = 0
+
+    async def seg_mask(self, request: Request, format: str | None = None) -> Response:
+        """Segment an image: an upload to a mask, or a file below the data folder to one in its ``results``."""
+        names = {"bundle": "unknown", "note": ""}
+        code = HTTPStatus.INTERNAL_SERVER_ERROR
+        try:
+            response = await self._answer(request, format, names)
+            code = response.status_code
+            return response
+        except Failure as failure:
+            code = failure.status
+            if code == HTTPStatus.UNPROCESSABLE_ENTITY:
+                failure.message += names["note"]
+            raise
+        except ClientDisconnect:
+            code = CLIENT_CLOSED_REQUEST
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        finally:
+            self.metrics.requests.labels(names["bundle"], str(int(code))).inc()
+
+    def list_bundles(self) -> list[dict[str, object]]:
+        """The bundles that are served, and what each takes."""
+        return [
+            {
+                "name": bundle.name,
+                "task": bundle.task,
+                "axes": "YX" if bundle.num_axes == 2 else "ZYX",
+                "result": bundle.mask_kind,
+                "fields": list(bundle.options),
+                "backend": bundle.backend,
+                "samples": [path.name for path in self.samples.get(bundle.name, ())],
+            }
+            for bundle in self.bundles.values()
+        ]
+
+    def health(self) -> JSONResponse:
+        """Whether images can be segmented, and the queue."""
+        worker = self.dispatcher.worker
+        is_ready = worker is not None and worker.is_alive
+        queue = {
+            "waiting": self.dispatcher.num_waiting,
+            "running": int(self.dispatcher.is_busy),
+            "limit": self.limits.max_queue,
+            "seconds_per_image": round(self.dispatcher.seconds_per_job, 3),
+        }
+        content = {
+            "status": "ok" if is_ready else "starting",
+            "bundles": list(self.bundles),
+            "queue": queue,
+            "done": self.dispatcher.num_done,
+            "workers_replaced": self.dispatcher.num_replaced,
+        }
+        return JSONResponse(content, HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def show_metrics(self) -> Response:
+        """Counters for Prometheus."""
+        return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    async def receive(self, request: Request, folder: Path, names: dict[str, str] | None = None) -> Received:
+        """Read a request, and refuse it by what can be told without opening its file.
+
+        Parameters
+        ----------
+        request : Request
+        folder : Path
+            Where an upload goes.
+        names : dict, optional
+            Told the bundle as soon as it is known, for who counts.
+
+        Raises
+        ------
+        Failure
+            4xx if it cannot be answered.
+        """
+        names = {} if names is None else names
+        is_json = request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
+        upload, fields, stem = await self._read(request, folder, is_json)
+        if "bundle" not in fields and len(self.bundles) > 1:
+            names["note"] = f"; the request names no bundle, of {', '.join(self.bundles)} the first one was asked"
+        bundle = self._bundle(fields.pop("bundle", None))
+        names["bundle"] = bundle.name
+        image_path = fields.pop("image_path") if is_json else ""
+        image = upload or find_image(self.data_dir, image_path)
+        check_fields(fields, bundle)
+        await run_in_threadpool(check_start, image, bundle, self.limits)
+        return Received(bundle, image, fields, stem, image_path)
+
+    async def _answer(self, request: Request, format: str | None, names: dict[str, str]) -> Response:
+        folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="serve-"))
+        try:
+            received = await self.receive(request, folder, names)
+            bundle, image_path, stem = received.bundle, received.image_path, received.stem
+            chosen = None if image_path else choose_format(format, request.headers.get("accept"), bundle.num_axes)
+            started = time.perf_counter()
+            (folder / "job").mkdir()
+            job = Job(bundle.name, received.image, folder / "job", received.fields)
+            result = await self._segment(request, job)
+            if chosen is None:
+                response = await run_in_threadpool(self._keep, received.image, result, Path(image_path).is_absolute())
+            else:
+                content = await run_in_threadpool(encode, result, chosen, stem)
+                name = f"{stem}_{bundle.mask_kind if chosen != 'zip' else 'results'}{SUFFIXES[chosen]}"
+                headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+                response = Response(content, media_type=MEDIA_TYPES[chosen], headers=headers)
+            self.metrics.seconds.labels(bundle.name).observe(time.perf_counter() - started)
+            return response
+        finally:
+            await asyncio.shield(run_in_threadpool(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _read(self, request: Request, folder: Path, is_json: bool) -> tuple[Path | None, dict[str, str], str]:
+        """The uploaded file, the other fields, and what the user calls the file."""
+        limit = MAX_FIELD_BYTES if is_json else self.limits.max_upload_bytes + MAX_FIELD_BYTES
+        request = Request(request.scope, limited(request.receive, request.headers, limit))
+        if self.num_uploading + self.dispatcher.num_waiting >= self.limits.max_queue:
+            async for _ in request.stream():  # a client that cannot send all does not see the answer
+                pass
+            raise self.dispatcher.full()
+        self.num_uploading += 1
+        try:
+            async with asyncio.timeout(self.limits.timeout_s):
+                return (None, read_json(await request.body()), STEM) if is_json else await read_form(request, folder)
+        except TimeoutError as error:
+            raise Failure(
+                HTTPStatus.REQUEST_TIMEOUT, f"the upload took longer than {self.limits.timeout_s:g} seconds"
+            ) from error
+        finally:
+            self.num_uploading -= 1
+
+    def _bundle(self, name: str | None) -> Description:
+        if name is None:
+            return next(iter(self.bundles.values()))
+        if name not in self.bundles:
+            raise Failure(422, f"bundle {name[:50]!r}: not served here; choose one of {', '.join(self.bundles)}")
+        return self.bundles[name]
+
+    async def _segment(self, request: Request, job: Job) -> Result:
+        """The result of a job; one whose client has gone is taken out of the queue."""
+        future = self.dispatcher.submit(job)
+        waiting = asyncio.wrap_future(future)
+        while not (await asyncio.wait([waiting], timeout=POLL_S))[0]:
+            if await request.is_disconnected() and future.cancel():
+                raise ClientDisconnect
+        return waiting.result()
+
+    def _keep(self, image: Path, result: Result, is_absolute: bool) -> JSONResponse:
+        """Keep the mask; its path is told as that of the image was given."""
+        mask_path = keep_mask(self.data_dir, image, result)
+        told = mask_path if is_absolute else mask_path.relative_to(self.data_dir.resolve())
+        content = {
+            "status": "success",
+            "result": {"kind": mask_path.name.removeprefix(f"{image.name}_").split(".")[0], "seconds": result.seconds},
+            "mask_path": told.as_posix(),
+        }
+        return JSONResponse(content)

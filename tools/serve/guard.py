@@ -1,0 +1,99 @@
+"""What every request and every answer has to hold to, whatever it is about."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["Guard", "is_allowed_host"]
+
+OWN = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+# the pages of FastAPI begin with a script that stands in them
+DOCUMENTED = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " + (
+    "img-src 'self' data:; connect-src 'self'; worker-src blob:"
+)
+DOCUMENTATION = ("/docs", "/redoc")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """Refuses requests that are for another machine, or come from another's page; says how answers may be used.
+
+    A page elsewhere can have a name of its own point to this machine, and a browser would then let it read all answers:
+    so the name that a request was sent to has to be one of ours. It can also send forms here without reading what comes
+    back: browsers tell where those come from.
+
+    Parameters
+    ----------
+    app : ASGI application
+    hosts : iterable of str
+        Names of this machine; its numbers, and localhost, need not be named.
+    framed_by : iterable of str
+        Pages that may show ours inside theirs, as in ``https://example.org``.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), framed_by: Iterable[str] = ()) -> None:
+        self.app, self.hosts = app, frozenset(host.lower() for host in hosts)
+        ancestors = " ".join(["'self'", *framed_by])
+        self.frames = f"; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = MutableHeaders(scope=message)
+                policy = DOCUMENTED if scope["path"].startswith(DOCUMENTATION) else OWN
+                added["Content-Security-Policy"] = policy + self.frames
+                added["X-Content-Type-Options"] = "nosniff"
+                added["Referrer-Policy"] = "no-referrer"
+            await send(message)
+
+        refusal = self._refuse(scope["method"], headers)
+        await (refusal or self.app)(scope, receive, send_with_headers)
+
+    def _refuse(self, method: str, headers: Headers) -> JSONResponse | None:
+        host = headers.get("host", "")
+        if not is_allowed_host(host, self.hosts):
+            return _refusal(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                f"host {host[:100]!r}: not a name of this server; start it with --allowed_hosts {host[:100]}",
+            )
+        origin = headers.get("origin")
+        if method not in SAFE_METHODS and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return _refusal(HTTPStatus.FORBIDDEN, "sent by the page of another server; send it from a program, or ours")
+        return None
+
+
+def is_allowed_host(host: str, names: Iterable[str]) -> bool:
+    """Whether a Host header names this machine: by its number, as localhost, or by one of its names.
+
+    Examples
+    --------
+    >>> is_allowed_host("127.0.0.1:5050", []), is_allowed_host("[::1]:5050", []), is_allowed_host("Lab:80", ["lab"])
+    (True, True, True)
+    >>> is_allowed_host("attacker.example", ["lab"])
+    False
+    """
+    name = (host[1:].split("]")[0] if host.startswith("[") else host.rsplit(":", 1)[0]).lower().rstrip(".")
+    if name == "localhost" or name in names:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _refusal(status: HTTPStatus, message: str) -> JSONResponse:
+    return JSONResponse({"status": "error", "code": int(status), "message": message}, status)

@@ -1,0 +1,83 @@
+"""What clients send: forms with a file, or JSON with a path, within limits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from tools.segment.description import Description
+from tools.segment.results import safe_stem
+from tools.serve.failures import Failure
+
+__all__ = ["FIELD", "MAX_FIELD_BYTES", "check_fields", "limited", "read_form", "read_json"]
+
+FIELD = "image"
+MAX_FIELD_BYTES = 1 << 20
+
+
+def limited(receive, headers: Mapping[str, str], max_bytes: int):
+    """Receive as before, but refuse a body that is, or says that it is, too long."""
+    refused = Failure(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an upload of more than {max_bytes} bytes; crop or compress the image"
+    )
+    received = 0
+
+    async def limited():
+        nonlocal received
+        announced = headers.get("content-length", "0")
+        if announced.isdigit() and int(announced) > max_bytes:
+            raise refused
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > max_bytes:
+            raise refused
+        return message
+
+    return limited
+
+
+async def read_form(request: Request, folder: Path) -> tuple[Path, dict[str, str], str]:
+    """The file, the other fields of a multipart body, and the file's name; the file goes to a name of ours."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise Failure(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"expected multipart/form-data with a file as {FIELD}, or application/json with image_path",
+        )
+    async with request.form(max_files=1, max_fields=10, max_part_size=MAX_FIELD_BYTES) as form:
+        upload = next((value for value in form.values() if isinstance(value, UploadFile)), None)
+        if upload is None:
+            raise Failure(422, f"no file; send one, curl -F {FIELD}=@FILE")
+        path = folder / "upload"
+        with path.open("wb") as file:
+            await run_in_threadpool(shutil.copyfileobj, upload.file, file, 1 << 20)
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    if not path.stat().st_size:
+        raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an empty file; send an image")
+    return path, fields, safe_stem(upload.filename)
+
+
+def read_json(body: bytes) -> dict[str, str]:
+    """Fields of a JSON object, as text, ``image_path`` among them."""
+    try:
+        content = json.loads(body)
+        path = content["image_path"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Failure(422, 'expected JSON with a path, {"image_path": "..."}') from error
+    if not isinstance(path, str):
+        raise Failure(422, "image_path: expected text")
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in content.items()}
+
+
+def check_fields(fields: Mapping[str, str], bundle: Description) -> None:
+    """Refuse what a bundle has no use for."""
+    for name in fields:
+        if name not in bundle.options:
+            known = ", ".join((FIELD, "bundle", *bundle.options))
+            raise Failure(422, f"unknown field {name[:50]!r}; {bundle.name} knows {known}")

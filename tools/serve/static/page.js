@@ -1,0 +1,172 @@
+// The page on the server's own endpoint: it sends an image, reads the progress line by line, and shows what came of it.
+// Whatever comes from a file or from the server is shown as text, never as markup.
+"use strict";
+
+const FIELDS = {
+  spacing: ["Spacing Z,Y,X in µm", "of TIFF stacks whose file does not tell it, such as 2.0,0.8,0.8"],
+  pixel_size_um: ["Pixel size in µm", "where it is known: sizes are then in µm, and objects are found more surely"],
+  boxes: ["Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; empty: objects are found without"],
+};
+const WANTED = { YX: "Image: PNG, JPEG, TIFF", ZYX: "Volume: NIfTI, TIFF stack" };
+
+const at = (id) => document.getElementById(id);
+let bundles = [], file = null, result = null, abort = null;
+
+function element(name, text = "", attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  return Object.assign(made, attributes);
+}
+
+async function start() {
+  bundles = await (await fetch("bundles")).json();
+  at("bundle").replaceChildren(...bundles.map((bundle) => new Option(bundle.name)));
+  choose();
+}
+
+const chosen = () => bundles[at("bundle").selectedIndex];
+
+function choose() {
+  const bundle = chosen();
+  at("task").textContent = bundle.task;
+  at("wanted").textContent = WANTED[bundle.axes];
+  at("fields").replaceChildren(...bundle.fields.map((name) => {
+    const [title, hint] = FIELDS[name] ?? [name, ""];
+    const label = element("label", title);
+    label.append(element("small", hint), element("input", "", { id: name }));
+    return label;
+  }));
+  at("samples").replaceChildren(...bundle.samples.map((name, index) => {
+    const button = element("button", name, { type: "button" });
+    button.onclick = () => takeSample(bundle, index, name);
+    return button;
+  }));
+  take(null);
+  clear();
+}
+
+function take(given) {
+  file = given;
+  at("dropped").textContent = file ? `${file.name} (${Math.ceil(file.size / 1024)} KiB)` : "or drop it here";
+}
+
+async function takeSample(bundle, index, name) {
+  const answer = await fetch(`samples/${encodeURIComponent(bundle.name)}/${index}`);
+  at("input").value = "";
+  take(new File([await answer.blob()], name));
+}
+
+// An old result goes off the page and off the server: beside a new image, or an error, it would be taken for its.
+function clear(counts = "") {
+  abort?.abort();
+  abort = null;
+  forget();
+  at("counts").textContent = counts;
+  for (const id of ["progress", "error", "slice", "mask", "csv", "zip", "table"]) at(id).hidden = true;
+  for (const id of ["image", "outlines", "table"]) at(id).replaceChildren();
+  at("segment").disabled = false;
+}
+
+function forget() {
+  if (result) navigator.sendBeacon(`results/${result.id}/forget`);
+  result = null;
+}
+
+function fail(message) {
+  clear();
+  at("error").textContent = message;
+  at("error").hidden = false;
+}
+
+async function* lines(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n");
+    rest = parts.pop();
+    for (const part of parts) yield JSON.parse(part);
+  }
+}
+
+function tell(told) {
+  at("progress").hidden = false;
+  at("counts").textContent = told.state === "waiting"
+    ? `waiting, ${told.before} before this one` : `segmenting, ${Math.floor(told.seconds)} s`;
+}
+
+async function segment() {
+  clear();
+  if (!file) return fail("Drop an image first, or choose a sample.");
+  const bundle = chosen(), own = abort = new AbortController();
+  const form = new FormData();
+  form.append("bundle", bundle.name);
+  for (const name of bundle.fields) {
+    const value = at(name).value.trim();
+    if (value) form.append(name, value);
+  }
+  form.append("image", file, file.name);
+  at("segment").disabled = true;
+  at("progress").hidden = false;
+  at("counts").textContent = "sending";
+  try {
+    const response = await fetch("results", { method: "POST", body: form, signal: own.signal });
+    if (!response.ok) return fail((await response.json()).message);
+    for await (const told of lines(response)) {
+      if (told.state === "failed") return fail(told.message);
+      if (told.state === "done") return show(told);
+      tell(told);
+    }
+    fail("The server ended before the result was there.");
+  } catch (error) {
+    if (own.signal.aborted) return;
+    fail("The image could not be sent: the server refused it, or cannot be reached. Was the file changed or moved?");
+  }
+}
+
+function show(told) {
+  clear(`${told.summary} in ${told.seconds.toFixed(1)} s`);
+  result = told;
+  at("plane").max = told.planes - 1;
+  at("plane").value = Math.floor(told.planes / 2);
+  at("slice").hidden = told.planes === 1;
+  draw();
+  for (const id of ["mask", "csv", "zip"]) {
+    at(id).hidden = !told.files[id];
+    if (told.files[id]) Object.assign(at(id), { href: `results/${told.id}/files/${id}`, download: told.files[id] });
+  }
+  if (!told.columns) return;
+  const table = element("table"), head = element("tr");
+  head.append(...told.columns.map((name) => element("th", name)));
+  table.append(head, ...told.rows.map((cells) => {
+    const row = element("tr");
+    row.append(...cells.map((cell) => element("td", cell)));
+    return row;
+  }));
+  at("table").replaceChildren(table);
+  at("table").hidden = false;
+}
+
+function draw() {
+  const z = at("plane").value;
+  at("z").textContent = z;
+  for (const [id, title] of [["image", "Image"], ["outlines", `Outlines: ${result.kind}`]]) {
+    const picture = element("img", "", { src: `results/${result.id}/${id}/${z}`, alt: title });
+    at(id).replaceChildren(element("figcaption", title), picture);
+  }
+}
+
+at("bundle").onchange = choose;
+at("input").onchange = () => take(at("input").files[0] ?? null);
+at("plane").oninput = draw;
+at("form").onsubmit = (event) => { event.preventDefault(); segment(); };
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  at("file").addEventListener(kind, (event) => {
+    event.preventDefault();
+    at("file").classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    if (kind === "drop" && event.dataTransfer.files.length) { at("input").value = ""; take(event.dataTransfer.files[0]); }
+  });
+}
+window.addEventListener("pagehide", forget);
+start().catch(() => fail("The server cannot be reached."));
