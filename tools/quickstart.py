@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from tools.bundles import find_bundle
 from tools.command_line import reject
 from tools.runs.executor import run_step
 from tools.runs.files import find_result
-from tools.runs.words import bundle_command
+from tools.runs.words import as_words, bundle_command
 from tools.toolbox import Toolbox, default_bundle, read_toolbox
 
 __all__ = ["commands", "quickstart"]
@@ -38,6 +39,7 @@ def quickstart(*extra, bundle: str = "", destination: str = "quickstart", **unkn
     toolbox = read_toolbox(root)
     folder = Path(destination) / root.resolve().name
     folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "results", ignore_errors=True)  # of the weights of an earlier call
     started = time.monotonic()
     for step, command in commands(root, toolbox, folder):
         run_step(step, command, folder / "logs" / f"{step}.log")
@@ -71,7 +73,7 @@ def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str
         Program and arguments, starting with ``python``.
     """
     root = Path(os.path.relpath(bundle))
-    configs = {name: root / f"configs/{name}.json" for name in ("train", "evaluate", "inference")}
+    configs = {name: root / f"configs/{name}.json" for name in ("train", "evaluate")}
     common = {"bundle_root": root, "dataset_dir": folder / "dataset"}
     inference_knobs = json.loads((bundle / "configs/inference.json").read_text())
     inherited = {key: value for key, value in toolbox.quickstart.items() if key in inference_knobs}
@@ -84,12 +86,10 @@ def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str
         [*tools, "convert", toolbox.source.format, source, str(folder / "dataset"), *toolbox.source.convert],
     )
     yield "train", bundle_command([configs["train"]], trained, workflow="training")
-    for step, names, output in (
-        ("evaluate", ("train", "evaluate"), "evaluation"),
-        ("infer", ("inference",), "results"),
-    ):
-        given = common | {"output_dir": folder / output, **weights}
-        yield step, bundle_command([configs[name] for name in names], given)
+    given = common | {"output_dir": folder / "evaluation", **weights}
+    yield "evaluate", bundle_command([configs["train"], configs["evaluate"]], given)
+    images, results = str(folder / "dataset"), str(folder / "results")
+    yield "segment", [*tools, "segment", str(root), images, results, *as_words(weights)]
 
 
 def _read_scores(path: Path) -> dict[str, float]:

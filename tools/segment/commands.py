@@ -14,8 +14,9 @@ from common.names import stem as stem_of
 from tools.bundles import find_bundle
 from tools.convert.spacing import parse_spacing
 from tools.segment.description import Description, describe_bundle
-from tools.segment.files import find_images, find_result, remember_settings, segment_file
+from tools.segment.files import find_images, remember_settings, segment_file
 from tools.segment.quiet import quiet
+from tools.segment.results import MASKS
 
 __all__ = ["segment", "segment_images"]
 
@@ -97,8 +98,8 @@ def segment_images(
 
 
 def _is_done(image: Path, destination: Path, kind: str) -> bool:
-    result = find_result(destination, stem_of(image), kind)
-    return result is not None and result.stat().st_mtime >= image.stat().st_mtime
+    candidates = [destination / f"{stem_of(image)}_{kind}{ending}" for ending in MASKS]
+    return any(path.is_file() and path.stat().st_mtime >= image.stat().st_mtime for path in candidates)
 
 
 def _options(bundle: Description, spacing: str) -> dict[str, str]:

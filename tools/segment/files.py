@@ -18,12 +18,12 @@ from common.names import stem as stem_of
 from tools.bundles import read_metadata
 from tools.checksum import checksum
 from tools.segment.description import Description
-from tools.segment.results import MASKS, Result
+from tools.segment.results import Result
 
 if TYPE_CHECKING:
     from tools.segment.loaded import LoadedBundle
 
-__all__ = ["find_images", "find_result", "remember_settings", "segment_file"]
+__all__ = ["find_images", "remember_settings", "segment_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +70,6 @@ def find_images(source: str, destination: Path) -> list[Path]:
         )
     _check_stems(images)
     return images
-
-
-def find_result(destination: Path, stem: str, kind: str) -> Path | None:
-    """The mask of an image, of an earlier run; None if there is none."""
-    candidates = (destination / f"{stem}_{kind}{ending}" for ending in MASKS)
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def remember_settings(destination: Path, bundle: Description, options: Mapping[str, str]) -> None:

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import onnx
-
 from common.files import replacing
 from tools.checksum import checksum
 
@@ -18,6 +16,8 @@ KEY = "record"
 
 def write_record(path: Path, record: Mapping[str, object]) -> None:
     """Write a record into the properties of an ONNX file."""
+    import onnx
+
     model = onnx.load(path, load_external_data=False)  # which stays where it is, beside the file
     onnx.helper.set_model_props(model, {KEY: json.dumps(record)})
     with replacing(path) as partial:
@@ -26,6 +26,8 @@ def write_record(path: Path, record: Mapping[str, object]) -> None:
 
 def read_record(path: Path) -> dict[str, object]:
     """The record of an ONNX file; empty if it has none."""
+    import onnx
+
     properties = {prop.key: prop.value for prop in onnx.load(path, load_external_data=False).metadata_props}
     return json.loads(properties.get(KEY, "{}"))
 

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-__all__ = ["STEM", "Result", "find_mask", "read_mask", "renamed", "safe_stem"]
+__all__ = ["MASKS", "STEM", "Result", "find_mask", "read_mask", "renamed", "safe_stem"]
 
 STEM = "image"  # of every file that a bundle sees: what users call their files is no part of any path there
 MASKS = (".png", ".tif", ".tiff", ".nii", ".nii.gz")

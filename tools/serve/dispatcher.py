@@ -101,6 +101,14 @@ class Dispatcher:
         future.add_done_callback(self._forget)
         return future
 
+    def leave(self, future: Future) -> None:
+        """Give up a job whose client has gone: one that waits is not begun, one that runs ends within seconds."""
+        if not future.cancel():
+            with self._changed:
+                worker = self._worker if self._running is future else None
+            if worker is not None:
+                worker.interrupt()
+
     def position(self, future: Future) -> int:
         """How many jobs are before this one, the running one among them; 0 when it runs or is done."""
         with self._changed:

@@ -21,7 +21,7 @@ from tools.segment.description import Description
 from tools.segment.results import STEM, Result
 from tools.serve.data_folder import find_image, keep_mask
 from tools.serve.dispatcher import Dispatcher
-from tools.serve.failures import Failure
+from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
 from tools.serve.jobs import Job
 from tools.serve.metrics import Metrics
 from tools.serve.requests import MAX_FIELD_BYTES, check_fields, limited, read_form, read_json
@@ -31,7 +31,6 @@ from tools.serve.uploads import check_start
 __all__ = ["Endpoint", "Received"]
 
 POLL_S = 0.2  # how often it is looked whether a waiting client is still there
-CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, seen in metrics only
 
 
 @dataclass(frozen=True)
@@ -208,11 +207,13 @@ class Endpoint:
         return self.bundles[name]
 
     async def _segment(self, request: Request, job: Job) -> Result:
-        """The result of a job; one whose client has gone is taken out of the queue."""
+        """The result of a job; one whose client has gone is given up."""
         future = self.dispatcher.submit(job)
         waiting = asyncio.wrap_future(future)
         while not (await asyncio.wait([waiting], timeout=POLL_S))[0]:
-            if await request.is_disconnected() and future.cancel():
+            if await request.is_disconnected():
+                self.dispatcher.leave(future)
+                await asyncio.wait([waiting])  # it still writes to its folder
                 raise ClientDisconnect
         return waiting.result()
 

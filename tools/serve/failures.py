@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-__all__ = ["Failure"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "Failure"]
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, seen in metrics only
 
 
 class Failure(Exception):
@@ -22,7 +24,9 @@ class Failure(Exception):
 
     def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
         super().__init__(message)
-        self.status, self.message, self.retry_after_s = HTTPStatus(status), message, retry_after_s
+        known = status in HTTPStatus.__members__.values()
+        self.status = HTTPStatus(status) if known else status
+        self.message, self.retry_after_s = message, retry_after_s
 
     def __reduce__(self):
         return type(self), (int(self.status), self.message, self.retry_after_s)

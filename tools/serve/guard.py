@@ -39,7 +39,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), framed_by: Iterable[str] = ()) -> None:
-        self.app, self.hosts = app, frozenset(host.lower() for host in hosts)
+        self.app, self.hosts = app, frozenset(host.lower() for host in hosts if host)
         ancestors = " ".join(["'self'", *framed_by])
         self.frames = f"; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
 
@@ -69,8 +69,9 @@ class Guard:
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"host {host[:100]!r}: not a name of this server; start it with --allowed_hosts {host[:100]}",
             )
-        origin = headers.get("origin")
-        if method not in SAFE_METHODS and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        origin = urlsplit(headers.get("origin", f"//{host}"))
+        is_own = origin.netloc.lower() == host.lower() or origin.hostname in self.hosts  # behind another server
+        if method not in SAFE_METHODS and not is_own:
             return _refusal(HTTPStatus.FORBIDDEN, "sent by the page of another server; send it from a program, or ours")
         return None
 

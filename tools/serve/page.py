@@ -175,7 +175,7 @@ class _Page:
             yield _line({"state": "failed", "message": "something went wrong; the server's log says what"})
         finally:
             if not is_kept:  # a job that runs still writes there
-                future.cancel()
+                self.endpoint.dispatcher.leave(future)
                 future.add_done_callback(lambda _: _remove(folder))
 
     async def _progress(self, future: Future) -> AsyncIterator[dict[str, object]]:

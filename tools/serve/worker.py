@@ -6,6 +6,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +16,7 @@ from multiprocessing.connection import Connection
 from common.errors import InputError
 from tools.segment.description import Description
 from tools.segment.results import Result
-from tools.serve.failures import Failure
+from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
 from tools.serve.jobs import Job
 from tools.serve.limits import Limits
 from tools.serve.uploads import check_pixels
@@ -93,6 +94,11 @@ class Worker:
             raise answer
         return answer
 
+    def interrupt(self) -> None:
+        """Give up the image that is being segmented, whose client has gone: `run` then raises 499 within seconds."""
+        if self._process.is_alive():
+            os.kill(self._process.pid, signal.SIGUSR1)
+
     def stop(self, grace_s: float = 0) -> None:
         """End the process, whatever it does.
 
@@ -124,6 +130,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
     """Body of the process: load, say so, then answer jobs until the other side is gone."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # nobody watches the progress bars of a server
+    interruption = _Interruption()
     try:
         import torch
 
@@ -146,9 +153,12 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
         try:
             check_pixels(job.image, limits)
             connection.send(CHECKED)
-            answer: Result | Failure = loaded[job.bundle].segment(job.image, job.folder, job.options)
-            if job.view:
-                write_view(answer.image, job.view)
+            with interruption:
+                answer: Result | Failure = loaded[job.bundle].segment(job.image, job.folder, job.options)
+                if job.view:
+                    write_view(answer.image, job.view)
+        except _Interrupted:
+            answer = Failure(CLIENT_CLOSED_REQUEST, "given up, since who asked has gone")
         except Failure as failure:
             answer = failure
         except InputError as error:
@@ -159,6 +169,29 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
         connection.send(answer)
         gc.collect()
     gc.unfreeze()  # what stays frozen to the end is reported as leaked
+
+
+class _Interrupted(BaseException):
+    """The client of an image has gone; no ``except Exception`` of what segments it holds this up."""
+
+
+class _Interruption:
+    """Raises `_Interrupted` where a signal arrives inside a block, and forgets it elsewhere: the image is done then."""
+
+    def __init__(self) -> None:
+        self._is_inside = False
+        signal.signal(signal.SIGUSR1, self._raise)
+
+    def __enter__(self) -> None:
+        self._is_inside = True
+
+    def __exit__(self, *error: object) -> None:
+        self._is_inside = False
+
+    def _raise(self, *signalled: object) -> None:
+        if self._is_inside:
+            self._is_inside = False
+            raise _Interrupted
 
 
 def _receive_job(connection: Connection) -> Job | None:

@@ -12,6 +12,7 @@ from tools.share.hub import licence_entry
 __all__ = ["space_card"]
 
 MAX_SHORT = 60  # characters, the Hub's limit
+PORT = 7860  # of app.py and the Dockerfile
 TEXT = """
 # {name}
 
@@ -30,15 +31,15 @@ pip install -r requirements.txt
 python app.py                     # http://localhost:7860; PORT sets another port
 ```
 
-There is no password, and other machines of the network can reach it; `GRADIO_SERVER_NAME=127.0.0.1` keeps it to this
-one. In a container: see the first lines of the Dockerfile. Everything about the model, its scores and its limits is in
-[its card](bundles/{bundle}/docs/README.md). {use}
+There is no password, and other machines of the network can reach it: by its number, or by names that `ALLOWED_HOSTS`
+gives. `HOST=127.0.0.1` keeps it to this one. In a container: see the first lines of the Dockerfile. Everything about
+the model, its scores and its limits is in [its card](bundles/{bundle}/docs/README.md). {use}
 Licences: code {code}, weights {weights}, data {data}.
 The samples are synthetic.
 """
 
 
-def space_card(bundle: str, metadata: Mapping[str, object], sample: str, *, gradio: str, python: str) -> str:
+def space_card(bundle: str, metadata: Mapping[str, object], sample: str) -> str:
     """Content of README.md.
 
     Parameters
@@ -49,8 +50,6 @@ def space_card(bundle: str, metadata: Mapping[str, object], sample: str, *, grad
         Its metadata.json.
     sample : str
         File name of a sample image.
-    gradio, python : str
-        Versions.
 
     Returns
     -------
@@ -63,10 +62,8 @@ def space_card(bundle: str, metadata: Mapping[str, object], sample: str, *, grad
         "emoji": "🔬",
         "colorFrom": "indigo",
         "colorTo": "green",
-        "sdk": "gradio",
-        "sdk_version": gradio,
-        "python_version": python,
-        "app_file": "app.py",
+        "sdk": "docker",
+        "app_port": PORT,
         "pinned": False,
         "short_description": _short(str(metadata["task"])),
         "tags": ["monai", "microscopy", bundle],

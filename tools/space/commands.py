@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVE = ROOT / "tools" / "serve"
 DOCKERFILE = "Dockerfile"
 APP = Path(__file__).with_name("app.py.txt")  # no .py: it imports nothing here
-PYTHON = "3.11"
 
 
 @SetParseFns(bundle=str, destination=str)
@@ -95,7 +94,7 @@ def _fill(bundle: Path, folder: Path) -> None:
     packages |= set(read_toolbox(bundle).optional_packages)
     pins = choose_pins(packages, read_pins((ROOT / "requirements.txt").read_text(encoding="utf-8")))
     (folder / "requirements.txt").write_text(requirements_text(pins), encoding="utf-8")
-    card = space_card(name, metadata, samples[0].name, gradio=pins["gradio"], python=PYTHON)
+    card = space_card(name, metadata, samples[0].name)
     (folder / "README.md").write_text(card, encoding="utf-8")
     _copy(APP, folder / "app.py")
     _copy(SERVE / DOCKERFILE, folder / DOCKERFILE)

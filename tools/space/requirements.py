@@ -15,8 +15,8 @@ __all__ = ["SERVING", "choose_pins", "read_pins", "requirements_text"]
 logger = logging.getLogger(__name__)
 
 PIN = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;#]+)")
-# what serving needs without importing it: the Space's SDK, forms of FastAPI, compressed files of tifffile
-SERVING = ("gradio", "python-multipart", "imagecodecs", "pytorch-ignite", "fire")
+# what serving needs without importing it: forms of FastAPI, compressed files of tifffile
+SERVING = ("python-multipart", "imagecodecs", "pytorch-ignite", "fire")
 CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 
 

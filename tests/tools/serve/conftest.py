@@ -43,6 +43,7 @@ class StandIn:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.gate, self.is_alive, self.jobs, self.num_at_once = threading.Event(), True, [], 0
+        self.num_interrupted = 0
         self.gate.set()
         self.before: Callable[[Job], None] = lambda job: None
 
@@ -72,6 +73,10 @@ class StandIn:
             raise Failure(422, str(error)) from error
         finally:
             self.num_at_once -= 1
+
+    def interrupt(self) -> None:
+        self.num_interrupted += 1
+        self.gate.set()
 
     def stop(self, grace_s: float = 0) -> None:
         self.is_alive = False

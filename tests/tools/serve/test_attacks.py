@@ -115,7 +115,7 @@ def test_client_that_hangs_up_while_it_is_segmented_harms_nobody(server):
     connection = _begin(server, body, len(body))
     until(lambda: server.dispatcher.is_busy)
     connection.close()
-    server.worker.gate.set()
+    until(lambda: server.worker.num_interrupted >= 1)
     assert server.post(png(noise(0))).status_code == 200
 
 

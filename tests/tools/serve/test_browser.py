@@ -184,11 +184,14 @@ def test_who_leaves_gives_up_the_place_in_the_queue(browser, tmp_path):
         pages[1].close()
         until(lambda: server.dispatcher.num_waiting == 1)
         server.worker.gate.set()
-        for page in (pages[0], pages[2]):
+        shown = (pages[0], pages[2])
+        for page in shown:
             page.wait_for_selector("#counts >> text=/ in [0-9.]+ s/")
-            page.close()
         assert len(server.worker.jobs) == 2
         assert len(list((tmp_path / "results").iterdir())) == 2
+        for page in shown:
+            page.close()
+        until(lambda: not list((tmp_path / "results").iterdir()))
 
 
 def test_nothing_is_asked_of_other_machines(page, url):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,20 @@ def test_stack_of_pages_is_refused_by_a_bundle_of_images(segment, tmp_path):
     with pytest.raises(Failure, match=r"^the image: 3 pages, expected one") as caught:
         segment("swinunet_livecell", tmp_path / "a.tif")
     assert caught.value.status == 422
+
+
+def test_image_whose_client_has_gone_is_given_up(dispatcher, tmp_path):
+    volume = np.random.default_rng(0).integers(0, 200, (32, 256, 256)).astype(np.uint16)
+    write_volume(tmp_path / "large.nii.gz", volume, (1.75, 1.6, 1.6))
+    (tmp_path / "job").mkdir()
+    future = dispatcher.submit(Job("devonet_ndn", tmp_path / "large.nii.gz", tmp_path / "job"))
+    until(lambda: (tmp_path / "job" / "images").exists(), 60)
+    pid, started = dispatcher.worker.pid, time.monotonic()
+    dispatcher.leave(future)
+    with pytest.raises(Failure, match="who asked has gone"):
+        future.result(60)
+    assert time.monotonic() - started < 30 and dispatcher.worker.pid == pid
+    dispatcher.leave(future)  # of a job that is done: nothing
 
 
 def test_worker_that_crashes_is_replaced(dispatcher, segment, tmp_path):
