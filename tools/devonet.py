@@ -24,11 +24,11 @@ from tools.convert.ctc import convert_ctc
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.spacing import parse_spacing
 from tools.convert.stacks import convert_stacks, find_stacks
-from tools.ctc.score import score_folders
-from tools.ctc.summary import as_json, as_text, summarise_sequences
 from tools.formats.ctc import export_ctc
 from tools.formats.labels import as_uint16, read_map, write_labels
 from tools.overlay import overlay
+from tools.score.commands import score_folders
+from tools.score.summary import as_json, as_text, summarise_sequences
 from tools.segment.description import Description, describe_bundle
 from tools.segment.files import segment_file
 from tools.segment.quiet import quiet
