@@ -4,7 +4,7 @@ Time: from the slide's file to its probabilities; ours with preprocessing and in
 flips, which the original did not have and which show the network four times as many windows. other: the whole slide
 loaded, MONAI's windows of 512 x 512 without overlap, one at a time; at full resolution, and shrunk as ours, so that
 shrinking is not the gain. Dice: at full resolution, of all that lies above the threshold; no crypt dropped, no hole
-filled. Tiles at full resolution score low since this network was trained on shrunk slides.
+filled. That of tiles at full resolution says nothing of the original's network: this one knows shrunk slides.
 """
 
 from __future__ import annotations
