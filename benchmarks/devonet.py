@@ -43,7 +43,7 @@ def compare(
     seconds /= len([*ours.glob("*_instances.nii.gz")])
     other = _run_each(items, folder / "other", lambda item: segment_classically(*_read(item["image"])))
     ious = {way: _score(items, folder / way) for way in ("ours", "other")}
-    yield [*_seg_rows(ious), speed("time per volume", np.array(seconds), np.array(other))]
+    yield [*_seg_rows(ious), speed("time per volume", seconds, other)]
 
 
 def segment_classically(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:

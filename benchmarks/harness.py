@@ -79,19 +79,20 @@ def take_turns(
     return seconds, scores
 
 
-def speed(what: str, ours: np.ndarray, other: np.ndarray, at_least: float | None = None) -> Row:
+def speed(what: str, ours: np.ndarray | float, other: np.ndarray | float, at_least: float | None = None) -> Row:
     """Row of two ways' seconds of every turn: their medians, and the ratio within a turn with its spread.
 
-    The ratio is the median, in brackets stands what the middle 90 % of the turns gave; ``at_least`` is how many times
-    faster ours should be.
+    The ratio is the median, in brackets stands what the middle 90 % of several turns gave; ``at_least`` is how many
+    times faster ours should be.
     """
     low, ratio, high = np.percentile(np.divide(other, ours), (5, 50, 95))
     target = "" if at_least is None else goal(f">= {at_least:g} x", ratio >= at_least)
     word = "faster"
     if ratio < 1:
         low, ratio, high, word = 1 / high, 1 / ratio, 1 / low, "slower"
-    spread = f"{ratio:.2f} x {word} ({low:.2f} to {high:.2f})"
-    return Row(what, *(as_time(float(np.median(seconds))) for seconds in (ours, other)), spread, target)
+    spread = f" ({low:.2f} to {high:.2f})" if np.size(ours) > 1 else ""
+    times = (as_time(float(np.median(seconds))) for seconds in (ours, other))
+    return Row(what, *times, f"{ratio:.2f} x {word}{spread}", target)
 
 
 def iou(mask: np.ndarray, reference: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.harness import Row, goal
+from benchmarks.harness import Row, goal, speed
 from tools.bundles import all_bundles, find_bundle
 from tools.segment.onnx_export import MAX_MASK, MAX_PROBABILITY, export_bundle
 
@@ -20,16 +20,11 @@ def compare(folder: Path, *, bundles: str = "") -> Iterator[list[Row]]:
         record = export_bundle(find_bundle(name), folder / f"{name}.onnx")
         probability, mask = float(record["probability_difference"]), float(record["mask_difference"])
         yield [
-            _time(f"{name}: PyTorch in float32", record, "seconds_torch_float32"),
-            _time(f"{name}: PyTorch as served", record, "seconds_torch"),
+            speed(f"{name}: time, PyTorch in float32", record["seconds_onnx"], record["seconds_torch_float32"]),
+            speed(f"{name}: time, PyTorch as served", record["seconds_onnx"], record["seconds_torch"]),
             Row(f"{name}: largest difference of a probability", f"{probability:.1e}",
                 target=goal(f"<= {MAX_PROBABILITY:g}", probability <= MAX_PROBABILITY)),
             Row(f"{name}: pixels of the mask that differ from float32", f"{mask:.3%}",
                 target=goal(f"< {MAX_MASK:.1%}", mask < MAX_MASK)),
             Row(f"{name}: pixels that differ as served", f"{float(record['mask_difference_as_served']):.3%}"),
         ]  # fmt: skip
-
-
-def _time(what: str, record: dict[str, object], key: str) -> Row:
-    ours, other = float(record["seconds_onnx"]), float(record[key])
-    return Row(f"{what}, time per sample", f"{ours:.2f} s", f"{other:.2f} s", f"{other / ours:.2f} x faster")

@@ -85,7 +85,7 @@ def test_ratio_is_taken_within_a_turn_and_told_with_its_spread():
     row = speed("x", np.array([1.0, 2.0, 3.0]), np.array([4.0, 2.0, 9.0]), 3.5)
     assert (row.ours, row.other) == ("2.00 s", "4.00 s")
     assert row.ratio == "3.00 x faster (1.20 to 3.90)" and row.target == ">= 3.5 x: missed"
-    assert speed("x", np.array([0.3]), np.array([0.1])).ratio == "3.00 x slower (3.00 to 3.00)"
+    assert speed("x", np.array([0.3]), np.array([0.1])).ratio == "3.00 x slower"
 
 
 def test_memory_is_the_childs_own():
