@@ -10,11 +10,11 @@ from common.files import replacing
 from tools.bundles import METADATA, read_metadata
 from tools.card.numbers import number_of, rounded
 from tools.card.sections import replace_section, section
-from tools.toolbox import Metric, metrics_of
+from tools.toolbox import KEY, Metric, metrics_of, parse_toolbox
 
 __all__ = ["overview_is_current", "overview_table", "renew_overview"]
 
-HEAD = ["| bundle | task | score | measured on | data licence |", "| --- | --- | --- | --- | --- |"]
+HEAD = ["| bundle | task | images | score | measured on | data licence |", "| --- | --- | --- | --- | --- | --- |"]
 
 
 def overview_table(bundles: Path) -> str:
@@ -57,11 +57,24 @@ def _row(bundle: Path) -> str:
     cells = [
         f"[{bundle.name}]({bundle.parent.name}/{bundle.name}/docs/README.md)",
         metadata["task"],
+        _images(metadata),
         scores or "not measured",
         "; ".join(sorted(origins)) or "not measured",
         metadata["licences"]["data"],
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _images(metadata: Mapping[str, Any]) -> str:
+    """Which images a bundle is for: their kind, and the pixels of those that it was trained on."""
+    if KEY not in metadata:
+        return "not told"
+    toolbox = parse_toolbox(metadata[KEY])
+    sizes = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in toolbox.pixel_size_um]
+    if not sizes:
+        return toolbox.modality
+    pixels = sizes[0] if len(set(sizes)) == 1 else " x ".join(sizes)
+    return f"{toolbox.modality}; trained on {'voxels' if toolbox.num_axes == 3 else 'pixels'} of {pixels} µm"
 
 
 def _score(metric: Metric, entry: Mapping[str, Any]) -> str:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.tools.sections import toolbox_section
 from tools.card.overview import overview_is_current, overview_table, renew_overview
 from tools.card.sections import END, START
@@ -11,20 +13,33 @@ ROOT = Path(__file__).parents[3]
 ENTRY = {"mean": 0.87659, "n": 22, "units": 2, "unit": "sequence", "dataset": "embryos"}
 
 
-def put_bundle(root: Path, name: str, eval_metrics: dict) -> None:
+def put_bundle(root: Path, name: str, eval_metrics: dict, **section: object) -> None:
     configs = root / "bundles" / name / "configs"
     configs.mkdir(parents=True)
     metadata = {"task": "Nuclei | 3D", "licences": {"data": "CC-BY-3.0"}, "eval_metrics": eval_metrics}
-    metadata["toolbox"] = toolbox_section(metrics={"iou": {"title": "IoU"}, "dice": {"title": "Dice"}})
+    metadata["toolbox"] = toolbox_section(metrics={"iou": {"title": "IoU"}, "dice": {"title": "Dice"}}, **section)
     (configs / "metadata.json").write_text(json.dumps(metadata))
 
 
 def test_row_holds_the_rounded_score_its_origin_and_the_licence(tmp_path):
     put_bundle(tmp_path, "nsn", {"iou": ENTRY, "dice": ENTRY | {"mean": 0.9}})
     assert overview_table(tmp_path / "bundles").splitlines()[2] == (
-        "| [nsn](bundles/nsn/docs/README.md) | Nuclei \\| 3D | IoU 0.8766, Dice 0.9000 "
+        "| [nsn](bundles/nsn/docs/README.md) | Nuclei \\| 3D | drawing | IoU 0.8766, Dice 0.9000 "
         "| embryos: n = 22, 2 sequences | CC-BY-3.0 |"
     )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "text"),
+    [
+        ([[0.5, 0.5], [0.5, 0.5]], "drawing; trained on pixels of 0.5 µm"),
+        ([[0.0049, 0.18]] * 2, "drawing; trained on pixels of 0.0049 to 0.18 µm"),
+        ([[2, 2], [0.8, 0.8], [0.8, 0.8]], "drawing; trained on voxels of 2 x 0.8 x 0.8 µm"),
+    ],
+)
+def test_row_tells_for_which_images(tmp_path, sizes, text):
+    put_bundle(tmp_path, "nsn", {}, input="volume" if len(sizes) == 3 else "picture", pixel_size_um=sizes)
+    assert f"| {text} |" in overview_table(tmp_path / "bundles")
 
 
 def test_one_unit_is_singular(tmp_path):
