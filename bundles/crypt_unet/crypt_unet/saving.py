@@ -18,18 +18,20 @@ from PIL import Image
 from .common.files import prepare_output_dir, replacing
 from .common.names import stem
 from .common.reading.slides import open_slide
+from .common.tables import write_table
 from .common.tiled_tiff import write_tiled
 from .crypts import Crypt, find_crypts, geometry, paint
 from .outlines import feature_collection
 from .reading import read_scaled
 from .run_lengths import encode_crypts, put_run_lengths
-from .tables import measure_crypts, write_table
+from .tables import measure_crypts
 from .thumbnail import draw_thumbnail
 
 __all__ = ["SaveCryptsd", "write_crypts", "write_mask", "write_probability"]
 
 logger = logging.getLogger(__name__)
 
+PLACE_DIGITS = 8  # a slide has more than 100000 pixels along an axis
 PICTURE_PX = 1500  # longest side of a picture, about; crypts are hard to judge in smaller ones
 
 
@@ -105,7 +107,7 @@ def write_crypts(
     write_mask(output_dir / f"{name}_mask.tiff", crypts, slide_shape, pixel_size_um)
     with replacing(output_dir / f"{name}_crypts.geojson") as partial:
         partial.write_text(json.dumps(feature_collection(crypts, name)), encoding="utf-8")
-    write_table(output_dir / f"{name}_crypts.csv", *measure_crypts(crypts, pixel_size_um))
+    write_table(output_dir / f"{name}_crypts.csv", *measure_crypts(crypts, pixel_size_um), digits=PLACE_DIGITS)
     put_run_lengths(output_dir / "rle.csv", name, encode_crypts(crypts, slide_shape))
     with replacing(output_dir / f"{name}_overlay.png") as partial:
         Image.fromarray(draw_thumbnail(image, crypts, downsample)).save(partial, format="PNG")

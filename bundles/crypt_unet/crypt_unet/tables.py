@@ -1,18 +1,15 @@
-"""Tables of crypts: a line each, as CSV."""
+"""Place, size and direction of every crypt, a line each."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
 from skimage.measure import regionprops
 
-from .common.files import replacing
 from .crypts import Crypt
 
-__all__ = ["COLUMNS", "UM_COLUMNS", "measure_crypts", "write_table"]
+__all__ = ["COLUMNS", "UM_COLUMNS", "measure_crypts"]
 
 COLUMNS = ("crypt", "y", "x", "area", "major_axis", "minor_axis", "orientation")
 UM_COLUMNS = ("y_um", "x_um", "area_um2", "major_axis_um", "minor_axis_um")
@@ -47,14 +44,6 @@ def measure_crypts(
         (y * size, x * size, area * size**2, major * size, minor * size) for _, y, x, area, major, minor, _ in rows
     ]
     return COLUMNS + UM_COLUMNS, [(*row, *more) for row, more in zip(rows, in_um, strict=True)]
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
-    """Write a CSV file with a header; numbers that are not whole get eight significant digits."""
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([f"{value:.8g}" if isinstance(value, float) else value for value in row] for row in rows)
 
 
 def _measure(crypt: Crypt) -> tuple[float, float, int, float, float, float]:

@@ -9,25 +9,23 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import numpy as np
-import tifffile
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
-from PIL import Image
 
-from .common.files import prepare_output_dir, replacing
+from .common.files import prepare_output_dir
 from .common.labels.drawing import draw_outlines
+from .common.labels.saving import write_labels, write_png
 from .common.names import stem
 from .common.tables import write_table
 from .fibres import AXON_VALUE, MYELIN_VALUE
 from .morphometrics import measure_fibres
 
-__all__ = ["SaveFibresd", "draw_overlay", "write_labels"]
+__all__ = ["SaveFibresd", "draw_overlay"]
 
 logger = logging.getLogger(__name__)
 
-MAX_PNG_LABEL = np.iinfo(np.uint16).max
 FIBRE_COLOUR, AXON_COLOUR = (255, 0, 255), (0, 220, 0)
 LUMINANCE = (0.299, 0.587, 0.114)
 
@@ -50,40 +48,6 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, axon: np.ndarray) -> np.
     gray = np.tensordot(np.array(LUMINANCE, np.float32), image, axes=1).round().clip(0, 255).astype(np.uint8)
     layers = (np.where(axon, labels, 0), AXON_COLOUR), (labels, FIBRE_COLOUR)
     return draw_outlines(np.stack([gray] * 3, axis=-1), *layers)
-
-
-def write_labels(folder: Path, name: str, labels: np.ndarray) -> Path:
-    """Write a label map; what an earlier run left under the other ending is removed.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to write.
-    name : str
-        The file's, without ending.
-    labels : ndarray of int, shape (Y, X)
-        0 is background.
-
-    Returns
-    -------
-    Path
-        ``.png`` of 16 bit; ``.tif`` of 32 bit, with a warning, if a number is above 65535.
-    """
-    path, other = folder / f"{name}.png", folder / f"{name}.tif"
-    if labels.max(initial=0) <= MAX_PNG_LABEL:
-        _write_png(path, labels.astype(np.uint16))
-    else:
-        path, other = other, path
-        logger.warning("%s: numbers up to %d, which a PNG cannot hold; written as TIFF", path, labels.max())
-        with replacing(path) as partial:
-            tifffile.imwrite(partial, labels.astype(np.int32), photometric="minisblack", compression="zlib")
-    other.unlink(missing_ok=True)
-    return path
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    with replacing(path) as partial:
-        Image.fromarray(pixels).save(partial, format="PNG")
 
 
 class SaveFibresd(MapTransform):
@@ -140,7 +104,7 @@ class SaveFibresd(MapTransform):
         axon, folder = axonmyelin == AXON_VALUE, self.output_dir
         size = None if math.isnan(pixel_size_um) else pixel_size_um
         write_labels(folder, f"{name}_fibres", labels)
-        _write_png(folder / f"{name}_myelin.png", (axonmyelin == MYELIN_VALUE) * np.uint8(255))
-        _write_png(folder / f"{name}_axonmyelin.png", axonmyelin.astype(np.uint8))
+        write_png(folder / f"{name}_myelin.png", (axonmyelin == MYELIN_VALUE) * np.uint8(255))
+        write_png(folder / f"{name}_axonmyelin.png", axonmyelin.astype(np.uint8))
         write_table(folder / f"{name}_morphometrics.csv", *measure_fibres(labels, axon, pixel_size_um=size))
-        _write_png(folder / f"{name}_overlay.png", draw_overlay(image, labels, axon))
+        write_png(folder / f"{name}_overlay.png", draw_overlay(image, labels, axon))

@@ -8,67 +8,30 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import numpy as np
-import tifffile
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
-from PIL import Image
 
-from .common.files import prepare_output_dir, replacing
+from .common.files import prepare_output_dir
+from .common.labels.saving import MAX_PNG_LABEL, write_labels, write_png
 from .common.names import stem
 from .instances import split_cells
 
-__all__ = ["SaveMaskd", "write_instances", "write_mask", "write_probability"]
+__all__ = ["SaveMaskd", "write_mask", "write_probability"]
 
 logger = logging.getLogger(__name__)
-
-MAX_PNG_LABEL = np.iinfo(np.uint16).max
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
     """Write a mask (Y, X) as PNG, 0 for background and 255 for cells."""
-    _write_png(path, mask.astype(bool).astype(np.uint8) * np.uint8(255))
+    write_png(path, mask.astype(bool).astype(np.uint8) * np.uint8(255))
 
 
 def write_probability(path: Path, probability: np.ndarray) -> None:
     """Write a probability (Y, X) as 16 bit PNG, 0 to 65535 for 0 to 1."""
     scaled = probability.astype(np.float64).clip(0, 1) * MAX_PNG_LABEL
-    _write_png(path, scaled.round().astype(np.uint16))
-
-
-def write_instances(folder: Path, name: str, labels: np.ndarray) -> Path:
-    """Write a label map; what an earlier run left under the other ending is removed.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to write.
-    name : str
-        The file's, without ending.
-    labels : ndarray of int, shape (Y, X)
-        0 is background.
-
-    Returns
-    -------
-    Path
-        ``.png`` of 16 bit; ``.tif`` of 32 bit if there are more than 65535 cells.
-    """
-    paths = [folder / f"{name}.png", folder / f"{name}.tif"]
-    if labels.max(initial=0) <= MAX_PNG_LABEL:
-        path, other = paths
-        _write_png(path, labels.astype(np.uint16))
-    else:
-        other, path = paths
-        with replacing(path) as partial:
-            tifffile.imwrite(partial, labels.astype(np.int32), photometric="minisblack", compression="zlib")
-    other.unlink(missing_ok=True)
-    return path
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    with replacing(path) as partial:
-        Image.fromarray(pixels).save(partial, format="PNG")
+    write_png(path, scaled.round().astype(np.uint16))
 
 
 class SaveMaskd(MapTransform):
@@ -131,7 +94,7 @@ class SaveMaskd(MapTransform):
                 write_probability(self.output_dir / f"{name}_prob.png", probability)
             if self.save_instances:
                 cells = split_cells(probability, self.threshold, self.min_area, self.min_distance, self.min_depth)
-                write_instances(self.output_dir, f"{name}_instances", cells)
+                write_labels(self.output_dir, f"{name}_instances", cells)
             write_mask(self.output_dir / f"{name}_mask.png", probability >= self.threshold)
             logger.info("wrote the mask of %s to %s", Path(meta["filename_or_obj"]).name, self.output_dir)
         return dict(data)

@@ -7,12 +7,11 @@ import math
 
 import numpy as np
 import pytest
-import tifffile
 import torch
 from PIL import Image
 from sam_myelin.common.errors import InputError
 from sam_myelin.reading import ReadMicrographd
-from sam_myelin.saving import AXON_COLOUR, FIBRE_COLOUR, SaveFibresd, draw_overlay, write_labels
+from sam_myelin.saving import AXON_COLOUR, FIBRE_COLOUR, SaveFibresd, draw_overlay
 
 KINDS = ("axonmyelin.png", "fibres.png", "morphometrics.csv", "myelin.png", "overlay.png")
 
@@ -73,15 +72,6 @@ def test_nothing_found(item, tmp_path):
     SaveFibresd("pred", tmp_path)(item)
     assert not read_png(tmp_path / "sub-1_TEM_fibres.png").any()
     assert len((tmp_path / "sub-1_TEM_morphometrics.csv").read_text().splitlines()) == 1
-
-
-def test_many_fibres_need_a_tiff(tmp_path, caplog):
-    many = np.arange(70000, dtype=np.int32).reshape(200, 350)
-    path = write_labels(tmp_path, "a_fibres", many)
-    assert path.name == "a_fibres.tif" and "numbers up to 69999" in caplog.text
-    np.testing.assert_array_equal(tifffile.imread(path), many)
-    write_labels(tmp_path, "a_fibres", many % 9)
-    assert [path.name for path in tmp_path.iterdir()] == ["a_fibres.png"], "the older file would tell otherwise"
 
 
 def test_interrupted_writing_leaves_the_old_file(item, tmp_path, monkeypatch):

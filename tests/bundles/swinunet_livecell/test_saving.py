@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-import tifffile
 import torch
 from monai.data import DataLoader, Dataset, decollate_batch
 from monai.transforms import Activationsd, Compose, Invertd, Resized
 from PIL import Image
 from swinunet_livecell.common.errors import InputError
 from swinunet_livecell.reading import ReadGrayd
-from swinunet_livecell.saving import SaveMaskd, write_instances
+from swinunet_livecell.saving import SaveMaskd
 
 SHAPE = (52, 70)
 
@@ -47,15 +46,6 @@ def test_probability_and_instances_on_request(item, tmp_path):
     np.testing.assert_allclose(probability / 65535, item["pred"][0], atol=1e-5)
     cells = read_png(tmp_path / "out/A172_1_instances.png")
     assert (cells.dtype, cells.max(), cells[0, 0], cells[-1, -1]) == (np.uint16, 2, 1, 2)
-
-
-def test_many_cells_need_a_tiff(tmp_path):
-    many = np.arange(70000, dtype=np.int32).reshape(200, 350)
-    path = write_instances(tmp_path, "a_instances", many)
-    assert path.name == "a_instances.tif"
-    np.testing.assert_array_equal(tifffile.imread(path), many)
-    write_instances(tmp_path, "a_instances", many % 9)
-    assert [path.name for path in tmp_path.iterdir()] == ["a_instances.png"], "the older file would tell otherwise"
 
 
 def test_interrupted_writing_leaves_the_old_file(item, tmp_path, monkeypatch):

@@ -1,0 +1,1 @@
+"""Label images: overlaps, matching, run lengths."""
