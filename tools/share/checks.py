@@ -29,6 +29,7 @@ LEFT_OUT = {"data", "output", "eval"}
 EXPORTED = re.compile(r"\.onnx(\.data)?$")
 REQUIRED = ("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version")
 REQUIRED += ("required_packages_version", "task", "description", "authors", "copyright", "network_data_format")
+DEPRECATED = "optional_packages_version"
 LICENCES, UPSTREAM = ("code", "weights", "data"), "upstream"
 SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*(?: (?:AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
 ABSOLUTE_PATH = re.compile(
@@ -86,6 +87,8 @@ def _metadata_problems(bundle: Path) -> list[str]:
         _optional_packages(metadata)
     except InputError as error:
         return [str(error)]
+    if DEPRECATED in metadata:
+        return [f"{DEPRECATED}: MONAI reads it in the place of required_packages_version; see {KEY}: optional_packages"]
     missing = [key for key in REQUIRED if key not in metadata]
     return [f"lacks {', '.join(missing)}"] if missing else _schema_problems(metadata)
 

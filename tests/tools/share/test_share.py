@@ -16,6 +16,7 @@ import torch
 from monai.bundle import download
 
 from common.errors import InputError
+from tools.card.sections import replace_section
 from tools.share.archive import write_archive
 from tools.share.checks import CHECKS, check_bundle
 from tools.share.commands import share, verify
@@ -63,6 +64,12 @@ def test_shipped_bundle_passes_every_check():
         (lambda b: edit(b / "configs/metadata.json", lambda m: m.update(version="9")), "version", "9 is not in the"),
         (lambda b: edit(b / "configs/metadata.json", lambda m: m.pop("authors")), "metadata", "lacks authors"),
         (lambda b: (b / "configs/metadata.json").write_text("{"), "metadata", "cannot be read"),
+        (lambda b: edit(b / "configs/metadata.json", lambda m: m["toolbox"].pop("unit")), "metadata", "lacks unit"),
+        (
+            lambda b: edit(b / "configs/metadata.json", lambda m: m.update(optional_packages_version={})),
+            "metadata",
+            "MONAI reads it in the place of required_packages_version",
+        ),
         (lambda b: edit(b / "configs/metadata.json", lambda m: m.pop("licences")), "licences", "code, weights, data"),
         (lambda b: (b / "devonet_nsn/new.py").write_text("import pandas\n"), "packages", "new.py needs pandas, which"),
         (lambda b: (b / "docs/data_license.txt").unlink(), "licences", "no docs/data_license.txt"),
@@ -79,6 +86,17 @@ def test_each_defect_is_found_and_nothing_is_written(copy, tmp_path, damage, che
     with pytest.raises(InputError, match="cannot be read|not shared|neither a bundle"):
         share(str(copy), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_bundle_of_others_needs_nothing_that_only_our_tools_read(copy):
+    def as_others_have_it(metadata: dict) -> None:
+        metadata["required_packages_version"] |= metadata.pop("toolbox")["optional_packages"]
+        metadata["eval_metrics"] = {}
+
+    edit(copy / "configs/metadata.json", as_others_have_it)
+    card = copy / "docs/README.md"
+    card.write_text(replace_section(card.read_text(), ""))
+    assert problems(copy) == {}
 
 
 @pytest.mark.parametrize(
