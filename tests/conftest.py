@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # before torch is imported, and for the commands that tests start: the workers share the cores, threads beyond that
@@ -123,3 +124,20 @@ def ramp() -> Callable[..., np.ndarray]:
         return np.arange(first, first + np.prod(shape)).reshape(shape).astype(dtype)
 
     return draw
+
+
+@pytest.fixture
+def write_image(tmp_path: Path) -> Callable[..., Path]:
+    """Function that writes an array as PNG or TIFF, by the name's ending; options are tifffile's."""
+
+    def write(name: str, pixels: np.ndarray, **options: Any) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            Image.fromarray(pixels).save(path)
+        else:
+            is_rgb = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
+            tifffile.imwrite(path, pixels, **({"photometric": "rgb" if is_rgb else "minisblack"} | options))
+        return path
+
+    return write

@@ -173,10 +173,9 @@ def read_spacing(path: Path) -> tuple[float, float, float] | None:
 
 
 def count_values(path: Path) -> int:
-    """Number of values that decoding a TIFF gives, from its headers."""
-    with open_tiff(path) as tiff:
-        image = _find_image(path, tiff)
-        return math.prod(image.shape)
+    """Number of values that decoding all images of a TIFF gives, from its headers."""
+    with open_tiff(path) as tiff, blaming(path):
+        return max(sum(math.prod(page.shape) for page in tiff.pages), math.prod(tiff.series[0].shape))
 
 
 def _find_image(path: Path, tiff: tifffile.TiffFile) -> _Image:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import math
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from typing import BinaryIO
 from xml.etree import ElementTree
 
 import tifffile
 
 from ..errors import InputError
 
-__all__ = ["blaming", "check_chain", "check_page", "open_tiff", "tile_shape"]
+__all__ = ["blaming", "check_chain", "check_page", "follow_chain", "open_tiff", "tile_shape"]
 
 UNCOMPRESSED, DEFLATE = 1, (8, 32946)
 FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
 # how many times its bytes a compressed image can be: of deflate that is known, the others get far more
 LARGEST_RATIO, LARGEST_DEFLATE_RATIO = 40_000, 1_040
+MAX_PAGES = 100_000
 MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as long
 OME_START = 2000  # characters that may stand before the first element of OME metadata
 
@@ -45,6 +49,7 @@ def open_tiff(path: str | PathLike) -> tifffile.TiffFile:
         If it is no TIFF.
     """
     with blaming(path):
+        follow_chain(path)
         tiff = tifffile.TiffFile(path, _multifile=False)
     try:
         with blaming(path):
@@ -55,6 +60,34 @@ def open_tiff(path: str | PathLike) -> tifffile.TiffFile:
         tiff.close()
         raise
     return tiff
+
+
+def follow_chain(path: str | PathLike) -> None:
+    """Follow the list of a TIFF file's pages to its end, or to where the file ends; nothing else of it is read.
+
+    Raises
+    ------
+    InputError
+        If it comes back to a page, so that who reads it would never be done, or is longer than any microscope's.
+    """
+    with open(path, "rb") as file:
+        start = file.read(16).ljust(16, b"\0")
+        order, is_big = "<" if start[:2] == b"II" else ">", 43 in start[2:4]
+        count_as, next_as, entry_bytes = ("Q", "Q", 20) if is_big else ("H", "I", 12)
+        offset = struct.unpack_from(order + next_as, start, 8 if is_big else 4)[0]
+        seen: set[int] = set()
+        while offset:
+            if offset in seen:
+                raise InputError(f"{path}: its page {len(seen) + 1} is an earlier one again; copy or export it again")
+            if len(seen) == MAX_PAGES:
+                raise InputError(f"{path}: more than {MAX_PAGES} pages; copy or export it again")
+            seen.add(offset)
+            file.seek(offset)
+            count = _number(file, order + count_as)
+            if count is None:
+                return
+            file.seek(count * entry_bytes, io.SEEK_CUR)
+            offset = _number(file, order + next_as)
 
 
 def check_page(path: str | PathLike, tiff: tifffile.TiffFile, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
@@ -109,6 +142,12 @@ def tile_shape(page: tifffile.TiffPage) -> tuple[int, int]:
 
 
 _BYTE_ORDERS = {"<": "little", ">": "big"}
+
+
+def _number(file: BinaryIO, form: str) -> int | None:
+    """The next number; None where the file ends."""
+    content = file.read(struct.calcsize(form))
+    return struct.unpack(form, content)[0] if len(content) == struct.calcsize(form) else None
 
 
 def _num_segments(page: tifffile.TiffPage) -> int:

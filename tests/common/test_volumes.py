@@ -13,8 +13,8 @@ from common import volumes
 from common.errors import InputError
 from common.files import prepare_output_dir
 from common.names import stem
+from common.reading.loading import CheckVolumed
 from common.volumes import (
-    CheckVolumed,
     EmptyIfConstantd,
     ForegroundProbabilityd,
     SaveVolumed,

@@ -8,11 +8,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from PIL import Image, PngImagePlugin
 
 from common.errors import InputError
 from common.files import replacing
+from common.reading import pictures
 from tools.convert.dataset import describe
 
 __all__ = ["IMAGE_SUFFIXES", "copy_gray", "is_whole_png", "read_gray", "target_suffix", "write_png"]
@@ -23,7 +23,7 @@ DESCRIPTION = "Description"
 
 
 def read_gray(path: Path) -> np.ndarray:
-    """Read a gray image of 8 bit.
+    """Read a gray image of 8 bit, as the bundles do.
 
     Parameters
     ----------
@@ -38,18 +38,9 @@ def read_gray(path: Path) -> np.ndarray:
     Raises
     ------
     InputError
-        If it cannot be read, is in colour, has another type than 8 bit, or several pages.
+        As `pictures.read_gray`, or if it has another type than 8 bit.
     """
-    try:
-        pixels = tifffile.imread(path) if COPIED.get(path.suffix.lower()) == ".tif" else _read_other(path)
-    except InputError:
-        raise
-    except Exception as error:  # a broken file makes the decoders raise almost anything
-        raise InputError(f"{path}: cannot be read ({error}); export the image again") from error
-    if pixels.ndim == 3 and pixels.shape[-1] in (2, 3, 4):
-        raise InputError(f"{path}: {pixels.shape[-1]} channels, expected one gray value per pixel; convert it to gray")
-    if pixels.ndim != 2 or not pixels.size:
-        raise InputError(f"{path}: shape {pixels.shape}, expected one page of (height, width); export single images")
+    pixels = pictures.read_gray(path)
     if pixels.dtype != np.uint8:
         raise InputError(
             f"{path}: of type {pixels.dtype}, expected 8 bit (uint8); scale it to 0 to 255 and save it anew"
@@ -116,13 +107,3 @@ def is_whole_png(path: Path, description: str) -> bool:
         return same
     except (OSError, SyntaxError, ValueError, zlib.error):
         return False
-
-
-def _read_other(path: Path) -> np.ndarray:
-    """Pixels of a file that Pillow opens; colours as three channels."""
-    with Image.open(path) as image:
-        if image.mode in ("P", "PA", "1"):
-            raise InputError(
-                f"{path}: {image.mode} pixels (palette or one bit), expected 8 bit gray; convert it to gray"
-            )
-        return np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "LAB", "HSV") else image)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import tifffile
-from PIL import Image
 
 from common.errors import InputError
+from common.reading.pictures import Tell, luminance, read_pixels, without_alpha
 
 __all__ = ["is_plain_gray", "read_classes", "read_micrograph"]
 
 logger = logging.getLogger(__name__)
 
-Tell = Callable[..., None]  # as logger.warning: a format and its values
-
-LUMINANCE = (0.299, 0.587, 0.114)
 CLASS_VALUES = (0, 127, 128, 255)
 MAX_GRAY_SHARE = 0.5  # of a mask's foreground; more is no mask
 
@@ -43,7 +39,7 @@ def read_micrograph(path: Path, *, tell: Tell = logger.warning) -> np.ndarray:
     InputError
         If it cannot be read or holds neither 8 nor 16 bit.
     """
-    pixels = _flatten(path, _read(path), "luminance", tell)
+    pixels = _flatten(path, read_pixels(path), "luminance", tell)
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype != np.uint16:
@@ -55,7 +51,7 @@ def read_micrograph(path: Path, *, tell: Tell = logger.warning) -> np.ndarray:
 
 def is_plain_gray(path: Path) -> bool:
     """Whether an image is 8 bit gray as it lies there, so that its file can be copied."""
-    pixels = _read(path)
+    pixels = read_pixels(path)
     return pixels.ndim == 2 and pixels.dtype == np.uint8
 
 
@@ -85,7 +81,7 @@ def read_classes(
         If a file is missing, cannot be read, is no mask or of another shape.
     """
     for path in masks.values():
-        _check_shape(path, _read(path).shape[:2], shape)
+        _check_shape(path, read_pixels(path).shape[:2], shape)
     if {"axon", "myelin"} <= set(masks):
         axon, myelin = _read_mask(masks["axon"], tell), _read_mask(masks["myelin"], tell)
         num_both = np.count_nonzero(axon & myelin)
@@ -136,7 +132,7 @@ def _tell_gray(path: Path, num_gray: int, num_foreground: int, expected: str, te
 
 def _read_values(path: Path, tell: Tell) -> np.ndarray:
     """Gray values of a mask."""
-    values = _flatten(path, _read(path), "highest channel", tell)
+    values = _flatten(path, read_pixels(path), "highest channel", tell)
     if values.dtype == bool:
         return values.astype(np.uint8)
     if values.dtype not in (np.uint8, np.uint16):
@@ -146,37 +142,11 @@ def _read_values(path: Path, tell: Tell) -> np.ndarray:
 
 def _flatten(path: Path, pixels: np.ndarray, rule: str, tell: Tell) -> np.ndarray:
     """One gray value per pixel, with a warning where there were more."""
+    pixels = without_alpha(path, pixels, tell)
     if pixels.ndim == 2:
         return pixels
-    colours, alpha = (pixels, None) if pixels.shape[-1] in (1, 3) else (pixels[..., :-1], pixels[..., -1])
-    if alpha is not None:
-        clear = np.count_nonzero(alpha != np.iinfo(alpha.dtype).max)
-        tell("%s: alpha channel left out%s", path, f" ({clear} pixels were see-through)" if clear else "")
-    if colours.shape[-1] == 1 or (colours == colours[..., :1]).all():
-        return np.ascontiguousarray(colours[..., 0])
     tell("%s: in colour; taken as gray by its %s", path, rule)
-    if rule == "luminance":
-        return np.rint(colours @ np.array(LUMINANCE)).astype(pixels.dtype)
-    return colours.max(axis=-1)
-
-
-def _read(path: Path) -> np.ndarray:
-    """Pixels as they lie there: (Y, X), or (Y, X, channels) with 1 to 4 of them."""
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            pixels = tifffile.imread(path)
-        else:
-            with Image.open(path) as image:
-                pixels = np.asarray(
-                    image.convert("RGBA" if "transparency" in image.info else "RGB")
-                    if image.mode in ("P", "PA")
-                    else image
-                )
-    except Exception as error:  # a broken file makes the decoders raise almost anything
-        raise InputError(f"{path}: cannot be read ({error}); export it again") from error
-    if not pixels.size or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] > 4):
-        raise InputError(f"{path}: shape {pixels.shape}, expected one page of (height, width); export single images")
-    return pixels
+    return luminance(pixels) if rule == "luminance" else pixels.max(axis=-1)
 
 
 def _check_shape(path: Path, found: tuple[int, ...], expected: tuple[int, int]) -> None:

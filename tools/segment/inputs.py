@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,8 @@ from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
 from common.errors import InputError
+from common.reading.formats import identify
+from common.reading.pictures import opaque, read_pixels
 from common.reading.tiff import read_spacing, read_volume
 from tools.convert.nifti import write_volume
 from tools.convert.spacing import parse_spacing
@@ -24,19 +25,13 @@ from tools.segment.description import Description
 from tools.segment.results import STEM
 
 __all__ = [
-    "NIFTI_1",
-    "NIFTI_HEADER_BYTES",
     "UNREADABLE",
     "check_kind",
-    "identify",
     "one_line",
     "parse_boxes",
     "prepare_image",
 ]
 
-GZIP_MAGIC = b"\x1f\x8b"
-NIFTI_HEADER_BYTES = 540  # of NIfTI-2, the longer one
-NIFTI_1, NIFTI_2 = (b"n+1\0",), (b"n+2\0",)  # in one file; the pair of .hdr and .img is not taken
 # what the readers raise for files that are damaged, or are not what they begin like
 UNREADABLE = (
     OSError,
@@ -53,31 +48,6 @@ UNREADABLE = (
     ImageFileError,
     HeaderDataError,
 )
-
-
-def identify(path: Path) -> str | None:
-    """Format of a file by its first bytes, whatever its name.
-
-    Returns
-    -------
-    {"png", "jpeg", "tiff", "nii", "nii.gz"} or None
-        None for anything else.
-    """
-    with path.open("rb") as file:
-        start = file.read(NIFTI_HEADER_BYTES)
-    if start.startswith(GZIP_MAGIC):
-        try:
-            start = zlib.decompressobj(wbits=31).decompress(start, NIFTI_HEADER_BYTES)
-        except zlib.error:
-            return None
-        return "nii.gz" if _is_nifti(start) else None
-    if _is_nifti(start):
-        return "nii"
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if start.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    return "tiff" if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") else None
 
 
 def check_kind(path: Path, bundle: Description) -> str:
@@ -98,7 +68,7 @@ def check_kind(path: Path, bundle: Description) -> str:
         raise InputError("not an image; send PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz)")
     if bundle.num_axes == 2 and kind.startswith("nii"):
         raise InputError(f"a NIfTI volume, but {bundle.name} takes images of two axes; send PNG, JPEG or TIFF")
-    if bundle.num_axes == 3 and kind in ("png", "jpeg"):
+    if bundle.num_axes == 3 and kind in ("png", "jpeg", "bmp"):
         raise InputError(
             f"one {kind.upper()} picture, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
         )
@@ -108,8 +78,9 @@ def check_kind(path: Path, bundle: Description) -> str:
 def prepare_image(path: Path, bundle: Description, folder: Path, options: Mapping[str, str], stem: str = STEM) -> Path:
     """The image of a user in a folder of its own, in a format that the bundle reads.
 
-    What the bundle reads anyway is linked or copied as it is. JPEG, and PNG where a bundle takes TIFF only, are decoded
-    and written without loss; TIFF volumes become NIfTI. A volume has the spacing that is given, else the file's own.
+    What the bundle reads anyway is linked as it is. JPEG, and PNG where a bundle takes TIFF only, are decoded as a
+    viewer shows them and written without loss; TIFF volumes become NIfTI. A volume has the spacing that is given, else
+    the file's own.
 
     Parameters
     ----------
@@ -141,13 +112,12 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
         target = folder / f"{stem}{suffix}"
         target.symlink_to(path.resolve())
         return _respaced(target, spacing) if spacing and bundle.num_axes == 3 else target
+    named = folder / f"{stem}{suffix}"  # readers go by the ending, whatever the user calls the file
+    named.symlink_to(path.resolve())
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the server has a limit of its own
-            with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB") if kind == "jpeg" and image.mode != "L" else image)
-    except UNREADABLE as error:
-        raise InputError(f"{stem}{suffix}: cannot be decoded ({one_line(error)}); export it again") from error
+        pixels = opaque(named.name, read_pixels(named))
+    finally:
+        named.unlink()
     target = folder / f"{stem}{bundle.suffixes[0]}"
     if target.suffix == ".png":
         Image.fromarray(pixels).save(target)
@@ -213,10 +183,6 @@ def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: st
         volume = volume.astype(np.float32)
     write_volume(target, volume, known)
     return target
-
-
-def _is_nifti(start: bytes) -> bool:
-    return start[344:348] in NIFTI_1 or start[4:8] in NIFTI_2
 
 
 def one_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from .common.errors import InputError
+from .common.reading.checking import check_all
 from .common.reading.slides import open_labels, open_slide, pixel_size_um
 from .common.reading.windows import TiffWindows
 
@@ -113,19 +114,7 @@ def check_slides(items: Sequence[Mapping[str, Any]]) -> None:
     InputError
         If headers cannot be read or are no 8 bit RGB slide's; it names all of them.
     """
-    problems = []
-    for item in items:
-        try:
-            open_slide(Path(item["image"])).close()
-        except (ValueError, OSError) as error:
-            problems.append(str(error))
-    if len(problems) == len(items) == 1:
-        raise InputError(problems[0])
-    if problems:
-        raise InputError(
-            f"{len(problems)} of {len(items)} slides cannot be read, so none was: {'; '.join(problems)}; mend them or "
-            "move them out of the folder"
-        )
+    check_all(items, lambda path: open_slide(Path(path)).close(), trouble="slides cannot be read")
 
 
 def _square_inside(centre: Sequence[int], size: int, shape: Sequence[int]) -> tuple[int, int, int, int]:

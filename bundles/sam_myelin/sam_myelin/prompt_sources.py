@@ -15,9 +15,10 @@ from monai.utils import convert_to_numpy
 
 from .common.errors import InputError
 from .common.names import SUFFIXES, stem
+from .common.reading.pictures import check_shape
 from .prompt_tables import read_prompts
 from .prompts import Prompts, number_axons, prompts_from_axons, prompts_from_labels
-from .reading import check_shape, read_mask
+from .reading import read_mask
 
 __all__ = ["SOURCES", "FindPromptsd", "as_prompts", "as_tensor", "check_prompts", "find_file"]
 

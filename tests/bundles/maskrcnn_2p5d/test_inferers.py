@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from maskrcnn_2p5d.common.errors import InputError
-from maskrcnn_2p5d.common.reading.loading import CheckedLoadImaged
-from maskrcnn_2p5d.common.volumes import CheckVolumed
+from maskrcnn_2p5d.common.reading.loading import CheckedLoadImaged, CheckVolumed
 from maskrcnn_2p5d.inferers import SCORES, VolumeInstanceInferer
 from maskrcnn_2p5d.objects import measure_objects
 from maskrcnn_2p5d.saving import SaveInstancesd, label_dtype

@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 from sam_myelin.common.errors import InputError
+from sam_myelin.common.reading.picture_transforms import ReadLabelsd
 from sam_myelin.common.training.devices import has_fast_bfloat16
 from sam_myelin.embedder import CutTiled, Embedder, ReadEmbeddingd
 from sam_myelin.embeddings import EmbeddingCache
 from sam_myelin.network import SamMyelin
 from sam_myelin.normalisation import normalise_rgb, to_rgb
-from sam_myelin.reading import ReadLabelsd
 
 SIZE = 64
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset
 from sam_myelin.common.errors import InputError
+from sam_myelin.common.reading.picture_transforms import ReadLabelsd
 from sam_myelin.prompt_sources import FindPromptsd, as_prompts, as_tensor, check_prompts
 from sam_myelin.prompt_tables import write_prompts
 from sam_myelin.prompts import Prompts, prompts_from_axons, prompts_from_labels
-from sam_myelin.reading import ReadLabelsd, ReadMicrographd
+from sam_myelin.reading import ReadMicrographd
 
 NAN = float("nan")
 

@@ -11,16 +11,10 @@ import torch
 from monai.data import DataLoader, Dataset, decollate_batch
 from PIL import Image
 from sam_myelin.common.errors import InputError
+from sam_myelin.common.reading.picture_transforms import ReadLabelsd
+from sam_myelin.common.reading.pictures import luminance, read_labels
 from sam_myelin.normalisation import to_rgb
-from sam_myelin.reading import (
-    ReadLabelsd,
-    ReadMicrographd,
-    check_images,
-    read_labels,
-    read_mask,
-    read_micrograph,
-    to_gray,
-)
+from sam_myelin.reading import ReadMicrographd, check_images, read_mask, read_micrograph
 
 RAMP = np.arange(5 * 9).reshape(5, 9)
 GRAY = RAMP.astype(np.uint8)
@@ -66,7 +60,7 @@ def test_palette_is_replaced_by_its_colours(tmp_path):
         ("a.tif", RAMP.astype(np.float32), {}, "type float32, expected 8 or 16 bit"),
         ("a.tif", np.full((5, 9), np.nan, np.float32), {}, "type float32, expected 8 or 16 bit"),
         ("a.tif", np.stack([GRAY] * 5), {}, "5 pages, expected one image"),
-        ("a.tif", GRAY, {"photometric": "miniswhite"}, "MINISWHITE pixels, expected gray from black"),
+        ("a.tif", GRAY.astype(np.int8), {"photometric": "miniswhite"}, "MINISWHITE pixels of type int8"),
     ],
     ids=["one bit", "float", "nan", "stack", "inverted"],
 )
@@ -203,10 +197,10 @@ def test_sixteen_bit_becomes_gray_values(write_image):
 def test_colour_becomes_the_gray_that_the_converter_makes_of_it():
     colours = np.array([[[200, 40, 10], [0, 250, 90]]], np.uint8)
     expected = [round(0.299 * red + 0.587 * green + 0.114 * blue) for red, green, blue in colours[0].tolist()]
-    np.testing.assert_array_equal(to_gray(colours), [expected])
+    np.testing.assert_array_equal(luminance(colours), [expected])
 
 
 def test_colour_is_read_as_gray(write_image):
     colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     image = ReadMicrographd("image")({"image": str(write_image("stained.png", colours))})["image"]
-    np.testing.assert_array_equal(image, to_rgb(to_gray(colours)))
+    np.testing.assert_array_equal(image, to_rgb(luminance(colours)))

@@ -7,7 +7,7 @@ from monai.data import DataLoader, Dataset, decollate_batch
 from monai.transforms import Activationsd, Compose, Invertd, Resized
 from PIL import Image
 from swinunet_livecell.common.errors import InputError
-from swinunet_livecell.reading import ReadGrayd
+from swinunet_livecell.common.reading.picture_transforms import ReadGrayd
 from swinunet_livecell.saving import SaveMaskd
 
 SHAPE = (52, 70)

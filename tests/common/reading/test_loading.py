@@ -1,5 +1,7 @@
 """What cannot be read is told, also by a thread or a worker process."""
 
+import gzip
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import torch
 from monai.data import Dataset
 
 from common.errors import InputError
-from common.reading.loading import CheckedLoadImage, CheckedLoadImaged
+from common.reading.loading import CheckedLoadImage, CheckedLoadImaged, CheckVolumed
+from common.reading.nifti import read_plane, read_spacing, read_volume
 from common.training.prefetching import PrefetchingLoader
 
 
@@ -64,3 +67,82 @@ def test_other_errors_stay_what_they_are():
     with pytest.raises(RuntimeError, match="applying transform") as caught:
         list(loader)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def load_pair(tmp_path, labels, affine, **codes) -> dict:
+    """An image of 5 x 4 x 3 voxels and its labels, by their headers."""
+    for name, voxels, place in (("image", np.ones((5, 4, 3), np.float32), PLACE), ("label", labels, affine)):
+        image = nib.Nifti1Image(voxels, place)
+        if name == "label" and codes:
+            image.header.set_sform(None, 0)
+            image.header.set_qform(None, 0)
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+    paths = {name: str(tmp_path / f"{name}.nii.gz") for name in ("image", "label")}
+    return CheckVolumed(["image", "label"])(CheckedLoadImaged(["image", "label"], ensure_channel_first=True)(paths))
+
+
+PLACE = np.array([[0.5, 0, 0, 10], [0, 0.5, 0, -3], [0, 0, 2, 1], [0, 0, 0, 1]], float)
+LABELS = np.arange(60, dtype=np.uint16).reshape(5, 4, 3)
+
+
+@pytest.mark.parametrize("axes", [[0], [1], [2], [0, 2], [0, 1, 2]])
+def test_label_stored_with_axes_reversed_is_turned_onto_the_grid_of_its_image(tmp_path, axes):
+    affine = PLACE.copy()
+    for axis in axes:
+        affine[:, 3] += affine[:, axis] * (LABELS.shape[axis] - 1)
+        affine[:, axis] *= -1
+    data = load_pair(tmp_path, np.flip(LABELS, axes), affine)
+    np.testing.assert_array_equal(data["label"][0], LABELS)
+    np.testing.assert_allclose(data["label"].affine, PLACE)
+
+
+def test_label_stored_with_axes_swapped_is_turned_onto_the_grid_of_its_image(tmp_path):
+    data = load_pair(tmp_path, LABELS.transpose(2, 0, 1), PLACE[:, [2, 0, 1, 3]])
+    np.testing.assert_array_equal(data["label"][0], LABELS)
+
+
+def test_label_that_lies_elsewhere_is_refused(tmp_path):
+    away, coarse = PLACE.copy(), PLACE.copy()
+    away[0, 3] += 30
+    coarse[2, 2] = 1
+    for affine in (away, coarse):
+        with pytest.raises(InputError, match=r"label.nii.gz: label lies elsewhere than its image, .* um away"):
+            load_pair(tmp_path, LABELS, affine)
+
+
+def test_label_whose_header_says_no_place_is_taken_as_it_lies_if_its_voxels_are_as_large(tmp_path):
+    data = load_pair(tmp_path, LABELS, PLACE, sform_code=0)
+    np.testing.assert_array_equal(data["label"][0], LABELS)
+    with pytest.raises(InputError, match=r"label.nii.gz: label lies elsewhere"):
+        load_pair(tmp_path, LABELS, np.eye(4), sform_code=0)
+
+
+def test_spacing_is_that_of_the_sform_whatever_pixdim_says(tmp_path):
+    image = nib.Nifti1Image(np.ones((5, 4, 3), np.float32), PLACE)
+    image.header.set_qform(None, 0)
+    image.header["pixdim"][1:4] = 1
+    nib.save(image, tmp_path / "a.nii")
+    assert read_spacing(tmp_path / "a.nii") == (2.0, 0.5, 0.5)
+    np.testing.assert_allclose(load(tmp_path / "a.nii").pixdim, (0.5, 0.5, 2.0))
+
+
+def test_axes_of_length_one_behind_the_third_are_left_out(tmp_path):
+    nib.save(nib.Nifti1Image(LABELS[..., None], PLACE), tmp_path / "a.nii")
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii"), LABELS.T)
+    np.testing.assert_array_equal(read_plane(tmp_path / "a.nii", 1), LABELS[:, :, 1].T)
+    np.testing.assert_array_equal(load(tmp_path / "a.nii")[0], LABELS)
+    nib.save(nib.Nifti1Image(np.stack([LABELS] * 2, axis=-1), PLACE), tmp_path / "b.nii")
+    with pytest.raises(InputError, match="b.nii: 4 dimensions .* expected a volume of three"):
+        read_volume(tmp_path / "b.nii")
+
+
+@pytest.mark.parametrize("dim", [[3, -5, 4, 3, 1, 1, 1, 1], [3, 30000, 30000, 300, 1, 1, 1, 1]])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_header_that_claims_what_the_file_cannot_hold(tmp_path, name, dim):
+    nib.save(nib.Nifti1Image(LABELS, PLACE), tmp_path / "sound.nii")
+    content = bytearray((tmp_path / "sound.nii").read_bytes())
+    content[40:56] = np.array(dim, "<i2").tobytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    for read in (load, read_volume, read_spacing):
+        with pytest.raises(InputError, match=rf"{name}: cannot be read as a gray volume"):
+            read(tmp_path / name)

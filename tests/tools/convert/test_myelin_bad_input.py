@@ -64,7 +64,7 @@ def test_picture_in_place_of_a_mask(put_subject, save_png, refuses):
 def test_file_that_is_no_image(tmp_path, put_subject, refuses, name):
     stem = put_subject("sub-a")
     (tmp_path / "source" / name.format(stem)).write_bytes(b"no image")
-    refuses(f"{name.format(stem)}: cannot be read .*; export it again")
+    refuses(f"{name.format(stem)}: cannot be read .*; it may be damaged, copy or export it again")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import pytest
 import tifffile
 
 from common.errors import InputError
+from common.reading.formats import identify
 from tests.tools.serve.conftest import IMAGES, VOLUMES, noise
 from tools.segment.description import Description
-from tools.segment.inputs import identify, parse_boxes, prepare_image
+from tools.segment.inputs import parse_boxes, prepare_image
 
 SLIDES = Description("slides", IMAGES.root, "", 2, "mask", (".tiff", ".tif"))
 

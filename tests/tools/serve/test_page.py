@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.reading.tiff_file import follow_chain
 from tests.tools.serve.conftest import THRESHOLD, Server, noise, png, running, until
 from tools.serve.guard import is_allowed_host
 from tools.serve.limits import Limits
 from tools.serve.pictures import COLOUR
-from tools.serve.uploads import check_chain
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def circle(is_big: bool) -> bytes:
 def test_pages_in_a_circle_are_refused_at_once(page, tmp_path, is_big):
     (tmp_path / "a.tif").write_bytes(circle(is_big))
     with pytest.raises(ValueError, match="page 3 is an earlier one again"):
-        check_chain(tmp_path / "a.tif")
+        follow_chain(tmp_path / "a.tif")
     for _ in range(5):
         answer = page.post(circle(is_big))
         assert answer.status_code == 415 and "earlier one again" in answer.json()["message"]

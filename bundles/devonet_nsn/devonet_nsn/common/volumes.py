@@ -1,4 +1,4 @@
-"""Volumes at the border of the workflow: what comes in is checked, what goes out is written whole."""
+"""Volumes that leave the workflow, written whole and on the grid of their image."""
 
 from __future__ import annotations
 
@@ -11,62 +11,15 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
-from .errors import InputError
 from .files import replacing
 from .names import stem
 
-__all__ = ["CheckVolumed", "EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed"]
+__all__ = ["EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed"]
 
 logger = logging.getLogger(__name__)
-
-SMALLEST_UM, LARGEST_UM = 0.01, 100.0
-
-
-def _check_spacing(volume: MetaTensor, name: str) -> None:
-    """Refuse voxels that are no light microscope's: other units would give an empty mask, or exhaust the memory."""
-    spacing = [float(step) for step in volume.pixdim]
-    if not all(SMALLEST_UM <= step <= LARGEST_UM for step in spacing):
-        raise InputError(
-            f"{name}: voxel spacing {spacing} (X, Y, Z), expected micrometres between {SMALLEST_UM} and {LARGEST_UM}; "
-            "write the spacing in micrometres into the header"
-        )
-
-
-class CheckVolumed(MapTransform):
-    """Refuses volumes that would train or segment nonsense; the first key is the image, others are its label images.
-
-    Raises
-    ------
-    InputError
-        If a volume is not (1, X, Y, Z), holds NaN or infinity, or differs in shape from the image; or if the
-        image's spacing cannot be in micrometres.
-    """
-
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        image_key = self.keys[0]
-        for key in self.key_iterator(data):
-            volume, name = data[key], data[key].meta.get("filename_or_obj", key)
-            if volume.ndim != 4 or volume.shape[0] != 1:
-                raise InputError(
-                    f"{name}: shape {tuple(volume.shape)} (channels first), expected one gray volume (1, X, Y, Z); "
-                    "give a single channel, or convert the data again"
-                )
-            if key == image_key:
-                _check_spacing(volume, name)
-            if not torch.isfinite(volume.sum()) and not torch.isfinite(volume).all():
-                raise InputError(f"{name}: holds NaN or infinite voxels; replace them before segmenting")
-            if volume.shape != data[image_key].shape:
-                raise InputError(
-                    f"{name}: {key} has shape {tuple(volume.shape[1:])}, its image {tuple(data[image_key].shape[1:])}; "
-                    "both must lie on the same grid"
-                )
-            if key != image_key and not volume.any():
-                logger.warning("%s: the %s is empty, there is no nucleus in it", name, key)
-        return dict(data)
 
 
 class SaveVolumed(MapTransform):

@@ -1,23 +1,29 @@
-"""Reading images so that what cannot be read is told, not swallowed."""
+"""Volumes into the workflow: what cannot be read is told, not swallowed, and what would be nonsense is refused."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.transforms import LoadImage, LoadImaged
-from nibabel.filebasedimages import ImageFileError
+from monai.data import MetaTensor
+from monai.transforms import LoadImage, LoadImaged, MapTransform
+from monai.utils import convert_to_numpy
+from nibabel.affines import voxel_sizes
 
 from ..errors import InputError
+from .grids import find_turn
+from .nifti import NIFTI_SUFFIXES, UNREADABLE, check_nifti, unreadable
 
-__all__ = ["CheckedLoadImage", "CheckedLoadImaged"]
+__all__ = ["CheckVolumed", "CheckedLoadImage", "CheckedLoadImaged"]
 
-# what nibabel raises for no NIfTI, an empty file, a truncated one, damaged compression, and colours
-_UNREADABLE = (ImageFileError, OSError, EOFError, zlib.error, TypeError)
+logger = logging.getLogger(__name__)
+
+SMALLEST_UM, LARGEST_UM = 0.01, 100.0
 
 
 class CheckedLoadImage(LoadImage):
@@ -30,13 +36,16 @@ class CheckedLoadImage(LoadImage):
     """
 
     def __call__(self, filename: Sequence[PathLike] | PathLike, reader: Any = None) -> torch.Tensor:
+        is_nifti = isinstance(filename, (str, PathLike)) and str(filename).lower().endswith(NIFTI_SUFFIXES)
+        header = check_nifti(filename) if is_nifti else None
         try:
-            return super().__call__(filename, reader)
-        except _UNREADABLE as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{filename}: cannot be read as a gray volume ({reason}); it may be damaged, copy or convert it again"
-            ) from error
+            image = super().__call__(filename, reader)
+        except (*UNREADABLE, MemoryError) as error:
+            raise unreadable(filename, error) from error
+        if header is not None and not np.allclose(image.affine, affine := header.get_best_affine()):
+            # where pixdim says something else than the sform, MONAI goes by pixdim
+            image.affine = image.meta["original_affine"] = torch.as_tensor(affine)
+        return image
 
 
 class CheckedLoadImaged(LoadImaged):
@@ -47,3 +56,82 @@ class CheckedLoadImaged(LoadImaged):
     ) -> None:
         super().__init__(keys, ensure_channel_first=ensure_channel_first, allow_missing_keys=allow_missing_keys)
         self._loader = CheckedLoadImage(ensure_channel_first=ensure_channel_first)
+
+
+class CheckVolumed(MapTransform):
+    """Refuses volumes that would train or segment nonsense; the first key is the image, others are its label images.
+
+    A label image that describes the image's place with axes in another order or direction is turned onto its grid.
+
+    Raises
+    ------
+    InputError
+        If a volume is not (1, X, Y, Z), holds NaN or infinity, or describes another place than the image; or if the
+        image's spacing cannot be in micrometres.
+    """
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        data, image_key = dict(data), self.keys[0]
+        for key in self.key_iterator(data):
+            volume, name = data[key], data[key].meta.get("filename_or_obj", key)
+            if volume.ndim != 4 or volume.shape[0] != 1:
+                raise InputError(
+                    f"{name}: shape {tuple(volume.shape)} (channels first), expected one gray volume (1, X, Y, Z); "
+                    "give a single channel, or convert the data again"
+                )
+            if key == image_key:
+                _check_spacing(volume, name)
+            if not torch.isfinite(volume.sum()) and not torch.isfinite(volume).all():
+                raise InputError(f"{name}: holds NaN or infinite voxels; replace them before segmenting")
+            if key != image_key:
+                data[key] = _onto_grid(volume, data[image_key], name, key)
+            if key != image_key and not volume.any():
+                logger.warning("%s: the %s is empty, there is no nucleus in it", name, key)
+        return data
+
+
+def _check_spacing(volume: MetaTensor, name: str) -> None:
+    """Refuse voxels that are no light microscope's: other units would give an empty mask, or exhaust the memory."""
+    spacing = [float(step) for step in volume.pixdim]
+    if not all(SMALLEST_UM <= step <= LARGEST_UM for step in spacing):
+        raise InputError(
+            f"{name}: voxel spacing {spacing} (X, Y, Z), expected micrometres between {SMALLEST_UM} and {LARGEST_UM}; "
+            "write the spacing in micrometres into the header"
+        )
+
+
+def _onto_grid(labels: MetaTensor, image: MetaTensor, name: str, key: Hashable) -> MetaTensor:
+    """A label image (1, X, Y, Z) on the grid of its image; InputError where it describes another place."""
+    shape, image_shape = tuple(labels.shape[1:]), tuple(image.shape[1:])
+    affine, image_affine = (convert_to_numpy(volume.affine) for volume in (labels, image))
+    if not _says_where(labels) and shape == image_shape and _same_spacing(affine, image_affine):
+        return labels
+    turn = find_turn(shape, affine, image_shape, image_affine)
+    if turn is None and shape != image_shape:
+        raise InputError(f"{name}: {key} has shape {shape}, its image {image_shape}; both must lie on the same grid")
+    if turn is None:
+        distance = np.linalg.norm((affine - image_affine)[:3, 3])
+        raise InputError(
+            f"{name}: {key} lies elsewhere than its image, by its header: its first voxel is {distance:.3g} um away, "
+            f"its spacing {_spacing_of(affine)}, the image's {_spacing_of(image_affine)}; bring it onto that grid"
+        )
+    order, flipped = turn
+    if order == (0, 1, 2) and not flipped:
+        return labels
+    logger.info("%s: turned onto the grid of its image, axes %s, reversed %s", name, order, flipped)
+    meta = {item: value for item, value in labels.meta.items() if item != "affine"}
+    turned = labels.permute(0, *(axis + 1 for axis in order)).flip([axis + 1 for axis in flipped])
+    return MetaTensor(turned.as_tensor().contiguous(), affine=image.affine, meta=meta)
+
+
+def _says_where(volume: MetaTensor) -> bool:
+    """Whether the header of a NIfTI holds a place, or only the size of its voxels."""
+    return any(int(volume.meta.get(code, 1)) for code in ("sform_code", "qform_code"))
+
+
+def _same_spacing(affine: np.ndarray, other: np.ndarray) -> bool:
+    return np.allclose(voxel_sizes(affine), voxel_sizes(other), rtol=0.01, atol=0)
+
+
+def _spacing_of(affine: np.ndarray) -> str:
+    return " x ".join(f"{step:.3g}" for step in voxel_sizes(affine))

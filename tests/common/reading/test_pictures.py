@@ -5,10 +5,13 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
-from swinunet_livecell.common.errors import InputError
-from swinunet_livecell.reading import ReadGrayd, ReadLabelsd, read_gray, read_labels
+
+from common.errors import InputError
+from common.reading.picture_transforms import ReadGrayd, ReadLabelsd
+from common.reading.pictures import read_gray, read_labels, read_pixels
 
 RAMP = np.arange(5 * 9).reshape(5, 9)
 
@@ -29,7 +32,7 @@ def png_of_16_bit_colours() -> bytes:
 def test_gray_values_are_those_of_the_file(write_image, suffix, dtype):
     pixels = (RAMP * (5 if dtype == np.uint8 else 1400)).astype(dtype)
     read = read_gray(write_image(f"a.{suffix}", pixels))
-    assert read.dtype == np.float32
+    assert read.dtype == dtype
     np.testing.assert_array_equal(read, pixels)
 
 
@@ -86,7 +89,7 @@ def test_labels_of_another_size(write_image):
         ("a.png", np.stack([RAMP] * 4, axis=-1).astype(np.uint8), {}, "4 channels"),
         ("a.png", RAMP > 9, {}, "one bit pixels"),
         ("a.tif", np.stack([RAMP] * 3).astype(np.uint8), {}, "3 pages, expected one image"),
-        ("a.tif", RAMP.astype(np.uint8), {"photometric": "miniswhite"}, "MINISWHITE pixels, expected gray from black"),
+        ("a.tif", RAMP.astype(np.int16), {"photometric": "miniswhite"}, "MINISWHITE pixels of type int16"),
         ("a.tif", RAMP.astype(np.complex64), {}, "type complex64, expected gray values"),
     ],
     ids=["colours", "alpha", "one bit", "stack", "inverted", "complex"],
@@ -96,10 +99,81 @@ def test_what_is_no_gray_image(write_image, name, pixels, options, message):
         read_gray(write_image(name, pixels, **options))
 
 
-def test_palette_and_colours_of_16_bit(write_image, tmp_path):
-    Image.fromarray(RAMP.astype(np.uint8)).convert("P").save(tmp_path / "p.png")
-    with pytest.raises(InputError, match=r"p\.png: palette"):
-        read_gray(tmp_path / "p.png")
+def test_palette_of_grays_is_gray_and_one_of_colours_is_not(tmp_path):
+    picture = Image.fromarray(RAMP.astype(np.uint8)).convert("P")
+    picture.save(tmp_path / "p.png")
+    np.testing.assert_array_equal(read_gray(tmp_path / "p.png"), RAMP)
+    picture.putpalette([value for gray in range(256) for value in (gray, 255 - gray, 0)])
+    picture.save(tmp_path / "c.png")
+    with pytest.raises(InputError, match=r"c\.png: 3 channels that differ"):
+        read_gray(tmp_path / "c.png")
+    np.testing.assert_array_equal(read_pixels(tmp_path / "c.png")[..., 0], RAMP)
+
+
+def test_palette_of_a_label_map_only_colours_its_numbers(tmp_path):
+    picture = Image.fromarray(RAMP.astype(np.uint8)).convert("P")
+    colours = [value for number in range(256) for value in (number, 7 * number % 256, 31 * number % 256)]
+    picture.putpalette(colours)
+    picture.save(tmp_path / "l.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "l.png"), RAMP)
+    picture.putpalette(colours[::-1])
+    picture.save(tmp_path / "w.png")
+    with pytest.raises(InputError, match=r"w\.png: a palette .* whose first colour is not black"):
+        read_labels(tmp_path / "w.png")
+
+
+def test_white_for_zero_is_seen_as_it_is_meant(write_image):
+    for dtype in (np.uint8, np.uint16):
+        path = write_image("w.tif", np.iinfo(dtype).max - RAMP.astype(dtype), photometric="miniswhite")
+        np.testing.assert_array_equal(read_gray(path), RAMP)
+    with pytest.raises(InputError, match=r"w\.tif: MINISWHITE pixels in a label image"):
+        read_labels(path)
+
+
+def test_opaque_alpha_is_nothing_and_any_other_is_refused(write_image):
+    gray, opacity = RAMP.astype(np.uint8), np.full(RAMP.shape, 255, np.uint8)
+    for channels in ([gray, opacity], [gray, gray, gray, opacity]):
+        np.testing.assert_array_equal(read_gray(write_image("a.png", np.stack(channels, axis=-1))), gray)
+        channels[-1] = gray
+        with pytest.raises(InputError, match=r"a\.png: \d channels, of which the last makes pixels see-through"):
+            read_gray(write_image("a.png", np.stack(channels, axis=-1)))
+
+
+def test_photograph_is_turned_as_it_is_shown(tmp_path):
+    pixels = np.zeros((16, 24), np.uint8)
+    pixels[:8, :8] = 240
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter, clockwise
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    np.testing.assert_allclose(read_gray(tmp_path / "a.jpg"), np.rot90(pixels, -1), atol=9)
+
+
+def test_ink_becomes_light(tmp_path):
+    Image.new("CMYK", (9, 5), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=95)
+    np.testing.assert_allclose(read_pixels(tmp_path / "a.jpg"), np.broadcast_to((255, 0, 0), (5, 9, 3)), atol=9)
+
+
+def test_planes_in_one_page_are_no_picture(write_image):
+    stack = np.stack([RAMP] * 3).astype(np.uint8)
+    path = write_image("a.tif", stack, imagej=True, photometric=None, metadata={"axes": "TYX"}, contiguous=True)
+    with pytest.raises(InputError, match=r"a\.tif: 3 (planes in one page|pages), expected one image"):
+        read_gray(path)
+
+
+def test_thumbnail_is_passed_over(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(RAMP.astype(np.uint8), metadata=None)
+        writer.write(RAMP[::2, ::2].astype(np.uint8), metadata=None, subfiletype=1)
+    np.testing.assert_array_equal(read_gray(tmp_path / "a.tif"), RAMP)
+
+
+def test_link_to_nothing_says_how_to_fetch_it(tmp_path):
+    (tmp_path / "a.png").symlink_to(".git/annex/objects/a.png")
+    with pytest.raises(InputError, match=r"a\.png: a link to .git/annex/objects/a.png, .* datalad get"):
+        read_gray(tmp_path / "a.png")
+
+
+def test_colours_of_16_bit(tmp_path):
     (tmp_path / "c.png").write_bytes(png_of_16_bit_colours())
     with pytest.raises(InputError, match=r"c\.png: colours of 16 bit"):
         read_gray(tmp_path / "c.png")

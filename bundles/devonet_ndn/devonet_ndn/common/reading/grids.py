@@ -1,0 +1,45 @@
+"""Volumes that belong together lie on one grid: brought there where they describe the same place, else refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+__all__ = ["TOLERANCE", "find_turn"]
+
+TOLERANCE = 0.25  # of a voxel, by which the corners of two grids may differ; headers hold 32 bit numbers
+
+
+def find_turn(
+    shape: Sequence[int], affine: np.ndarray, reference_shape: Sequence[int], reference_affine: np.ndarray
+) -> tuple[tuple[int, int, int], tuple[int, ...]] | None:
+    """How the axes of a volume have to be changed to lie on another volume's grid.
+
+    Parameters
+    ----------
+    shape, reference_shape : sequence of 3 ints
+        Of both volumes, as stored.
+    affine, reference_affine : ndarray, shape (4, 4)
+        From voxels to micrometres.
+
+    Returns
+    -------
+    order, flipped : tuple of int
+        Axes of the volume in the reference's order, and which of them, so ordered, are to be reversed.
+    None
+        Where the volume lies elsewhere, or has voxels of another size.
+    """
+    step = np.linalg.inv(np.asarray(reference_affine, float)) @ np.asarray(affine, float)
+    turn = np.rint(step[:3, :3]).astype(int)
+    if not (np.abs(turn).sum(axis=0) == 1).all() or not (np.abs(turn).sum(axis=1) == 1).all():
+        return None
+    order = tuple(int(axis) for axis in np.abs(turn).argmax(axis=1))
+    if tuple(shape[axis] for axis in order) != tuple(reference_shape):
+        return None
+    flipped = tuple(axis for axis in range(3) if turn[axis].sum() < 0)
+    offset = np.array([reference_shape[axis] - 1 if axis in flipped else 0 for axis in range(3)])
+    corners = np.array(list(product(*((0, length - 1) for length in shape))), float).T
+    found = step[:3, :3] @ corners + step[:3, 3:]
+    return (order, flipped) if np.abs(found - (turn @ corners + offset[:, None])).max() < TOLERANCE else None

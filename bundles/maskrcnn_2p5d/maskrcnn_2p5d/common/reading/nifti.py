@@ -1,0 +1,153 @@
+"""NIfTI volumes: what the header claims is checked before a voxel is decoded; place and spacing are the affine's."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import zlib
+from os import PathLike
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from ..errors import InputError
+from .formats import NIFTI_1, NIFTI_HEADER_BYTES, identify, no_such_file
+
+__all__ = [
+    "NIFTI_SUFFIXES",
+    "UNREADABLE",
+    "check_nifti",
+    "count_values",
+    "read_plane",
+    "read_spacing",
+    "read_volume",
+    "unreadable",
+]
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
+LARGEST_RATIO = 1_040  # of what deflate makes of a byte
+# what nibabel raises for no NIfTI, an empty file, a truncated one, damaged compression, and colours
+UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, TypeError, ValueError, OverflowError)
+
+
+def unreadable(path: str | PathLike, reason: object) -> InputError:
+    """The error of a file that is no gray volume."""
+    text = " ".join(str(reason).split())
+    return InputError(f"{path}: cannot be read as a gray volume ({text}); it may be damaged, copy or convert it again")
+
+
+def check_nifti(path: str | PathLike) -> nib.Nifti1Header:
+    """Header of a NIfTI file whose claims its bytes can hold.
+
+    Parameters
+    ----------
+    path : path
+        Whatever its name.
+
+    Returns
+    -------
+    nibabel.Nifti1Header
+        Or that of NIfTI-2.
+
+    Raises
+    ------
+    InputError
+        If it is none, holds colours or complex numbers, or claims another number of voxels than it can hold.
+    """
+    try:
+        kind = identify(path)
+        if kind not in ("nii", "nii.gz"):
+            raise unreadable(path, "no NIfTI header")
+        with (gzip.open if kind == "nii.gz" else open)(path, "rb") as file:
+            start = file.read(NIFTI_HEADER_BYTES)
+        reader = nib.Nifti1Header if start[344:348] in NIFTI_1 else nib.Nifti2Header
+        header = reader.from_fileobj(io.BytesIO(start))  # nibabel's own opening goes by the file's name
+        shape, dtype, offset = header.get_data_shape(), header.get_data_dtype(), float(header["vox_offset"])
+    except FileNotFoundError as error:
+        raise no_such_file(path) from error
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
+    if dtype.fields is not None or dtype.kind == "c":
+        raise unreadable(path, f"voxels are {'colours' if dtype.fields else dtype}")
+    if not shape or min(shape) < 1 or not offset >= 0:
+        raise unreadable(path, f"shape {tuple(int(side) for side in shape)}, first voxel at byte {offset:g}")
+    claimed = math.prod(int(side) for side in shape) * dtype.itemsize
+    size = Path(path).stat().st_size
+    if kind == "nii" and offset + claimed > size:
+        raise unreadable(path, f"truncated, {size} bytes found, voxels reach to byte {offset + claimed:.0f}")
+    if claimed > FREE_BYTES + LARGEST_RATIO * size:
+        raise unreadable(path, f"{size} bytes cannot be {claimed} bytes of voxels")
+    return header
+
+
+def count_values(path: str | PathLike) -> int:
+    """Number of voxels that the header tells of; InputError as `check_nifti`."""
+    return math.prod(int(side) for side in check_nifti(path).get_data_shape())
+
+
+def read_volume(path: str | PathLike) -> np.ndarray:
+    """Voxels of a volume.
+
+    Parameters
+    ----------
+    path : path
+        NIfTI file; axes of length 1 behind the third, as some programs write them, are left out.
+
+    Returns
+    -------
+    ndarray, shape (Z, Y, X)
+        In the file's own type, or as floats where it scales them.
+
+    Raises
+    ------
+    InputError
+        As `check_nifti`, or if it is no volume of three axes.
+    """
+    image = _open(path)
+    try:
+        voxels = np.asanyarray(image.dataobj)
+    except (*UNREADABLE, MemoryError) as error:
+        raise unreadable(path, error) from error
+    return voxels.reshape(image.shape[:3]).T
+
+
+def read_plane(path: str | PathLike, z: int) -> np.ndarray:
+    """Slice (Y, X) of a volume, the others not decoded where the file is not compressed; else as `read_volume`."""
+    image = _open(path)
+    try:
+        return np.asanyarray(image.dataobj[(slice(None), slice(None), z, *[0] * (len(image.shape) - 3))]).T
+    except (*UNREADABLE, MemoryError) as error:
+        raise unreadable(path, error) from error
+
+
+def read_spacing(path: str | PathLike) -> tuple[float, float, float]:
+    """Spacing of a volume along (Z, Y, X), from the affine: the sform where there is one, whatever pixdim says.
+
+    Raises
+    ------
+    InputError
+        As `check_nifti`, or if it is not above 0.
+    """
+    z, y, x = (float(step) for step in voxel_sizes(_open(path).affine)[::-1])
+    if not all(0 < step < math.inf for step in (z, y, x)):
+        raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
+    return z, y, x
+
+
+def _open(path: str | PathLike) -> nib.Nifti1Image:
+    check_nifti(path)
+    try:
+        image = nib.load(path)
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
+    if len(image.shape) < 3 or math.prod(image.shape[3:]) != 1:
+        raise InputError(f"{path}: {len(image.shape)} dimensions {image.shape}, expected a volume of three")
+    return image

@@ -1,0 +1,1 @@
+"""What a file holds: the only code that opens images."""

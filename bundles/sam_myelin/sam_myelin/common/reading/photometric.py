@@ -1,0 +1,99 @@
+"""What the numbers of a TIFF's pixels mean: black or white for zero, colours, palettes."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+import tifffile
+
+from ..errors import InputError
+
+__all__ = ["as_seen", "check_colours", "has_gray_palette", "is_rgb", "photometric_name"]
+
+_JPEG = (6, 7, 33007, 34892)  # tifffile turns their YCbCr to RGB
+_GRAY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
+
+
+def is_rgb(page: tifffile.TiffPage) -> bool:
+    """Whether its samples are red, green and blue once they are decoded."""
+    return page.photometric == tifffile.PHOTOMETRIC.RGB or (
+        page.photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _JPEG
+    )
+
+
+def check_colours(path: str | PathLike, page: tifffile.TiffPage) -> None:
+    """Refuse pixels that are neither gray, nor a palette's, nor RGB.
+
+    Raises
+    ------
+    InputError
+    """
+    if page.photometric not in _GRAY and not is_rgb(page):
+        raise InputError(
+            f"{path}: {photometric_name(page)} pixels, expected gray or RGB; export it as gray, or convert it to RGB"
+        )
+
+
+def as_seen(path: str | PathLike, page: tifffile.TiffPage, pixels: np.ndarray, *, labels: bool = False) -> np.ndarray:
+    """Pixels as a viewer shows them: white is the highest value, and a palette's numbers are its colours.
+
+    Parameters
+    ----------
+    path : path
+        For the message.
+    page : tifffile.TiffPage
+        As tifffile parsed it.
+    pixels : ndarray
+        As decoded.
+    labels : bool
+        Whether they are numbers of objects, which a palette only colours.
+
+    Returns
+    -------
+    ndarray
+        The same where zero is black; of a palette uint8, with a last axis for red, green and blue unless all are gray.
+
+    Raises
+    ------
+    InputError
+        If white is zero and the pixels are no unsigned integers, or numbers of objects.
+    """
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        return _from_white(path, page, pixels, labels=labels)
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
+        return _from_palette(page, pixels)
+    return pixels
+
+
+def _from_white(path: str | PathLike, page: tifffile.TiffPage, pixels: np.ndarray, *, labels: bool) -> np.ndarray:
+    if pixels.dtype == bool:
+        return ~pixels
+    if labels:
+        raise InputError(
+            f"{path}: MINISWHITE pixels in a label image, white for zero, so that it is not clear which is the "
+            "background; export it with black for zero"
+        )
+    if pixels.dtype.kind != "u":
+        raise InputError(
+            f"{path}: MINISWHITE pixels of type {pixels.dtype}, whose highest value is not known; export gray from "
+            "black to white"
+        )
+    highest = (1 << int(np.max(page.bitspersample))) - 1
+    return pixels.dtype.type(highest) - pixels
+
+
+def has_gray_palette(page: tifffile.TiffPage) -> bool:
+    """Whether a palette, where there is one, holds no colour."""
+    return page.colormap is None or bool((page.colormap == page.colormap[:1]).all())
+
+
+def photometric_name(page: tifffile.TiffPage) -> str:
+    """What its samples mean, in a word; a number where that is nothing known."""
+    return getattr(page.photometric, "name", str(page.photometric))
+
+
+def _from_palette(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
+    colormap = page.colormap if page.colormap.max() < 256 else page.colormap >> 8  # some writers forget the 16 bits
+    colours = colormap.astype(np.uint8).T
+    return colours[:, 0][pixels] if has_gray_palette(page) else colours[pixels]

@@ -1,0 +1,66 @@
+"""Size of pixels as TIFF metadata tell it: OME, ImageJ, and resolution tags."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import tifffile
+
+from .units import length_um
+
+__all__ = ["ome_spacing", "resolution_um", "spacing_of"]
+
+Spacing = tuple[float, float, float]
+
+
+def spacing_of(tiff: tifffile.TiffFile) -> Spacing | None:
+    """Spacing of the voxels of an ImageJ or OME TIFF.
+
+    Returns
+    -------
+    tuple of float, or None
+        In µm as (Z, Y, X); None where the file does not say it along all axes, in units of length.
+    """
+    if tiff.is_ome:
+        steps = ome_spacing(tiff.ome_metadata)
+    elif tiff.is_imagej:
+        steps = _imagej_spacing(tiff)
+    else:
+        return None
+    return None if None in steps else steps
+
+
+def ome_spacing(text: str) -> tuple[float | None, float | None, float | None]:
+    """PhysicalSizeZ, Y and X of the first image in OME metadata, in µm; None for each that is not told."""
+    try:
+        pixels = ElementTree.fromstring(text).find(".//{*}Pixels")
+    except ElementTree.ParseError:
+        return None, None, None
+    found = {} if pixels is None else pixels.attrib
+    return tuple(
+        length_um(found.get(f"PhysicalSize{axis}"), found.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "ZYX"
+    )
+
+
+def _imagej_spacing(tiff: tifffile.TiffFile) -> tuple[float | None, float | None, float | None]:
+    """The same of ImageJ, where one unit holds for all axes that have none of their own."""
+    found, tags = tiff.imagej_metadata, tiff.pages[0].tags
+    unit = found.get("unit")
+    return (
+        length_um(found.get("spacing"), found.get("zunit", unit)),
+        length_um(_per_pixel(tags.get("YResolution")), found.get("yunit", unit)),
+        length_um(_per_pixel(tags.get("XResolution")), unit),
+    )
+
+
+def resolution_um(page: tifffile.TiffPage) -> tuple[float, float] | None:
+    """Height and width of a pixel in µm from the resolution tags, where they have a unit."""
+    unit = {2: "inch", 3: "cm"}.get(int(getattr(page.tags.get("ResolutionUnit"), "value", 1)))
+    height, width = (length_um(_per_pixel(page.tags.get(f"{axis}Resolution")), unit) for axis in "YX")
+    return None if height is None or width is None else (height, width)
+
+
+def _per_pixel(resolution: tifffile.TiffTag | None) -> float | None:
+    """Length of a pixel, from the tag that says how many pixels a length has."""
+    pixels, length = resolution.value if resolution else (0, 0)
+    return length / pixels if pixels else None

@@ -1,0 +1,268 @@
+"""The image in a TIFF file: gray volumes as (Z, Y, X), pictures as (Y, X), or a reason why it is neither."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from ..errors import InputError
+from .photometric import as_seen, check_colours, has_gray_palette, photometric_name
+from .tiff_file import blaming, check_chain, check_page, open_tiff
+from .tiff_spacing import spacing_of
+
+__all__ = ["TiffHeader", "count_values", "read_header", "read_picture", "read_spacing", "read_volume"]
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """What a TIFF file says about its pixels: shape as (Z, Y, X), Z = 1 for a 2D image, and dtype."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True)
+class _Image:
+    """The only image of an open file.
+
+    Attributes
+    ----------
+    pages : tuple of tifffile.TiffPage or tifffile.TiffFrame
+        That hold it; the first one tells what their pixels mean.
+    series : tifffile.TiffPageSeries, or None
+        Reads them as one array; None where they are stacked here.
+    axes, shape : str, tuple of int
+        Of the array, such as ``"ZYX"``; samples are S.
+    """
+
+    pages: tuple[tifffile.TiffPage | tifffile.TiffFrame, ...]
+    series: tifffile.TiffPageSeries | None
+    axes: str
+    shape: tuple[int, ...]
+
+    @property
+    def page(self) -> tifffile.TiffPage:
+        return self.pages[0].keyframe
+
+    @property
+    def num_planes(self) -> int:
+        """Number of images (Y, X) of one or several samples."""
+        return math.prod(self._lengths(lambda axis: axis not in "YXS"))
+
+    def _lengths(self, wanted: Callable[[str], bool]) -> list[int]:
+        return [length for axis, length in zip(self.axes, self.shape, strict=True) if wanted(axis)]
+
+    def decode(self, path: Path, last: str) -> np.ndarray:
+        """Pixels as stored; the axes that ``last`` names come last, all others are one before them."""
+        with blaming(path, "pixels cannot be decoded"):
+            pixels = np.stack([page.asarray() for page in self.pages]) if self.series is None else self.series.asarray()
+        pixels = pixels.reshape(self.shape)
+        present = [axis for axis in last if axis in self.axes]
+        others = [index for index, axis in enumerate(self.axes) if axis not in last]
+        pixels = pixels.transpose(*others, *(self.axes.index(axis) for axis in present))
+        return pixels.reshape(-1, *(self.shape[self.axes.index(axis)] for axis in present))
+
+
+def read_header(path: Path, *, labels: bool = False) -> TiffHeader:
+    """Shape and dtype of a gray 2D or 3D TIFF, checked without decoding a pixel.
+
+    Every page is one slice, whatever the metadata calls the axis, so that a stack of three slices is not taken for
+    RGB, nor a stack that was written page by page for its first page.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file.
+    labels : bool
+        As for `read_volume`.
+
+    Returns
+    -------
+    TiffHeader
+        Shape (Z, Y, X) and dtype.
+
+    Raises
+    ------
+    InputError
+        If the file is not a TIFF, is truncated, holds several images, samples or channels, or is not 2D or 3D.
+    """
+    with open_tiff(path) as tiff:
+        image = _find_image(path, tiff)
+        _check_volume(path, image, labels=labels)
+        height, width = (image.shape[image.axes.index(axis)] for axis in "YX")
+        return TiffHeader((image.num_planes, height, width), np.dtype(image.page.dtype))
+
+
+def read_volume(path: Path, *, labels: bool = False) -> np.ndarray:
+    """Pixels of a gray 2D or 3D TIFF, bright where a viewer shows them bright.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file that `read_header` accepts.
+    labels : bool
+        Whether the values are numbers of objects: then a palette only colours them, and white for zero is refused.
+
+    Returns
+    -------
+    ndarray, shape (Z, Y, X)
+        In native byte order; values as stored, except that white is the highest, and that a palette of grays is
+        replaced by the grays.
+
+    Raises
+    ------
+    InputError
+        If the header is refused or the pixels cannot be decoded.
+    """
+    with open_tiff(path) as tiff:
+        image = _find_image(path, tiff)
+        _check_volume(path, image, labels=labels)
+        return as_seen(path, image.page, image.decode(path, last="YX"), labels=labels)
+
+
+def read_picture(path: Path, *, labels: bool = False) -> np.ndarray:
+    """Pixels of the only 2D image in a TIFF, as a viewer shows them.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file.
+    labels : bool
+        As for `read_volume`.
+
+    Returns
+    -------
+    ndarray, shape (Y, X) or (Y, X, C)
+        In the file's own type. A palette is replaced by the colours it stands for.
+
+    Raises
+    ------
+    InputError
+        If it is not a TIFF, is truncated, or holds more than one plane.
+    """
+    with open_tiff(path) as tiff:
+        image = _find_image(path, tiff)
+        if image.num_planes != 1:
+            several = len(image.pages) > 1
+            found = f"{len(image.pages)} pages" if several else f"{image.num_planes} planes in one page"
+            raise InputError(f"{path}: {found}, expected one image; export each as a file of its own")
+        check_colours(path, image.page)
+        return as_seen(path, image.page, image.decode(path, last="YXS")[0], labels=labels)
+
+
+def read_spacing(path: Path) -> tuple[float, float, float] | None:
+    """Voxel spacing that an ImageJ or OME TIFF tells of.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file.
+
+    Returns
+    -------
+    tuple of float, or None
+        Spacing in µm as (Z, Y, X); None where the file does not say it along all axes, in units of length.
+    """
+    with open_tiff(path) as tiff, blaming(path):
+        return spacing_of(tiff)
+
+
+def count_values(path: Path) -> int:
+    """Number of values that decoding all images of a TIFF gives, from its headers."""
+    with open_tiff(path) as tiff, blaming(path):
+        return max(sum(math.prod(page.shape) for page in tiff.pages), math.prod(tiff.series[0].shape))
+
+
+def _find_image(path: Path, tiff: tifffile.TiffFile) -> _Image:
+    """The only image at full resolution, whose file is whole; thumbnails and lower levels are passed over."""
+    with blaming(path):
+        num_pages = len(tiff.pages)
+    if not num_pages:
+        raise InputError(f"{path}: truncated, {tiff.filehandle.size} bytes without any page; copy it again")
+    with blaming(path):
+        series = tiff.series
+        image = _only_image(path, [one.levels[0] for one in series])
+    if image.series is None or image.series.dataoffset is None:
+        for page in image.pages:
+            check_page(path, tiff, page)
+    else:  # one after the other in the file
+        check_page(path, tiff, image.pages[0])
+        needed = image.series.dataoffset + image.series.nbytes
+        if needed > tiff.filehandle.size:
+            raise InputError(
+                f"{path}: truncated, {tiff.filehandle.size} bytes found, pixels reach to byte {needed}; copy it again"
+            )
+    check_chain(path, tiff)
+    with blaming(path):
+        _check_completeness(path, tiff, series, image)
+    return image
+
+
+def _only_image(path: Path, series: list[tifffile.TiffPageSeries]) -> _Image:
+    """What the series of a file hold; InputError where that is more than one image."""
+    if len(series) > 1 and any(len(one.pages) > 1 or one.kind == "ome" for one in series):
+        names = ", ".join(one.name or f"{one.axes} {one.shape}" for one in series[:9])
+        raise InputError(
+            f"{path}: {len(series)} images in one file ({names}), such as stage positions, expected one; export each "
+            "as a file of its own"
+        )
+    pages = tuple(page for one in series for page in one.pages if page is not None)
+    if not pages:
+        raise InputError(f"{path}: no image in it; copy or export it again")
+    shapes = {page.shape for page in pages}
+    if len(shapes) > 1:
+        raise InputError(f"{path}: pages of different shapes {sorted(shapes)}, expected slices of one volume")
+    only = series[0]
+    if len(series) == 1 and len(pages) == len(only.pages) and {"Y", "X"} <= set(only.axes):
+        return _Image(pages, only, only.axes, only.shape)
+    return _Image(pages, None, "Q" + pages[0].axes, (len(pages), *pages[0].shape))
+
+
+def _check_completeness(
+    path: Path, tiff: tifffile.TiffFile, series: list[tifffile.TiffPageSeries], image: _Image
+) -> None:
+    """Refuse a file whose metadata tell of more planes than there are, or of fewer."""
+    announced = image.num_planes
+    if tiff.is_imagej:
+        found = tiff.imagej_metadata
+        announced = math.prod(max(1, int(found.get(name, 1))) for name in ("channels", "slices", "frames"))
+        announced = announced if image.page.samplesperpixel == 1 else image.num_planes
+    if announced > image.num_planes:
+        raise InputError(
+            f"{path}: truncated, {image.num_planes} planes found, its description tells of {announced}; copy it again"
+        )
+    named = {page.offset for one in series for level in one.levels for page in level.pages if page is not None}
+    if len(tiff.pages) in (len(named), image.num_planes):
+        return
+    pages = [page.aspage() for page in tiff.pages if page.offset not in named]
+    num_unnamed = sum(not (page.is_reduced or page.is_mask) for page in pages)
+    if num_unnamed:
+        raise InputError(
+            f"{path}: {len(tiff.pages)} pages, but its description leaves out {num_unnamed} of them; export it again"
+        )
+
+
+def _check_volume(path: Path, image: _Image, *, labels: bool) -> None:
+    """Refuse colours, channels and more than three axes."""
+    page = image.page
+    samples = max(page.samplesperpixel for page in {one.keyframe for one in image.pages})
+    if samples != 1 or (page.photometric == tifffile.PHOTOMETRIC.PALETTE and not labels and not has_gray_palette(page)):
+        found = f"{samples} samples per pixel ({photometric_name(page)})" if samples > 1 else "a palette of colours"
+        raise InputError(
+            f"{path}: {found}, expected one gray value; export a single channel, "
+            "or if these are slices, write them as gray pages (photometric minisblack)"
+        )
+    check_colours(path, page)
+    long = {axis: length for axis, length in zip(image.axes, image.shape, strict=True) if length > 1}
+    if "C" in long:
+        raise InputError(
+            f"{path}: axes {image.axes} {image.shape}, expected one channel; export a single channel, "
+            "or if these are slices, name the axis Z"
+        )
+    if len(long.keys() - {"Y", "X"}) > 1:
+        raise InputError(f"{path}: axes {image.axes} {image.shape}, expected (Y, X) or (Z, Y, X); one file per frame")

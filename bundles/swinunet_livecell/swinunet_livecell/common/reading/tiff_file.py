@@ -1,0 +1,169 @@
+"""TIFF files opened and checked: what is damaged is refused in words, before a pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from typing import BinaryIO
+from xml.etree import ElementTree
+
+import tifffile
+
+from ..errors import InputError
+
+__all__ = ["blaming", "check_chain", "check_page", "follow_chain", "open_tiff", "tile_shape"]
+
+UNCOMPRESSED, DEFLATE = 1, (8, 32946)
+FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
+# how many times its bytes a compressed image can be: of deflate that is known, the others get far more
+LARGEST_RATIO, LARGEST_DEFLATE_RATIO = 40_000, 1_040
+MAX_PAGES = 100_000
+MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as long
+OME_START = 2000  # characters that may stand before the first element of OME metadata
+
+
+@contextmanager
+def blaming(path: str | PathLike, what: str = "cannot be read as TIFF") -> Iterator[None]:
+    """Turn whatever tifffile raises into an InputError that names the file; a damaged one makes it raise anything."""
+    try:
+        yield
+    except (FileNotFoundError, InputError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or "no page"
+        raise InputError(f"{path}: {what} ({reason}); it may be damaged, copy or export it again") from error
+
+
+def open_tiff(path: str | PathLike) -> tifffile.TiffFile:
+    """A TIFF file alone, never others that its metadata names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file.
+    InputError
+        If it is no TIFF.
+    """
+    with blaming(path):
+        follow_chain(path)
+        tiff = tifffile.TiffFile(path, _multifile=False)
+    try:
+        with blaming(path):
+            tiff.pages.cache = True  # pages are parsed once however often they are looked at
+            if len(tiff.pages) and "<OME" in tiff.pages[0].description[:OME_START]:
+                _check_ome(path, tiff.pages[0].description)
+    except BaseException:
+        tiff.close()
+        raise
+    return tiff
+
+
+def follow_chain(path: str | PathLike) -> None:
+    """Follow the list of a TIFF file's pages to its end, or to where the file ends; nothing else of it is read.
+
+    Raises
+    ------
+    InputError
+        If it comes back to a page, so that who reads it would never be done, or is longer than any microscope's.
+    """
+    with open(path, "rb") as file:
+        start = file.read(16).ljust(16, b"\0")
+        order, is_big = "<" if start[:2] == b"II" else ">", 43 in start[2:4]
+        count_as, next_as, entry_bytes = ("Q", "Q", 20) if is_big else ("H", "I", 12)
+        offset = struct.unpack_from(order + next_as, start, 8 if is_big else 4)[0]
+        seen: set[int] = set()
+        while offset:
+            if offset in seen:
+                raise InputError(f"{path}: its page {len(seen) + 1} is an earlier one again; copy or export it again")
+            if len(seen) == MAX_PAGES:
+                raise InputError(f"{path}: more than {MAX_PAGES} pages; copy or export it again")
+            seen.add(offset)
+            file.seek(offset)
+            count = _number(file, order + count_as)
+            if count is None:
+                return
+            file.seek(count * entry_bytes, io.SEEK_CUR)
+            offset = _number(file, order + next_as)
+
+
+def check_page(path: str | PathLike, tiff: tifffile.TiffFile, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Refuse a page that ends before its pixels do, or that claims more pixels than its bytes can hold.
+
+    Raises
+    ------
+    InputError
+    """
+    keyframe = page.keyframe
+    if keyframe.dtype is None or not keyframe.shape or math.prod(keyframe.shape) == 0:
+        raise InputError(
+            f"{path}: {keyframe.shape} pixels of {keyframe.bitspersample} bits, expected an image; it may be damaged, "
+            "copy or export it again"
+        )
+    starts, counts = page.dataoffsets, page.databytecounts
+    expected = _num_segments(keyframe)
+    if min(len(starts), len(counts)) != expected:
+        raise InputError(
+            f"{path}: {min(len(starts), len(counts))} tiles or strips, expected {expected}; copy or export it again"
+        )
+    claimed, size = keyframe.nbytes, tiff.filehandle.size
+    needed = max((start + count for start, count in zip(starts, counts, strict=True) if count), default=0)
+    if keyframe.is_contiguous:
+        needed = max(needed, starts[0] + claimed)
+    if needed > size:
+        raise InputError(f"{path}: truncated, {size} bytes found, pixels reach to byte {needed}; copy it again")
+    stored = sum(counts)
+    ratio = 1 if keyframe.compression == UNCOMPRESSED else LARGEST_RATIO
+    ratio = LARGEST_DEFLATE_RATIO if keyframe.compression in DEFLATE else ratio
+    if claimed > FREE_BYTES + ratio * stored and not keyframe.is_contiguous:
+        raise InputError(f"{path}: says that {stored} bytes are {claimed} bytes of pixels; copy or export it again")
+
+
+def check_chain(path: str | PathLike, tiff: tifffile.TiffFile) -> None:
+    """Refuse a file whose chain of pages breaks off, or leads back to a page that was there before."""
+    with blaming(path):
+        handle, layout, pages = tiff.filehandle, tiff.tiff, tiff.pages
+        handle.seek(pages[len(pages) - 1].offset)
+        num_tags = int.from_bytes(handle.read(layout.tagnosize), _BYTE_ORDERS[tiff.byteorder])
+        handle.seek(num_tags * layout.tagsize, 1)
+        after = int.from_bytes(handle.read(layout.offsetsize), _BYTE_ORDERS[tiff.byteorder])
+    if after:
+        raise InputError(f"{path}: truncated after {len(pages)} pages, more are announced; copy it again")
+
+
+def tile_shape(page: tifffile.TiffPage) -> tuple[int, int]:
+    """Height and width of a tile, or of a strip."""
+    if page.is_tiled:
+        return page.tilelength, page.tilewidth
+    return max(1, min(page.rowsperstrip, page.imagelength)), page.imagewidth
+
+
+_BYTE_ORDERS = {"<": "little", ">": "big"}
+
+
+def _number(file: BinaryIO, form: str) -> int | None:
+    """The next number; None where the file ends."""
+    content = file.read(struct.calcsize(form))
+    return struct.unpack(form, content)[0] if len(content) == struct.calcsize(form) else None
+
+
+def _num_segments(page: tifffile.TiffPage) -> int:
+    height, width = tile_shape(page)
+    planes = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
+    depth = -(-page.imagedepth // max(page.tiledepth, 1)) if page.is_tiled else page.imagedepth
+    return planes * depth * -(-page.imagelength // max(height, 1)) * -(-page.imagewidth // max(width, 1))
+
+
+def _check_ome(path: str | PathLike, text: str) -> None:
+    """Refuse OME metadata that is cut off, which tifffile passes over, or that announces more planes than there are."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path}: its OME metadata cannot be read ({error}); export the image again") from error
+    for pixels in root.iterfind(".//{*}Pixels"):
+        planes = math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT")
+        if planes > MAX_PLANES:
+            raise InputError(f"{path}: its OME metadata announces {planes} planes; export the image again")
