@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,7 @@ from nibabel.filebasedimages import ImageFileError
 from common.errors import InputError
 from common.files import replacing
 
-__all__ = ["as_uint16", "read_map", "write_labels"]
+__all__ = ["as_uint16", "read_map", "save_tiff", "write_labels"]
 
 MAX_LABEL = np.iinfo(np.uint16).max
 
@@ -47,15 +48,24 @@ def as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:
     return numbers[:-1].reshape(labels.shape).astype(np.uint16)
 
 
-def write_labels(path: Path, labels: np.ndarray, spacing: tuple[float, float, float] | None = None) -> None:
-    """Write (Z, Y, X) as a gray TIFF, one page per slice; with a spacing (µm), as an ImageJ stack that tells it."""
-    about = {"photometric": "minisblack", "metadata": None}
-    if spacing:
-        about = {"imagej": True, "metadata": {"axes": "ZYX", "spacing": spacing[0], "unit": "um"}}
-        about["resolution"] = (1 / spacing[2], 1 / spacing[1])
+def save_tiff(file: Path | BinaryIO, labels: np.ndarray, spacing: tuple[float, ...] = ()) -> None:
+    """Save labels as a gray TIFF, one page per slice; with a spacing (µm), as an ImageJ stack that tells it.
+
+    ImageJ knows no integers of more than 16 bit: they are saved as a TIFF that does not tell the spacing.
+    """
+    about: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
+    if spacing and labels.dtype.itemsize <= 2:
+        depth, height, width = spacing
+        about = {"imagej": True, "metadata": {"axes": "ZYX", "spacing": depth, "unit": "um"}}
+        about["resolution"] = (1 / width, 1 / height)
+    tifffile.imwrite(file, labels, compression="zlib", **about)
+
+
+def write_labels(path: Path, labels: np.ndarray, spacing: tuple[float, ...] = ()) -> None:
+    """Write labels (Z, Y, X) with `save_tiff`, whole or not at all; the folder is created."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
-            tifffile.imwrite(partial, labels, compression="zlib", **about)
+            save_tiff(partial, labels, spacing)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error

@@ -66,6 +66,7 @@ def create_app(
     data_dir: Path | None = None,
     allowed_hosts: Sequence[str] = (),
     framed_by: Sequence[str] = (),
+    token: str = "",
 ) -> FastAPI:
     """The application, without the page.
 
@@ -77,7 +78,7 @@ def create_app(
         By name; the first one is used where a request names none.
     data_dir : Path, optional
         The only folder of which images are read that a request names by path.
-    allowed_hosts, framed_by : sequence of str
+    allowed_hosts, framed_by, token
         See `Guard`.
     """
 
@@ -89,7 +90,7 @@ def create_app(
     # its /docs load nothing from elsewhere
     app = FastAPIOffline(title="Microscopy segmentation", version="1", lifespan=lifespan)
     endpoint = app.state.endpoint = Endpoint(dispatcher, bundles, data_dir)
-    app.add_middleware(Guard, hosts=allowed_hosts, framed_by=framed_by)
+    app.add_middleware(Guard, hosts=allowed_hosts, framed_by=framed_by, token=token)
     app.exception_handler(Failure)(_answer_failure)
     app.exception_handler(HTTPException)(_answer_http_exception)
     app.exception_handler(RequestValidationError)(_answer_wrong_request)

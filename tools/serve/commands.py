@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import signal
 import socket
@@ -25,7 +26,7 @@ __all__ = ["serve", "serve_bundles"]
 logger = logging.getLogger(__name__)
 
 
-@SetParseFns(bundle=str, host=str, backend=str, data_dir=str, allowed_hosts=str)
+@SetParseFns(bundle=str, host=str, backend=str, data_dir=str, allowed_hosts=str, token=str)
 def serve(
     bundle: str,
     *further,
@@ -37,7 +38,10 @@ def serve(
     max_megapixels: float = 250,
     max_queue: int = 16,
     timeout_s: float = 600,
+    max_memory_gb: float = 0,
     allowed_hosts: str = "",
+    token: str = "",
+    insecure: bool = False,
     **overrides,
 ) -> None:
     """Serve bundles over HTTP: POST /seg_mask, and a page to try them on. Ctrl-C ends it.
@@ -47,7 +51,7 @@ def serve(
     bundle : str
         Name of a bundle or its folder; several one after another, or all.
     host : str
-        Address to listen at; 0.0.0.0 lets other machines in, and there is no password.
+        Address to listen at; 0.0.0.0 lets other machines in, which takes --token, or --insecure.
     port : int
         Port to listen at.
     backend : str
@@ -61,9 +65,15 @@ def serve(
         Images that may wait; further requests are told when to come again.
     timeout_s : float
         Seconds for an upload, and for segmenting an image.
+    max_memory_gb : float
+        GiB that an image may take in the process that segments; four fifths of the machine's if not given.
     allowed_hosts : str
         Further names that this machine is reached by, one after another with commas; its numbers, its own name and
         localhost are always allowed.
+    token : str
+        Word that requests have to carry, Authorization: Bearer TOKEN; a browser is given it once, as /?token=TOKEN.
+    insecure : bool
+        Let other machines in without a token.
     **overrides
         Of the bundle's inference.json, as --threshold 0.4; for one bundle only.
     """
@@ -72,10 +82,13 @@ def serve(
         max_pixels=int(positive_number("max_megapixels", max_megapixels) * 1e6),
         max_queue=whole_number("max_queue", max_queue, minimum=1),
         timeout_s=positive_number("timeout_s", timeout_s),
+        max_memory_bytes=int(positive_number("max_memory_gb", max_memory_gb) * (1 << 30)) if max_memory_gb else None,
     )
     folder = Path(data_dir) if data_dir else None
     if folder and not folder.is_dir():
         raise InputError(f"--data_dir {folder}: no such folder")
+    if not (_is_loopback(host) or token or insecure is True):
+        raise InputError(f"--host {host}: other machines could use the server; give it a --token, or say --insecure")
     roots = _find_roots([bundle, *map(str, further)])
     if overrides and len(roots) > 1:
         raise InputError(f"--{next(iter(overrides))}: overrides go to one bundle; serve {len(roots)} without them")
@@ -87,6 +100,7 @@ def serve(
         data_dir=folder,
         limits=limits,
         overrides=overrides,
+        token=token,
         allowed_hosts=[name.strip() for name in allowed_hosts.split(",") if name.strip()],
     )
 
@@ -103,6 +117,7 @@ def serve_bundles(
     samples: Mapping[str, Sequence[Path]] | None = None,
     allowed_hosts: Sequence[str] = (),
     framed_by: Sequence[str] = (),
+    token: str = "",
 ) -> None:
     """Load bundles and serve them until the process is told to end.
 
@@ -119,7 +134,7 @@ def serve_bundles(
         Of inference.json.
     samples : mapping of str to sequence of Path, optional
         Images to try each bundle on; drawn if not given.
-    allowed_hosts, framed_by : sequence of str
+    allowed_hosts, framed_by, token
         See `Guard`.
 
     Raises
@@ -144,13 +159,21 @@ def serve_bundles(
         try:
             samples = samples or {of.name: sample_images(of.root, Path(folder, of.name)) for of in bundles.values()}
             hosts = [host, socket.gethostname(), *allowed_hosts]
-            app = create_app(dispatcher, bundles, data_dir=data_dir, allowed_hosts=hosts, framed_by=framed_by)
+            guard = {"allowed_hosts": hosts, "framed_by": framed_by, "token": token}
+            app = create_app(dispatcher, bundles, data_dir=data_dir, **guard)
             app = mount_page(app, samples, Path(folder))
             logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
             uvicorn.Server(config).run(sockets=[listening])
         finally:
             dispatcher.close()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 from collections.abc import Iterable
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Guard", "is_allowed_host"]
@@ -19,6 +21,7 @@ DOCUMENTED = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src '
     "img-src 'self' data:; connect-src 'self'; worker-src blob:"
 )
 DOCUMENTATION = ("/docs", "/redoc")
+COOKIE = "token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -36,9 +39,13 @@ class Guard:
         Names of this machine; its numbers, and localhost, need not be named.
     framed_by : iterable of str
         Pages that may show ours inside theirs, as in ``https://example.org``.
+    token : str
+        Without which nothing is answered but /health: ``Authorization: Bearer TOKEN``, or ``/?token=TOKEN`` once in a
+        browser, which keeps it. Empty: everybody is answered.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), framed_by: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), framed_by: Iterable[str] = (), token: str = "") -> None:
+        self.token = token
         self.app, self.hosts = app, frozenset(host.lower() for host in hosts if host)
         ancestors = " ".join(["'self'", *framed_by])
         self.frames = f"; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
@@ -59,8 +66,23 @@ class Guard:
                 added["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        refusal = self._refuse(scope["method"], headers)
-        await (refusal or self.app)(scope, receive, send_with_headers)
+        answer = self._refuse(scope["method"], headers) or self._ask_for_token(Request(scope))
+        await (answer or self.app)(scope, receive, send_with_headers)
+
+    def _ask_for_token(self, request: Request) -> Response | None:
+        if not self.token or request.url.path == "/health":
+            return None
+        if self._is_token(request.query_params.get("token", "")):  # out of the address, which others may see
+            answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+            answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
+            return answer
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._is_token(given) or self._is_token(request.cookies.get(COOKIE, "")):
+            return None
+        return _refusal(HTTPStatus.UNAUTHORIZED, "no token, or another one; send Authorization: Bearer TOKEN")
+
+    def _is_token(self, given: str) -> bool:
+        return secrets.compare_digest(given.encode(), self.token.encode())
 
     def _refuse(self, method: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")

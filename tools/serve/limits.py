@@ -21,9 +21,12 @@ class Limits:
         Requests that may wait; more are sent away with 429.
     timeout_s : float
         For an upload, and for segmenting an image.
+    max_memory_bytes : int, optional
+        That the process that segments may take for an image; four fifths of the machine's if not given.
     """
 
     max_upload_bytes: int = 256 << 20
     max_pixels: int = 250_000_000
     max_queue: int = 16
     timeout_s: float = 600.0
+    max_memory_bytes: int | None = None

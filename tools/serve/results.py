@@ -9,9 +9,9 @@ from http import HTTPStatus
 
 import nibabel as nib
 import numpy as np
-import tifffile
 from PIL import Image
 
+from tools.formats.labels import save_tiff
 from tools.segment.results import STEM, Result, read_mask, renamed
 from tools.serve.failures import Failure
 
@@ -98,7 +98,7 @@ def encode(result: Result, name: str, stem: str = STEM) -> bytes:
         return gzip.compress(volume.to_bytes(), mtime=0)
     buffer = io.BytesIO()
     if name == "tiff":
-        _write_tiff(buffer, mask, spacing)
+        save_tiff(buffer, mask, spacing)
     elif mask.dtype.itemsize > 2:
         raise Failure(HTTPStatus.NOT_ACCEPTABLE, "more than 65535 objects, which a PNG cannot hold; ask for tiff")
     else:
@@ -114,16 +114,6 @@ def _weighted(part: str) -> tuple[str, float]:
         return name, float(weight)
     except ValueError:
         return name, 0.0
-
-
-def _write_tiff(file: io.BytesIO, mask: np.ndarray, spacing: tuple[float, ...]) -> None:
-    """Volumes as ImageJ reads them, with the size of their voxels; numbers that it does not know as plain TIFF."""
-    if not spacing or mask.dtype.itemsize > 2:
-        tifffile.imwrite(file, mask, photometric="minisblack", compression="zlib")
-        return
-    depth, height, width = spacing
-    metadata = {"axes": "ZYX", "spacing": depth, "unit": "um"}
-    tifffile.imwrite(file, mask, imagej=True, resolution=(1 / width, 1 / height), metadata=metadata)
 
 
 def _zipped(result: Result, stem: str) -> bytes:

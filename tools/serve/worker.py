@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import multiprocessing
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from common.errors import InputError
 from tools.segment.description import Description
@@ -27,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 600.0
 CHECK_S = 30.0  # for the header of an image
+SHARE_OF_MEMORY = 0.8
+PR_SET_PDEATHSIG = 1
+TOO_LARGE = "the image takes more memory than there is for one, at the resolution that the bundle works at; crop it"
 READY, CHECKED = "ready", "checked"
 
 
@@ -131,6 +136,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # nobody watches the progress bars of a server
     interruption = _Interruption()
+    _end_with_server()
     try:
         import torch
 
@@ -146,6 +152,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
         message = _find_message(error)
         connection.send(InputError(message))
         return
+    _limit_memory(limits.max_memory_bytes)
     connection.send(READY)
     gc.collect()
     gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
@@ -164,11 +171,45 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
         except InputError as error:
             answer = Failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except Exception as error:
-            logger.error("%s: %s", job.bundle, error, exc_info=error)
-            answer = Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; the server's log says what")
+            answer = _as_failure(error, job.bundle)
         connection.send(answer)
         gc.collect()
     gc.unfreeze()  # what stays frozen to the end is reported as leaked
+
+
+def _end_with_server() -> None:
+    """Have the system end this process when the one that started it is gone, however that ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _limit_memory(max_bytes: int | None) -> None:
+    """Let this process take no more than so much beyond what it has, so that an image cannot take the machine's.
+
+    Not with a GPU, whose driver claims addresses for all of its memory and the machine's.
+    """
+    statm = Path("/proc/self/statm")
+    if not statm.is_file() or Path("/dev/nvidiactl").exists():
+        return
+    import resource
+
+    page_bytes = os.sysconf("SC_PAGE_SIZE")
+    present = int(statm.read_text().split()[0]) * page_bytes
+    allowed = max_bytes or int(SHARE_OF_MEMORY * os.sysconf("SC_PHYS_PAGES") * page_bytes)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = present + allowed if hard == resource.RLIM_INFINITY else min(present + allowed, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _as_failure(error: Exception, bundle: str) -> Failure:
+    """What is told of an error that no bundle foresaw."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):
+            return Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+        cause = cause.__cause__ or cause.__context__
+    logger.error("%s: %s", bundle, error, exc_info=error)
+    return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; the server's log says what")
 
 
 class _Interrupted(BaseException):

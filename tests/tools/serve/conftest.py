@@ -107,10 +107,11 @@ def running(
     data_dir: Path | None = None,
     page_folder: Path | None = None,
     samples: dict[str, list[Path]] | None = None,
+    token: str = "",
 ) -> Iterator[Server]:
     worker = StandIn(limits)
     dispatcher = Dispatcher(lambda: worker, limits)
-    app = create_app(dispatcher, BUNDLES, data_dir=data_dir)
+    app = create_app(dispatcher, BUNDLES, data_dir=data_dir, token=token)
     if page_folder:
         app = mount_page(app, samples or {}, page_folder)
     with socket.socket() as listening:

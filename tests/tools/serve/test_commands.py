@@ -14,7 +14,7 @@ from common.errors import InputError
 from tests.tools.serve.conftest import free_port, is_up, until
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
-from tools.serve.commands import serve_bundles
+from tools.serve.commands import serve, serve_bundles
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,6 +26,14 @@ def test_port_that_is_taken_is_told_before_anything_is_loaded():
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=rf"--port {port}: cannot listen on 127.0.0.1 .*choose another port"):
             serve_bundles([ROOT / "bundles" / "no_such_bundle"], host="127.0.0.1", port=port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "lab"])
+def test_other_machines_are_let_in_only_when_that_is_said(host):
+    with pytest.raises(InputError, match="give it a --token, or say --insecure"):
+        serve("devonet_ndn", host=host)
+    with pytest.raises(InputError, match="neither a bundle's name"):  # which is asked next
+        serve("none", host=host, insecure=True)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])

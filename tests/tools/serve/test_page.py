@@ -157,6 +157,22 @@ def test_every_answer_says_how_it_may_be_used(page, path):
     assert ("unsafe-inline" in policy) == (path == "docs")
 
 
+def test_without_the_token_nothing_is_answered_but_health(tmp_path):
+    with running(Limits(), page_folder=tmp_path, token="word") as server:
+        for path in ("", "bundles", "metrics", "docs", "openapi.json", "static/page.js", "?token=other"):
+            assert httpx.get(f"{server.url}/{path}").status_code == 401
+        assert httpx.post(f"{server.url}/results", files={"image": ("a.png", png(noise(0)))}).status_code == 401
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        assert server.post(png(noise(0)), headers={"authorization": "Bearer other"}).status_code == 401
+        assert server.post(png(noise(0)), headers={"authorization": "Bearer word"}).status_code == 200
+        with httpx.Client(base_url=server.url) as browser:
+            first = browser.get("/?token=word")
+            assert first.status_code == 303 and first.headers["location"] == "/"
+            assert "httponly" in first.headers["set-cookie"].lower()
+            assert browser.get("/").status_code == 200
+        assert len(server.worker.jobs) == 1
+
+
 def circle(is_big: bool) -> bytes:
     """A TIFF file whose second page says that the next one is the second page."""
     if is_big:

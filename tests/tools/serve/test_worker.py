@@ -1,6 +1,7 @@
 """The real process with a real bundle: results, errors, a crash, a time-out."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,19 @@ def test_image_that_takes_too_long_is_stopped(tmp_path):
     with pytest.raises(Failure, match="longer than 0.001 seconds") as caught:
         worker.run(Job(bundle.name, image, tmp_path), 0.001)
     assert caught.value.status == 504 and not worker.is_alive
+
+
+def test_volume_that_grows_beyond_the_memory_is_refused(tmp_path):
+    write_volume(tmp_path / "a.nii.gz", noise(0, (4, 8, 8)), (100.0, 100.0, 100.0))
+    assert (tmp_path / "a.nii.gz").stat().st_size < 5000
+    worker = Worker([describe_bundle(BUNDLES / "devonet_nsn")], Limits(max_memory_bytes=1 << 30))
+    for _ in range(2):
+        (tmp_path / "job").mkdir()
+        with pytest.raises(Failure, match="takes more memory than there is for one") as caught:
+            worker.run(Job("devonet_nsn", tmp_path / "a.nii.gz", tmp_path / "job"), 300)
+        assert caught.value.status == 413 and worker.is_alive
+        shutil.rmtree(tmp_path / "job")
+    worker.stop()
 
 
 def test_weights_that_do_not_fit_are_told_at_the_start():
