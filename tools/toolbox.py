@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
 from tools.bundles import METADATA, all_bundles, read_metadata
+from tools.typed_json import read_fields, read_mapping
 
 __all__ = [
-    *(
-        "Instances",
-        "Metric",
-        "Networks",
-        "Source",
-        "Toolbox",
-        "default_bundle",
-        "fold_units",
-        "metrics_of",
-        "parse_toolbox",
-    ),
-    "read_toolbox",
+    *("Instances", "Metric", "Networks", "Source", "Toolbox"),
+    *("default_bundle", "fold_units", "metrics_of", "parse_toolbox", "read_toolbox"),
 ]
 
 KEY = "toolbox"
@@ -212,13 +202,13 @@ def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
     place : str
         Where it stands, for messages.
     """
-    values = dict(_fields(content, Toolbox, place))
+    values = dict(read_fields(content, Toolbox, place))
     for name, kind in (("source", Source), ("instances", Instances), ("networks", Networks)):
         if name in values:
-            values[name] = kind(**_fields(values[name], kind, f"{place}: {name}"))
-    metrics = _mapping(values["metrics"], f"{place}: metrics")
+            values[name] = kind(**read_fields(values[name], kind, f"{place}: {name}"))
+    metrics = read_mapping(values["metrics"], f"{place}: metrics")
     values["metrics"] = {
-        name: Metric(**_fields(of, Metric, f"{place}: metrics: {name}")) for name, of in metrics.items()
+        name: Metric(**read_fields(of, Metric, f"{place}: metrics: {name}")) for name, of in metrics.items()
     }
     values["pixel_size_um"] = _ranges(values.get("pixel_size_um"), f"{place}: pixel_size_um")
     if values["input"] not in INPUTS:
@@ -263,42 +253,6 @@ def default_bundle() -> Path:
     if not bundles:
         raise InputError("no bundles are there; give the folder of one")
     return next((bundle for bundle in bundles if read_toolbox(bundle).is_default), bundles[0])
-
-
-def _fields(content: object, kind: type, place: str) -> dict[str, Any]:
-    """Arguments of a dataclass; lists become tuples. Unknown, missing and mistyped ones are refused."""
-    values, known = _mapping(content, place), {item.name: item for item in fields(kind)}
-    for name in values:
-        if name not in known:
-            closest = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {closest[0]!r}?" if closest else f"known are {', '.join(known)}"
-            raise InputError(f"{place}: unknown key {name!r}; {hint}")
-    required = [name for name, item in known.items() if item.default is MISSING and item.default_factory is MISSING]
-    missing = [name for name in required if name not in values]
-    if missing:
-        raise InputError(f"{place}: lacks {', '.join(missing)}")
-    return {name: _checked(value, str(known[name].type), f"{place}: {name}") for name, value in values.items()}
-
-
-def _checked(value: object, kind: str, place: str) -> object:
-    """A value of one of the kinds that the dataclasses are made of."""
-    if kind == "str" and not (isinstance(value, str) and value):
-        raise InputError(f"{place} is {value!r}, expected text")
-    if kind == "bool" and not isinstance(value, bool):
-        raise InputError(f"{place} is {value!r}, expected true or false")
-    if kind.startswith("Mapping"):
-        return _mapping(value, place)
-    if kind == "tuple[str, ...]":
-        if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
-            raise InputError(f"{place} is {value!r}, expected a list of words")
-        return tuple(value)
-    return value
-
-
-def _mapping(value: object, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{place} is {value!r}, expected an object")
-    return value
 
 
 def _ranges(value: Any, place: str) -> tuple[tuple[float, float], ...]:
