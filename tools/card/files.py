@@ -29,8 +29,8 @@ def write_measured(bundle: Path, measured: Mapping[str, Mapping]) -> None:
     bundle : Path
         The bundle's folder.
     measured : mapping
-        As `tools.card.measured.measured_metrics` gives it; former metrics of the same weights are kept. Empty to write
-        the card again from what the metadata say.
+        As `tools.card.measured.measured_metrics` gives it; former metrics of the same weights are kept, all in the
+        order of the metadata's ``toolbox``. Empty to write the card again from what the metadata say.
 
     Raises
     ------
@@ -47,10 +47,13 @@ def write_measured(bundle: Path, measured: Mapping[str, Mapping]) -> None:
         for metric, entry in former["eval_metrics"].items()
         if not kept or entry.get("checkpoint_sha256") in kept
     } | dict(measured)
+    about = metrics_of(former)
+    rank = {metric: place for place, metric in enumerate(about)}
+    eval_metrics = dict(sorted(eval_metrics.items(), key=lambda item: rank.get(item[0], len(rank))))
     with _naming(metadata):
         new_metadata = replace_eval_metrics(old_metadata, eval_metrics)
     with _naming(model_card):
-        new_card = replace_section(old_card, performance_table(eval_metrics, metrics_of(former)))
+        new_card = replace_section(old_card, performance_table(eval_metrics, about))
     with replacing(metadata) as metadata_partial, replacing(model_card) as card_partial:
         metadata_partial.write_bytes(new_metadata.encode())
         card_partial.write_bytes(new_card.encode())
