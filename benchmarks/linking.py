@@ -38,8 +38,11 @@ LINK_STACK = {"link": {"_target_": "maskrcnn_2p5d.linking.link_stack", "_mode_":
 def compare(
     folder: Path, *, dataset_dir: str = "", ckpt_path: str = "", slices: int = 200, discs: int = 100, size: int = 512
 ) -> Iterator[str | list[Row]]:
-    """Options: dataset_dir, with labelled volumes under testing; ckpt_path, other weights; slices, discs and size,
-    height and width, of the drawn stack."""
+    """Compare the linking of slices with connected components.
+
+    Options: dataset_dir, with labelled volumes under testing; ckpt_path, other weights; slices, discs and size, height
+    and width, of the drawn stack.
+    """
     items, about = testing_data("maskrcnn_2p5d", dataset_dir, folder)
     yield about
     parsers = {way: open_config("maskrcnn_2p5d", ckpt_path=ckpt_path, **WAYS[way]) for way in WAYS}

@@ -33,8 +33,11 @@ def compare(
     folder: Path, *, dataset_dir: str = "", variant: str = "vit_tiny", image_size: int = 672, images: int = 4,
     prompts: int = 8, rounds: int = 3,
 ) -> Iterator[str | list[Row]]:  # fmt: skip
-    """Options: dataset_dir, with labelled images under testing; variant, vit_tiny, vit_b, vit_l or vit_h; image_size,
-    of the network's input, 1024 for all but vit_tiny; images, at most; prompts, of an image at most."""
+    """Measure steps of the decoder on kept embeddings, boxes, and embeddings.
+
+    Options: dataset_dir, with labelled images under testing; variant, vit_tiny, vit_b, vit_l or vit_h; image_size, of the
+    network's input, 1024 for all but vit_tiny; images, at most; prompts, of an image at most.
+    """
     items, about = testing_data("sam_myelin", dataset_dir, folder, images)
     yield about
     parts = _open(variant, image_size, folder / "embeddings")

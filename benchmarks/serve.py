@@ -43,8 +43,11 @@ def compare(
     folder: Path, *, bundle: str = "swinunet_livecell", dataset_dir: str = "", backend: str = "auto",
     num_images: int = 100, clients: int = 8, rounds: int = 5,
 ) -> Iterator[str | list[Row]]:  # fmt: skip
-    """Options: bundle; dataset_dir, with images under testing, else synthetic ones; backend, torch, onnx or auto;
-    num_images, requests of a round: images are sent again and again; clients, that ask at the same time."""
+    """Compare the server with the bare loop of inference.
+
+    Options: bundle; dataset_dir, with images under testing, else synthetic ones; backend, torch, onnx or auto;
+    num_images, requests of a round: images are sent again and again; clients, that ask at the same time.
+    """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request, across the progress bar
     root = find_bundle(bundle)
     served = describe_bundle(root, backend=backend)

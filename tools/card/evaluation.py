@@ -42,7 +42,7 @@ def read_overall(output_dir: Path, known: Collection[str], *, allow_undefined: b
     rows = _read_rows(path, num_values=1)
     overall = {name: _number(values[0], path) for name, values in rows if name in known}
     for name, value in overall.items():
-        if not (math.isfinite(value) or allow_undefined and math.isnan(value)):
+        if not (math.isfinite(value) or (allow_undefined and math.isnan(value))):
             raise InputError(f"{path}: {name} is {value}, no case defines it; leave it out of MetricsSaver's metrics")
     if not overall:
         found = ", ".join(name for name, _ in rows) or "nothing"

@@ -36,7 +36,7 @@ def check_frames(frames: Iterable[Frame]) -> dict[str, tuple[int, int, int]]:
     shapes = {}
     for frame in frames:
         image = read_header(frame.image)
-        if image.dtype.kind not in "iuf" or image.dtype.itemsize > 4 and image.dtype.kind != "f":
+        if image.dtype.kind not in "iuf" or (image.dtype.itemsize > 4 and image.dtype.kind != "f"):
             raise InputError(f"{frame.image}: pixels are {image.dtype}, expected 8, 16 or 32 bit gray; export it again")
         if max(image.shape) > NIFTI_MAX_EDGE:
             raise InputError(f"{frame.image}: shape {image.shape}, NIfTI holds at most {NIFTI_MAX_EDGE}; crop it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -79,7 +80,7 @@ def index_patches(
     y_end, x_end = (np.minimum(c + rules.patch_size, n) for c, n in zip((y, x), shape, strict=True))
     rows, columns = np.unique([y, y_end]), np.unique([x, x_end])
     counts = np.zeros((3, len(rows), len(columns)), np.int64)
-    for index, (top, bottom) in enumerate(zip(rows[:-1], rows[1:], strict=True), start=1):
+    for index, (top, bottom) in enumerate(itertools.pairwise(rows), start=1):
         counts[:, index, 1:] = _counts(
             read_rows(top, bottom), None if mask is None else mask[top:bottom], columns, rules
         )

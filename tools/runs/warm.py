@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 
 __all__ = ["WarmProcess", "can_fork"]
@@ -47,10 +48,12 @@ class WarmProcess:
         context.set_forkserver_preload(PRELOADED)
         reader, writer = context.Pipe(duplex=False)
         self.returncode: int | None = None
-        self._process = context.Process(target=_run_module, args=(command[2:], os.getcwd(), dict(os.environ), writer))
+        self._process = context.Process(
+            target=_run_module, args=(command[2:], str(Path.cwd()), dict(os.environ), writer)
+        )
         self._process.start()
         writer.close()
-        self.stdout = open(os.dup(reader.fileno()), errors="replace")
+        self.stdout = os.fdopen(os.dup(reader.fileno()), errors="replace")
         reader.close()
 
     def __enter__(self) -> WarmProcess:

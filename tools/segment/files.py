@@ -61,7 +61,7 @@ def find_images(source: str, destination: Path) -> list[Path]:
         is_dataset = (path / DATALIST).is_file()
         images = [item.file("image") for item in read_dataset(path).testing] if is_dataset else _images_in(path)
     else:
-        images = sorted(found for found in map(Path, glob.glob(source)) if found.is_file())
+        images = sorted(found for found in map(Path, glob.glob(source)) if found.is_file())  # noqa: PTH207  absolute patterns, too
         if any(image.resolve().parent == destination.resolve() for image in images):
             raise InputError(f"{destination}: results beside their images would be taken for images; choose another")
     if not images:

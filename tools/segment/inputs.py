@@ -186,4 +186,5 @@ def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: st
 
 
 def one_line(error: BaseException) -> str:
+    """What an error says, without line ends and not for pages; its kind where it says nothing."""
     return " ".join(str(error).split())[:200] or type(error).__name__

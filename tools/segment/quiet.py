@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
 from typing import TextIO
 
 __all__ = ["quiet"]
@@ -19,7 +20,7 @@ def quiet() -> Iterator[TextIO]:
     terminal, level = sys.stderr, logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        with warnings.catch_warnings(), Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
             warnings.simplefilter("ignore")
             yield terminal
     finally:

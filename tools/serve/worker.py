@@ -134,7 +134,7 @@ class Worker:
 def _serve(connection: Connection, bundles: Sequence[Description], limits: Limits, threads: int | None) -> None:
     """Body of the process: load, say so, then answer jobs until the other side is gone."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # nobody watches the progress bars of a server
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")
     interruption = _Interruption()
     _end_with_server()
     try:

@@ -6,6 +6,7 @@ tells two objects from one is the dark slice between them.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ def split_along_z(
     pieces = []
     for label, (slices, profile) in axial_profiles(labels, image).items():
         edges = [0, *cut_profile(profile, max_valley, min_slices), len(profile)]
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in itertools.pairwise(edges):
             shift, length = trim_profile(profile[start:stop], min_tail)
             first = slices[0] + start + shift
             held = slices[(slices >= first) & (slices < first + length)]  # none if the object leaves all of them out

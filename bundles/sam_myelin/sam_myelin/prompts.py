@@ -200,10 +200,7 @@ def prompts_from_axons(axon: np.ndarray, *, g_ratio: float | None = 0.7, min_are
     labels = number_axons(axon)
     ids, points = inner_points(labels)
     boxes = boxes_of(labels)[1].astype(np.float32)
-    if g_ratio is None:
-        boxes = np.full_like(boxes, np.nan)
-    else:
-        boxes = _enlarge(boxes, 1 / g_ratio, labels.shape)
+    boxes = np.full_like(boxes, np.nan) if g_ratio is None else _enlarge(boxes, 1 / g_ratio, labels.shape)
     names, areas = np.unique(labels[labels > 0], return_counts=True)
     kept = areas[np.searchsorted(names, ids)] >= min_area_px
     return Prompts(ids[kept], points[kept], boxes[kept])

@@ -91,13 +91,13 @@ def test_an_image_that_is_turned_and_shifted_keeps_its_affine(segment, tmp_path)
 
 
 def test_probability_is_written_when_asked_for(segment, write_volume):
-    image, truth = draw_block((23, 37, 11))
+    image, _truth = draw_block((23, 37, 11))
     folder = write_volume("images/a.nii.gz", image, spacing=(0.8, 0.8, 1.75)).parent
     output = segment(folder, Threshold(), spacing=[1.0, 1.0, 1.0], save_probability=True)
     probability = np.asarray(nib.load(output / "a_prob.nii.gz").dataobj)
     mask = np.asarray(nib.load(output / "a_mask.nii.gz").dataobj)
     assert probability.dtype == np.float32
-    assert 0 <= probability.min() and probability.max() <= 1
+    assert probability.min() >= 0 and probability.max() <= 1
     np.testing.assert_array_equal(mask == 1, probability >= 0.5)
 
 

@@ -112,7 +112,7 @@ def test_more_than_65535_objects_are_saved_apart(tmp_path):
     )
     SaveInstancesd("pred", tmp_path)({"pred": tensor, "pred_scores": torch.ones(70000)})
     saved = nib.load(tmp_path / "many_instances.nii.gz")
-    assert saved.get_data_dtype() == np.int32 and (np.asarray(saved.dataobj).T == labels).all()
+    assert saved.get_data_dtype() == np.int32 and (labels == np.asarray(saved.dataobj).T).all()
     assert len((tmp_path / "many_objects.csv").read_text().splitlines()) == 70001
 
 

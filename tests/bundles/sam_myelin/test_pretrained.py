@@ -37,6 +37,7 @@ class Silent(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content[: len(content) // 2])
+        return None
 
 
 def network(seed=0):

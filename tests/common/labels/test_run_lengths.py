@@ -1,5 +1,7 @@
 """Run lengths: column-major, from 1, there and back, and refused where they are wrong."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,7 +60,7 @@ def test_there_and_back(mask):
 @given(st.data(), st.integers(1, 7), st.integers(1, 7))
 def test_runs_that_touch_and_come_in_any_order_agree_with_a_loop_over_runs(data, height, width):
     cuts = sorted(data.draw(st.sets(st.integers(0, height * width), min_size=2)))
-    runs = [(a + 1, b - a) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    runs = [(a + 1, b - a) for a, b in itertools.pairwise(cuts)]
     chosen = data.draw(st.permutations(data.draw(st.lists(st.sampled_from(runs), unique=True, min_size=1))))
     encoding = " ".join(f"{start} {length}" for start, length in chosen)
     expected = decode_by_loop(encoding, (height, width))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import onnx
 import pytest
@@ -74,7 +75,7 @@ def test_settings_that_the_file_was_not_made_with_are_refused(path):
 
 def test_an_export_that_fails_keeps_the_file_that_was_there(network, tmp_path, monkeypatch):
     def fail(network, inputs, partial, **options):
-        open(partial, "w").close()
+        Path(partial).touch()
         raise RuntimeError("unsupported")
 
     (tmp_path / "model.onnx").write_bytes(b"old")

@@ -170,9 +170,9 @@ def test_tile_that_cannot_be_decoded_is_told_when_it_is_read(put, picture):
 
 @pytest.mark.parametrize("window", [(-1, 0, 5, 5), (0, 0, 71, 5), (0, 86, 5, 5), (0, 0, 0, 5)])
 def test_window_outside_the_image_is_refused(put, picture, window):
-    with open_slide(put("slide.tiff", picture, photometric="rgb")) as slide:
-        with pytest.raises(ValueError, match="no window of .* in 70 x 90 pixels"):
-            slide.read(*window)
+    opened = open_slide(put("slide.tiff", picture, photometric="rgb"))
+    with opened as slide, pytest.raises(ValueError, match="no window of .* in 70 x 90 pixels"):
+        slide.read(*window)
 
 
 def test_only_the_tiles_under_a_window_are_decoded(put, picture, monkeypatch):

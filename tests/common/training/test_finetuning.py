@@ -67,7 +67,7 @@ def test_none_keeps_the_network(caplog):
 
 
 @pytest.mark.parametrize(
-    "content, message",
+    ("content", "message"),
     [
         (None, "no such checkpoint.*--finetune_checkpoint"),
         ("text", "damaged"),
@@ -115,7 +115,7 @@ def test_statistics_follow_the_data_where_the_layer_is_trained():
 
 
 @pytest.mark.parametrize(
-    "pattern, message",
+    ("pattern", "message"),
     [
         ("decoder", "begin with encoder, head"),
         ("ead", "no parameter begins like this"),

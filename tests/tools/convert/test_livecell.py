@@ -274,7 +274,7 @@ def test_read_only_source_gives_writable_copies(three_splits, convert_cells, tmp
     source = tmp_path / "source/images/livecell_test_images/Huh7_Phase_C1.tif"
     source.chmod(0o444)
     convert_cells()
-    assert os.stat(tmp_path / "out/images/Huh7_Phase_C1.tif").st_mode & 0o200
+    assert (tmp_path / "out/images/Huh7_Phase_C1.tif").stat().st_mode & 0o200
 
 
 def test_command_line_says_what_was_found(three_splits, tmp_path, capsys):

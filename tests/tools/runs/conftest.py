@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,7 +30,7 @@ class FakeRun:
     def __call__(self, title: str, command: list[str], log: Path) -> None:
         self.names.append(title)
         self.commands[title] = command
-        option = {key: value for key, value in zip(command, command[1:], strict=False) if key.startswith("--")}
+        option = {key: value for key, value in itertools.pairwise(command) if key.startswith("--")}
         output_dir = Path(option["--output_dir"])
         output_dir.mkdir(parents=True, exist_ok=True)
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ from tools.share.weights import load_network
 BUNDLES = Path(__file__).parents[3] / "bundles"
 SHIPPED = BUNDLES / "devonet_nsn"
 METADATA = json.loads((SHIPPED / "configs/metadata.json").read_text())
-FILES = {name: "0" * 64 for name in ("README.md", "test_input.npy", "test_output.npy", "model.ts", "overlay.png")}
+FILES = dict.fromkeys(("README.md", "test_input.npy", "test_output.npy", "model.ts", "overlay.png"), "0" * 64)
 SMALL = (16, 32, 32)
 
 

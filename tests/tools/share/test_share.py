@@ -259,7 +259,7 @@ def test_release_assets_are_a_source_for_monais_download(tmp_path, monkeypatch, 
     monkeypatch.setattr("monai.bundle.scripts.download_url", fetch)
     monkeypatch.setattr("monai.bundle.scripts.requests.get", get)
     (tmp_path / "empty").mkdir()
-    options = {key: version for key in options}
+    options = dict.fromkeys(options, version)
     download("devonet_nsn", bundle_dir=str(tmp_path / "empty"), source="github", repo="o/r/v1", **options)
     assert (tmp_path / "empty/devonet_nsn/models/model.pt").read_bytes() == (SHIPPED / "models/model.pt").read_bytes()
 

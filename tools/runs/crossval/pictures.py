@@ -11,10 +11,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import MaxNLocator  # noqa: E402
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from common.files import replacing  # noqa: E402
+from common.files import replacing
 
 __all__ = ["draw_courses", "draw_scores"]
 

@@ -67,7 +67,7 @@ def compare_pairs(first: Sequence[float], second: Sequence[float]) -> dict[str, 
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values of several tests, corrected after Holm so that all of them together are wrong as seldom as one."""
+    """P values of several tests, corrected after Holm so that all of them together are wrong as seldom as one."""
     values = np.asarray(p_values, float)
     order = np.argsort(values)
     raised = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))

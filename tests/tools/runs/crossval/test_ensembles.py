@@ -16,7 +16,7 @@ from common.errors import InputError
 from tools.runs.crossval.ensembles import Member, average, best_by_fold, best_n, enlarge, overlap_scores, score_case
 
 
-def member(bundle, fold, score, folder=Path("."), threshold=0.5):
+def member(bundle, fold, score, folder=Path(), threshold=0.5):
     return Member(bundle, fold, score, folder, threshold)
 
 

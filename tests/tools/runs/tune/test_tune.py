@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -58,7 +59,7 @@ def stub(monkeypatch, train):
 
         def __call__(self, name, command, log):
             self.commands.append(command)
-            words = dict(zip(command, command[1:], strict=False))
+            words = dict(itertools.pairwise(command))
             config = json.loads(Path(re.findall(r"'([^']+)'", words["--config_file"])[1]).read_text())
             (handler,) = config.pop("+train#handlers")
             self.configs.append(config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 __all__ = ["decode_rle", "encode_rle", "parse_rle"]
@@ -59,7 +61,7 @@ def decode_rle(encoding: str, shape: tuple[int, int]) -> np.ndarray:
     changes[y, x] = 1
     from_last_column = np.searchsorted(borders, np.arange(width) * height) & 1
     changes[0] ^= from_last_column.astype(np.uint8)
-    for above, row in zip(changes[:-1], changes[1:], strict=True):
+    for above, row in itertools.pairwise(changes):
         np.bitwise_xor(above, row, out=row)
     return changes.view(bool)
 

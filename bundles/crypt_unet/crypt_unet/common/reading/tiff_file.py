@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
@@ -70,7 +71,7 @@ def follow_chain(path: str | PathLike) -> None:
     InputError
         If it comes back to a page, so that who reads it would never be done, or is longer than any microscope's.
     """
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         start = file.read(16).ljust(16, b"\0")
         order, is_big = "<" if start[:2] == b"II" else ">", 43 in start[2:4]
         count_as, next_as, entry_bytes = ("Q", "Q", 20) if is_big else ("H", "I", 12)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from .pooled import PooledMetric
@@ -34,7 +36,7 @@ class ObjectMetric(PooledMetric):
     .. [1] Maška et al. (2014), doi:10.1093/bioinformatics/btu080
     """
 
-    RATIOS = {
+    RATIOS: ClassVar = {
         "seg": seg_ratio,
         "seg_per_image": seg_ratio,
         "f1": f1_ratio,

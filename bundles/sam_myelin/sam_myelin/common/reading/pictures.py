@@ -208,7 +208,7 @@ def _check_header(path: str | os.PathLike, image: Image.Image) -> None:
     """Refuse several frames, more pixels than the file's bytes can be, and what Pillow would cut to 8 bit."""
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # whose others are the same picture, smaller
         raise InputError(f"{path}: {image.n_frames} frames, expected one image; export each as a file of its own")
-    num_pixels, num_bytes = math.prod(image.size), os.path.getsize(path)
+    num_pixels, num_bytes = math.prod(image.size), Path(path).stat().st_size
     if num_pixels > FREE_PX + LARGEST_RATIO * num_bytes:
         raise InputError(f"{path}: says that {num_bytes} bytes are {num_pixels} pixels; copy or export it again")
     if not image.mode.startswith("I") and any("16" in str(tile.args) for tile in image.tile):

@@ -142,7 +142,7 @@ class EpochSeeder:
             self.seed = torch.initial_seed()
         seed = int(np.random.SeedSequence([self.seed, engine.state.epoch]).generate_state(1)[0])
         random.seed(seed)
-        np.random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  what libraries draw from
         torch.manual_seed(seed)
         loader = engine.state.dataloader
         set_rnd(getattr(loader, "dataset", None), seed)
