@@ -35,8 +35,8 @@ def compare(
 ) -> Iterator[str | list[Row]]:  # fmt: skip
     """Measure steps of the decoder on kept embeddings, boxes, and embeddings.
 
-    Options: dataset_dir, with labelled images under testing; variant, vit_tiny, vit_b, vit_l or vit_h; image_size, of the
-    network's input, 1024 for all but vit_tiny; images, at most; prompts, of an image at most.
+    Options: dataset_dir, with labelled images under testing; variant, vit_tiny, vit_b, vit_l or vit_h; image_size, of
+    the network's input, 1024 for all but vit_tiny; images, at most; prompts, of an image at most.
     """
     items, about = testing_data("sam_myelin", dataset_dir, folder, images)
     yield about

@@ -134,7 +134,8 @@ class Worker:
 def _serve(connection: Connection, bundles: Sequence[Description], limits: Limits, threads: int | None) -> None:
     """Body of the process: load, say so, then answer jobs until the other side is gone."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    sys.stdout = sys.stderr = Path(os.devnull).open("w")
+    # nobody watches the progress bars of a server
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     interruption = _Interruption()
     _end_with_server()
     try:
