@@ -47,12 +47,6 @@ def test_places_say_on_which_side_of_the_split_an_item_is(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("facts", "keys"), [({"unit": "plate"}, ("plate",)), ({}, None)])
-def test_the_unit_that_must_not_leak_is_the_datasets_own_or_a_usual_one(tmp_path, facts, keys):
-    write_dataset(tmp_path, name="a", training=[], testing=[], **facts)
-    assert read_dataset(tmp_path).unit_keys() == (keys or ("sequence", "subject", "slide", "group"))
-
-
 @pytest.mark.parametrize("fold", [None, "0", True, 1.0])
 def test_a_fold_is_a_whole_number(tmp_path, fold):
     write_dataset(tmp_path, name="a", training=[{"image": "a.png", "fold": fold}], testing=[])

@@ -16,8 +16,6 @@ __all__ = ["DATALIST", "Dataset", "Item", "find_dataset", "read_dataset", "write
 
 DATALIST = "dataset.json"
 SECTIONS = ("training", "testing")
-# keys that name what must not leak from one side of a split to the other, where ``unit`` does not
-UNIT_KEYS = ("sequence", "subject", "slide", "group")
 
 
 @dataclass(frozen=True)
@@ -114,10 +112,6 @@ class Dataset:
     @property
     def folder(self) -> Path:
         return self.path.parent
-
-    def unit_keys(self) -> tuple[str, ...]:
-        """Keys of items whose values must not be on two sides of a split."""
-        return (str(self.facts["unit"]),) if self.facts.get("unit") else UNIT_KEYS
 
     def places(self) -> Iterator[tuple[Item, str]]:
         """Every item with the side of the split that it is on: ``fold 0``, ..., ``testing``."""
