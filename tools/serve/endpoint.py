@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -30,6 +31,8 @@ from tools.serve.uploads import check_start
 
 __all__ = ["Endpoint", "Received"]
 
+MAX_UPLOADS = 64  # at a time; an upload that is slow takes no place of those that wait
+DRAIN_S = 5.0  # for what a client sends that is refused
 POLL_S = 0.2  # how often it is looked whether a waiting client is still there
 
 
@@ -184,9 +187,11 @@ class Endpoint:
         """The uploaded file, the other fields, and what the user calls the file."""
         limit = MAX_FIELD_BYTES if is_json else self.limits.max_upload_bytes + MAX_FIELD_BYTES
         request = Request(request.scope, limited(request.receive, request.headers, limit))
-        if self.num_uploading + self.dispatcher.num_waiting >= self.limits.max_queue:
-            async for _ in request.stream():  # a client that cannot send all does not see the answer
-                pass
+        if self.num_uploading >= MAX_UPLOADS or self.dispatcher.num_waiting >= self.limits.max_queue:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):  # a client that cannot send all does not see the answer
+                    async for _ in request.stream():
+                        pass
             raise self.dispatcher.full()
         self.num_uploading += 1
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -20,27 +22,39 @@ __all__ = ["FIELD", "MAX_FIELD_BYTES", "check_fields", "limited", "read_form", "
 
 FIELD = "image"
 MAX_FIELD_BYTES = 1 << 20
+STALL_S, MIN_BYTES_PER_S = 30.0, 5000  # an upload without a byte for so long, or slower than this, is ended
 
 
 def limited(receive, headers: Mapping[str, str], max_bytes: int):
-    """Receive as before, but refuse a body that is, or says that it is, too long."""
+    """Receive as before, but refuse a body that is, or says that it is, too long, and one that hardly comes."""
     refused = Failure(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an upload of more than {max_bytes} bytes; crop or compress the image"
     )
-    received = 0
+    received, started = 0, time.monotonic()
 
     async def limited():
         nonlocal received
         announced = headers.get("content-length", "0")
         if announced.isdigit() and int(announced) > max_bytes:
             raise refused
-        message = await receive()
+        try:
+            async with asyncio.timeout(STALL_S):
+                message = await receive()
+        except TimeoutError as error:
+            raise _stalled() from error
         received += len(message.get("body", b""))
+        seconds = time.monotonic() - started
+        if message.get("more_body") and seconds > STALL_S and received < seconds * MIN_BYTES_PER_S:
+            raise _stalled()
         if received > max_bytes:
             raise refused
         return message
 
     return limited
+
+
+def _stalled() -> Failure:
+    return Failure(HTTPStatus.REQUEST_TIMEOUT, "the upload hardly goes on; send the image again")
 
 
 async def read_form(request: Request, folder: Path) -> tuple[Path, dict[str, str], str]:

@@ -93,6 +93,18 @@ def test_truncated_upload_is_forgotten(server):
     assert not server.worker.jobs and server.post(png(noise(0))).status_code == 200
 
 
+def test_slow_uploads_block_nobody_and_are_ended(server, monkeypatch):
+    body = _form(png(noise(0)))
+    slow = [_begin(server, body[:100], len(body)) for _ in range(20)]
+    assert server.post(png(noise(0))).status_code == 200
+    for connection in slow:
+        connection.close()
+    monkeypatch.setattr("tools.serve.requests.STALL_S", 0.3)
+    connection = _begin(server, body[:100], len(body))
+    connection.settimeout(20)
+    assert b" 408 " in connection.recv(1 << 16)
+
+
 def test_client_that_hangs_up_frees_its_place(server):
     server.worker.gate.clear()
     with ThreadPoolExecutor() as pool:

@@ -42,7 +42,7 @@ def url(tmp_path_factory):
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
     try:
-        until(lambda: is_up(f"http://127.0.0.1:{port}") or process.poll() is not None, 120)
+        until(lambda: is_up(f"http://127.0.0.1:{port}") or process.poll() is not None, 300)
         assert process.poll() is None, log.read_text()
         yield f"http://127.0.0.1:{port}"
     finally:

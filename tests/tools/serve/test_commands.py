@@ -50,7 +50,7 @@ def test_server_that_is_ended_leaves_nothing(how, tmp_path):
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        until(lambda: is_up(url) or process.poll() is not None, 120)
+        until(lambda: is_up(url) or process.poll() is not None, 300)
         assert process.poll() is None, log.read_text()
         assert httpx.post(f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=60).status_code == 200
         process.send_signal(how)
