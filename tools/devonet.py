@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import replacing
+from common.reading import nifti
 from common.reading.tiff import read_header
 from tools.bundles import all_bundles, find_bundle
 from tools.checksum import checksum
@@ -25,7 +26,7 @@ from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.spacing import parse_spacing
 from tools.convert.stacks import convert_stacks, find_stacks
 from tools.formats.ctc import export_ctc
-from tools.formats.labels import as_uint16, read_map, write_labels
+from tools.formats.labels import as_uint16, write_labels
 from tools.overlay import overlay
 from tools.score.commands import score_folders
 from tools.score.summary import as_json, as_text, summarise_sequences
@@ -247,7 +248,7 @@ def _export_stacks(images: Sequence[Path], results: Path, folder: Path, spacing:
     """Instance maps as 16 bit TIFF, one per stack."""
     for image in images:
         source = results / f"{_stem(image)}_instances.nii.gz"
-        write_labels(folder / f"{_stem(image)}.tif", as_uint16(source, read_map(source)), spacing)
+        write_labels(folder / f"{_stem(image)}.tif", as_uint16(source, nifti.read_volume(source)), spacing)
 
 
 def _count_nuclei(results: Path, image: Path) -> tuple[int, int]:

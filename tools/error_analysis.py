@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from fire.decorators import SetParseFns
 from scipy import ndimage
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from common.datalist import read_dataset
 from common.errors import InputError
 from common.names import stem
+from common.reading import nifti
 from tools.command_line import reject
 
 __all__ = ["count_errors", "errors", "isolated_offsets"]
@@ -130,9 +130,7 @@ def errors(dataset_dir: str, results_dir: str, *extra, **unknown) -> dict[str, o
         mask = results / f"{stem(item.name)}_mask.nii.gz"
         if not mask.is_file():
             raise InputError(f"{mask}: no such file; run inference on the whole of {root} first")
-        image, labels, result = (
-            np.asanyarray(nib.load(path).dataobj).T for path in (item.file("image"), item.file("label"), mask)
-        )
+        image, labels, result = (nifti.read_volume(path) for path in (item.file("image"), item.file("label"), mask))
         total.update(count_errors(image, labels, result > 0))
     return _summary(total, len(items))
 

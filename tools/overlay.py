@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import tifffile
 from fire.decorators import SetParseFns
 from PIL import Image
 from skimage.transform import downscale_local_mean
@@ -15,6 +13,8 @@ from skimage.transform import downscale_local_mean
 from common.errors import InputError
 from common.files import replacing
 from common.labels.drawing import draw_outlines, find_outlines, side_by_side
+from common.reading import images, nifti
+from common.reading.pictures import without_alpha
 from tools.command_line import reject
 
 __all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "read_image", "write_overlay"]
@@ -136,30 +136,18 @@ def overlay(image: str, result: str, destination: str, *extra, label: str = "", 
 
 def read_image(path: Path) -> np.ndarray:
     """Volume (Z, Y, X), or plane (Y, X) or (Y, X, 3); InputError if a file is neither."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give an image")
-    if path.name.endswith((".nii", ".nii.gz")):
-        volume = np.asanyarray(nib.load(path).dataobj).T
-        if volume.ndim != 3:
-            raise InputError(f"{path}: {volume.ndim} dimensions, expected a volume of three")
-        return volume
-    try:
-        plane = tifffile.imread(path) if path.suffix.lower() in (".tif", ".tiff") else np.asarray(Image.open(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give NIfTI, TIFF or PNG") from error
+    image = images.read_image(path)
+    if images.is_volume(path):
+        return image
+    plane = without_alpha(path, image)
     if plane.ndim != 2 and not _is_rgb(plane):
-        raise InputError(f"{path}: shape {plane.shape}, expected a gray or RGB plane; volumes come as NIfTI")
+        raise InputError(f"{path}: {plane.dtype} of shape {plane.shape}, expected a gray plane or RGB of 8 bit")
     return plane
 
 
 def _read_spacing(path: Path) -> tuple[float, ...]:
     """Spacing of a NIfTI volume in (Z, Y, X); that of a plane, 1, is not used."""
-    if not path.name.endswith((".nii", ".nii.gz")):
-        return (1.0, 1.0, 1.0)
-    spacing = tuple(map(float, nib.load(path).header.get_zooms()[2::-1]))
-    if not all(0 < step < np.inf for step in spacing):
-        raise InputError(f"{path}: spacing {spacing} in its header, expected numbers above 0; convert the image again")
-    return spacing
+    return nifti.read_spacing(path) if images.is_volume(path) else (1.0, 1.0, 1.0)
 
 
 def _is_rgb(array: np.ndarray) -> bool:

@@ -12,7 +12,7 @@ import tifffile
 
 from ..errors import InputError
 from .photometric import as_seen, check_colours, has_gray_palette, photometric_name
-from .tiff_file import blaming, check_chain, check_page, open_tiff
+from .tiff_file import blaming, check_chain, check_page, open_tiff, without_additions
 from .tiff_spacing import spacing_of
 
 __all__ = ["TiffHeader", "count_values", "read_header", "read_picture", "read_spacing", "read_volume"]
@@ -186,7 +186,7 @@ def _find_image(path: Path, tiff: tifffile.TiffFile) -> _Image:
         raise InputError(f"{path}: truncated, {tiff.filehandle.size} bytes without any page; copy it again")
     with blaming(path):
         series = tiff.series
-        image = _only_image(path, [one.levels[0] for one in series])
+        image = _only_image(path, [one.levels[0] for one in without_additions(series)])
     if image.series is None or image.series.dataoffset is None:
         for page in image.pages:
             check_page(path, tiff, page)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -16,13 +17,15 @@ import tifffile
 
 from ..errors import InputError
 
-__all__ = ["blaming", "check_chain", "check_page", "follow_chain", "open_tiff", "tile_shape"]
+__all__ = ["blaming", "check_chain", "check_page", "follow_chain", "open_tiff", "tile_shape", "without_additions"]
 
 UNCOMPRESSED, DEFLATE = 1, (8, 32946)
 FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
 # how many times its bytes a compressed image can be: of deflate that is known, the others get far more
 LARGEST_RATIO, LARGEST_DEFLATE_RATIO = 40_000, 1_040
 MAX_PAGES = 100_000
+ADDITIONS = r"thumb|label|macro|overview"
+LARGEST_ADDITION = 16  # an image of less than this part of the largest is an addition, whatever its name
 MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as long
 OME_START = 2000  # characters that may stand before the first element of OME metadata
 
@@ -133,6 +136,17 @@ def check_chain(path: str | PathLike, tiff: tifffile.TiffFile) -> None:
         after = int.from_bytes(handle.read(layout.offsetsize), _BYTE_ORDERS[tiff.byteorder])
     if after:
         raise InputError(f"{path}: truncated after {len(pages)} pages, more are announced; copy it again")
+
+
+def without_additions(series: Sequence[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
+    """Images of a file without the thumbnail, the label and the overview that scanners add to theirs."""
+    largest = max(math.prod(one.shape) for one in series) if series else 0
+    return [
+        one
+        for one in series
+        if math.prod(one.shape) == largest
+        or (math.prod(one.shape) * LARGEST_ADDITION > largest and not re.search(ADDITIONS, one.name, re.IGNORECASE))
+    ]
 
 
 def tile_shape(page: tifffile.TiffPage) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -12,12 +11,9 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from .tiff_file import blaming, check_chain, check_page, open_tiff, tile_shape
+from .tiff_file import blaming, check_chain, check_page, open_tiff, tile_shape, without_additions
 
 __all__ = ["TiffWindows"]
-
-ADDITIONS = r"thumb|label|macro|overview"
-LARGEST_ADDITION = 16  # an image of less than this part of the slide's pixels is an addition, whatever its name
 
 
 class TiffWindows:
@@ -176,9 +172,13 @@ def _first_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
         series = [one for one in tiff.series if math.prod(one.shape)]
         if not series:
             raise InputError(f"{path}: no image in it; copy or export it again")
-        largest = max(series, key=lambda one: math.prod(one.shape))
-        _check_alone(path, largest, series)
-        level = largest.levels[0]
+        images = without_additions(series)
+        if len(images) > 1:
+            names = ", ".join(one.name or f"{one.axes} {one.shape}" for one in images[:9])
+            raise InputError(
+                f"{path}: {len(images)} images in one file ({names}), expected one; export each as a file of its own"
+            )
+        level = images[0].levels[0]
         pages = [page for page in level.pages if page is not None]
         page = pages[0].aspage()
     if len(pages) > 1 or math.prod(level.shape) > math.prod(page.shape):
@@ -187,15 +187,3 @@ def _first_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
             "with its colours in one page"
         )
     return page
-
-
-def _check_alone(path: Path, largest: tifffile.TiffPageSeries, series: list[tifffile.TiffPageSeries]) -> None:
-    """Refuse a file with other images than the thumbnail, the label and the overview that scanners add."""
-    limit = math.prod(largest.shape) / LARGEST_ADDITION
-    others = [one for one in series if one is not largest and math.prod(one.shape) > limit]
-    others = [one for one in others if not re.search(ADDITIONS, one.name, re.IGNORECASE)]
-    if others:
-        names = ", ".join(one.name or f"{one.axes} {one.shape}" for one in [largest, *others][:9])
-        raise InputError(
-            f"{path}: {len(others) + 1} images in one file ({names}), expected one; export each as a file of its own"
-        )

@@ -10,10 +10,11 @@ from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
+from common.reading import nifti
 from common.reading.tiff import read_header
 from tools.command_line import reject
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.formats.labels import as_uint16, read_map, write_labels
+from tools.formats.labels import as_uint16, write_labels
 
 __all__ = ["ctc", "export_ctc"]
 
@@ -117,7 +118,7 @@ def _result_path(destination: Path, frame: Frame) -> Path:
 
 def _read_map(path: Path, frame: Frame) -> np.ndarray:
     """Labels as (Z, Y, X), on the grid of the frame's image."""
-    labels = read_map(path)
+    labels = nifti.read_volume(path)
     expected = read_header(frame.image).shape
     if labels.shape != expected and (1, *labels.shape) != expected:
         raise InputError(

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import nibabel as nib
 import numpy as np
 import tifffile
-from nibabel.filebasedimages import ImageFileError
 
 from common.errors import InputError
 from common.files import replacing
 
-__all__ = ["as_uint16", "read_map", "save_tiff", "write_labels"]
+__all__ = ["as_uint16", "save_tiff", "write_labels"]
 
 MAX_LABEL = np.iinfo(np.uint16).max
-
-
-def read_map(path: Path) -> np.ndarray:
-    """Instance map of a NIfTI file as (Z, Y, X); InputError if it cannot be read."""
-    try:
-        return np.asanyarray(nib.load(path).dataobj).T
-    except (OSError, EOFError, zlib.error, ImageFileError) as error:
-        raise InputError(f"{path}: cannot be read as NIfTI ({error}); run inference again") from error
 
 
 def as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:

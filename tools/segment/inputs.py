@@ -11,6 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import tifffile
+from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image
@@ -158,7 +159,7 @@ def _respaced(target: Path, spacing: str) -> Path:
     wanted = parse_spacing(spacing)[::-1]
     try:
         volume = nib.load(target)
-        ratio = np.divide(wanted, volume.header.get_zooms()[:3])
+        ratio = np.divide(wanted, voxel_sizes(volume.affine))
         changed = type(volume)(np.asanyarray(volume.dataobj), volume.affine @ np.diag([*ratio, 1.0]), volume.header)
         changed.header.set_xyzt_units("micron")
         path = target.with_name(f"{target.name.split('.nii')[0]}.nii")

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import tifffile
-from PIL import Image
+
+from common.reading import nifti
+from common.reading.images import is_volume, read_image
 
 __all__ = ["MASKS", "STEM", "Result", "find_mask", "read_mask", "renamed", "safe_stem"]
 
@@ -88,11 +88,5 @@ def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
     spacing : tuple of float
         µm along the axes of a volume; empty for images, of which the file does not tell.
     """
-    if path.name.endswith((".nii.gz", ".nii")):
-        image = nib.load(path)
-        spacing = tuple(float(step) for step in image.header.get_zooms()[:3])
-        return np.asarray(image.dataobj).transpose(2, 1, 0), spacing[::-1]
-    if path.suffix == ".png":
-        with Image.open(path) as picture:
-            return np.asarray(picture), ()
-    return tifffile.imread(path), ()
+    spacing = nifti.read_spacing(path) if is_volume(path) else ()
+    return read_image(path, labels=True), spacing

@@ -6,14 +6,13 @@ import csv
 import math
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-import tifffile
-from PIL import Image
 from skimage.measure import label
 from skimage.transform import downscale_local_mean
 
 from common.labels import drawing
+from common.reading import nifti
+from common.reading.images import is_volume, read_image, read_slice
 
 __all__ = [
     "contrast_limits",
@@ -34,28 +33,19 @@ ENLARGED_PX = 600  # longest side up to which small images are enlarged
 PERCENTILES = (0.5, 99.8)
 
 
-def _is_volume(path: Path) -> bool:
-    return path.name.endswith((".nii", ".nii.gz"))
-
-
 def num_planes(path: Path) -> int:
     """Slices along Z of a NIfTI volume; 1 for an image."""
-    return nib.load(path).shape[2] if _is_volume(path) else 1
+    return int(nifti.check_nifti(path).get_data_shape()[2]) if is_volume(path) else 1
 
 
 def plane_of(path: Path, z: int) -> np.ndarray:
     """Slice (Y, X) of a NIfTI volume, or an image (Y, X) or (Y, X, C) as it is."""
-    if _is_volume(path):
-        return np.asarray(nib.load(path).dataobj[:, :, z]).T
-    if path.suffix.lower() in (".tif", ".tiff"):
-        return tifffile.imread(path)
-    with Image.open(path) as image:
-        return np.asarray(image)
+    return read_slice(path, z)
 
 
 def contrast_limits(path: Path) -> tuple[float, float]:
     """Values to show as black and white: percentiles of the whole image, so that slices can be compared."""
-    values = np.asarray(nib.load(path).dataobj) if _is_volume(path) else plane_of(path, 0)
+    values = read_image(path)
     if values.dtype == np.uint8:
         return 0.0, 255.0
     finite = values[np.isfinite(values)]
@@ -68,7 +58,7 @@ def contrast_limits(path: Path) -> tuple[float, float]:
 def write_view(image: Path, target: Path) -> None:
     """Write an image as it is shown: uint8, shape (Z, y, x) or (Z, y, x, 3), as a file of NumPy's."""
     limits = contrast_limits(image)
-    planes = np.asarray(nib.load(image).dataobj).T if _is_volume(image) else plane_of(image, 0)[None]
+    planes = read_image(image) if is_volume(image) else read_image(image)[None]
     for z, plane in enumerate(planes):
         picture = to_rgb(shrink(plane), limits)
         picture = picture[..., 0] if plane.ndim == 2 else picture

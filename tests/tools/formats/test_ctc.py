@@ -138,7 +138,7 @@ def test_truncated_map(sequence, predict, export, ramp, tmp_path):
     predict("01_t000", ramp())
     path = tmp_path / "pred/01_t000_instances.nii.gz"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match="01_t000_instances.nii.gz: cannot be read as NIfTI"):
+    with pytest.raises(InputError, match="01_t000_instances.nii.gz: cannot be read as a gray volume"):
         export()
 
 
