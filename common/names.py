@@ -13,7 +13,9 @@ SUFFIXES = {
     "picture": (".png", ".tif", ".tiff"),
     "slide": (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".svs"),
 }
-_LONGEST_FIRST = sorted({suffix for suffixes in SUFFIXES.values() for suffix in suffixes}, key=len, reverse=True)
+_LONGEST_FIRST = sorted(
+    {".ome.btf", ".btf", *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)}, key=len, reverse=True
+)
 
 
 def stem(path: str | os.PathLike) -> str:

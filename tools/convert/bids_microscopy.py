@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
+from common.names import stem
 
 __all__ = ["KINDS", "MODALITIES", "Micrograph", "find_micrographs", "read_description"]
 
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 MODALITIES = ("TEM", "SEM", "BF")
 KINDS = ("axon", "myelin", "axonmyelin")
-SUFFIXES = (".png", ".tif", ".tiff")
+SUFFIXES = (".png", ".tif", ".tiff", ".btf")  # also as .ome.tif and .ome.btf
 MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "nm": 1e-3}
 
 
@@ -72,10 +73,10 @@ def find_micrographs(source: Path) -> list[Micrograph]:
     masks = _find_masks(source, paths)
     jsons = sorted(source.glob("[!.]*.json")) + sorted(source.glob("sub-*/**/[!.]*.json"))
     micrographs = []
-    for stem, path in paths.items():
+    for name, path in paths.items():
         sidecars = tuple(_applicable(path, jsons))
         size = _pixel_size(path, sidecars)
-        micrographs.append(Micrograph(path, path.relative_to(source).parts[0], masks.get(stem, {}), sidecars, size))
+        micrographs.append(Micrograph(path, path.relative_to(source).parts[0], masks.get(name, {}), sidecars, size))
     _warn_of_participants(source, {micrograph.subject for micrograph in micrographs})
     return micrographs
 
@@ -96,15 +97,15 @@ def _find_images(source: Path) -> dict[str, Path]:
     for path in sorted(source.glob("sub-*/**/micr/[!.]*")):
         if path.suffix.lower() not in SUFFIXES:
             continue
-        if path.stem.rsplit("_", 1)[-1] not in MODALITIES:
+        if stem(path).rsplit("_", 1)[-1] not in MODALITIES:
             others += 1
             continue
         subject = path.relative_to(source).parts[0]
-        if path.stem.split("_")[0] != subject:
+        if stem(path).split("_")[0] != subject:
             raise InputError(f"{path}: its name does not begin with {subject}_, as its folder's does; rename either")
-        if path.stem in found:
-            raise InputError(f"{path}: same name as {found[path.stem]}, so their results would be; keep one")
-        found[path.stem] = path
+        if stem(path) in found:
+            raise InputError(f"{path}: same name as {found[stem(path)]}, so their results would be; keep one")
+        found[stem(path)] = path
     if others:
         logger.warning("%s: %d images are no %s and are left out", source, others, ", ".join(MODALITIES))
     if not found:
@@ -119,23 +120,23 @@ def _find_masks(source: Path, paths: dict[str, Path]) -> dict[str, dict[str, Pat
     """Manual masks by the name of their image, then by kind."""
     masks: dict[str, dict[str, Path]] = {}
     for path in sorted((source / "derivatives").glob("**/[!.]*-manual.*")):
-        stem, _, kind = path.stem.removesuffix("-manual").rpartition("_seg-")
+        name, _, kind = stem(path).removesuffix("-manual").rpartition("_seg-")
         if path.suffix.lower() not in SUFFIXES or kind not in KINDS:
             continue
-        if stem not in paths:
-            logger.warning("%s: a mask without its image %s; it is left out", path, stem)
+        if name not in paths:
+            logger.warning("%s: a mask without its image %s; it is left out", path, name)
             continue
-        other = masks.setdefault(stem, {}).setdefault(kind, path)
+        other = masks.setdefault(name, {}).setdefault(kind, path)
         if other != path:
-            raise InputError(f"{path}: a second {kind} mask of {stem}, besides {other}; keep one")
+            raise InputError(f"{path}: a second {kind} mask of {name}, besides {other}; keep one")
     return masks
 
 
 def _applicable(image: Path, jsons: list[Path]) -> list[Path]:
     """JSON files in the image's folder or above, of its modality, with no entity that the image's name lacks."""
-    entities = set(image.stem.split("_"))
+    entities = set(stem(image).split("_"))
     fitting = [p for p in jsons if p.parent in image.parents and set(p.stem.split("_")) <= entities]
-    modality = image.stem.rsplit("_", 1)[-1]
+    modality = stem(image).rsplit("_", 1)[-1]
     fitting = [p for p in fitting if p.stem.rsplit("_", 1)[-1] == modality]
     return sorted(fitting, key=lambda p: (len(p.parts), len(p.stem.split("_"))))
 

@@ -116,7 +116,7 @@ def read_coco(path: Path) -> Coco:
 def _load(path: Path) -> dict:
     """The document, its polygons already as arrays: lists of numbers would need many times the memory."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), object_hook=_pack)
+        document = json.loads(path.read_text(encoding="utf-8-sig"), object_hook=_pack)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such file, expected a COCO instance JSON") from None
     except json.JSONDecodeError as error:
@@ -142,6 +142,15 @@ def _pack(record: dict) -> dict:
     return record
 
 
+def _whole(value: object) -> object:
+    """An id or a length as an integer, where label tools write it as text or with decimals; anything else as it is."""
+    try:
+        number = float(value) if isinstance(value, float | str) else value
+    except ValueError:
+        return value
+    return int(number) if isinstance(number, float) and number.is_integer() else value
+
+
 def _read_images(path: Path, document: dict) -> dict[object, CocoImage]:
     """Images by id."""
     records = document.get("images")
@@ -153,8 +162,8 @@ def _read_images(path: Path, document: dict) -> dict[object, CocoImage]:
     names: set[str] = set()
     for number, record in enumerate(records):
         record = record if isinstance(record, dict) else {}
-        key, name = record.get("id"), record.get("file_name")
-        size = (record.get("height"), record.get("width"))
+        key, name = _whole(record.get("id")), record.get("file_name")
+        size = (_whole(record.get("height")), _whole(record.get("width")))
         if not isinstance(key, int | str) or not isinstance(name, str) or not name.strip():
             raise InputError(f"{path}: image {number + 1} of the list lacks id or file_name; add them")
         if not all(isinstance(side, int) and 0 < side <= FAR_PX for side in size):
@@ -165,6 +174,7 @@ def _read_images(path: Path, document: dict) -> dict[object, CocoImage]:
             raise InputError(
                 f"{path}: images {images[key].file_name} and {name} have the same id {key}; number them anew"
             )
+        name = name.replace("\\", "/")  # as Windows writes folders
         if name in names:
             raise InputError(f"{path}: image {name} is there twice; keep one record")
         names.add(name)
@@ -178,12 +188,12 @@ def _read_categories(path: Path, document: dict) -> set:
     if (
         not isinstance(records, list)
         or not records
-        or not all(isinstance(r, dict) and isinstance(r.get("id"), int | str) for r in records)
+        or not all(isinstance(r, dict) and isinstance(_whole(r.get("id")), int | str) for r in records)
     ):
         raise InputError(f'{path}: no categories, expected such as [{{"id": 1, "name": "cell"}}]; add them')
     if len(records) > 1:
         logger.info("%s: the objects of all %d categories are taken alike", path, len(records))
-    return {record["id"] for record in records}
+    return {_whole(record["id"]) for record in records}
 
 
 def _image_of(path: Path, number: int, annotation: object, images: Mapping, categories: set) -> object:
@@ -192,13 +202,13 @@ def _image_of(path: Path, number: int, annotation: object, images: Mapping, cate
         raise InputError(
             f"{path}: annotation {number + 1} of the list has no segmentation; export instances, not boxes"
         )
-    key = annotation.get("image_id")
+    key = _whole(annotation.get("image_id"))
     if not isinstance(key, int | str) or key not in images:
         raise InputError(
             f"{path}: annotation {annotation.get('id', number + 1)} is of image_id {key}, which images does not list; "
             "add the image or remove the annotation"
         )
-    category = annotation.get("category_id")
+    category = _whole(annotation.get("category_id"))
     if not isinstance(category, int | str) or category not in categories:
         raise InputError(
             f"{path}: annotation {annotation.get('id', number + 1)} is of category_id {category}, "

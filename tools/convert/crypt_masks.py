@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import sys
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -15,15 +16,19 @@ import numpy as np
 
 from common.errors import InputError
 from common.labels.run_lengths import decode_rle, parse_rle
+from common.names import stem as stem_of
 from common.reading.tiff import read_header, read_volume
 from tools.convert.dataset import describe
-from tools.convert.geojson import find_polygons, rasterise
+from tools.convert.geojson import choose_features, find_polygons, rasterise
 
 __all__ = ["Mask", "find_masks", "naming"]
+
+logger = logging.getLogger(__name__)
 
 Shape = tuple[int, int]
 RLE_COLUMNS = ("rle", "encoding", "predicted", "encodedpixels", "expected", "annotation", "mask")
 TIFF_SUFFIXES = (".tif", ".tiff")
+MEANT = "crypt"  # what the class of its annotations is called, in capitals or not, in one number or the other
 
 
 @dataclass(frozen=True)
@@ -153,11 +158,11 @@ def _masks_of_files(folder: Path, source: Path, stems: Collection[str]) -> dict[
     masks: dict[str, Mask] = {}
     paths: dict[str, Path] = {}
     for path in sorted(folder.glob("[!.]*")):
-        suffix, is_mask = path.suffix.lower(), path.stem.endswith("_mask")
+        suffix, is_mask = path.suffix.lower(), stem_of(path).endswith("_mask")
         if suffix == ".geojson":
             stem, make = path.name[: -len(suffix)].removesuffix("_crypts"), _mask_of_geojson
         elif suffix in TIFF_SUFFIXES and (is_mask or own_folder):
-            stem, make = path.stem.removesuffix("_mask"), _mask_of_tiff
+            stem, make = stem_of(path).removesuffix("_mask"), _mask_of_tiff
         else:
             continue
         if stem not in stems:
@@ -190,12 +195,15 @@ def _mask_of_tiff(path: Path) -> Mask:
 
 
 def _mask_of_geojson(path: Path) -> Mask:
-    def read(shape: Shape) -> np.ndarray:
+    def read(shape: Shape, *, tell: Callable[..., None] = logger.debug) -> np.ndarray:
         try:
             document = json.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: not a readable GeoJSON ({error}); export it again") from error
         with naming(path):
-            return rasterise(find_polygons(document), shape)
+            features, left_out = choose_features(document, MEANT)
+            for name, number in left_out.items():
+                tell("%s: %d annotations of the class %s left out, they are no crypts", path, number, name)
+            return rasterise(find_polygons(features), shape)
 
-    return Mask(describe([path]), read, read)
+    return Mask(describe([path]), lambda shape: read(shape, tell=logger.warning), read)

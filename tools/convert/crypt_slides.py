@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
+from common.names import stem
 from common.reading.slides import open_slide, pixel_size_um
 from tools.convert.crypt_masks import Mask, find_masks, naming
 
@@ -69,12 +70,12 @@ def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float 
     paths = _find_files(source)
     found = find_masks(source, paths, masks)
     slides = {}
-    for stem, path in paths.items():
+    for name, path in paths.items():
         with naming(), open_slide(path) as slide:
             size = pixel_size or pixel_size_um(slide)
-            slides[stem] = Slide(path, slide.shape, _unit(stem, group), size, found.get(stem))
-        if stem in found:
-            found[stem].check(slide.shape[:2])
+            slides[name] = Slide(path, slide.shape, _unit(name, group), size, found.get(name))
+        if name in found:
+            found[name].check(slide.shape[:2])
     return slides
 
 
@@ -112,7 +113,7 @@ def check_masks(source: Path, slides: dict[str, Slide], tested: set[str]) -> Non
     for slide in slides.values():
         if slide.mask is None and slide.unit not in tested:
             raise InputError(
-                f"{slide.path}: no mask, neither {source.name}.csv nor {slide.path.stem}_mask.tif or .geojson; "
+                f"{slide.path}: no mask, neither {source.name}.csv nor {stem(slide.path)}_mask.tif or .geojson; "
                 f"add one, or put it under testing with --test {slide.unit}"
             )
 
@@ -124,28 +125,28 @@ def _find_files(source: Path) -> dict[str, Path]:
     paths = [path for path in sorted(source.glob("[!.]*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
     slides: dict[str, Path] = {}
     for path in paths:
-        stem = path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
-        if stem.endswith("_mask"):
+        name = stem(path)
+        if name.endswith("_mask"):
             continue
-        if stem in slides:
-            raise InputError(f"{path}: same name as {slides[stem]}, so their results would be; rename one")
-        slides[stem] = path
+        if name in slides:
+            raise InputError(f"{path}: same name as {slides[name]}, so their results would be; rename one")
+        slides[name] = path
     if not slides:
         raise InputError(f"{source}: no slide there, expected *.tif, *.tiff or *.svs right inside it; check the folder")
     return slides
 
 
-def _unit(stem: str, group: str) -> str:
+def _unit(name: str, group: str) -> str:
     """The unit of a slide that folds never split."""
     if not group:
-        return stem
+        return name
     try:
         pattern = re.compile(group)
     except re.error as error:
         raise InputError(f"--group {group}: not a regular expression ({error}); such as '(B[0-9]+)'") from error
     if not pattern.groups:
         raise InputError(f"--group {group}: no group in brackets; such as '(B[0-9]+)'")
-    match = pattern.search(stem)
+    match = pattern.search(name)
     if not match or not match[1]:
-        raise InputError(f"--group {group}: nothing found in the name {stem}; choose one that fits all slides")
+        raise InputError(f"--group {group}: nothing found in the name {name}; choose one that fits all slides")
     return match[1]

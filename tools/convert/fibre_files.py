@@ -12,6 +12,7 @@ import numpy as np
 from common.files import replacing
 from common.labels.drawing import draw_outlines, side_by_side
 from common.labels.fibres import Fibres, label_fibres
+from common.names import stem
 from tools.convert.bids_microscopy import Micrograph
 from tools.convert.dataset import describe
 from tools.convert.gray import copy_gray, is_whole_png, target_suffix, write_png
@@ -41,7 +42,7 @@ def write_image(micrograph: Micrograph, destination: Path, folder: str) -> str:
     """
     path = micrograph.path
     plain = is_plain_gray(path)
-    name = f"{folder}/{path.stem}{target_suffix(path) if plain else '.png'}"
+    name = f"{folder}/{stem(path)}{target_suffix(path) if plain else '.png'}"
     if plain:
         copy_gray(path, destination / name)
     elif not is_whole_png(destination / name, description := _ascii(describe([path]))):
@@ -68,11 +69,11 @@ def write_labelled(micrograph: Micrograph, destination: Path, folder: str, figur
     sidecar : dict of str to object
         What the JSON beside the labels says.
     """
-    stem = f"{folder}/{micrograph.path.stem}"
+    start = f"{folder}/{stem(micrograph.path)}"
     names = {"label": "fibres.png", "myelin": "myelin.png", "axon": "axon.png", "prompts": "prompts.tsv"}
-    item = {key: f"{stem}_{name}" for key, name in names.items()}
-    sidecar_path = destination / f"{stem}_fibres.json"
-    figure = destination / figures / f"{micrograph.path.stem}_overlay.png"
+    item = {key: f"{start}_{name}" for key, name in names.items()}
+    sidecar_path = destination / f"{start}_fibres.json"
+    figure = destination / figures / f"{stem(micrograph.path)}_overlay.png"
     sources = [micrograph.path, *micrograph.masks.values(), *micrograph.sidecars]
     description = _ascii(f"{describe(sources)} {micrograph.pixel_size_um}")
     pictures = [destination / item["myelin"], destination / item["axon"], figure, destination / item["label"]]

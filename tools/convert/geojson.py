@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 from skimage.draw import polygon
 
-__all__ = ["find_polygons", "rasterise"]
+__all__ = ["choose_features", "find_polygons", "rasterise"]
 
+SURROUNDINGS = ("tissue", "region", "roi", "background", "other", "slide")  # classes of what objects lie in
 OUTSIDE_PX = 1.0  # a contour along the border of the image may lie this far outside
 Polygon = list[np.ndarray]
+
+
+def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
+    """Features of a GeoJSON document that are of the class that is meant.
+
+    Parameters
+    ----------
+    document : object
+        As for `find_polygons`.
+    meant : str
+        What the name of the class holds, in small letters. Where no class is so called, the only one that is neither
+        ignored (QuPath ends such names with ``*``) nor known to surround objects is taken, or all that have no class.
+
+    Returns
+    -------
+    features : list
+        Those of that class.
+    left_out : Counter of str
+        Number of others by the name of their class.
+
+    Raises
+    ------
+    ValueError
+        If there are annotations, but it is not clear which are meant.
+    """
+    by_class: dict[str, list] = {}
+    for feature in _features(document):
+        by_class.setdefault(_class_of(feature), []).append(feature)
+    named = [name for name in by_class if meant in name.lower() and not name.endswith("*")]
+    others = [name for name in by_class if not name.endswith("*") and name.lower() not in SURROUNDINGS]
+    chosen = named or others
+    if by_class and (not chosen or (len(chosen) > 1 and not named)):
+        found = ", ".join(name or "none" for name in by_class)
+        raise ValueError(f"annotations of the classes {found}; expected one named {meant}; name it so in QuPath")
+    left_out = Counter({name or "none": len(part) for name, part in by_class.items() if name not in chosen})
+    return [feature for name in chosen for feature in by_class[name]], left_out
 
 
 def find_polygons(document: object) -> list[Polygon]:
@@ -81,6 +119,14 @@ def _features(document: object) -> list:
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
         return document.get("features") or []
     return [document]
+
+
+def _class_of(feature: object) -> str:
+    """Name of the class that QuPath gives a feature; empty where it has none."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    found = properties.get("classification") if isinstance(properties, dict) else None
+    name = found.get("name") if isinstance(found, dict) else found
+    return name.strip() if isinstance(name, str) else ""
 
 
 def _polygons(feature: object, where: str) -> Iterator[list]:

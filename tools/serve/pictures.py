@@ -35,7 +35,7 @@ PERCENTILES = (0.5, 99.8)
 
 def num_planes(path: Path) -> int:
     """Slices along Z of a NIfTI volume; 1 for an image."""
-    return int(nifti.check_nifti(path).get_data_shape()[2]) if is_volume(path) else 1
+    return int((*nifti.check_nifti(path).get_data_shape(), 1)[2]) if is_volume(path) else 1
 
 
 def plane_of(path: Path, z: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from ..errors import InputError
 from .formats import NIFTI_1, NIFTI_HEADER_BYTES, identify, no_such_file
@@ -33,7 +34,17 @@ NIFTI_SUFFIXES = (".nii.gz", ".nii")
 FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
 LARGEST_RATIO = 1_040  # of what deflate makes of a byte
 # what nibabel raises for no NIfTI, an empty file, a truncated one, damaged compression, and colours
-UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, TypeError, ValueError, OverflowError)
+UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    WrapStructError,
+    OSError,
+    EOFError,
+    zlib.error,
+    TypeError,
+    ValueError,
+    OverflowError,
+)
 
 
 def unreadable(path: str | PathLike, reason: object) -> InputError:
@@ -99,7 +110,8 @@ def read_volume(path: str | PathLike) -> np.ndarray:
     Parameters
     ----------
     path : path
-        NIfTI file; axes of length 1 behind the third, as some programs write them, are left out.
+        NIfTI file; axes of length 1 behind the third, as some programs write them, are left out. One of two axes is
+        a single slice.
 
     Returns
     -------
@@ -116,14 +128,14 @@ def read_volume(path: str | PathLike) -> np.ndarray:
         voxels = np.asanyarray(image.dataobj)
     except (*UNREADABLE, MemoryError) as error:
         raise unreadable(path, error) from error
-    return voxels.reshape(image.shape[:3]).T
+    return voxels.reshape((*image.shape, 1)[:3]).T
 
 
 def read_plane(path: str | PathLike, z: int) -> np.ndarray:
     """Slice (Y, X) of a volume, the others not decoded where the file is not compressed; else as `read_volume`."""
     image = _open(path)
     try:
-        return np.asanyarray(image.dataobj[(slice(None), slice(None), z, *[0] * (len(image.shape) - 3))]).T
+        return np.asanyarray(image.dataobj[(slice(None), slice(None), z, 0, 0, 0, 0)[: len(image.shape)]]).T
     except (*UNREADABLE, MemoryError) as error:
         raise unreadable(path, error) from error
 
@@ -148,6 +160,6 @@ def _open(path: str | PathLike) -> nib.Nifti1Image:
         image = nib.load(path)
     except UNREADABLE as error:
         raise unreadable(path, error) from error
-    if len(image.shape) < 3 or math.prod(image.shape[3:]) != 1:
+    if len(image.shape) < 2 or math.prod(image.shape[3:]) != 1:
         raise InputError(f"{path}: {len(image.shape)} dimensions {image.shape}, expected a volume of three")
     return image
