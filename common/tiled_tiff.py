@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tifffile
 
 __all__ = ["TILE", "write_tiled"]
@@ -18,7 +20,7 @@ def write_tiled(
     path: Path,
     read_rows: Callable[[int, int], np.ndarray],
     shape: tuple[int, ...],
-    dtype: np.dtype,
+    dtype: npt.DTypeLike,
     *,
     description: str = "",
     pixel_size_um: float | None = None,
@@ -33,14 +35,16 @@ def write_tiled(
         Takes the first row and the one behind the last; returns these rows.
     shape : tuple of int
         (Y, X) or (Y, X, 3).
-    dtype : numpy.dtype
+    dtype : data type
         What to write.
     description : str
         Text for the description tag, ASCII.
     pixel_size_um : float, optional
         For the resolution tags.
     """
-    options = {} if pixel_size_um is None else {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": 3}
+    resolution: dict[str, Any] = {}
+    if pixel_size_um is not None:
+        resolution = {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": 3}
     tifffile.imwrite(
         path,
         _tiles(read_rows, shape, np.dtype(dtype)),
@@ -55,7 +59,7 @@ def write_tiled(
         metadata=None,
         software=False,
         maxworkers=1,
-        **options,
+        **resolution,
     )
 
 

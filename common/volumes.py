@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
@@ -40,7 +41,7 @@ class SaveVolumed(MapTransform):
     def __init__(
         self,
         keys: KeysCollection,
-        output_dir: str | os.PathLike,
+        output_dir: str | os.PathLike[str],
         kind: str,
         dtype: str = "uint8",
         allow_missing_keys: bool = False,
@@ -48,7 +49,7 @@ class SaveVolumed(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.output_dir, self.kind, self.dtype = Path(output_dir), kind, np.dtype(dtype)
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
         for key in self.key_iterator(data):
             volume, source = data[key], data[key].meta["filename_or_obj"]
             target = self.output_dir / f"{stem(source)}_{self.kind}.nii.gz"

@@ -104,11 +104,11 @@ def _count_nuclei(counts: Counter, image: np.ndarray, labels: np.ndarray, mask: 
     for third, members in zip(("dim", "medium", "bright"), np.array_split(by_brightness, 3), strict=True):
         counts[f"{third} found"] = found[members].sum()
         counts[f"{third} voxels"] = voxels[members].sum()
-    counts["nuclei"], counts["nuclei missed"] = len(ids), np.count_nonzero(2 * found < voxels)
+    counts["nuclei"], counts["nuclei missed"] = len(ids), int(np.count_nonzero(2 * found < voxels))
 
 
 @SetParseFns(dataset_dir=str, results_dir=str)
-def errors(dataset_dir: str, results_dir: str, *extra, **unknown) -> dict[str, object]:
+def errors(dataset_dir: str, results_dir: str, *extra, **unknown) -> dict[str, str]:
     """Tell where masks differ from the truth: borders, dim nuclei, depth (pooled over all labelled test volumes).
 
     Parameters
@@ -125,7 +125,7 @@ def errors(dataset_dir: str, results_dir: str, *extra, **unknown) -> dict[str, o
         raise InputError(
             f"{root / 'dataset.json'}: no labelled image under 'testing'; there is nothing to compare with"
         )
-    total = Counter()
+    total: Counter[str] = Counter()
     for item in tqdm(items, desc="comparing"):
         mask = results / f"{stem(item.name)}_mask.nii.gz"
         if not mask.is_file():

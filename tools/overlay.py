@@ -56,7 +56,9 @@ def draw_overlay(
     extent = np.multiply(result.shape, spacing)
     pixels_per_um = min(ENLARGEMENT / min(spacing), MAX_PLANE_PX / max(extent))
     size = np.maximum(1, np.round(extent * pixels_per_um)).astype(int)
-    blocks = [_block(_to_gray(image), result, labels, axis=axis, size=np.delete(size, axis)) for axis in (0, 1)]
+    blocks = [
+        _block(_to_gray(image), result, labels, axis=axis, size=np.delete(size, axis).tolist()) for axis in (0, 1)
+    ]
     width = max(block.shape[1] for block in blocks)
     gap = np.full((BLOCK_GAP_PX, width, 3), 255, np.uint8)
     upper, lower = (
@@ -88,8 +90,8 @@ def draw_plane_overlay(image: np.ndarray, result: np.ndarray, labels: np.ndarray
     colours = image if image.ndim == 3 else np.stack([_to_gray(image, low=0.5, gamma=1.0)] * 3, axis=-1)
     filled = np.pad(colours, [(0, -size % factor) for size in colours.shape[:2]] + [(0, 0)], mode="edge")
     plain = downscale_local_mean(filled, (factor, factor, 1)).round().astype(np.uint8)
-    maps = [None if array is None else array[::factor, ::factor] for array in (result, labels)]
-    return _column(plain, *maps, axis=1, thickness=2)
+    truth = None if labels is None else labels[::factor, ::factor]
+    return _column(plain, result[::factor, ::factor], truth, axis=1, thickness=2)
 
 
 def write_overlay(

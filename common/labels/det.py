@@ -92,7 +92,7 @@ def count_detections(overlaps: Overlaps) -> Detections:
     -------
     Detections
     """
-    num_covered = np.count_nonzero(overlaps.covered)
+    num_covered = int(np.count_nonzero(overlaps.covered))
     num_hit = len(np.unique(overlaps.results[overlaps.covered]))
     return Detections(
         num_markers=len(overlaps.reference_labels),

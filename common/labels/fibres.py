@@ -117,7 +117,8 @@ def label_axons(axon: np.ndarray, *, min_axon_px: int = MIN_AXON_PX) -> tuple[np
     num_specks : int
         Components left out.
     """
-    components, num_found = ndimage.label(axon, EIGHT_NEIGHBOURS, output=np.int32)
+    components = np.empty(axon.shape, np.int32)
+    num_found = ndimage.label(axon, EIGHT_NEIGHBOURS, output=components)
     kept = np.bincount(components.ravel(), minlength=num_found + 1) >= min_axon_px
     kept[0] = False
     return np.where(kept, np.cumsum(kept), 0).astype(np.int32)[components], num_found - int(kept.sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -144,15 +145,15 @@ def count_overlaps(reference: np.ndarray, result: np.ndarray) -> Overlaps:
 
 def _find_runs(reference: np.ndarray, result: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Reference label, result label and length of every run of pixels that have the same two."""
-    order = "F" if reference.flags.f_contiguous and result.flags.f_contiguous else "C"
+    order: Literal["F", "C"] = "F" if reference.flags.f_contiguous and result.flags.f_contiguous else "C"
     reference, result = reference.ravel(order), result.ravel(order)
-    starts = [np.zeros(min(reference.size, 1), np.intp)]
+    blocks = [np.zeros(min(reference.size, 1), np.intp)]
     for first in range(1, reference.size, BLOCK_PX):
         stop = min(first + BLOCK_PX, reference.size)
         changed = reference[first:stop] != reference[first - 1 : stop - 1]
         changed |= result[first:stop] != result[first - 1 : stop - 1]
-        starts.append(np.flatnonzero(changed) + first)
-    starts = np.concatenate(starts)
+        blocks.append(np.flatnonzero(changed) + first)
+    starts = np.concatenate(blocks)
     return reference.take(starts), result.take(starts), np.diff(starts, append=reference.size)
 
 

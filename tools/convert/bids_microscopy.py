@@ -8,6 +8,7 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 from common.names import stem
@@ -143,7 +144,7 @@ def _applicable(image: Path, jsons: list[Path]) -> list[Path]:
 
 def _pixel_size(image: Path, sidecars: tuple[Path, ...]) -> tuple[float, float] | None:
     """Micrometres per pixel in (Y, X); None with a warning where nothing tells."""
-    fields: dict[str, object] = {}
+    fields: dict[str, Any] = {}
     for path in sidecars:
         fields |= _read_json(path)
     if "PixelSize" not in fields or "PixelSizeUnits" not in fields:
@@ -162,7 +163,7 @@ def _pixel_size(image: Path, sidecars: tuple[Path, ...]) -> tuple[float, float] 
     return values[1] * MICROMETRES[unit], values[0] * MICROMETRES[unit]
 
 
-def _read_json(path: Path) -> dict[str, object]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -103,7 +104,8 @@ def read_coco(path: Path) -> Coco:
     for number, annotation in enumerate(annotations):
         grouped[_image_of(path, number, annotation, images, categories)].append(annotation)
     coco = Coco(path, list(images.values()), _licence(document))
-    document.clear(), annotations.clear()  # the polygons go image by image
+    document.clear()  # the polygons go image by image
+    annotations.clear()
     for key, image in tqdm(images.items(), desc=path.name, unit="image"):
         _encode(coco, image, grouped.pop(key))
     if coco.num_clipped:
@@ -163,7 +165,7 @@ def _read_images(path: Path, document: dict) -> dict[object, CocoImage]:
     for number, record in enumerate(records):
         record = record if isinstance(record, dict) else {}
         key, name = _whole(record.get("id")), record.get("file_name")
-        size = (_whole(record.get("height")), _whole(record.get("width")))
+        size: tuple[Any, Any] = (_whole(record.get("height")), _whole(record.get("width")))
         if not isinstance(key, int | str) or not isinstance(name, str) or not name.strip():
             raise InputError(f"{path}: image {number + 1} of the list lacks id or file_name; add them")
         if not all(isinstance(side, int) and 0 < side <= FAR_PX for side in size):

@@ -7,6 +7,7 @@ label map is then painted run by run, so the time goes with the cells and not wi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -43,18 +44,22 @@ def encode_polygons(objects: Sequence[Sequence[np.ndarray]], shape: tuple[int, i
     polygons = [np.asarray(polygon, float) for parts in objects for polygon in parts]
     if not polygons:
         return []
-    encoded, found = coco_mask.frPyObjects(polygons, *shape), []
+    encoded: Any = coco_mask.frPyObjects(polygons, *shape)  # type: ignore[arg-type]  # arrays of floats are taken too
+    found: list[bytes] = []
     first = 0
     for parts in objects:
         pieces = encoded[first : first + len(parts)]
-        found.append((pieces[0] if len(pieces) == 1 else coco_mask.merge(pieces))["counts"])
+        whole: Any = pieces[0] if len(pieces) == 1 else coco_mask.merge(pieces)
+        found.append(whole["counts"])
         first += len(parts)
     return found
 
 
 def compress_counts(counts: Sequence[int], shape: tuple[int, int]) -> bytes:
     """COCO's uncompressed run lengths, which start with background, as its compressed ones."""
-    return coco_mask.frPyObjects({"counts": list(counts), "size": list(shape)}, *shape)["counts"]
+    uncompressed: Any = {"counts": list(counts), "size": list(shape)}
+    encoded: Any = coco_mask.frPyObjects(uncompressed, *shape)
+    return encoded["counts"]
 
 
 def check_counts(counts: bytes, shape: tuple[int, int]) -> str:
@@ -160,7 +165,12 @@ def draw_labels(
 def find_duplicates(objects: Sequence[bytes]) -> list[int]:
     """Indices of objects that cover exactly the pixels of an earlier one."""
     seen: set[bytes] = set()
-    return [index for index, counts in enumerate(objects) if counts in seen or seen.add(counts)]
+    duplicates = []
+    for index, counts in enumerate(objects):
+        if counts in seen:
+            duplicates.append(index)
+        seen.add(counts)
+    return duplicates
 
 
 def find_hidden(labels: np.ndarray, num_objects: int) -> list[int]:

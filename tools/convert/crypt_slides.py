@@ -73,7 +73,7 @@ def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float 
     for name, path in paths.items():
         with naming(), open_slide(path) as slide:
             size = pixel_size or pixel_size_um(slide)
-            slides[name] = Slide(path, slide.shape, _unit(name, group), size, found.get(name))
+            slides[name] = Slide(path, (*slide.shape[:2], 3), _unit(name, group), size, found.get(name))
         if name in found:
             found[name].check(slide.shape[:2])
     return slides

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fire.decorators import SetParseFns
@@ -18,7 +19,7 @@ from common.reading.slides import open_slide
 from common.reading.windows import TiffWindows
 from common.tiled_tiff import write_tiled
 from tools.command_line import positive_number, reject, whole_number
-from tools.convert.crypt_masks import naming
+from tools.convert.crypt_masks import Mask, naming
 from tools.convert.crypt_slides import Slide, check_masks, find_slides, tested_units
 from tools.convert.datalist import assign_folds
 from tools.convert.dataset import describe, prepare_dataset
@@ -176,7 +177,11 @@ def convert_crypts(
     check_masks(source, slides, tested)
     folds = assign_folds({slide.unit for slide in slides.values()} - tested, num_folds)
     datalist_path = prepare_dataset(destination, ("images", "labels", "patches"))
-    datalist = {"name": name or source.resolve().name, "licence": licence, "patch_size": rules.patch_size}
+    datalist: dict[str, Any] = {
+        "name": name or source.resolve().name,
+        "licence": licence,
+        "patch_size": rules.patch_size,
+    }
     datalist |= {"training": [], "testing": []}
     num_crypts, indices = 0, []
     for stem, slide in tqdm(slides.items(), desc="convert crypts", unit="slide"):
@@ -199,14 +204,14 @@ def convert_crypts(
     }
 
 
-def _convert_slide(stem: str, slide: Slide, destination: Path) -> tuple[dict[str, object], np.ndarray | None]:
+def _convert_slide(stem: str, slide: Slide, destination: Path) -> tuple[dict[str, Any], np.ndarray | None]:
     """Write image and labels that are not whole yet; return the datalist item and the labels."""
-    item: dict[str, object] = {"image": f"images/{stem}.tiff"}
+    item: dict[str, Any] = {"image": f"images/{stem}.tiff"}
     _write_image(destination / item["image"], slide)
     labels = None
     if slide.mask is not None:
         item["label"] = f"labels/{stem}.tiff"
-        labels = _write_labels(destination / item["label"], slide)
+        labels = _write_labels(destination / item["label"], slide, slide.mask)
     item |= {"patches": f"patches/{stem}.csv", "slide": slide.unit}
     if slide.pixel_size_um is not None:
         item["pixel_size_um"] = slide.pixel_size_um
@@ -224,14 +229,15 @@ def _write_image(path: Path, slide: Slide) -> None:
             write_tiled(partial, rows, slide.shape, np.uint8, description=description, pixel_size_um=size)
 
 
-def _write_labels(path: Path, slide: Slide) -> np.ndarray:
+def _write_labels(path: Path, slide: Slide, mask: Mask) -> np.ndarray:
     """Labels of a slide; written, unless that is done."""
     shape = slide.shape[:2]
-    description = f"{slide.mask.description} {slide.pixel_size_um}".encode("ascii", "replace").decode()
+    description = f"{mask.description} {slide.pixel_size_um}".encode("ascii", "replace").decode()
     if _is_whole(path, shape, description=description):
         with naming(), TiffWindows(path) as image:
             return image.read(0, 0, *shape)
-    labels, highest = ndimage.label(slide.mask.read(shape), EIGHT_NEIGHBOURS, output=np.int32)
+    labels = np.empty(shape, np.int32)
+    highest = ndimage.label(mask.read(shape), EIGHT_NEIGHBOURS, output=labels)
     dtype = np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32
     size = slide.pixel_size_um
     with replacing(path) as partial:

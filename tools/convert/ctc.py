@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fire.decorators import SetParseFns
@@ -110,11 +112,11 @@ def convert_ctc(
     """
     sequences = find_sequences(source)
     frames = [frame for members in sequences.values() for frame in members]
-    test = _test_sequences(source, list(sequences), test or [])
+    tested = _test_sequences(source, list(sequences), test or [])
     shapes = check_frames(frames)
-    folds = assign_folds({f.sequence for f in frames if f.sequence not in test and _has_truth(f)}, num_folds)
+    folds = assign_folds({f.sequence for f in frames if f.sequence not in tested and _has_truth(f)}, num_folds)
     datalist_path = prepare_dataset(destination, ("images", "labels", "markers"))
-    datalist = {"name": name or source.resolve().name, "licence": licence, "spacing": list(spacing)}
+    datalist: dict[str, Any] = {"name": name or source.resolve().name, "licence": licence, "spacing": list(spacing)}
     datalist |= {"training": [], "testing": []}
     for frame in tqdm(frames, desc="convert ctc", unit="frame"):
         item = _convert_frame(frame, destination, shapes[frame.stem], spacing)
@@ -151,16 +153,18 @@ def _convert_frame(
     frame: Frame, destination: Path, shape: tuple[int, int, int], spacing: tuple[float, float, float]
 ) -> dict[str, object]:
     """Write the volumes of one frame that are not whole yet; return its datalist item."""
-    volumes = {
+    markers = [frame.markers] if frame.markers else []
+    volumes: dict[str, tuple[str, list[Path], Callable[[], np.ndarray]]] = {
         "image": ("images", [frame.image], lambda: read_image(frame.image)),
         "label": ("labels", frame.label_files, lambda: _read_label(frame, shape)),
-        "markers": ("markers", [frame.markers] if frame.markers else [], lambda: read_ids(frame.markers)),
+        "markers": ("markers", markers, lambda: read_ids(markers[0])),
     }
-    item = {}
+    item: dict[str, object] = {}
     for key, (folder, sources, read) in volumes.items():
         if sources:
-            item[key] = f"{folder}/{frame.stem}.nii.gz"
-            write_unless_whole(destination / item[key], sources, read, shape, spacing)
+            name = f"{folder}/{frame.stem}.nii.gz"
+            item[key] = name
+            write_unless_whole(destination / name, sources, read, shape, spacing)
     item |= {"sequence": frame.sequence, "frame": int(frame.digits)}
     if frame.label_source:
         item["label_source"] = frame.label_source

@@ -126,7 +126,7 @@ def _find_frames(source: Path, sequence: str) -> list[Frame]:
     return [
         Frame(
             sequence,
-            digits=IMAGE.fullmatch(image.name)[1],
+            digits=IMAGE.sub(r"\1", image.name),
             image=image,
             gold=gold.get(number),
             silver=silver.get(number),
@@ -157,7 +157,7 @@ def files_by_number(folder: Path, *patterns: re.Pattern) -> list[dict[tuple[int,
     InputError
         If two names stand for the same numbers.
     """
-    found = [{} for _ in patterns]
+    found: list[dict[tuple[int, ...], Path]] = [{} for _ in patterns]
     tiffs = (path for path in folder.glob("[!.]*") if path.suffix.lower() in (".tif", ".tiff"))
     for path in sorted(tiffs):
         for files, pattern in zip(found, patterns, strict=True):

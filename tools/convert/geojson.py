@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from skimage.draw import polygon
@@ -129,9 +130,10 @@ def _class_of(feature: object) -> str:
     return name.strip() if isinstance(name, str) else ""
 
 
-def _polygons(feature: object, where: str) -> Iterator[list]:
+def _polygons(feature: Any, where: str) -> Iterator[list]:
     """Lists of rings of one feature or geometry."""
-    geometry = feature.get("geometry") if isinstance(feature, dict) and feature.get("type") == "Feature" else feature
+    is_feature = isinstance(feature, dict) and feature.get("type") == "Feature"
+    geometry: Any = feature.get("geometry") if is_feature else feature
     kind = geometry.get("type") if isinstance(geometry, dict) else type(geometry).__name__
     if kind == "Polygon":
         polygons = [geometry.get("coordinates")]
@@ -149,7 +151,7 @@ def _polygons(feature: object, where: str) -> Iterator[list]:
         yield rings
 
 
-def _ring(points: object, where: str) -> np.ndarray:
+def _ring(points: Any, where: str) -> np.ndarray:
     """Points of a ring; a third coordinate is left out."""
     try:
         ring = np.array([point[:2] for point in points], float)

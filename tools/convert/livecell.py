@@ -7,6 +7,7 @@ import logging
 import re
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fire.decorators import SetParseFns
@@ -163,7 +164,7 @@ def convert_livecell(
     has_groups = any(unit != stem for stem, unit in units.items())
     frames, report = _examine(frames, clean=clean, min_share=min_share)
     datalist_path = prepare_dataset(destination, ("images", "labels"))
-    datalist = {"name": name or source.resolve().stem, "licence": licence or found_licence or "unknown"}
+    datalist: dict[str, Any] = {"name": name or source.resolve().stem, "licence": licence or found_licence or "unknown"}
     datalist |= ({"unit": "group"} if has_groups else {}) | {"training": [], "testing": []}
     num_overlaid = 0
     for frame in tqdm(frames, desc="convert livecell", unit="image"):
@@ -243,7 +244,7 @@ def _examine(frames: list[Frame], *, clean: bool, min_share: float) -> tuple[lis
     return kept_frames, report | {"dropped_objects": num_dropped, "dropped_images": len(dropped)}
 
 
-def _write_frame(frame: Frame, destination: Path) -> tuple[dict[str, object], int]:
+def _write_frame(frame: Frame, destination: Path) -> tuple[dict[str, Any], int]:
     """Write image and labels that are not whole yet; return the datalist item and how many objects others hide."""
     item = {
         "image": f"images/{frame.stem}{target_suffix(frame.path)}",

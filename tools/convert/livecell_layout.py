@@ -89,7 +89,8 @@ def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple
     InputError
         If an image is missing, or two files or two names could be meant.
     """
-    names, found = list(names), {}
+    names = list(names)
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("[!.]*")):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             found.setdefault(path.name, []).append(path)
@@ -110,7 +111,7 @@ def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple
             f"{annotations}: image {missing[0]}{more} is not in {folder}, expected .tif, .png, .jpg or .bmp; "
             "add it or remove its record"
         )
-    return files, sum(map(len, found.values())) - len(files)
+    return files, sum(len(paths) for paths in found.values()) - len(files)
 
 
 def _find_livecell(source: Path, images: Path | None) -> list[Split]:

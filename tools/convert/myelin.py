@@ -6,7 +6,9 @@ import json
 import logging
 import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fire.decorators import SetParseFns
 from tqdm import tqdm
@@ -120,7 +122,7 @@ def convert_myelin(
         _check(micrograph)
     folds = assign_folds({micrograph.subject for micrograph in micrographs} - tested, num_folds)
     datalist_path = _prepare(source, destination, micrographs)
-    datalist = {"name": name or str(description.get("Name") or source.resolve().name)}
+    datalist: dict[str, Any] = {"name": name or str(description.get("Name") or source.resolve().name)}
     datalist |= {"licence": licence or str(description.get("License") or "unknown"), "unit": "subject"}
     datalist |= {"training": [], "testing": []}
     sidecars = []
@@ -205,11 +207,11 @@ def _folders(micrograph: Micrograph, source: Path) -> tuple[str, str]:
     return micrograph.path.parent.relative_to(source).as_posix(), f"{micrograph.subject}/figures"
 
 
-def _convert(micrograph: Micrograph, source: Path, destination: Path) -> tuple[dict[str, object], dict[str, object]]:
+def _convert(micrograph: Micrograph, source: Path, destination: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write what is not whole yet; return the datalist item and what its sidecar says, if it has masks."""
     folder, figures = _folders(micrograph, source)
     item: dict[str, object] = {"image": write_image(micrograph, destination, folder)}
-    sidecar: dict[str, object] = {}
+    sidecar: dict[str, Any] = {}
     if micrograph.masks:
         paths, sidecar = write_labelled(micrograph, destination, folder, figures)
         item |= paths
@@ -220,7 +222,7 @@ def _convert(micrograph: Micrograph, source: Path, destination: Path) -> tuple[d
     return item, sidecar
 
 
-def _report(path: Path, sidecar: dict[str, object]) -> None:
+def _report(path: Path, sidecar: Mapping[str, Any]) -> None:
     """Say what in the masks is no whole fibre."""
     bare, lone = sidecar["AxonsWithoutMyelin"], sidecar["MyelinWithoutAxon"]
     if bare:

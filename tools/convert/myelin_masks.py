@@ -102,8 +102,8 @@ def _read_mask(path: Path, tell: Tell) -> np.ndarray:
     values = _read_values(path, tell)
     highest = int(values.max())
     mask = values > highest / 2
-    num_gray = np.count_nonzero((values != highest) & (values != 0))
-    _tell_gray(path, num_gray, np.count_nonzero(values), f"0 or {highest}", tell)
+    num_gray = int(np.count_nonzero((values != highest) & (values != 0)))
+    _tell_gray(path, num_gray, int(np.count_nonzero(values)), f"0 or {highest}", tell)
     return mask
 
 
@@ -114,8 +114,8 @@ def _read_three_classes(path: Path, tell: Tell) -> tuple[np.ndarray, np.ndarray]
         raise InputError(
             f"{path}: gray values up to {values.max()}, expected 0 background, 127 myelin and 255 axon; export it so"
         )
-    num_gray = np.count_nonzero(~np.isin(values, CLASS_VALUES))
-    _tell_gray(path, num_gray, np.count_nonzero(values), "0, 127 or 255", tell)
+    num_gray = int(np.count_nonzero(~np.isin(values, CLASS_VALUES)))
+    _tell_gray(path, num_gray, int(np.count_nonzero(values)), "0, 127 or 255", tell)
     return values > 191, (values > 63) & (values <= 191)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import zlib
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
@@ -61,11 +63,11 @@ def is_whole(
         False if the file is missing, truncated, corrupt, or a different volume.
     """
     try:
-        image = nib.load(path)
+        image = cast(nib.Nifti1Image, nib.load(path))
         header = image.header
         same = header.get_data_shape() == shape[::-1] and header["descrip"].item() == description.encode()
         same = same and np.allclose(header.get_zooms(), spacing[::-1], rtol=1e-6, atol=0)
-        num_bytes = image.dataobj.offset + int(np.prod(shape)) * header.get_data_dtype().itemsize
+        num_bytes = cast(ArrayProxy, image.dataobj).offset + int(np.prod(shape)) * header.get_data_dtype().itemsize
         return same and _unpacked_size(path) == num_bytes
     except (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError):
         return False

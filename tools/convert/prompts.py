@@ -90,5 +90,5 @@ def _inner_point(region: np.ndarray) -> tuple[int, int]:
     y, x = round(float(rows.mean())), round(float(columns.mean()))
     if not region[y, x]:
         depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
-    return int(y), int(x)
+        y, x = (int(index) for index in np.unravel_index(depth.argmax(), depth.shape))
+    return y, x

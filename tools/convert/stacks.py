@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +83,15 @@ def convert_stacks(
     for stem, path in tqdm(stacks.items(), desc="convert tiff", unit="stack"):
         testing.append({"image": f"images/{stem}.nii.gz"})
         target = destination / testing[-1]["image"]
-        write_unless_whole(target, [path], lambda path=path: read_image(path), shapes[stem], spacing)
-    datalist = {"name": name or source.resolve().stem, "licence": "unknown", "spacing": list(spacing)}
-    write_dataset(destination, training=[], testing=testing, **datalist)
+        write_unless_whole(target, [path], partial(read_image, path), shapes[stem], spacing)
+    write_dataset(
+        destination,
+        name=name or source.resolve().stem,
+        training=[],
+        testing=testing,
+        licence="unknown",
+        spacing=list(spacing),
+    )
     return {"images": len(testing), "dataset": datalist_path}
 
 

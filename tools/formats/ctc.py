@@ -84,7 +84,7 @@ def export_ctc(pred_dir: Path, destination: Path, *, like: Path, overwrite: bool
     for frame, path in tqdm(jobs, desc="export ctc", unit="frame"):
         source = pred_dir / f"{frame.stem}{SUFFIX}"
         labels = as_uint16(source, _read_map(source, frame))
-        num_objects += np.count_nonzero(np.bincount(labels.ravel())[1:])
+        num_objects += int(np.count_nonzero(np.bincount(labels.ravel())[1:]))
         write_labels(path, labels)
     return {"sequences": len(sequences), "frames": len(jobs), "objects": num_objects, "results": destination}
 

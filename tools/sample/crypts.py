@@ -6,6 +6,7 @@ import io
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -117,10 +118,20 @@ def _draw_images() -> Iterator[tuple[str, bytes]]:
 
 def _tiff(image: np.ndarray, pixel_size_um: float | None = None) -> bytes:
     """A slide as the bytes of a tiled, deflated TIFF file, which knows the size of its pixels if that is given."""
-    known = {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"} if pixel_size_um else {}
-    layout = {"photometric": "rgb", "tile": (256, 256), "compression": "zlib", "predictor": True}
+    known: dict[str, Any] = {}
+    if pixel_size_um:
+        known = {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
     stream = io.BytesIO()
-    tifffile.imwrite(stream, image, **layout, **known, metadata=None)
+    tifffile.imwrite(
+        stream,
+        image,
+        photometric="rgb",
+        tile=(256, 256),
+        compression="zlib",
+        predictor=True,
+        metadata=None,
+        **known,
+    )
     return stream.getvalue()
 
 

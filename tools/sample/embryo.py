@@ -41,7 +41,7 @@ def place_nuclei(rng: np.random.Generator, num_nuclei: int) -> tuple[np.ndarray,
     centres = np.zeros((num_nuclei, 3))
     for index, radius in enumerate(radii):
         contacts = CONTACT * (radii[:index] + radius)
-        neighbour = rng.integers(index) if index % 3 == 1 else None
+        neighbour = int(rng.integers(index)) if index % 3 == 1 else None
         centres[index] = _free_place(rng, centres[:index], contacts, EMBRYO_RADIUS_UM - radius, neighbour)
     axes = radii[:, None] * rng.uniform(0.88, 1.12, (num_nuclei, 3))
     rotations = np.linalg.qr(rng.normal(size=(num_nuclei, 3, 3)))[0]

@@ -129,8 +129,8 @@ def _place_circles(rng: np.random.Generator, size: int) -> list[tuple[float, flo
 def _membranes(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Thin dark outlines of small axons without myelin: borders of the cells around random points."""
     points = rng.uniform(0, shape, (max(2, round(shape[0] * shape[1] * NUM_SMALL_AXONS_PER_PX)), 2))
-    pixels = np.stack(np.mgrid[: shape[0], : shape[1]], axis=-1)
-    nearest = cKDTree(points).query(pixels, k=2)[0]
+    pixels = np.moveaxis(np.mgrid[: shape[0], : shape[1]], 0, -1)
+    nearest = np.asarray(cKDTree(points).query(pixels, k=2)[0])
     return nearest[..., 1] - nearest[..., 0] < 1.6
 
 

@@ -111,7 +111,9 @@ def place_cells(rng: np.random.Generator, kind: CellType) -> tuple[list[np.ndarr
 def draw_outline(rng: np.random.Generator, kind: CellType) -> np.ndarray:
     """A closed outline somewhere in the image, cut off at its border; float (x, y), shape (48, 2), two decimals."""
     angle = np.linspace(0, 2 * np.pi, NUM_POINTS, endpoint=False)
-    waves = sum(rng.normal() / order * np.sin(order * angle + rng.uniform(0, 2 * np.pi)) for order in (2, 3, 5))
+    waves = np.zeros(NUM_POINTS)
+    for order in (2, 3, 5):
+        waves += rng.normal() / order * np.sin(order * angle + rng.uniform(0, 2 * np.pi))
     radius = rng.uniform(*kind.radius_px) * (1 + kind.lobes * waves).clip(0.4)
     stretch = np.sqrt(rng.uniform(*kind.stretch))
     along, across = radius * np.cos(angle) * stretch, radius * np.sin(angle) / stretch

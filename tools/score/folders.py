@@ -113,7 +113,7 @@ def _find_frames(truth: Path, results: Path) -> list[FrameFiles]:
     if not found:
         raise InputError(f"{results}: no result found, expected mask000.tif, mask001.tif, ...; add them")
     first = {numbers[:1]: path for files in (markers, slices, whole) for numbers, path in reversed(files.items())}
-    digits = len(RESULT.fullmatch(next(iter(found.values())).name)[1])
+    digits = len(RESULT.sub(r"\1", next(iter(found.values())).name))
     for numbers, path in sorted(first.items()):
         if numbers not in found:
             raise FileNotFoundError(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
@@ -21,7 +22,7 @@ from tools.segment.words import find_input_error, for_user
 __all__ = ["LoadedBundle"]
 
 PROMPT_COLUMNS = ("id", "x", "y", "x_min", "y_min", "x_max", "y_max")
-NOTHING: Mapping[str, object] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class LoadedBundle:
@@ -97,9 +98,8 @@ class LoadedBundle:
         """Load the network; dataset and output of each image are given later: nothing that reads them is evaluated."""
         bundle = self.bundle
         configs = [str(path) for path in bundle.configs]
-        workflow = ConfigWorkflow(
-            configs, workflow_type=None, logging_file=False, bundle_root=str(bundle.root), **bundle.overrides
-        )
+        overrides: dict[str, Any] = {"bundle_root": str(bundle.root), **bundle.overrides}
+        workflow = ConfigWorkflow(configs, workflow_type=None, logging_file=False, **overrides)
         workflow.initialize()
         parser = workflow.parser
         self.network = parser.get_parsed_content("network").eval()

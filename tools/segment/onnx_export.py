@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from fire.decorators import SetParseFns
@@ -21,8 +21,11 @@ from tools.sample.formats import sample_images
 from tools.segment.description import describe_bundle
 from tools.segment.onnx_record import write_record
 from tools.segment.quiet import quiet
-from tools.segment.results import Result, read_mask
+from tools.segment.results import read_mask
 from tools.segment.words import find_input_error
+
+if TYPE_CHECKING:
+    from tools.segment.loaded import LoadedBundle
 
 __all__ = ["export_bundle", "onnx"]
 
@@ -143,7 +146,7 @@ def _check(name: str, differences: Mapping[str, float], mask: float) -> None:
 
 
 def _segment_sample(
-    root: Path, ways: Mapping[str, object], terminal: TextIO
+    root: Path, ways: Mapping[str, LoadedBundle], terminal: TextIO
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Foreground that each way finds in a sample image, and median seconds."""
     with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +158,7 @@ def _segment_sample(
             for way, loaded in ways.items():
                 job = Path(folder, way)
                 job.mkdir()
-                result: Result = loaded.segment(image, job)
+                result = loaded.segment(image, job)
                 masks[way] = read_mask(result.mask)[0] > 0
                 seconds[way].append(result.seconds)
                 shutil.rmtree(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from common.files import replacing
 from tools.checksum import checksum
@@ -24,7 +25,7 @@ def write_record(path: Path, record: Mapping[str, object]) -> None:
         onnx.save(model, partial)
 
 
-def read_record(path: Path) -> dict[str, object]:
+def read_record(path: Path) -> dict[str, Any]:
     """The record of an ONNX file; empty if it has none."""
     import onnx
 
@@ -37,6 +38,6 @@ def is_current(path: Path, ckpt_path: Path) -> bool:
     return read_record(path).get("weights_sha256") == checksum(ckpt_path)
 
 
-def is_faster(record: Mapping[str, object]) -> bool:
+def is_faster(record: Mapping[str, Any]) -> bool:
     """Whether ONNX Runtime was measured to be faster than PyTorch when the file was made."""
     return float(record.get("seconds_onnx", 1)) < float(record.get("seconds_torch", 0))

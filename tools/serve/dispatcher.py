@@ -151,9 +151,10 @@ class Dispatcher:
 
     def _run(self, future: Future, job: Job) -> None:
         try:
-            if self._worker is None or not self._worker.is_alive:  # it may have died between two images
-                self._replace()
-            result = self._worker.run(job, self.limits.timeout_s)
+            worker = self._worker
+            if worker is None or not worker.is_alive:  # it may have died between two images
+                worker = self._replace()
+            result = worker.run(job, self.limits.timeout_s)
         except Exception as error:
             future.set_exception(error)
         else:
@@ -166,10 +167,11 @@ class Dispatcher:
             except Exception:
                 logger.exception("the process that segments cannot be replaced; the next image tries again")
 
-    def _replace(self) -> None:
+    def _replace(self) -> Worker:
         logger.warning("the process that segments is gone; starting another")
         if self._worker is not None:
             self._worker.stop()
         self._worker = None
         self._worker = self._start_worker()
         self.num_replaced += 1
+        return self._worker

@@ -78,7 +78,7 @@ class Endpoint:
     async def seg_mask(self, request: Request, format: str | None = None) -> Response:
         """Segment an image: an upload to a mask, or a file below the data folder to one in its ``results``."""
         names = {"bundle": "unknown", "note": ""}
-        code = HTTPStatus.INTERNAL_SERVER_ERROR
+        code: int = HTTPStatus.INTERNAL_SERVER_ERROR
         try:
             response = await self._answer(request, format, names)
             code = response.status_code
@@ -172,7 +172,9 @@ class Endpoint:
             job = Job(bundle.name, received.image, folder / "job", received.fields)
             result = await self._segment(request, job)
             if chosen is None:
-                response = await run_in_threadpool(self._keep, received.image, result, Path(image_path).is_absolute())
+                response: Response = await run_in_threadpool(
+                    self._keep, received.image, result, Path(image_path).is_absolute()
+                )
             else:
                 content = await run_in_threadpool(encode, result, chosen, stem)
                 name = f"{stem}_{bundle.mask_kind if chosen != 'zip' else 'results'}{SUFFIXES[chosen]}"
@@ -224,6 +226,8 @@ class Endpoint:
 
     def _keep(self, image: Path, result: Result, is_absolute: bool) -> JSONResponse:
         """Keep the mask; its path is told as that of the image was given."""
+        if self.data_dir is None:  # which `find_image` has refused
+            raise TypeError("no data folder to keep a mask in")
         mask_path = keep_mask(self.data_dir, image, result)
         told = mask_path if is_absolute else mask_path.relative_to(self.data_dir.resolve())
         content = {

@@ -19,18 +19,18 @@ class Metrics:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.registry = prometheus.CollectorRegistry()
-        options = {"registry": self.registry}
+        registry = self.registry
         self.requests = prometheus.Counter(
-            "seg_mask_requests", "Requests to /seg_mask by status", ["bundle", "code"], **options
+            "seg_mask_requests", "Requests to /seg_mask by status", ["bundle", "code"], registry=registry
         )
         self.seconds = prometheus.Histogram(
-            "seg_mask_seconds", "From the end of an upload to the answer", ["bundle"], **options
+            "seg_mask_seconds", "From the end of an upload to the answer", ["bundle"], registry=registry
         )
-        waiting = prometheus.Gauge("seg_mask_waiting", "Images that wait", **options)
+        waiting = prometheus.Gauge("seg_mask_waiting", "Images that wait", registry=registry)
         waiting.set_function(lambda: dispatcher.num_waiting)
-        busy = prometheus.Gauge("seg_mask_running", "Images that are being segmented", **options)
+        busy = prometheus.Gauge("seg_mask_running", "Images that are being segmented", registry=registry)
         busy.set_function(lambda: float(dispatcher.is_busy))
-        replaced = prometheus.Gauge("seg_mask_workers_replaced", "Processes that were replaced", **options)
+        replaced = prometheus.Gauge("seg_mask_workers_replaced", "Processes that were replaced", registry=registry)
         replaced.set_function(lambda: dispatcher.num_replaced)
 
     def text(self) -> bytes:

@@ -18,6 +18,7 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
@@ -59,7 +60,7 @@ def mount_page(app: FastAPI, samples: Mapping[str, Sequence[Path]], folder: Path
     """
     page = _Page(app.state.endpoint, folder)
     page.endpoint.samples = samples
-    hidden = {"include_in_schema": False}
+    hidden: dict[str, Any] = {"include_in_schema": False}
     app.get("/", **hidden)(page.index)
     app.post("/results", **hidden)(page.make_result)
     app.post("/results/{key}/forget", **hidden)(page.forget)
@@ -140,7 +141,10 @@ class _Page:
         if name == "zip":
             content = encode(shown.result, "zip", shown.stem)
         else:
-            content = (shown.result.labels if name == "mask" else shown.result.table).read_bytes()
+            path = shown.result.labels if name == "mask" else shown.result.table
+            if path is None:
+                raise Failure(HTTPStatus.NOT_FOUND, "no such file")
+            content = path.read_bytes()
         return _attachment(content, names[name])
 
     def sample(self, bundle: str, index: int) -> Response:

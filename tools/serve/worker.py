@@ -14,6 +14,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 from tools.segment.description import Description
@@ -97,11 +98,12 @@ class Worker:
             ) from error
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        result: Result = answer
+        return result
 
     def interrupt(self) -> None:
         """Give up the image that is being segmented, whose client has gone: `run` then raises 499 within seconds."""
-        if self._process.is_alive():
+        if self._process.pid is not None and self._process.is_alive():
             os.kill(self._process.pid, signal.SIGUSR1)
 
     def stop(self, grace_s: float = 0) -> None:
@@ -121,7 +123,7 @@ class Worker:
         self._process.join()
         self._connection.close()
 
-    def _receive(self, timeout_s: float, what: str) -> object:
+    def _receive(self, timeout_s: float, what: str) -> Any:
         if not self._connection.poll(timeout_s):
             self.stop()
             raise Failure(
@@ -162,9 +164,10 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
             check_pixels(job.image, limits)
             connection.send(CHECKED)
             with interruption:
-                answer: Result | Failure = loaded[job.bundle].segment(job.image, job.folder, job.options)
+                result = loaded[job.bundle].segment(job.image, job.folder, job.options)
                 if job.view:
-                    write_view(answer.image, job.view)
+                    write_view(result.image, job.view)
+            answer: Result | Failure = result
         except _Interrupted:
             answer = Failure(CLIENT_CLOSED_REQUEST, "given up, since who asked has gone")
         except Failure as failure:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -27,8 +28,10 @@ WEIGHTS, LARGE_FILES = "models/model.pt", "large_files.yml"
 MAX_FILE_BYTES = 25 * 2**20
 LEFT_OUT = {"data", "output", "eval"}
 EXPORTED = re.compile(r"\.onnx(\.data)?$")
-REQUIRED = ("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version")
-REQUIRED += ("required_packages_version", "task", "description", "authors", "copyright", "network_data_format")
+REQUIRED = (
+    *("schema", "version", "changelog", "monai_version", "pytorch_version", "numpy_version"),
+    *("required_packages_version", "task", "description", "authors", "copyright", "network_data_format"),
+)
 DEPRECATED = "optional_packages_version"
 LICENCES, UPSTREAM = ("code", "weights", "data"), "upstream"
 SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*(?: (?:AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*")
@@ -93,7 +96,7 @@ def _metadata_problems(bundle: Path) -> list[str]:
     return [f"lacks {', '.join(missing)}"] if missing else _schema_problems(metadata)
 
 
-def _schema_problems(metadata: dict[str, object]) -> list[str]:
+def _schema_problems(metadata: dict[str, Any]) -> list[str]:
     """What the schema objects to; without a network the required keys have to do."""
     try:
         with urlopen(str(metadata["schema"]), timeout=SCHEMA_TIMEOUT_S) as answer:

@@ -70,9 +70,10 @@ def _onnx(network: torch.nn.Module, image: torch.Tensor, other: torch.Tensor, pa
     """Write the network, traced with one image; what it makes of another one."""
     import onnxruntime  # here, since few networks need it
 
-    names = {"input_names": ["image"], "output_names": ["pred"]}
     # without dynamo: torchvision's detectors branch on how many objects there are
-    torch.onnx.export(network, (image,), str(path), dynamo=False, opset_version=OPSET, **names)
+    torch.onnx.export(
+        network, (image,), str(path), dynamo=False, opset_version=OPSET, input_names=["image"], output_names=["pred"]
+    )
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"image": other.numpy()})[0]
 
 

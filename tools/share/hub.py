@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import yaml
 
@@ -140,7 +141,7 @@ def hub_card(bundle: Path) -> str:
     return f"---\n{header}---\n\n{text}"
 
 
-def front_matter(metadata: Mapping[str, object], name: str) -> dict[str, object]:
+def front_matter(metadata: Mapping[str, Any], name: str) -> dict[str, object]:
     """What the Hub reads of a model card.
 
     Parameters
@@ -156,15 +157,17 @@ def front_matter(metadata: Mapping[str, object], name: str) -> dict[str, object]
         Licence of the weights, tags, library and scores; these rounded as in the model card. Data sets of the Hub
         have no key: none of ours lies there, so ``datasets`` is left out.
     """
-    content = licence_entry(metadata["licences"]["weights"]) | {
+    content: dict[str, object] = {
+        **licence_entry(metadata["licences"]["weights"]),
         "library_name": "monai",
         "pipeline_tag": TASK,
         "tags": [*TAGS, name],
     }
     results: dict[tuple[str, str], list[dict[str, object]]] = {}
     about = metrics_of(metadata)
-    for name, entry in metadata["eval_metrics"].items():
-        score = {"type": name, "name": about.get(name, Metric(name)).title, "value": float(rounded(entry["mean"]))}
+    for metric, entry in metadata["eval_metrics"].items():
+        title = about.get(metric, Metric(metric)).title
+        score = {"type": metric, "name": title, "value": float(rounded(entry["mean"]))}
         results.setdefault((entry["dataset"], entry["split"]), []).append(score)
     if results:
         content["model-index"] = [

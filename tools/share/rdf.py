@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 __all__ = ["OPSET", "describe"]
 
@@ -16,7 +17,7 @@ URL = re.compile(r"https?://\S+?(?=[.,;)]?(?:\s|$))")
 
 
 def describe(
-    metadata: Mapping[str, object],
+    metadata: Mapping[str, Any],
     name: str,
     shapes: tuple[Sequence[int], Sequence[int]],
     files: Mapping[str, str],
@@ -100,10 +101,13 @@ def _axes(
     names = [str(entry.get("channel_def", {}).get(str(i), f"channel {i}")) for i in range(shape[1])]
     axes: list[dict[str, object]] = [{"type": "batch", "size": 1}, {"type": "channel", "channel_names": names}]
     for axis, size, pixels in zip(SPACE[-len(shape[2:]) :], shape[2:], image_shape[2:], strict=True):
-        where = {"size": {"tensor_id": "image", "axis_id": axis}} if refer else {"size": int(size)}
-        scale = {} if size == pixels else {"scale": pixels / size}
-        concatenable = {"concatenable": True} if tiled and not refer else {}
-        axes.append({"type": "space", "id": axis} | where | scale | concatenable)
+        space: dict[str, object] = {"type": "space", "id": axis}
+        space["size"] = {"tensor_id": "image", "axis_id": axis} if refer else int(size)
+        if size != pixels:
+            space["scale"] = pixels / size
+        if tiled and not refer:
+            space["concatenable"] = True
+        axes.append(space)
     return axes
 
 
@@ -118,8 +122,10 @@ def _citations(references: Sequence[str]) -> list[dict[str, str]]:
     citations = []
     for reference in references:
         doi, url = DOI.search(reference), URL.search(reference)
-        if doi or url:
-            citations.append({"text": reference} | ({"doi": doi[1]} if doi else {"url": url[0]}))
+        if doi:
+            citations.append({"text": reference, "doi": doi[1]})
+        elif url:
+            citations.append({"text": reference, "url": url[0]})
     return citations
 
 

@@ -41,7 +41,7 @@ def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
     parser = ConfigParser()
     parser.read_config([str(file) for file in files])
     parser["bundle_root"] = str(bundle)
-    network = parser.get_parsed_content(next(name for name in NETWORK_IDS if name in parser.config))
+    network = parser.get_parsed_content(next(name for name in NETWORK_IDS if name in parser))
     network.load_state_dict(weights)
     return parser.get_parsed_content(network_id) if network_id else network
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
@@ -39,7 +40,7 @@ The samples are synthetic.
 """
 
 
-def space_card(bundle: str, metadata: Mapping[str, object], sample: str) -> str:
+def space_card(bundle: str, metadata: Mapping[str, Any], sample: str) -> str:
     """Content of README.md.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ class SegmentInstancesd(MapTransform):
             raise ValueError(f"unit is {unit!r}, expected 'um' or 'voxel'")
         self.foreground_key, self.threshold, self.unit, self.min_volume = foreground_key, threshold, unit, min_volume
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         foreground = convert_to_numpy(data[self.foreground_key])[0] > self.threshold
         for key in self.key_iterator(data):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +97,10 @@ def _find_peaks(heights: np.ndarray) -> np.ndarray:
 
 def _far_apart(points: np.ndarray, min_distance: float) -> list[int]:
     """Indices of points, the first ones first, that leave no two nearer to each other than a distance."""
-    tree, dropped, kept = cKDTree(points) if len(points) else None, set(), []
+    if not len(points):
+        return []
+    tree, kept = cKDTree(points), []
+    dropped: set[int] = set()
     for index in range(len(points)):
         if index not in dropped:
             kept.append(index)
@@ -122,7 +126,7 @@ class FindMarkersd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.settings = {"threshold": threshold, "min_distance": min_distance, "min_volume": min_volume}
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         for key in self.key_iterator(data):
             spacing = convert_to_numpy(data[key].pixdim)

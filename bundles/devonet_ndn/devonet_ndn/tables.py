@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
@@ -33,7 +33,7 @@ class SaveMarkerTabled(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.output_dir = Path(output_dir)
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         for key in self.key_iterator(data):
             rows = [(index, *row) for index, row in enumerate(data[f"{key}_detections"].tolist(), start=1)]
             path = self.output_dir / f"{stem(data[key].meta['filename_or_obj'])}_markers.csv"
@@ -64,7 +64,7 @@ class SaveNucleusTabled(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.output_dir, self.intensity_key = Path(output_dir), intensity_key
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         intensity = convert_to_numpy(data[self.intensity_key])[0].T
         for key in self.key_iterator(data):
             labels, spacing = convert_to_numpy(data[key])[0].T, convert_to_numpy(data[key].pixdim)[::-1]

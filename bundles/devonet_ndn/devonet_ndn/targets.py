@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,13 +52,13 @@ def draw_balls(shape: Sequence[int], centres: np.ndarray, radii: Sequence[float]
     ndarray of bool, shape ``shape``
     """
     mask = np.zeros(shape, bool)
-    radii = np.asarray(radii, float)
+    reach = np.asarray(radii, float)
     for centre in np.asarray(centres):
-        low = np.clip(np.floor(centre - radii).astype(int), 0, shape)
-        high = np.clip(np.ceil(centre + radii).astype(int) + 1, 0, shape)
+        low = np.clip(np.floor(centre - reach).astype(int), 0, shape)
+        high = np.clip(np.ceil(centre + reach).astype(int) + 1, 0, shape)
         axes = np.ogrid[tuple(map(slice, low, high))]
         distance = sum(
-            ((axis - middle) / radius) ** 2 for axis, middle, radius in zip(axes, centre, radii, strict=True)
+            ((axis - middle) / radius) ** 2 for axis, middle, radius in zip(axes, centre, reach, strict=True)
         )
         mask[tuple(map(slice, low, high))] |= distance <= 1
         nearest = np.rint(centre).astype(int)
@@ -101,7 +102,7 @@ class BallTargetsd(MapTransform):
             raise ValueError(f"unit is {unit!r}, expected 'um' or 'voxel'")
         self.radius, self.unit, self.image_key = radius, unit, image_key
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         image = data[self.image_key]
         for key in self.key_iterator(data):
@@ -117,7 +118,7 @@ class BallTargetsd(MapTransform):
 class CentresUmd(MapTransform):
     """Replaces label images (1, X, Y, Z) by the centres of their objects, (n, 3) as (Z, Y, X) in micrometres."""
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         for key in self.key_iterator(data):
             centres = find_centres(convert_to_numpy(data[key])[0]) * convert_to_numpy(data[key].pixdim)

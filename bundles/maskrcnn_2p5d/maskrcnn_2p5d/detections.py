@@ -72,9 +72,10 @@ def paint_detections(
         raise ValueError(
             f"boxes {boxes.shape}, scores {scores.shape}, masks {masks.shape}: expected (k, 4), (k,) and (k, Y, X)"
         )
-    labels, kept = np.zeros(masks.shape[1:], np.int32), []
+    height, width = masks.shape[1:]
+    labels, kept = np.zeros((height, width), np.int32), []
     for index in np.argsort(-scores, kind="stable"):
-        window = _around(boxes[index], labels.shape)
+        window = _around(boxes[index], (height, width))
         mask = masks[index][window] > mask_threshold
         visible = mask & (labels[window] == 0)
         area = np.count_nonzero(visible)

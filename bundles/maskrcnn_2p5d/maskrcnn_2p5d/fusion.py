@@ -48,7 +48,7 @@ class SliceFusion(nn.Module):
 
     in_channels = 1
     shares_slices = False
-    mask_levels = LEVELS[:-1]
+    mask_levels: tuple[str, ...] = LEVELS[:-1]
 
     def __init__(self, num_slices: int) -> None:
         super().__init__()
@@ -146,9 +146,12 @@ class _GatedFusion(_SharedFusion):
         }
 
     def _fuse_level(self, gate: nn.Module, maps: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
-        weights = self.spread(gate(self.pool(maps), members), maps.shape[-2:])
+        weights = self.spread(gate(self.pool(maps), members), (maps.shape[-2], maps.shape[-1]))
         # one slice after the other, since all at once would be n copies of the features
-        return sum(weights[:, position, None] * maps[members[:, position]] for position in range(self.num_slices))
+        total = weights[:, 0, None] * maps[members[:, 0]]
+        for position in range(1, self.num_slices):
+            total = total + weights[:, position, None] * maps[members[:, position]]
+        return total
 
     @staticmethod
     def score(channels: int) -> nn.Module:

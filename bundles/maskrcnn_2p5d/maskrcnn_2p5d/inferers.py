@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils import convert_to_numpy
-from torch import nn
 from tqdm import tqdm
 
 from .common.errors import InputError
@@ -70,16 +70,25 @@ class VolumeInstanceInferer(Inferer):
         check_num_slices(num_slices)
         if slab < 1:
             raise InputError(f"slab is {slab}, expected at least one slice at a time")
-        self.painting = {"mask_threshold": mask_threshold, "min_area_px": min_area_px, "min_visible": min_visible}
-        self.linking = {"min_iou": min_iou, "max_gap": max_gap, "min_slices": min_slices, "fill_gaps": fill_gaps}
+        self.painting: dict[str, Any] = {
+            "mask_threshold": mask_threshold,
+            "min_area_px": min_area_px,
+            "min_visible": min_visible,
+        }
+        self.linking: dict[str, Any] = {
+            "min_iou": min_iou,
+            "max_gap": max_gap,
+            "min_slices": min_slices,
+            "fill_gaps": fill_gaps,
+        }
         SliceLinker(**self.linking)  # refuses wrong settings before hours of work
         if not (0 <= max_valley <= 1 and 0 <= min_tail <= 1):
             raise InputError(f"max_valley is {max_valley}, min_tail {min_tail}: expected numbers from 0 to 1")
-        self.splitting = {"max_valley": max_valley, "min_tail": min_tail, "min_slices": min_slices}
+        self.splitting: dict[str, Any] = {"max_valley": max_valley, "min_tail": min_tail, "min_slices": min_slices}
         self.num_slices, self.slab, self.progress = num_slices, slab, progress
 
     @torch.no_grad()
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args, **kwargs) -> MetaTensor:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args, **kwargs) -> MetaTensor:
         """Instances of a volume.
 
         Parameters
@@ -116,7 +125,7 @@ class VolumeInstanceInferer(Inferer):
         labels.meta[SCORES] = torch.from_numpy(linked.scores[parents - 1])[None]
         return labels
 
-    def _detect(self, volume: torch.Tensor, network: nn.Module) -> Iterator[Mapping[str, torch.Tensor]]:
+    def _detect(self, volume: torch.Tensor, network: Any) -> Iterator[Mapping[str, torch.Tensor]]:
         """What the network finds in each slice."""
         if hasattr(network, "detect_volume"):
             yield from network.detect_volume(volume, batch_size=self.slab)

@@ -45,10 +45,10 @@ def measure_objects(labels: np.ndarray, spacing: Sequence[float], scores: np.nda
         voxels += counts
         num_slices += counts > 0
         sums += [counts * z, *(np.bincount(owners, axis, highest + 1) for axis in (y, x))]
-    spacing = np.asarray(spacing, float)
+    steps = np.asarray(spacing, float)
     rows = []
     for label in np.flatnonzero(voxels):
         centre = sums[:, label] / voxels[label]
-        volume, where = float(voxels[label] * spacing.prod()), (*(centre * spacing).tolist(), *centre.tolist())
+        volume, where = float(voxels[label] * steps.prod()), (*(centre * steps).tolist(), *centre.tolist())
         rows.append((int(label), volume, int(num_slices[label]), float(scores[label - 1]), *where))
     return rows

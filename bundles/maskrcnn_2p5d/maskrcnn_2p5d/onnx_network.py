@@ -54,7 +54,8 @@ class OnnxNetwork(nn.Module):
 
     def detect_volume(self, volume: torch.Tensor, *, batch_size: int = 1) -> Iterator[Detections]:
         """As `MaskRCNN2p5D.detect_volume`, one slice at a time whatever the ``batch_size``."""
-        slices, known = _as_array(volume), {}
+        slices = _as_array(volume)
+        known: dict[int, Maps] = {}
         for numbers in stack_indices(torch.arange(len(slices)), len(slices), self.num_slices).tolist():
             known = {number: known[number] for number in numbers if number in known}
             yield self._find(slices, numbers, known)

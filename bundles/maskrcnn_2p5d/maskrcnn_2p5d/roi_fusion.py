@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -47,7 +49,7 @@ class Conv3dRoI(_RoIFusion):
         super().__init__(num_slices, channels)
         self.conv = nn.Conv3d(channels, channels, kernel_size=(num_slices, 3, 3), padding=(0, 1, 1))
         nn.init.dirac_(self.conv.weight)
-        nn.init.zeros_(self.conv.bias)
+        nn.init.zeros_(cast(nn.Parameter, self.conv.bias))
 
     def fuse(self, slices: torch.Tensor) -> torch.Tensor:
         return self.conv(slices.transpose(1, 2))[:, :, 0]

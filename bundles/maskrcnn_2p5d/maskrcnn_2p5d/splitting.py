@@ -58,7 +58,7 @@ def split_along_z(
             held = slices[(slices >= first) & (slices < first + length)]  # none if the object leaves all of them out
             pieces += [_Piece(int(held[0]), int(held[-1]) + 1, label)] if held.size else []
     pieces.sort(key=lambda piece: (piece.start, piece.label))
-    changes = defaultdict(list)
+    changes: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for number, piece in enumerate(pieces, start=1):
         changes[piece.stop].insert(0, (piece.label, 0))  # before another piece of the same object begins there
         changes[piece.start].append((piece.label, number))
@@ -88,8 +88,8 @@ def axial_profiles(labels: np.ndarray, image: np.ndarray) -> dict[int, tuple[np.
     for z, (plane, pixels) in enumerate(zip(labels, image, strict=True)):
         areas = np.bincount(plane.ravel())
         sums = np.bincount(plane.ravel(), weights=np.maximum(pixels, 0).ravel())
-        for label in np.flatnonzero(areas[1:]) + 1:
-            seen[int(label)].append((z, sums[label] / areas[label]))
+        for label in (np.flatnonzero(areas[1:]) + 1).tolist():
+            seen[label].append((z, sums[label] / areas[label]))
     profiles = {}
     for label, values in seen.items():
         slices, means = np.array(values).T

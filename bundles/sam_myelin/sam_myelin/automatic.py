@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -63,7 +63,7 @@ def find_fibres(
 
 
 def prompts_from_dense(
-    myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: float
+    myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: Any
 ) -> tuple[Prompts, np.ndarray]:
     """Prompts of the fibres that `find_fibres` finds, which takes the same parameters, and the mask of their axons.
 
@@ -78,7 +78,7 @@ def prompts_from_dense(
     return prompts._replace(ids=np.arange(1, len(prompts.ids) + 1)), found.axon
 
 
-def fibres_from_dense(myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: float) -> list[Fibre]:
+def fibres_from_dense(myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: Any) -> list[Fibre]:
     """The fibres that `find_fibres` finds, which takes the same parameters, as they are, without a decoder.
 
     Returns

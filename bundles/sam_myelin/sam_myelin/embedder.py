@@ -13,12 +13,13 @@ from monai.data import MetaTensor
 from monai.inferers import SimpleInferer
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
-from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from .common.errors import InputError
 from .common.training.devices import AutocastInferer
 from .embeddings import EmbeddingCache, hash_weights, read_embedding
+from .network import SamMyelin
 from .normalisation import normalise_rgb
 from .reading import ReadMicrographd
 from .tiles import cut_tiles, tile_side
@@ -58,7 +59,7 @@ class Embedder:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: SamMyelin | DistributedDataParallel,
         embeddings_dir: str | os.PathLike,
         *,
         views: int = 1,
@@ -74,7 +75,7 @@ class Embedder:
         self.read = ReadMicrographd("image", pixel_size_um)
         self.inferer = AutocastInferer(SimpleInferer(), enabled=amp)
 
-    def __call__(self, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def __call__(self, items: Sequence[Mapping[Hashable, Any]]) -> list[dict[Hashable, Any]]:
         """One item for every view of every tile of every image.
 
         Parameters
@@ -88,7 +89,8 @@ class Embedder:
             What the items hold, and ``embedding``: its path, ``shape`` (Y, X) of the image, ``window`` (top, left,
             bottom, right) of the tile in it, in pixels, and ``view``; for `ReadEmbeddingd` and `CutTiled`.
         """
-        network = getattr(self.network, "module", self.network)
+        bare: Any = getattr(self.network, "module", self.network)
+        network: SamMyelin = bare
         was_training = network.training
         network.eval()
         try:
@@ -107,7 +109,9 @@ class Embedder:
         finally:
             network.train(was_training)
 
-    def _embed(self, item: Mapping[str, Any], network: nn.Module, cache: EmbeddingCache) -> Iterator[dict[str, Any]]:
+    def _embed(
+        self, item: Mapping[Hashable, Any], network: SamMyelin, cache: EmbeddingCache
+    ) -> Iterator[dict[Hashable, Any]]:
         image = self.read(item)["image"]
         pixels = image.as_tensor()
         side = tile_side(self.tile_px, image.meta["pixel_size_um"], network.image_size)
@@ -118,12 +122,12 @@ class Embedder:
 
                 @torch.no_grad()
                 def compute(_: np.ndarray, laid: torch.Tensor = laid) -> torch.Tensor:
-                    inputs, _ = normalise_rgb(laid.to(device), size=network.image_size)
+                    inputs = normalise_rgb(laid.to(device), size=network.image_size)[0]
                     return self.inferer(inputs[None], network.encode)[0]
 
                 key = convert_to_numpy(laid[0])  # the channels are equal, see `ReadMicrographd`
                 cache.get(key, compute)
-                place = {"shape": tuple(pixels.shape[1:]), "window": tile.outer, "view": view}
+                place: dict[Hashable, Any] = {"shape": tuple(pixels.shape[1:]), "window": tile.outer, "view": view}
                 yield {**item, "embedding": str(cache.path(key)), **place}
 
 

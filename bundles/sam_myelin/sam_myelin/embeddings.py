@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,14 +54,14 @@ class EmbeddingCache:
         As `hash_weights` gives it.
     """
 
-    def __init__(self, folder: Path | str, *, variant: str, image_size: int, weights_hash: str) -> None:
+    def __init__(self, folder: str | os.PathLike, *, variant: str, image_size: int, weights_hash: str) -> None:
         self.folder = Path(folder)
         self.encoder = f"{FORMAT} {variant} {image_size} {weights_hash}"
 
     def path(self, image: np.ndarray) -> Path:
         """File of an image (Y, X) or (Y, X, 3), of its pixels before any normalisation."""
         digest = hashlib.sha256(f"{self.encoder} {image.dtype.str} {image.shape};".encode())
-        digest.update(np.ascontiguousarray(image).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(image).reshape(-1).view(np.uint8).data)
         return self.folder / f"{digest.hexdigest()}.npz"
 
     def __contains__(self, image: np.ndarray) -> bool:
@@ -96,7 +98,8 @@ class EmbeddingCache:
             raise ValueError("an embedding that is not finite in half precision; load the encoder's weights again")
         self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, partial.open("wb") as file:
-            np.savez(file, **{ARRAY: embedding})
+            arrays: dict[str, Any] = {ARRAY: embedding}
+            np.savez(file, **arrays)
         return torch.from_numpy(embedding)
 
 

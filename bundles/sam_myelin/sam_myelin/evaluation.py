@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from monai.inferers import Inferer
 from monai.utils import convert_to_dst_type
-from torch import nn
 
 __all__ = ["EvaluationInferer"]
 
@@ -24,7 +24,7 @@ class EvaluationInferer(Inferer):
     def __init__(self, automatic: Inferer, prompted: Inferer) -> None:
         self.automatic, self.prompted = automatic, prompted
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Results of the automatic, then of the prompted inferer, (1, 2 C, Y, X), with the metadata of ``inputs``."""
         found = [inferer(inputs, network, *args, **kwargs) for inferer in (self.automatic, self.prompted)]
         stacked = torch.cat([result.as_subclass(torch.Tensor) for result in found], dim=1)

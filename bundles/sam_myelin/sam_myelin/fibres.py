@@ -29,7 +29,8 @@ class Fibre(NamedTuple):
     @property
     def window(self) -> tuple[slice, slice]:
         """To cut the window out of the image."""
-        return tuple(slice(first, first + length) for first, length in zip(self.corner, self.myelin.shape, strict=True))
+        (top, left), (height, width) = self.corner, self.myelin.shape
+        return slice(top, top + height), slice(left, left + width)
 
 
 class FibreMaps(NamedTuple):
@@ -111,9 +112,9 @@ def fibres_of_logits(
 
 def merge_fibres(
     fibres: Sequence[Fibre | None],
-    shape: tuple[int, int],
+    shape: Sequence[int],
     *,
-    ids: Sequence[int] | None = None,
+    ids: Sequence[int] | np.ndarray | None = None,
     min_visible: float = 0.0,
 ) -> FibreMaps:
     """One map of all fibres; where two overlap, the higher score wins, and among equals the first.
@@ -147,14 +148,13 @@ def merge_fibres(
     fits_16_bit = numbers.max(initial=0) <= np.iinfo(np.uint16).max
     labels = np.zeros(shape, np.uint16 if fits_16_bit else np.int32)
     axonmyelin = np.zeros(shape, np.uint8)
-    found = [index for index, fibre in enumerate(fibres) if fibre is not None]
-    for index in sorted(found, key=lambda index: -fibres[index].score):
-        fibre = fibres[index]
+    found = [(number, fibre) for number, fibre in zip(numbers, fibres, strict=True) if fibre is not None]
+    for number, fibre in sorted(found, key=lambda pair: -pair[1].score):
         whole = fibre.axon | fibre.myelin
         free = whole & (labels[fibre.window] == 0)
         if np.count_nonzero(free) <= min_visible * np.count_nonzero(whole):
             continue
-        labels[fibre.window][free] = numbers[index]
+        labels[fibre.window][free] = number
         axonmyelin[fibre.window][free & fibre.myelin] = MYELIN_VALUE
         axonmyelin[fibre.window][free & fibre.axon] = AXON_VALUE
     return FibreMaps(labels, axonmyelin == MYELIN_VALUE, axonmyelin)
@@ -170,16 +170,16 @@ def _probability_near(
 ) -> tuple[tuple[int, int], np.ndarray]:
     """First pixel of a window that holds the whole mask, and its probabilities; of size 0 if there is no mask."""
     inside = cells >= logit(threshold)  # between cells below it, every pixel is below it
-    rows, near_rows = _reach(down, inside.any(axis=1))
-    columns, near_columns = _reach(right, inside.any(axis=0))
+    rows, near_rows = _reach(down, np.any(inside, axis=1))
+    columns, near_columns = _reach(right, np.any(inside, axis=0))
     values = down[rows, near_rows] @ cells[near_rows, near_columns] @ right[columns, near_columns].T
     return (rows.start, columns.start), expit(values)
 
 
 def _reach(weights: np.ndarray, cells: np.ndarray) -> tuple[slice, slice]:
     """Pixels on which some cells have an influence, and all cells that have one on these pixels."""
-    pixels = _hull(weights[:, cells].any(axis=1))
-    return pixels, _hull(weights[pixels].any(axis=0))
+    pixels = _hull(np.any(weights[:, cells], axis=1))
+    return pixels, _hull(np.any(weights[pixels], axis=0))
 
 
 def _hull(chosen: np.ndarray) -> slice:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from monai.utils import convert_to_numpy
-from torch import nn
 from tqdm import tqdm
 
 from .automatic import fibres_from_dense, prompts_from_dense
@@ -20,7 +20,7 @@ from .normalisation import Fit, logits_to_image, to_input
 from .prompt_sources import as_prompts
 from .prompts import Prompts, check_inside
 from .targets import PARTS
-from .tile_embeddings import TileEmbeddings
+from .tile_embeddings import PromptedNetwork, TileEmbeddings
 from .tiles import Tile, cut_tiles, tile_of_boxes, tile_side
 from .views import NUM_VIEWS, boxes_in_view, points_in_view, undo_view
 
@@ -127,7 +127,12 @@ class FibreInferer(Inferer):
 
     @torch.no_grad()
     def __call__(
-        self, inputs: torch.Tensor, network: nn.Module, prompts: torch.Tensor | None = None, *args, **kwargs
+        self,
+        inputs: torch.Tensor,
+        network: Callable[..., Any],
+        prompts: torch.Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
     ) -> MetaTensor:
         """Fibres of an image.
 
@@ -151,15 +156,16 @@ class FibreInferer(Inferer):
                 f"an image of shape {tuple(inputs.shape)}: expected one image of three channels (1, 3, Y, X); set "
                 "batch_size 1"
             )
-        image, network = inputs.as_subclass(torch.Tensor)[0], getattr(network, "module", network)
-        device = next((parameter.device for parameter in network.parameters()), inputs.device)
-        tile_px = tile_side(self.tile_px, _pixel_size_um(inputs), network.image_size)
-        tiles = cut_tiles(tuple(image.shape[1:]), tile_px=tile_px, halo_px=int(self.halo * tile_px))
+        image = inputs.as_subclass(torch.Tensor)[0]
+        bare: Any = getattr(network, "module", network)
+        device = next((parameter.device for parameter in bare.parameters()), inputs.device)
+        tile_px = tile_side(self.tile_px, _pixel_size_um(inputs), bare.image_size)
+        tiles = cut_tiles(image.shape[1:], tile_px=tile_px, halo_px=int(self.halo * tile_px))
         keep = self.refine if self.automatic else self.part == "fibre"  # where each is asked for twice
-        embeddings = TileEmbeddings(image, tiles, network, device, keep=keep)
+        embeddings = TileEmbeddings(image, tiles, bare, device, keep=keep)
         given = None if self.automatic else as_prompts(torch.zeros(1, 0, 7) if prompts is None else prompts)
         if given is not None:
-            check_inside(given, tuple(image.shape[1:]), "prompts")
+            check_inside(given, image.shape[1:], "prompts")
         return _as_result(self._find(embeddings, given), inputs)
 
     def _find(self, embeddings: TileEmbeddings, prompts: Prompts | None) -> FibreMaps:
@@ -167,17 +173,19 @@ class FibreInferer(Inferer):
         shape, axon, min_visible = tuple(embeddings.image.shape[1:]), None, 0.0
         if prompts is None:
             min_visible = self.min_visible
-            dense, options = self._dense(embeddings), {"threshold": self.threshold, "min_axon_px": self.min_axon_px}
+            myelin_probability, axon_probability = self._dense(embeddings)
+            options = {"threshold": self.threshold, "min_axon_px": self.min_axon_px}
             if not self.refine:
-                return merge_fibres(fibres_from_dense(*dense, **options), shape, min_visible=min_visible)
-            prompts, axon = prompts_from_dense(*dense, **options)
+                fibres = fibres_from_dense(myelin_probability, axon_probability, **options)
+                return merge_fibres(fibres, shape, min_visible=min_visible)
+            prompts, axon = prompts_from_dense(myelin_probability, axon_probability, **options)
         elif self.part == "fibre" and len(prompts.ids):
             myelin_probability, axon_probability = self._dense(embeddings)
             axon = (axon_probability >= self.threshold) & (axon_probability >= myelin_probability)
-        fibres: list[Fibre | None] = [None] * len(prompts.ids)
+        drawn: list[Fibre | None] = [None] * len(prompts.ids)
         for place, fibre in self._draw(embeddings, prompts, axon if self.part == "fibre" else None):
-            fibres[place] = fibre
-        return merge_fibres(fibres, shape, ids=prompts.ids, min_visible=min_visible)
+            drawn[place] = fibre
+        return merge_fibres(drawn, shape, ids=prompts.ids, min_visible=min_visible)
 
     def _dense(self, embeddings: TileEmbeddings) -> np.ndarray:
         """Probabilities (2, Y, X) of myelin and axon, float16, each pixel from the tile in whose core it is."""
@@ -235,7 +243,7 @@ def _as_result(maps: FibreMaps, inputs: torch.Tensor) -> MetaTensor:
 
 
 def _decode(
-    network: nn.Module,
+    network: PromptedNetwork,
     embedding: torch.Tensor,
     view: int,
     boxes: torch.Tensor,
@@ -244,5 +252,5 @@ def _decode(
 ) -> torch.Tensor:
     """Logits (k, 1, h, w) of prompts in a tile, of which a view was embedded."""
     size = network.image_size
-    turned = boxes_in_view(boxes, view, size), points_in_view(points, view, size), point_labels
-    return undo_view(network.decode(embedding, *turned, None)[0][0], view)
+    turned_boxes, turned_points = boxes_in_view(boxes, view, size), points_in_view(points, view, size)
+    return undo_view(network.decode(embedding, turned_boxes, turned_points, point_labels, None)[0][0], view)

@@ -60,6 +60,7 @@ class KeepAxonsd(MapTransform):
         if self.axon_key in data:
             axons = np.asarray(data[self.axon_key])[0]
             for key in self.key_iterator(data):
-                maps = np.stack(keep_axons(*np.asarray(data[key].as_tensor()), axons))
+                labels, axonmyelin = np.asarray(data[key].as_tensor())
+                maps = np.stack(keep_axons(labels, axonmyelin, axons))
                 data[key] = data[key].clone().copy_(torch.from_numpy(maps))
         return data

@@ -154,7 +154,7 @@ def prompt_tokens(
         coordinates.append(boxes.nan_to_num().unflatten(-1, (2, 2)))
         corners = boxes.new_tensor([FIRST_CORNER, LAST_CORNER]).expand(*boxes.shape[:2], 2)
         kinds.append(torch.where(known, corners, NO_POINT))
-    else:
+    elif points is not None:
         coordinates.append(torch.zeros_like(points[..., :1, :]))
         kinds.append(torch.full_like(points[..., :1, 0], NO_POINT))
     return torch.cat(coordinates, dim=-2), torch.cat(kinds, dim=-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,7 @@ class Fit(NamedTuple):
         return self.resized[0] / self.shape[0], self.resized[1] / self.shape[1]
 
 
-def fit_to(shape: tuple[int, int], size: int) -> Fit:
+def fit_to(shape: Sequence[int], size: int) -> Fit:
     """Fit an image (Y, X) into the upper left corner of a square, its longer side filling it."""
     scale = size / max(shape)
     height, width = (max(1, int(side * scale + 0.5)) for side in shape)
@@ -168,7 +169,7 @@ def logits_to_image(logits: torch.Tensor, fit: Fit) -> torch.Tensor:
     return F.interpolate(full, fit.shape, mode="bilinear", align_corners=False)[:, 0]
 
 
-def upsampling_weights(fit: Fit, cells: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def upsampling_weights(fit: Fit, cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """`logits_to_image` as two matrices, so that it can be done in a window: ``down @ logits @ right.T``.
 
     Parameters

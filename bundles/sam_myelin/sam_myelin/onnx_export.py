@@ -33,16 +33,18 @@ IMAGES, PROMPTS, POINTS = "images", "prompts", "points"  # axes of any length
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 
 
-class _Encoder(nn.Module):
+class _Part(nn.Module):
     def __init__(self, network: SamMyelin) -> None:
         super().__init__()
         self.network = network
 
+
+class _Encoder(_Part):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.network.encode(image)
 
 
-class _Decoder(_Encoder):
+class _Decoder(_Part):
     def forward(
         self, embedding: torch.Tensor, boxes: torch.Tensor, points: torch.Tensor, point_labels: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,7 +98,7 @@ def export_decoder(network: SamMyelin, path: str | os.PathLike) -> None:
 
 
 def _export(
-    part: nn.Module, inputs: Mapping[str, torch.Tensor], outputs: Sequence[str], path: Path, options: dict[str, Any]
+    part: _Part, inputs: Mapping[str, torch.Tensor], outputs: Sequence[str], path: Path, options: dict[str, Any]
 ) -> None:
     device, was_training = next(part.parameters()).device, part.network.training
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder, warnings.catch_warnings():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ __all__ = ["RandPatchd", "patch_affine"]
 
 
 def patch_affine(
-    centre: tuple[float, float], shape: tuple[int, int], *, zoom: float, angle: float, mirrored: bool
+    centre: Sequence[float], shape: Sequence[int], *, zoom: float, angle: float, mirrored: bool
 ) -> np.ndarray:
     """Matrix that takes places of a patch to places of the image, both counted from their middles in pixels, (y, x).
 
@@ -80,7 +80,7 @@ class RandPatchd(MapTransform, Randomizable):
             raise InputError(f"--zoom_range {list(zoom_range)}: expected two positive numbers, the smaller one first")
         self.size, self.log_zooms = size, (math.log(low), math.log(high))
 
-    def randomize(self, data: Any) -> np.ndarray:
+    def randomize(self, data: Any) -> np.ndarray:  # type: ignore[override]  # MONAI's own returns nothing
         """Draw a patch of an image of shape ``data`` [0] and usual magnification ``data`` [1]."""
         shape, usual = data
         zoom = usual * math.exp(self.R.uniform(*self.log_zooms))
@@ -90,7 +90,7 @@ class RandPatchd(MapTransform, Randomizable):
             centre, shape, zoom=zoom, angle=self.R.uniform(0, 2 * math.pi), mirrored=self.R.random() < 0.5
         )
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, torch.Tensor]:
         data = dict(data)
         image = data[self.keys[0]]
         usual = self.size / tile_side(AUTO, image.meta["pixel_size_um"], self.size)

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 from .common.errors import InputError
 from .common.names import stem
@@ -19,7 +20,7 @@ MICROMETRES = {"mm": 1000.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 0.001}
 SQUARE = 0.01  # relative difference of width and height up to which a pixel is one
 
 
-def pixel_size_of(path: str | os.PathLike, given: float | None = None) -> float | None:
+def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
     """Side of an image's pixels in µm; a warning says where it is unknown.
 
     Parameters
@@ -58,7 +59,7 @@ def pixel_size_of(path: str | os.PathLike, given: float | None = None) -> float 
     return height if height == width else math.sqrt(height * width)
 
 
-def _read_fields(path: Path) -> dict[str, object]:
+def _read_fields(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
@@ -68,7 +69,7 @@ def _read_fields(path: Path) -> dict[str, object]:
     return fields
 
 
-def _sides(path: Path, size: object, unit: object) -> tuple[float, float]:
+def _sides(path: Path, size: Any, unit: object) -> tuple[float, float]:
     """Width and height of a pixel in µm."""
     values = size if isinstance(size, list) else [size, size]
     good = len(values) in (2, 3) and all(type(value) in (int, float) and 0 < value < math.inf for value in values)

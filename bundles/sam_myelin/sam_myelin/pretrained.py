@@ -13,7 +13,6 @@ from typing import NamedTuple
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -90,7 +89,7 @@ def fetch_checkpoint(variant: str, folder: str | os.PathLike) -> Path:
     return path
 
 
-def load_sam_weights(network: nn.Module, path: str | os.PathLike) -> None:
+def load_sam_weights(network: SamMyelin | DistributedDataParallel, path: str | os.PathLike) -> None:
     """Put weights into a `SamMyelin`: Meta's, or those of a fine-tuned one.
 
     Parameters
@@ -145,7 +144,7 @@ class SamWeightsLoader:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: SamMyelin | DistributedDataParallel,
         weights: str,
         folder: str | os.PathLike,
         resume_path: str | os.PathLike | None = None,
@@ -214,7 +213,7 @@ def _read(path: str | os.PathLike) -> dict[str, torch.Tensor]:
     return weights
 
 
-def _bare(network: nn.Module) -> SamMyelin:
+def _bare(network: SamMyelin | DistributedDataParallel) -> SamMyelin:
     return network.module if isinstance(network, DistributedDataParallel) else network
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def write_prompts(path: Path, prompts: Prompts) -> None:
         writer.writerows([UNKNOWN if math.isnan(value) else f"{value:.10g}" for value in row] for row in rows)
 
 
-def read_prompts(path: Path, shape: tuple[int, int] | None = None) -> Prompts:
+def read_prompts(path: Path, shape: Sequence[int] | None = None) -> Prompts:
     """Read a table of prompts.
 
     Parameters

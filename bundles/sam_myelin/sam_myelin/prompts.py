@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,15 +57,13 @@ def boxes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         names, flat = np.unique(labels, return_inverse=True)
         labels = flat.reshape(labels.shape) + (0 if names[0] == 0 else 1)
         names = names if names[0] == 0 else np.insert(names, 0, 0)
-    found = [(number, *where) for number, where in enumerate(ndimage.find_objects(labels), start=1) if where]
-    numbers = np.array([number for number, _, _ in found], np.int64)
-    boxes = np.array([(x.start, y.start, x.stop - 1, y.stop - 1) for _, y, x in found], np.int64).reshape(-1, 4)
+    found = [(number, where) for number, where in enumerate(ndimage.find_objects(labels), start=1) if where]
+    numbers = np.array([number for number, _ in found], np.int64)
+    boxes = np.array([(x.start, y.start, x.stop - 1, y.stop - 1) for _, (y, x) in found], np.int64).reshape(-1, 4)
     return (numbers if names is None else names[numbers].astype(np.int64)), boxes
 
 
-def jitter_boxes(
-    boxes: np.ndarray, shape: tuple[int, int], *, max_px: int = 20, rng: np.random.Generator
-) -> np.ndarray:
+def jitter_boxes(boxes: np.ndarray, shape: Sequence[int], *, max_px: int = 20, rng: np.random.Generator) -> np.ndarray:
     """Boxes that are larger by up to some pixels on each side, as of a hasty user, but inside the image.
 
     Parameters
@@ -141,7 +140,7 @@ def inner_points(axons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         y, x = (int(where.mean() + 0.5) for where in np.nonzero(axon))
         if not axon[y, x]:
             depth = ndimage.distance_transform_edt(np.pad(axon, 1))[1:-1, 1:-1]
-            y, x = np.unravel_index(depth.argmax(), depth.shape)
+            y, x = (int(index) for index in np.unravel_index(depth.argmax(), depth.shape))
         points[number] = left + x, top + y
     return ids, points
 
@@ -206,12 +205,12 @@ def prompts_from_axons(axon: np.ndarray, *, g_ratio: float | None = 0.7, min_are
     return Prompts(ids[kept], points[kept], boxes[kept])
 
 
-def check_inside(prompts: Prompts, shape: tuple[int, int], source: str) -> None:
+def check_inside(prompts: Prompts, shape: Sequence[int], source: str) -> None:
     """Raise `InputError`, which names ``source``, unless all points and boxes lie in an image (Y, X)."""
     height, width = shape
     places = np.concatenate([prompts.points, prompts.boxes], axis=1)
     limits = np.array([width - 1, height - 1] * 3)
-    outside = ((places < -0.5) | (places > limits + 0.5)).any(axis=1)  # NaN is not outside
+    outside = np.any((places < -0.5) | (places > limits + 0.5), axis=1)  # NaN is not outside
     if outside.any():
         first = int(np.flatnonzero(outside)[0])
         where = ", ".join(f"{value:g}" for value in places[first])

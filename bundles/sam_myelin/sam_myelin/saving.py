@@ -7,9 +7,9 @@ import math
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
@@ -84,7 +84,7 @@ class SaveFibresd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.output_dir, self.image_key = Path(output_dir), image_key
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         image = data[self.image_key]
         name, shape = stem(image.meta["filename_or_obj"]), tuple(int(side) for side in image.meta["original_shape"])
         prepare_output_dir(self.output_dir)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import torch
 from torch import nn
 
@@ -12,6 +15,27 @@ from .views import view_of
 __all__ = ["TileEmbeddings"]
 
 
+class PromptedNetwork(Protocol):
+    """What `SamMyelin` and its form in ONNX have in common."""
+
+    image_size: int
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor: ...
+
+    def dense(self, embedding: torch.Tensor) -> torch.Tensor: ...
+
+    def decode(
+        self,
+        embedding: torch.Tensor,
+        boxes: torch.Tensor,
+        points: torch.Tensor,
+        point_labels: torch.Tensor,
+        present: None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]: ...
+
+
 class TileEmbeddings:
     """Embeddings of the tiles of one image, in half precision, computed when they are first asked for.
 
@@ -20,8 +44,7 @@ class TileEmbeddings:
     image : Tensor of float32, shape (3, Y, X)
         Gray values from 0 to 255.
     tiles : list of Tile
-    network : Module
-        With ``image_size`` and ``encode``.
+    network : PromptedNetwork
     device : device
         Of the network.
     keep : bool
@@ -29,7 +52,13 @@ class TileEmbeddings:
     """
 
     def __init__(
-        self, image: torch.Tensor, tiles: list[Tile], network: nn.Module, device: torch.device, *, keep: bool = False
+        self,
+        image: torch.Tensor,
+        tiles: list[Tile],
+        network: PromptedNetwork,
+        device: torch.device,
+        *,
+        keep: bool = False,
     ) -> None:
         self.image, self.tiles, self.network, self.device, self.keep = image, tiles, network, device, keep
         self.kept: dict[tuple[int, int], torch.Tensor] = {}

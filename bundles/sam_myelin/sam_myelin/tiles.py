@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -80,14 +81,15 @@ def tile_side(tile_px: int | str, pixel_size_um: float | None, image_size: int) 
         If it is neither a positive whole number nor ``auto``.
     """
     if tile_px == AUTO:
-        is_known = pixel_size_um is not None and not math.isnan(pixel_size_um)
-        return choose_tile_px(float(pixel_size_um) if is_known else None, image_size)
+        if pixel_size_um is None or math.isnan(pixel_size_um):
+            return choose_tile_px(None, image_size)
+        return choose_tile_px(float(pixel_size_um), image_size)
     if isinstance(tile_px, (str, bool)) or tile_px < 1 or tile_px != int(tile_px):
         raise InputError(f"--tile_px {tile_px}: expected a positive whole number of pixels, or {AUTO}")
     return int(tile_px)
 
 
-def cut_tiles(shape: tuple[int, int], *, tile_px: int, halo_px: int) -> list[Tile]:
+def cut_tiles(shape: Sequence[int], *, tile_px: int, halo_px: int) -> list[Tile]:
     """Tiles that cover an image; every pixel is in the core of exactly one.
 
     Parameters

@@ -90,18 +90,18 @@ class RandPromptsd(MapTransform, Randomizable):
             data |= self.draw(labels, axon)
         return data
 
-    def draw(self, labels: np.ndarray, axon: np.ndarray) -> dict[str, torch.Tensor]:
+    def draw(self, labels: np.ndarray, axon: np.ndarray) -> dict[Hashable, torch.Tensor]:
         """The tensors that are added, of a label map and a mask of the same shape (Y, X)."""
         rng = np.random.default_rng(self.R.randint(2**31))
         fit = fit_to(labels.shape, self.size)
         ids, boxes = self._choose(labels, axon, rng)
         targets = soft_targets(labels, axon, ids, boxes, fit, part=self.part)
         jitter = rng.integers(0, int(self.max_jitter) + 1, len(ids))  # of each box, so that close ones are as common
-        loose = [
+        boxes_of_users = [
             jitter_boxes(box[None], labels.shape, max_px=int(largest / fit.scale[1]), rng=rng)[0]
             for box, largest in zip(boxes, jitter, strict=True)
         ]
-        loose = np.array(loose, float).reshape(-1, 4)
+        loose = np.array(boxes_of_users, float).reshape(-1, 4)
         points, point_labels = random_points(np.where(axon, labels, 0), ids, rng=rng)
         pointed = (rng.random(len(ids)) < self.point_share) & (point_labels[:, 0] == 1)
         point_labels[~pointed] = -1

@@ -74,5 +74,5 @@ def _roll(x: torch.Tensor, down: int | torch.Tensor, right: int | torch.Tensor) 
 
 def _parts(length: int | torch.Tensor, window: int, shift: int | torch.Tensor) -> torch.Tensor:
     """Which of three parts, whole windows and the two of the last one, each place of a rolled axis came from."""
-    place = torch.arange(length)
+    place = torch.arange(length)  # type: ignore[arg-type]  # a tensor while it is traced
     return (place >= length - window).long() + (place >= length - shift).long()

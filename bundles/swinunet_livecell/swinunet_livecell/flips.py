@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from monai.inferers import Inferer
-from torch import nn
 
 __all__ = ["FlipInferer"]
 
@@ -27,7 +30,7 @@ class FlipInferer(Inferer):
         super().__init__()
         self.inferer, self.flips = inferer, FLIPS if enabled else FLIPS[:1]
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args, **kwargs) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args, **kwargs) -> torch.Tensor:
         """Logits of a batch.
 
         Parameters
@@ -40,7 +43,5 @@ class FlipInferer(Inferer):
         -------
         Tensor of float, shape (B, 1, Y, X)
         """
-        total = 0
-        for flip in self.flips:
-            total = total + self.inferer(inputs.flip(flip), network, *args, **kwargs).flip(flip)
-        return total / len(self.flips)
+        views = (self.inferer(inputs.flip(flip), network, *args, **kwargs).flip(flip) for flip in self.flips)
+        return functools.reduce(torch.add, views) / len(self.flips)

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
@@ -53,7 +54,8 @@ class CellTypeTable:
         self.cell_types = []
 
     def collect(self, engine: Engine) -> None:
-        self.cell_types += [item.get(self.key, UNKNOWN) for item in engine.state.batch]
+        items: Any = engine.state.batch  # dictionaries, of MONAI's engines
+        self.cell_types += [item.get(self.key, UNKNOWN) for item in items]
 
     def write(self, engine: Engine) -> None:
         cell_types = self.cell_types
@@ -61,7 +63,7 @@ class CellTypeTable:
             cell_types = string_list_all_gather(cell_types)
         if idist.get_rank() > 0:
             return
-        details = engine.state.metric_details
+        details = engine.state.metric_details  # type: ignore[attr-defined]  # which MONAI's handlers add
         scores = {name: details[name].reshape(len(details[name]), -1).nanmean(dim=1).tolist() for name in self.metrics}
         rows = per_type_table(scores, cell_types)
         prepare_output_dir(self.output_dir)

@@ -6,9 +6,9 @@ import logging
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
@@ -80,7 +80,7 @@ class SaveMaskd(MapTransform):
         self.save_probability, self.save_instances = save_probability, save_instances
         self.min_area, self.min_distance, self.min_depth = min_area, min_distance, min_depth
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         meta = data[self.image_key].meta
         name, shape = stem(meta["filename_or_obj"]), tuple(int(size) for size in meta["original_shape"])
         prepare_output_dir(self.output_dir)

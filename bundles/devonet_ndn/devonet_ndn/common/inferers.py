@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from monai.inferers import SlidingWindowInferer
-from torch import nn
+from monai.utils import ensure_tuple_rep
 
 __all__ = ["VolumeInferer", "window_size"]
 
@@ -30,9 +31,11 @@ def window_size(volume_shape: Sequence[int], roi_size: Sequence[int]) -> tuple[i
 class VolumeInferer(SlidingWindowInferer):
     """MONAI's `SlidingWindowInferer` with windows no larger than the volume; see `window_size`."""
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args, **kwargs) -> torch.Tensor:
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> torch.Tensor | tuple[torch.Tensor, ...] | dict[Any, torch.Tensor]:
         wanted = self.roi_size
-        self.roi_size = window_size(inputs.shape[2:], wanted)
+        self.roi_size = window_size(inputs.shape[2:], ensure_tuple_rep(wanted, inputs.ndim - 2))
         try:
             return super().__call__(inputs, network, *args, **kwargs)
         finally:

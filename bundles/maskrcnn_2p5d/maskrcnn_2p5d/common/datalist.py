@@ -119,7 +119,7 @@ class Dataset:
         yield from ((item, "testing") for item in self.testing)
 
 
-def read_dataset(folder: str | os.PathLike) -> Dataset:
+def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
     """Read ``folder/dataset.json``; that the files it lists are there is checked when they are asked for.
 
     Raises
@@ -145,7 +145,7 @@ def read_dataset(folder: str | os.PathLike) -> Dataset:
     return Dataset(path, str(name), facts=content, **items)
 
 
-def find_dataset(image: str | os.PathLike) -> Dataset:
+def find_dataset(image: str | os.PathLike[str]) -> Dataset:
     """The dataset that an image lies in: that of its folder, or of the nearest folder above that has one.
 
     Raises
@@ -161,7 +161,7 @@ def find_dataset(image: str | os.PathLike) -> Dataset:
 
 
 def write_dataset(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     *,
     name: str,
     training: Iterable[Mapping[str, Any]],

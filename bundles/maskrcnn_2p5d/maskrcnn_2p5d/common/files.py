@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows, where torch runs no processes side by side
-    fcntl = None
-
 from .errors import InputError
+
+if sys.platform != "win32":  # where torch runs no processes side by side
+    import fcntl
 
 __all__ = ["FolderLock", "holding", "partial_path", "prepare_output_dir", "replacing"]
 
@@ -94,7 +93,7 @@ class FolderLock:
         What keeps it, in words, such as ``a training``.
     """
 
-    def __init__(self, folder: str | os.PathLike, work: str) -> None:
+    def __init__(self, folder: str | os.PathLike[str], work: str) -> None:
         self.path, self.work = Path(folder) / ".lock", work
         self._descriptor: int | None = None
 
@@ -106,7 +105,7 @@ class FolderLock:
         InputError
             If other work keeps it.
         """
-        if fcntl is None or self._descriptor is not None:
+        if sys.platform == "win32" or self._descriptor is not None:
             return
         while self._descriptor is None:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -134,7 +133,7 @@ class FolderLock:
             self._descriptor = None
 
 
-def prepare_output_dir(output_dir: str | os.PathLike) -> None:
+def prepare_output_dir(output_dir: str | os.PathLike[str]) -> None:
     """Create the folder that results go to.
 
     Raises
@@ -158,11 +157,12 @@ def holding(folder: Path) -> Iterator[None]:
 
     Others that hold it wait; a process that is killed lets it go. Nothing is written. Does nothing on Windows.
     """
-    descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        if fcntl:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        if fcntl:
-            os.close(descriptor)
+        os.close(descriptor)

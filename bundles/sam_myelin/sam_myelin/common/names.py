@@ -18,7 +18,7 @@ _LONGEST_FIRST = sorted(
 )
 
 
-def stem(path: str | os.PathLike) -> str:
+def stem(path: str | os.PathLike[str]) -> str:
     """File name without the ending of an image, such as ``.nii.gz`` or ``.ome.tif``, in capitals or not."""
     name = Path(path).name
     suffix = next((suffix for suffix in _LONGEST_FIRST if name.lower().endswith(suffix)), "")

@@ -20,7 +20,7 @@ FILE_KEYS = ("image", "label", "markers", "patches", "axon", "myelin")
 
 
 def training_items(
-    dataset_dir: str | os.PathLike,
+    dataset_dir: str | os.PathLike[str],
     fold: int | str,
     truth: Sequence[str] = ("label",),
     extra: Sequence[str] = (),
@@ -64,7 +64,7 @@ def training_items(
 
 
 def validation_items(
-    dataset_dir: str | os.PathLike,
+    dataset_dir: str | os.PathLike[str],
     fold: int | str,
     truth: Sequence[str] = ("label",),
     extra: Sequence[str] = (),
@@ -77,7 +77,7 @@ def validation_items(
 
 
 def evaluation_items(
-    dataset_dir: str | os.PathLike,
+    dataset_dir: str | os.PathLike[str],
     truth: Sequence[str] = ("label",),
     extra: Sequence[str] = (),
     optional: Sequence[str] = (),
@@ -93,10 +93,10 @@ def evaluation_items(
 
 
 def inference_items(
-    dataset_dir: str | os.PathLike,
+    dataset_dir: str | os.PathLike[str],
     kind: str,
     optional: Sequence[str] = (),
-    output_dir: str | os.PathLike | None = None,
+    output_dir: str | os.PathLike[str] | None = None,
     results: Sequence[str] = (),
     skip_existing: bool = False,
 ) -> list[dict[str, str]]:
@@ -125,6 +125,8 @@ def inference_items(
     """
     items = _with_distinct_stems(_images(Path(dataset_dir), kind, optional))
     if skip_existing:
+        if output_dir is None:
+            raise TypeError("skip_existing needs output_dir")
         left = [item for item in items if not _is_finished(item["image"], Path(output_dir), results)]
         logger.info("%d of %d images have their results already", len(items) - len(left), len(items))
         items = left
@@ -190,7 +192,7 @@ def _with_truth(listed: Sequence[Item], truth: Sequence[str]) -> list[Item]:
     return items
 
 
-def _check_fold(items: Sequence[Item], fold: int | str, dataset_dir: str | os.PathLike) -> None:
+def _check_fold(items: Sequence[Item], fold: int | str, dataset_dir: str | os.PathLike[str]) -> None:
     """Refuse a fold that no item belongs to: a training would validate on nothing."""
     folds = sorted({item.fold for item in items})
     if fold != "none" and fold not in folds:

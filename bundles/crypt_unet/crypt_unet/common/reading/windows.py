@@ -67,7 +67,7 @@ class TiffWindows:
     def __enter__(self) -> TiffWindows:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

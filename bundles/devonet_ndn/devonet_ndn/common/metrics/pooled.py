@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
+from monai.config import TensorOrList
 from monai.handlers import IgniteMetricHandler
 from monai.metrics import CumulativeIterationMetric
 from monai.utils import convert_to_numpy
@@ -37,7 +38,9 @@ class PooledMetric(CumulativeIterationMetric):
         super().__init__()
         self.ratio_of, self.pooled, self.of_nothing = ratio_of, pooled, of_nothing
 
-    def _compute_list(self, y_pred: Sequence[torch.Tensor], y: Sequence[Any] | None = None) -> torch.Tensor:
+    def _compute_list(
+        self, y_pred: TensorOrList, y: TensorOrList | Sequence[Any] | None = None, **kwargs: Any
+    ) -> torch.Tensor:
         if y is None:
             raise ValueError("a score needs the truth: call the metric with y_pred and y")
         pairs = zip(y_pred, y, strict=True)
@@ -84,7 +87,7 @@ class ItemMetricHandler(IgniteMetricHandler):
 
     def iteration_completed(self, engine: Engine) -> None:
         """Hand the items of an iteration to the metric."""
-        items: list[Mapping[str, Any]] = [
-            {**rest, **found} for rest, found in zip(engine.state.batch, engine.state.output, strict=True)
-        ]
+        batch: Any = engine.state.batch  # lists of items, of MONAI's engines
+        output: Any = engine.state.output
+        items: list[Mapping[str, Any]] = [{**rest, **found} for rest, found in zip(batch, output, strict=True)]
         self.update(([item["pred"] for item in items], [{key: item[key] for key in self.truth} for item in items]))

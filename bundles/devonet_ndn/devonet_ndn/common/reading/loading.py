@@ -35,7 +35,9 @@ class CheckedLoadImage(LoadImage):
         If the file is not an image, is damaged, or holds colours.
     """
 
-    def __call__(self, filename: Sequence[PathLike] | PathLike, reader: Any = None) -> torch.Tensor:
+    def __call__(
+        self, filename: Sequence[PathLike[str] | str] | PathLike[str] | str, reader: Any = None
+    ) -> torch.Tensor:
         is_nifti = isinstance(filename, (str, PathLike)) and str(filename).lower().endswith(NIFTI_SUFFIXES)
         header = check_nifti(filename) if is_nifti else None
         try:

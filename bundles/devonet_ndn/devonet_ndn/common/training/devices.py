@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from monai.inferers import Inferer
@@ -32,7 +34,7 @@ def to_device(network: nn.Module, device: torch.device | str) -> nn.Module:
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     is_3d = any(isinstance(module, nn.Conv3d) for module in network.modules())
-    return network.to(device, memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
+    return network.to(device).to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
 
 
 class AutocastInferer(Inferer):
@@ -52,7 +54,7 @@ class AutocastInferer(Inferer):
         super().__init__()
         self.inferer, self.enabled = inferer, enabled
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args, **kwargs) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         if not (self.enabled and inputs.device.type == "cpu" and has_fast_bfloat16()):
             return self.inferer(inputs, network, *args, **kwargs)
         with torch.autocast("cpu", dtype=torch.bfloat16):

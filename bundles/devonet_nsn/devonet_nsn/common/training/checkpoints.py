@@ -31,7 +31,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 
-def save_atomically(content: Any, path: str | os.PathLike) -> None:
+def save_atomically(content: Any, path: str | os.PathLike[str]) -> None:
     """`torch.save` that leaves either the old file or the whole new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def save_atomically(content: Any, path: str | os.PathLike) -> None:
         torch.save(content, partial)
 
 
-def _read(path: str | os.PathLike, device: torch.device | str) -> Any:
+def _read(path: str | os.PathLike[str], device: torch.device | str) -> Any:
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
@@ -52,7 +52,7 @@ def bare_network(network: nn.Module) -> nn.Module:
 
 
 def read_weights(
-    path: str | os.PathLike, map_location: torch.device | str, option: str = "--ckpt_path"
+    path: str | os.PathLike[str], map_location: torch.device | str, option: str = "--ckpt_path"
 ) -> dict[str, torch.Tensor]:
     """A plain state_dict from a file; ``option`` is what an error tells the user to give.
 
@@ -68,7 +68,7 @@ def read_weights(
     return weights
 
 
-def _check_weights(weights: Any, source: str | os.PathLike) -> None:
+def _check_weights(weights: Any, source: str | os.PathLike[str]) -> None:
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise InputError(f"{source}: holds no plain state_dict; save network.state_dict()")
 
@@ -90,7 +90,7 @@ class WeightsLoader:
         If the file is missing, is not a state_dict, or belongs to another architecture.
     """
 
-    def __init__(self, load_path: str | os.PathLike, network: nn.Module, map_location: torch.device | str) -> None:
+    def __init__(self, load_path: str | os.PathLike[str], network: nn.Module, map_location: torch.device | str) -> None:
         self.load_path, self.network, self.map_location = str(load_path), network, map_location
 
     def attach(self, engine: Engine) -> None:
@@ -144,7 +144,7 @@ class EpochSeeder:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002  what libraries draw from
         torch.manual_seed(seed)
-        loader = engine.state.dataloader
+        loader: Any = engine.state.dataloader
         set_rnd(getattr(loader, "dataset", None), seed)
         if hasattr(getattr(loader, "sampler", None), "set_epoch"):
             loader.sampler.set_epoch(engine.state.epoch)
@@ -181,7 +181,7 @@ class TrainingCheckpoint:
 
     def __init__(
         self,
-        ckpt_dir: str | os.PathLike,
+        ckpt_dir: str | os.PathLike[str],
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
         lr_scheduler: Any,
@@ -199,7 +199,6 @@ class TrainingCheckpoint:
         self.patience, self.patience_start = patience, patience_start
         self.resume, self.is_writer = resume, is_writer
         self.progress = {"best_metric": float("-inf"), "best_epoch": 0, "num_worse": 0}
-        self.trainer: Engine | None = None
         self._lock = FolderLock(self.ckpt_dir, "a training")
 
     @property
@@ -211,12 +210,11 @@ class TrainingCheckpoint:
         return self.ckpt_dir / "resume.pt"
 
     def attach(self, engine: Engine) -> None:
-        self.trainer = engine
         engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_STARTED, EpochSeeder())
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
         engine.add_event_handler(Events.COMPLETED, lambda: self._lock.release())
-        self.evaluator.add_event_handler(Events.COMPLETED, self.keep_best)
+        self.evaluator.add_event_handler(Events.COMPLETED, self.keep_best, engine)
 
     def start(self, engine: Engine) -> None:
         if self.is_writer:
@@ -248,17 +246,18 @@ class TrainingCheckpoint:
             logger.info("this training has finished; give --max_epochs or --patience to go on, or --resume False")
             engine.terminate()
 
-    def keep_best(self, evaluator: Engine) -> None:
-        metric = float(evaluator.state.metrics[evaluator.state.key_metric_name])
+    def keep_best(self, evaluator: Engine, trainer: Engine) -> None:
+        name: str = evaluator.state.key_metric_name  # type: ignore[attr-defined]  # which MONAI's engines add
+        metric = float(evaluator.state.metrics[name])
         if metric > self.progress["best_metric"]:
-            self.progress = {"best_metric": metric, "best_epoch": self.trainer.state.epoch, "num_worse": 0}
+            self.progress = {"best_metric": metric, "best_epoch": trainer.state.epoch, "num_worse": 0}
             if self.is_writer:
                 save_atomically(bare_network(self.network).state_dict(), self.best_path)
-        elif self.trainer.state.epoch > self.patience_start:
+        elif trainer.state.epoch > self.patience_start:
             self.progress["num_worse"] += 1
             if self._has_lost_patience():
                 logger.info("stopping early: no better validation since epoch %d", self.progress["best_epoch"])
-                self.trainer.terminate()
+                trainer.terminate()
 
     def save(self, engine: Engine) -> None:
         if not self.is_writer:

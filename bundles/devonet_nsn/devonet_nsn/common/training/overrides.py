@@ -21,7 +21,7 @@ __all__ = ["check_overrides", "find_mistakes", "find_wrong_values"]
 _STRING_CONSTANTS = {"true": "True", "false": "False", "null": "none", "None": "none"}
 
 
-def _is_number(value: Any, kinds: type | tuple[type, ...] = (int, float)) -> bool:
+def _is_number(value: Any, kinds: type[int] | tuple[type[int], type[float]] = (int, float)) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -168,7 +168,7 @@ def _size_rule(default: list[int]) -> tuple[Callable[[Any], bool], str]:
     return is_size, f"{numeral} positive whole numbers as [{','.join(axes)}]"
 
 
-def check_overrides(bundle_root: str | os.PathLike) -> None:
+def check_overrides(bundle_root: str | os.PathLike[str]) -> None:
     """Check the config that is being run against the files in ``bundle_root/configs``.
 
     Raises
@@ -200,6 +200,7 @@ def _running_config() -> dict[str, Any] | None:
     while frame is not None:
         candidate = frame.f_locals.get("self")
         if isinstance(candidate, ConfigParser):
-            return candidate.config
+            config: Any = candidate.config  # a dict, which MONAI declares to be a ConfigItem
+            return config
         frame = frame.f_back
     return None

@@ -20,7 +20,7 @@ class PrefetchingLoader(ThreadDataLoader):
     every epoch in silence.
     """
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # MONAI's own is a generator too
         batches = _with_error(DataLoader.__iter__(self))
         for batch in buffer_iterator(batches, self.buffer_size, self.buffer_timeout, self.repeats):
             if isinstance(batch, Exception):

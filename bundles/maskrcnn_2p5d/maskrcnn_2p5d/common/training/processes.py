@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch._dynamo  # must come before the process group: what it caches keeps an existing group alive for ever
-from monai.data import DistributedSampler
+from monai.data import Dataset, DistributedSampler
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import Dataset
 
 from .devices import to_device
 
@@ -46,5 +45,5 @@ def leave_processes(network: DistributedDataParallel) -> None:
     an active exception").
     """
     torch.distributed.barrier()
-    network.reducer = network.logger = network.process_group = None
+    network.reducer = network.logger = network.process_group = None  # type: ignore[assignment]  # while it trains they never are
     torch.distributed.destroy_process_group()

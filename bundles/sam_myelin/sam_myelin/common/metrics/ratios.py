@@ -31,7 +31,7 @@ def count_error_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
 def dice_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
     """Pixels of the foreground, which is what is not 0, that both have, and that either has, each counted in both."""
     found, true = result != 0, truth != 0
-    return 2 * np.count_nonzero(found & true), np.count_nonzero(found) + np.count_nonzero(true)
+    return 2 * int(np.count_nonzero(found & true)), int(np.count_nonzero(found) + np.count_nonzero(true))
 
 
 def iou_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ RECORD = "record"  # property of a file: JSON that tells how it was made
 BLOB_PX = 8  # of the images that networks are compared with
 
 
-def open_session(path: str | os.PathLike, settings: Mapping[str, object]):
+def open_session(path: str | os.PathLike[str], settings: Mapping[str, object]) -> Any:
     """An ``onnxruntime.InferenceSession`` on the CPU, with as many threads as PyTorch has.
 
     Parameters
@@ -76,7 +77,7 @@ class OnnxNetwork(nn.Module):
         As `open_session`.
     """
 
-    def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
+    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, object]) -> None:
         super().__init__()
         self.session = open_session(path, settings)
 
@@ -87,7 +88,7 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(logits).to(image.device)
 
 
-def export_onnx(network: nn.Module, path: str | os.PathLike, shape: Sequence[int]) -> list[Path]:
+def export_onnx(network: nn.Module, path: str | os.PathLike[str], shape: Sequence[int]) -> list[Path]:
     """Write the network as ONNX for batches and images of any size; whole or not at all.
 
     Parameters

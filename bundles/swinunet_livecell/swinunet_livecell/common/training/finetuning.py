@@ -40,7 +40,7 @@ class FinetuneLoader:
         When it is called, if the file is missing, is not a state_dict, or nothing in it fits.
     """
 
-    def __init__(self, load_path: str | os.PathLike, network: nn.Module, map_location: torch.device | str) -> None:
+    def __init__(self, load_path: str | os.PathLike[str], network: nn.Module, map_location: torch.device | str) -> None:
         self.load_path, self.network, self.map_location = str(load_path), network, map_location
 
     def __call__(self) -> None:
