@@ -14,7 +14,7 @@ from .pictures import read_pixels
 __all__ = ["is_volume", "read_image", "read_slice"]
 
 
-def is_volume(path: str | PathLike) -> bool:
+def is_volume(path: str | PathLike[str]) -> bool:
     """Whether a file is NIfTI, by its first bytes; InputError where there is none."""
     try:
         kind = identify(path)
@@ -25,7 +25,7 @@ def is_volume(path: str | PathLike) -> bool:
     return kind in ("nii", "nii.gz") or str(path).lower().endswith(nifti.NIFTI_SUFFIXES)
 
 
-def read_image(path: str | PathLike, *, labels: bool = False) -> np.ndarray:
+def read_image(path: str | PathLike[str], *, labels: bool = False) -> np.ndarray:
     """Volume (Z, Y, X) of a NIfTI file, or picture (Y, X) or (Y, X, C) of any other; see `read_pixels` for ``labels``.
 
     Raises
@@ -36,6 +36,6 @@ def read_image(path: str | PathLike, *, labels: bool = False) -> np.ndarray:
     return nifti.read_volume(path) if is_volume(path) else read_pixels(path, labels=labels)
 
 
-def read_slice(path: str | PathLike, z: int, *, labels: bool = False) -> np.ndarray:
+def read_slice(path: str | PathLike[str], z: int, *, labels: bool = False) -> np.ndarray:
     """One slice (Y, X) of a NIfTI file, or the picture that any other holds; InputError as `read_image`."""
     return nifti.read_plane(path, z) if is_volume(path) else read_pixels(path, labels=labels)

@@ -8,6 +8,7 @@ import math
 import zlib
 from os import PathLike
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
@@ -47,13 +48,13 @@ UNREADABLE = (
 )
 
 
-def unreadable(path: str | PathLike, reason: object) -> InputError:
+def unreadable(path: str | PathLike[str], reason: object) -> InputError:
     """The error of a file that is no gray volume."""
     text = " ".join(str(reason).split())
     return InputError(f"{path}: cannot be read as a gray volume ({text}); it may be damaged, copy or convert it again")
 
 
-def check_nifti(path: str | PathLike) -> nib.Nifti1Header:
+def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
     """Header of a NIfTI file whose claims its bytes can hold.
 
     Parameters
@@ -99,12 +100,12 @@ def check_nifti(path: str | PathLike) -> nib.Nifti1Header:
     return header
 
 
-def count_values(path: str | PathLike) -> int:
+def count_values(path: str | PathLike[str]) -> int:
     """Number of voxels that the header tells of; InputError as `check_nifti`."""
     return math.prod(int(side) for side in check_nifti(path).get_data_shape())
 
 
-def read_volume(path: str | PathLike) -> np.ndarray:
+def read_volume(path: str | PathLike[str]) -> np.ndarray:
     """Voxels of a volume.
 
     Parameters
@@ -131,7 +132,7 @@ def read_volume(path: str | PathLike) -> np.ndarray:
     return voxels.reshape((*image.shape, 1)[:3]).T
 
 
-def read_plane(path: str | PathLike, z: int) -> np.ndarray:
+def read_plane(path: str | PathLike[str], z: int) -> np.ndarray:
     """Slice (Y, X) of a volume, the others not decoded where the file is not compressed; else as `read_volume`."""
     image = _open(path)
     try:
@@ -140,7 +141,7 @@ def read_plane(path: str | PathLike, z: int) -> np.ndarray:
         raise unreadable(path, error) from error
 
 
-def read_spacing(path: str | PathLike) -> tuple[float, float, float]:
+def read_spacing(path: str | PathLike[str]) -> tuple[float, float, float]:
     """Spacing of a volume along (Z, Y, X), from the affine: the sform where there is one, whatever pixdim says.
 
     Raises
@@ -154,10 +155,10 @@ def read_spacing(path: str | PathLike) -> tuple[float, float, float]:
     return z, y, x
 
 
-def _open(path: str | PathLike) -> nib.Nifti1Image:
+def _open(path: str | PathLike[str]) -> nib.Nifti1Image:
     check_nifti(path)
     try:
-        image = nib.load(path)
+        image = cast(nib.Nifti1Image, nib.load(path))
     except UNREADABLE as error:
         raise unreadable(path, error) from error
     if len(image.shape) < 2 or math.prod(image.shape[3:]) != 1:

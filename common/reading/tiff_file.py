@@ -10,14 +10,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, cast
 from xml.etree import ElementTree
 
 import tifffile
 
 from ..errors import InputError
 
-__all__ = ["blaming", "check_chain", "check_page", "follow_chain", "open_tiff", "tile_shape", "without_additions"]
+__all__ = [
+    "blaming",
+    "check_chain",
+    "check_page",
+    "follow_chain",
+    "keyframe_of",
+    "open_tiff",
+    "tile_shape",
+    "without_additions",
+]
 
 UNCOMPRESSED, DEFLATE = 1, (8, 32946)
 FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
@@ -31,7 +40,7 @@ OME_START = 2000  # characters that may stand before the first element of OME me
 
 
 @contextmanager
-def blaming(path: str | PathLike, what: str = "cannot be read as TIFF") -> Iterator[None]:
+def blaming(path: str | PathLike[str], what: str = "cannot be read as TIFF") -> Iterator[None]:
     """Turn whatever tifffile raises into an InputError that names the file; a damaged one makes it raise anything."""
     try:
         yield
@@ -42,7 +51,7 @@ def blaming(path: str | PathLike, what: str = "cannot be read as TIFF") -> Itera
         raise InputError(f"{path}: {what} ({reason}); it may be damaged, copy or export it again") from error
 
 
-def open_tiff(path: str | PathLike) -> tifffile.TiffFile:
+def open_tiff(path: str | PathLike[str]) -> tifffile.TiffFile:
     """A TIFF file alone, never others that its metadata names.
 
     Raises
@@ -58,15 +67,15 @@ def open_tiff(path: str | PathLike) -> tifffile.TiffFile:
     try:
         with blaming(path):
             tiff.pages.cache = True  # pages are parsed once however often they are looked at
-            if len(tiff.pages) and "<OME" in tiff.pages[0].description[:OME_START]:
-                _check_ome(path, tiff.pages[0].description)
+            if len(tiff.pages) and "<OME" in tiff.pages.first.description[:OME_START]:
+                _check_ome(path, tiff.pages.first.description)
     except BaseException:
         tiff.close()
         raise
     return tiff
 
 
-def follow_chain(path: str | PathLike) -> None:
+def follow_chain(path: str | PathLike[str]) -> None:
     """Follow the list of a TIFF file's pages to its end, or to where the file ends; nothing else of it is read.
 
     Raises
@@ -94,14 +103,16 @@ def follow_chain(path: str | PathLike) -> None:
             offset = _number(file, order + next_as)
 
 
-def check_page(path: str | PathLike, tiff: tifffile.TiffFile, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+def check_page(
+    path: str | PathLike[str], tiff: tifffile.TiffFile, page: tifffile.TiffPage | tifffile.TiffFrame
+) -> None:
     """Refuse a page that ends before its pixels do, or that claims more pixels than its bytes can hold.
 
     Raises
     ------
     InputError
     """
-    keyframe = page.keyframe
+    keyframe = keyframe_of(page)
     if keyframe.dtype is None or not keyframe.shape or math.prod(keyframe.shape) == 0:
         raise InputError(
             f"{path}: {keyframe.shape} pixels of {keyframe.bitspersample} bits, expected an image; it may be damaged, "
@@ -126,7 +137,12 @@ def check_page(path: str | PathLike, tiff: tifffile.TiffFile, page: tifffile.Tif
         raise InputError(f"{path}: says that {stored} bytes are {claimed} bytes of pixels; copy or export it again")
 
 
-def check_chain(path: str | PathLike, tiff: tifffile.TiffFile) -> None:
+def keyframe_of(page: tifffile.TiffPage | tifffile.TiffFrame) -> tifffile.TiffPage:
+    """The page that tells what the pixels of a page mean: itself, unless it is one of many alike."""
+    return cast(tifffile.TiffPage, page.keyframe)  # None only while tifffile parses the page
+
+
+def check_chain(path: str | PathLike[str], tiff: tifffile.TiffFile) -> None:
     """Refuse a file whose chain of pages breaks off, or leads back to a page that was there before."""
     with blaming(path):
         handle, layout, pages = tiff.filehandle, tiff.tiff, tiff.pages
@@ -156,7 +172,7 @@ def tile_shape(page: tifffile.TiffPage) -> tuple[int, int]:
     return max(1, min(page.rowsperstrip, page.imagelength)), page.imagewidth
 
 
-_BYTE_ORDERS = {"<": "little", ">": "big"}
+_BYTE_ORDERS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 
 
 def _number(file: BinaryIO, form: str) -> int | None:
@@ -172,7 +188,7 @@ def _num_segments(page: tifffile.TiffPage) -> int:
     return planes * depth * -(-page.imagelength // max(height, 1)) * -(-page.imagewidth // max(width, 1))
 
 
-def _check_ome(path: str | PathLike, text: str) -> None:
+def _check_ome(path: str | PathLike[str], text: str) -> None:
     """Refuse OME metadata that is cut off, which tifffile passes over, or that announces more planes than there are."""
     try:
         root = ElementTree.fromstring(text)

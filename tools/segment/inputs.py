@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
@@ -158,7 +159,7 @@ def _respaced(target: Path, spacing: str) -> Path:
     """A NIfTI volume with another spacing in the place of its own; axes and origin stay."""
     wanted = parse_spacing(spacing)[::-1]
     try:
-        volume = nib.load(target)
+        volume = cast(nib.Nifti1Image, nib.load(target))
         ratio = np.divide(wanted, voxel_sizes(volume.affine))
         changed = type(volume)(np.asanyarray(volume.dataobj), volume.affine @ np.diag([*ratio, 1.0]), volume.header)
         changed.header.set_xyzt_units("micron")

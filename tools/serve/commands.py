@@ -159,8 +159,9 @@ def serve_bundles(
         try:
             samples = samples or {of.name: sample_images(of.root, Path(folder, of.name)) for of in bundles.values()}
             hosts = [host, socket.gethostname(), *allowed_hosts]
-            guard = {"allowed_hosts": hosts, "framed_by": framed_by, "token": token}
-            app = create_app(dispatcher, bundles, data_dir=data_dir, **guard)
+            app = create_app(
+                dispatcher, bundles, data_dir=data_dir, allowed_hosts=hosts, framed_by=framed_by, token=token
+            )
             app = mount_page(app, samples, Path(folder))
             logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)

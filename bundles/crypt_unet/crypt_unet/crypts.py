@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,11 +91,12 @@ def find_crypts(
         probability, foreground = np.where(holes, np.float32(1), probability), foreground | holes
     labels, _ = ndimage.label(foreground, EIGHT_NEIGHBOURS)
     crypts = []
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+    for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        box = rows, columns
         if _largest_area(box, downsample) >= min_area:
             part = _grown(box, labels.shape)
             alone = _without_others(probability[part], labels[part], label)
-            corner = tuple(axis.start * downsample for axis in part)
+            corner = (part[0].start * downsample, part[1].start * downsample)
             room = (slide_shape[0] - corner[0], slide_shape[1] - corner[1])
             mask = _enlarge(alone, downsample, room, threshold)
             crypts += _split(mask, corner, max(min_area, 1))
@@ -159,7 +161,7 @@ class CryptMaskd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.image_key, self.threshold, self.min_area = image_key, threshold, min_area
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         image = data[self.image_key]
         shape, downsample = geometry(image)
@@ -188,9 +190,10 @@ def _largest_area(box: Box, downsample: int) -> int:
 
 def _grown(box: Box, shape: tuple[int, int]) -> Box:
     """Box with a margin, inside the image."""
-    return tuple(
+    rows, columns = (
         slice(max(axis.start - MARGIN, 0), min(axis.stop + MARGIN, size)) for axis, size in zip(box, shape, strict=True)
     )
+    return rows, columns
 
 
 def _without_others(probability: np.ndarray, labels: np.ndarray, label: int) -> np.ndarray:

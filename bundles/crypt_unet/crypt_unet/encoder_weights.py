@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
@@ -47,7 +48,7 @@ class EncoderWeightsLoader:
     def __call__(self, engine: Engine | None = None) -> None:
         if self.weights == "none" or self.resume_path.is_file():
             return
-        network = self.network.module if isinstance(self.network, DistributedDataParallel) else self.network
+        network: Any = self.network.module if isinstance(self.network, DistributedDataParallel) else self.network
         name = network.encoder_name
         if name is None:
             logger.warning("unetr has no pretrained encoder: --encoder_weights %s is left out", self.weights)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +82,7 @@ class SlideInferer(Inferer):
         self.min_tissue, self.flips = min_tissue, FLIPS if test_time_augmentation else FLIPS[:1]
         self.members, self.progress = list(members), progress
 
-    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args, **kwargs) -> torch.Tensor:
+    def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args, **kwargs) -> torch.Tensor:
         """Probabilities of a batch of slides.
 
         Parameters
@@ -95,11 +96,11 @@ class SlideInferer(Inferer):
         -------
         Tensor of float32, shape (B, 1, Y, X)
         """
-        networks = [network, *self.members]
+        networks: list[Callable[..., Any]] = [network, *self.members]
         with torch.inference_mode():
             return torch.stack([self._infer(torch.as_tensor(slide), networks) for slide in inputs])
 
-    def _infer(self, slide: torch.Tensor, networks: Sequence[nn.Module]) -> torch.Tensor:
+    def _infer(self, slide: torch.Tensor, networks: Sequence[Callable[..., Any]]) -> torch.Tensor:
         height, width = slide.shape[1:]
         windows = self._windows(slide)
         weight = compute_importance_map(self.roi_size, mode="gaussian", device=slide.device, dtype=torch.float32)
@@ -148,7 +149,7 @@ class SlideInferer(Inferer):
         below, beside = self.roi_size[0] - crop.shape[1], self.roi_size[1] - crop.shape[2]
         return F.pad(crop[None], (0, beside, 0, below), mode="replicate")[0] if below or beside else crop
 
-    def _predict(self, windows: torch.Tensor, networks: Sequence[nn.Module]) -> torch.Tensor:
+    def _predict(self, windows: torch.Tensor, networks: Sequence[Callable[..., Any]]) -> torch.Tensor:
         """Mean probability over flips and networks."""
         total = torch.zeros_like(windows[:, :1])
         for flip in self.flips:

@@ -35,7 +35,8 @@ class ObjectF1Metric(PooledMetric):
 
     def _ratio(self, mask: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
         _check_shapes(mask, truth)
-        components, _ = ndimage.label(mask[0], EIGHT_NEIGHBOURS, output=np.int32)
+        components = np.empty(mask[0].shape, np.int32)
+        ndimage.label(mask[0], EIGHT_NEIGHBOURS, output=components)
         return f1_ratio(components, truth[0], self.min_iou)
 
 

@@ -135,6 +135,9 @@ class CryptNet(nn.Module):
     (2022).
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(
         self, architecture: str = "unet", encoder: str = "default", patch_size: Sequence[int] = (256, 256)
     ) -> None:

@@ -7,9 +7,9 @@ import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
@@ -145,7 +145,7 @@ class SaveCryptsd(MapTransform):
         self.output_dir, self.image_key, self.save_probability = Path(output_dir), image_key, save_probability
         self.threshold, self.min_area = threshold, min_area
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         image = data[self.image_key]
         shape, downsample = geometry(image)
         source, size = image.meta["filename_or_obj"], float(image.meta.get("pixel_size_um") or 0) or None

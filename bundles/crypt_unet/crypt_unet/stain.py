@@ -18,7 +18,9 @@ WHITE = 255.0
 _DARKEST = 0.25
 
 
-def perturb_stain(image: torch.Tensor, scales: Sequence[float], shifts: Sequence[float]) -> torch.Tensor:
+def perturb_stain(
+    image: torch.Tensor, scales: Sequence[float] | np.ndarray, shifts: Sequence[float] | np.ndarray
+) -> torch.Tensor:
     """Change how strongly each stain took.
 
     The image is separated into haematoxylin, eosin and a third stain by colour deconvolution; each concentration is

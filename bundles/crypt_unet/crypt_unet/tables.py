@@ -36,7 +36,7 @@ def measure_crypts(
         area; axes of the ellipse with the same second moments, all in slide pixels; direction of its major axis in
         degrees, from 0 to below 180, from the x axis counter-clockwise as one sees it on the screen.
     """
-    rows = [(number, *_measure(crypt)) for number, crypt in enumerate(crypts, start=1)]
+    rows: list[tuple[float, ...]] = [(number, *_measure(crypt)) for number, crypt in enumerate(crypts, start=1)]
     if not pixel_size_um:
         return COLUMNS, rows
     size = pixel_size_um

@@ -17,7 +17,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURES = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "bmp": b"BM"}
 
 
-def identify(path: str | PathLike) -> str | None:
+def identify(path: str | PathLike[str]) -> str | None:
     """Format of a file by its first bytes, whatever its name.
 
     Returns
@@ -40,7 +40,7 @@ def identify(path: str | PathLike) -> str | None:
     return next((kind for kind, magic in _PICTURES.items() if start.startswith(magic)), None)
 
 
-def no_such_file(path: str | PathLike, advice: str = "convert the data again") -> InputError:
+def no_such_file(path: str | PathLike[str], advice: str = "convert the data again") -> InputError:
     """The error of a file that is not there; of a link to one, as git-annex and DataLad leave them, with its target."""
     if Path(path).is_symlink():
         target = Path(path).readlink()

@@ -35,7 +35,8 @@ def find_turn(
     turn = np.rint(step[:3, :3]).astype(int)
     if not (np.abs(turn).sum(axis=0) == 1).all() or not (np.abs(turn).sum(axis=1) == 1).all():
         return None
-    order = tuple(int(axis) for axis in np.abs(turn).argmax(axis=1))
+    first, second, third = (int(axis) for axis in np.abs(turn).argmax(axis=1))
+    order = first, second, third
     if tuple(shape[axis] for axis in order) != tuple(reference_shape):
         return None
     flipped = tuple(axis for axis in range(3) if turn[axis].sum() < 0)

@@ -38,12 +38,13 @@ class CheckedLoadImage(LoadImage):
     def __call__(
         self, filename: Sequence[PathLike[str] | str] | PathLike[str] | str, reader: Any = None
     ) -> torch.Tensor:
-        is_nifti = isinstance(filename, (str, PathLike)) and str(filename).lower().endswith(NIFTI_SUFFIXES)
-        header = check_nifti(filename) if is_nifti else None
+        header = None
+        if isinstance(filename, (str, PathLike)) and str(filename).lower().endswith(NIFTI_SUFFIXES):
+            header = check_nifti(filename)
         try:
             image = super().__call__(filename, reader)
         except (*UNREADABLE, MemoryError) as error:
-            raise unreadable(filename, error) from error
+            raise unreadable(str(filename), error) from error
         if header is not None and not np.allclose(image.affine, affine := header.get_best_affine()):
             # where pixdim says something else than the sform, MONAI goes by pixdim
             image.affine = image.meta["original_affine"] = torch.as_tensor(affine)
@@ -72,7 +73,7 @@ class CheckVolumed(MapTransform):
         image's spacing cannot be in micrometres.
     """
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
         data, image_key = dict(data), self.keys[0]
         for key in self.key_iterator(data):
             volume, name = data[key], data[key].meta.get("filename_or_obj", key)
@@ -123,7 +124,7 @@ def _onto_grid(labels: MetaTensor, image: MetaTensor, name: str, key: Hashable) 
     logger.info("%s: turned onto the grid of its image, axes %s, reversed %s", name, order, flipped)
     meta = {item: value for item, value in labels.meta.items() if item != "affine"}
     turned = labels.permute(0, *(axis + 1 for axis in order)).flip([axis + 1 for axis in flipped])
-    return MetaTensor(turned.as_tensor().contiguous(), affine=image.affine, meta=meta)
+    return MetaTensor(turned.as_subclass(torch.Tensor).contiguous(), affine=image.affine, meta=meta)
 
 
 def _says_where(volume: MetaTensor) -> bool:

@@ -22,7 +22,7 @@ def is_rgb(page: tifffile.TiffPage) -> bool:
     )
 
 
-def check_colours(path: str | PathLike, page: tifffile.TiffPage) -> None:
+def check_colours(path: str | PathLike[str], page: tifffile.TiffPage) -> None:
     """Refuse pixels that are neither gray, nor a palette's, nor RGB.
 
     Raises
@@ -35,7 +35,9 @@ def check_colours(path: str | PathLike, page: tifffile.TiffPage) -> None:
         )
 
 
-def as_seen(path: str | PathLike, page: tifffile.TiffPage, pixels: np.ndarray, *, labels: bool = False) -> np.ndarray:
+def as_seen(
+    path: str | PathLike[str], page: tifffile.TiffPage, pixels: np.ndarray, *, labels: bool = False
+) -> np.ndarray:
     """Pixels as a viewer shows them: white is the highest value, and a palette's numbers are its colours.
 
     Parameters
@@ -66,7 +68,7 @@ def as_seen(path: str | PathLike, page: tifffile.TiffPage, pixels: np.ndarray, *
     return pixels
 
 
-def _from_white(path: str | PathLike, page: tifffile.TiffPage, pixels: np.ndarray, *, labels: bool) -> np.ndarray:
+def _from_white(path: str | PathLike[str], page: tifffile.TiffPage, pixels: np.ndarray, *, labels: bool) -> np.ndarray:
     if pixels.dtype == bool:
         return ~pixels
     if labels:
@@ -94,6 +96,7 @@ def photometric_name(page: tifffile.TiffPage) -> str:
 
 
 def _from_palette(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
-    colormap = page.colormap if page.colormap.max() < 256 else page.colormap >> 8  # some writers forget the 16 bits
+    colormap = np.asarray(page.colormap)
+    colormap = colormap if colormap.max() < 256 else colormap >> 8  # some writers forget the 16 bits
     colours = colormap.astype(np.uint8).T
     return colours[:, 0][pixels] if has_gray_palette(page) else colours[pixels]

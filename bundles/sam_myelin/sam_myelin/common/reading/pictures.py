@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from ..errors import InputError
 from .formats import no_such_file
@@ -42,7 +42,7 @@ LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue
 LARGEST_RATIO, FREE_PX = 8 * 1040, 64 << 20
 
 
-def read_pixels(path: str | os.PathLike, *, labels: bool = False) -> np.ndarray:
+def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.ndarray:
     """Pixels of the only image in a file, in the file's own type, as a viewer shows them.
 
     MONAI's readers turn images on their side, cut 16 bit colours to 8, and take the first page of a TIFF stack without
@@ -83,7 +83,7 @@ def read_pixels(path: str | os.PathLike, *, labels: bool = False) -> np.ndarray:
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
 
 
-def read_gray(path: str | os.PathLike) -> np.ndarray:
+def read_gray(path: str | os.PathLike[str]) -> np.ndarray:
     """Gray values of an image.
 
     Parameters
@@ -117,7 +117,7 @@ def read_gray(path: str | os.PathLike) -> np.ndarray:
     return pixels
 
 
-def read_labels(path: str | os.PathLike) -> np.ndarray:
+def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """A label map, or a mask as one of a single object.
 
     Parameters
@@ -146,7 +146,7 @@ def read_labels(path: str | os.PathLike) -> np.ndarray:
     return pixels.astype(np.int32)
 
 
-def opaque(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
+def opaque(path: str | os.PathLike[str], pixels: np.ndarray) -> np.ndarray:
     """Pixels without an alpha channel, which must not make any of them see-through; InputError where it does."""
     if pixels.ndim == 2 or pixels.shape[-1] not in (2, 4):
         return pixels
@@ -158,7 +158,7 @@ def opaque(path: str | os.PathLike, pixels: np.ndarray) -> np.ndarray:
     return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]
 
 
-def without_alpha(path: str | os.PathLike, pixels: np.ndarray, tell: Tell = logger.warning) -> np.ndarray:
+def without_alpha(path: str | os.PathLike[str], pixels: np.ndarray, tell: Tell = logger.warning) -> np.ndarray:
     """Gray values (Y, X), or (Y, X, 3) if the channels differ; ``tell`` hears of an alpha channel that is left out."""
     if pixels.ndim == 2:
         return pixels
@@ -174,7 +174,7 @@ def luminance(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.ndim == 2 else np.rint(pixels @ np.array(LUMINANCE)).astype(pixels.dtype)
 
 
-def check_shape(path: str | os.PathLike, found: tuple[int, int], image: str, expected: tuple[int, int]) -> None:
+def check_shape(path: str | os.PathLike[str], found: tuple[int, int], image: str, expected: tuple[int, int]) -> None:
     """Raise `InputError` unless what belongs to an image has its size (Y, X)."""
     height, width = (int(side) for side in expected)
     if tuple(found) != (height, width):
@@ -184,7 +184,7 @@ def check_shape(path: str | os.PathLike, found: tuple[int, int], image: str, exp
         )
 
 
-def count_values(path: str | os.PathLike) -> int:
+def count_values(path: str | os.PathLike[str]) -> int:
     """Number of values that decoding a PNG, JPEG or BMP gives, from its header."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -192,7 +192,7 @@ def count_values(path: str | os.PathLike) -> int:
             return math.prod(image.size) * len(image.getbands())
 
 
-def _read_other(path: str | os.PathLike, *, labels: bool) -> np.ndarray:
+def _read_other(path: str | os.PathLike[str], *, labels: bool) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large pictures are no attack here
         with Image.open(path, formats=FORMATS) as image:
@@ -200,14 +200,15 @@ def _read_other(path: str | os.PathLike, *, labels: bool) -> np.ndarray:
             if image.mode in ("P", "PA"):
                 return _of_palette(path, image, labels=labels)
             if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-                image = image.convert("RGB")
+                return np.asarray(ImageOps.exif_transpose(image.convert("RGB")))
             return np.asarray(ImageOps.exif_transpose(image))
 
 
-def _check_header(path: str | os.PathLike, image: Image.Image) -> None:
+def _check_header(path: str | os.PathLike[str], image: ImageFile.ImageFile) -> None:
     """Refuse several frames, more pixels than the file's bytes can be, and what Pillow would cut to 8 bit."""
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # whose others are the same picture, smaller
-        raise InputError(f"{path}: {image.n_frames} frames, expected one image; export each as a file of its own")
+    num_frames = getattr(image, "n_frames", 1)
+    if num_frames > 1 and image.format != "MPO":  # whose others are the same picture, smaller
+        raise InputError(f"{path}: {num_frames} frames, expected one image; export each as a file of its own")
     num_pixels, num_bytes = math.prod(image.size), Path(path).stat().st_size
     if num_pixels > FREE_PX + LARGEST_RATIO * num_bytes:
         raise InputError(f"{path}: says that {num_bytes} bytes are {num_pixels} pixels; copy or export it again")
@@ -215,10 +216,10 @@ def _check_header(path: str | os.PathLike, image: Image.Image) -> None:
         raise InputError(f"{path}: colours of 16 bit, which Pillow cuts to 8; export 16 bit gray")
 
 
-def _of_palette(path: str | os.PathLike, image: Image.Image, *, labels: bool) -> np.ndarray:
+def _of_palette(path: str | os.PathLike[str], image: Image.Image, *, labels: bool) -> np.ndarray:
     if not labels:
         return np.asarray(image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB"))
-    if image.mode == "PA" or tuple(image.getpalette()[:3]) != (0, 0, 0):
+    if image.mode == "PA" or (image.getpalette() or [])[:3] != [0, 0, 0]:
         raise InputError(
             f"{path}: a palette in a label map, whose first colour is not black, so that it is not clear which is the "
             "background; save the labels as 16 bit gray"

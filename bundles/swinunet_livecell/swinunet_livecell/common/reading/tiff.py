@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 
 from ..errors import InputError
 from .photometric import as_seen, check_colours, has_gray_palette, photometric_name
-from .tiff_file import blaming, check_chain, check_page, open_tiff, without_additions
+from .tiff_file import blaming, check_chain, check_page, keyframe_of, open_tiff, without_additions
 from .tiff_spacing import spacing_of
 
 __all__ = ["TiffHeader", "count_values", "read_header", "read_picture", "read_spacing", "read_volume"]
@@ -47,7 +48,7 @@ class _Image:
 
     @property
     def page(self) -> tifffile.TiffPage:
-        return self.pages[0].keyframe
+        return keyframe_of(self.pages[0])
 
     @property
     def num_planes(self) -> int:
@@ -229,7 +230,7 @@ def _check_completeness(
     """Refuse a file whose metadata tell of more planes than there are, or of fewer."""
     announced = image.num_planes
     if tiff.is_imagej:
-        found = tiff.imagej_metadata
+        found: dict[str, Any] = tiff.imagej_metadata or {}
         announced = math.prod(max(1, int(found.get(name, 1))) for name in ("channels", "slices", "frames"))
         announced = announced if image.page.samplesperpixel == 1 else image.num_planes
     if announced > image.num_planes:
@@ -250,7 +251,7 @@ def _check_completeness(
 def _check_volume(path: Path, image: _Image, *, labels: bool) -> None:
     """Refuse colours, channels and more than three axes."""
     page = image.page
-    samples = max(page.samplesperpixel for page in {one.keyframe for one in image.pages})
+    samples = max(page.samplesperpixel for page in {keyframe_of(one) for one in image.pages})
     if samples != 1 or (page.photometric == tifffile.PHOTOMETRIC.PALETTE and not labels and not has_gray_palette(page)):
         found = f"{samples} samples per pixel ({photometric_name(page)})" if samples > 1 else "a palette of colours"
         raise InputError(

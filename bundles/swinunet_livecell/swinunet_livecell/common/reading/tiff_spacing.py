@@ -22,12 +22,12 @@ def spacing_of(tiff: tifffile.TiffFile) -> Spacing | None:
         In µm as (Z, Y, X); None where the file does not say it along all axes, in units of length.
     """
     if tiff.is_ome:
-        steps = ome_spacing(tiff.ome_metadata)
+        z, y, x = ome_spacing(tiff.ome_metadata or "")
     elif tiff.is_imagej:
-        steps = _imagej_spacing(tiff)
+        z, y, x = _imagej_spacing(tiff)
     else:
         return None
-    return None if None in steps else steps
+    return None if z is None or y is None or x is None else (z, y, x)
 
 
 def ome_spacing(text: str) -> tuple[float | None, float | None, float | None]:
@@ -37,14 +37,15 @@ def ome_spacing(text: str) -> tuple[float | None, float | None, float | None]:
     except ElementTree.ParseError:
         return None, None, None
     found = {} if pixels is None else pixels.attrib
-    return tuple(
+    z, y, x = (
         length_um(found.get(f"PhysicalSize{axis}"), found.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "ZYX"
     )
+    return z, y, x
 
 
 def _imagej_spacing(tiff: tifffile.TiffFile) -> tuple[float | None, float | None, float | None]:
     """The same of ImageJ, where one unit holds for all axes that have none of their own."""
-    found, tags = tiff.imagej_metadata, tiff.pages[0].tags
+    found, tags = tiff.imagej_metadata or {}, tiff.pages.first.tags
     unit = found.get("unit")
     return (
         length_um(found.get("spacing"), found.get("zunit", unit)),

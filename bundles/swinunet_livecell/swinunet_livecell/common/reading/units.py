@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 __all__ = ["length_um"]
 
@@ -20,7 +21,7 @@ _UM = {name: factor for factor, names in _UNITS_UM.items() for name in names}
 _MICRO = ("µ", "μ", "\\u00b5", "\\u03bc", "âµ")
 
 
-def length_um(value: object, unit: object) -> float | None:
+def length_um(value: Any, unit: object) -> float | None:
     """A length in µm.
 
     Parameters
