@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from common.errors import InputError
-from common.reading.tiff import read_header, read_volume
+from common.reading.tiff import read_header, read_picture, read_volume
 
 
 @pytest.mark.parametrize("num_slices", [1, 2, 3, 4, 7])
@@ -84,3 +86,82 @@ def test_text_is_not_a_tiff(tmp_path):
     (tmp_path / "notes.tif").write_text("not an image")
     with pytest.raises(InputError, match="notes.tif: cannot be read as TIFF"):
         read_header(tmp_path / "notes.tif")
+
+
+@pytest.mark.parametrize("order", ["ZYX", "YXZ", "XZY", "YZX"])
+def test_axes_are_told_by_their_names(put, ramp, order):
+    volume = ramp((4, 6, 5))
+    path = put("a.tif", volume.transpose(["ZYX".index(axis) for axis in order]).copy(), metadata={"axes": order})
+    assert read_header(path).shape == (4, 6, 5)
+    np.testing.assert_array_equal(read_volume(path), volume)
+
+
+def test_two_volumes_in_one_file_are_not_one(put, ramp, tmp_path):
+    with tifffile.TiffWriter(tmp_path / "two.tif") as writer:
+        writer.write(ramp(), photometric="minisblack")
+        writer.write(ramp(), photometric="minisblack")
+    with pytest.raises(InputError, match="two.tif: 2 images in one file"):
+        read_volume(tmp_path / "two.tif")
+
+
+def test_one_plane_of_a_set_of_files_is_its_own(tmp_path, ramp):
+    planes = ramp((3, 6, 5))
+    data = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="p{z}.ome.tif">urn:uuid:{z}</UUID></TiffData>'
+        for z in range(3)
+    )
+    for z, plane in enumerate(planes):
+        about = (
+            f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{z}">'
+            '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="5" SizeY="6" '
+            f'SizeZ="3" SizeC="1" SizeT="1">{data}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(tmp_path / f"p{z}.ome.tif", plane, description=about, metadata=None)
+    for z, plane in enumerate(planes):
+        np.testing.assert_array_equal(read_volume(tmp_path / f"p{z}.ome.tif"), plane[None])
+        np.testing.assert_array_equal(read_picture(tmp_path / f"p{z}.ome.tif"), plane)
+
+
+def test_palette_of_grays_is_gray_one_of_colours_is_refused_and_in_labels_only_colours(put, ramp):
+    volume = ramp((2, 6, 5), "uint8")
+    grays = np.tile(np.arange(256, dtype=np.uint16)[::-1] * 257, (3, 1))
+    np.testing.assert_array_equal(
+        read_volume(put("gray.tif", volume, photometric="palette", colormap=grays)), 255 - volume
+    )
+    colours = np.stack([grays[0], grays[0][::-1], grays[0]])
+    path = put("colours.tif", volume, photometric="palette", colormap=colours)
+    with pytest.raises(InputError, match="colours.tif: a palette of colours, expected one gray value"):
+        read_volume(path)
+    np.testing.assert_array_equal(read_volume(path, labels=True), volume)
+
+
+containers = st.sampled_from(["plain", "imagej", "ome", "pages"])
+compressions = st.sampled_from([None, "zlib", "lzw", "packbits", "zstd"])
+dtypes = st.sampled_from(["uint8", "uint16", "float32"])
+shapes = st.tuples(st.integers(1, 5), st.integers(2, 9), st.integers(2, 9))
+whites = st.sampled_from(["minisblack", "miniswhite"])
+
+
+@given(containers, compressions, dtypes, shapes, whites, st.sampled_from("<>"), st.booleans())
+def test_what_is_read_is_what_was_written(
+    tmp_path_factory, container, compression, dtype, shape, photometric, byteorder, tiled
+):
+    volume = np.random.default_rng(sum(shape)).integers(0, 256, shape).astype(dtype)
+    path = tmp_path_factory.mktemp("written") / "a.tif"
+    options = {"compression": compression, "photometric": photometric, "tile": (16, 16) if tiled else None}
+    if container == "imagej":
+        tifffile.imwrite(path, volume, imagej=True, compression=compression, metadata={"axes": "ZYX"})
+    elif container == "pages":
+        with tifffile.TiffWriter(path, byteorder=byteorder) as writer:
+            for plane in volume:
+                writer.write(plane, contiguous=False, metadata=None, **options)
+    else:
+        about = {"ome": True, "metadata": {"axes": "ZYX"}} if container == "ome" else {}
+        tifffile.imwrite(path, volume, byteorder=byteorder, **options, **about)
+    if container == "imagej" or photometric == "minisblack":
+        np.testing.assert_array_equal(read_volume(path), volume)
+    elif dtype == "float32":
+        with pytest.raises(InputError, match="MINISWHITE pixels of type float32"):
+            read_volume(path)
+    else:
+        np.testing.assert_array_equal(read_volume(path), np.iinfo(dtype).max - volume)

@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from common.errors import InputError
 from common.reading.formats import identify
@@ -52,3 +53,33 @@ def test_what_is_no_boxes(text):
 
 def test_boxes():
     np.testing.assert_array_equal(parse_boxes("[[1, 2, 3.5, 4]]"), [[1, 2, 3.5, 4]])
+
+
+@pytest.mark.parametrize("kind", ["gray and alpha", "palette", "ink", "turned"])
+def test_picture_reaches_the_bundle_as_a_viewer_shows_it(tmp_path, kind):
+    colours = np.zeros((16, 24, 3), np.uint8)
+    colours[:8, :8] = (200, 40, 40)
+    options = (
+        {"format": "PNG"}
+        if kind in ("gray and alpha", "palette")
+        else {"format": "JPEG", "quality": 95, "subsampling": 0}
+    )
+    if kind == "gray and alpha":
+        picture, expected = Image.fromarray(colours[..., 0]).convert("LA"), colours[..., 0]
+    elif kind == "palette":
+        picture, expected = Image.fromarray(colours).quantize(2), colours
+    elif kind == "ink":
+        picture, expected = Image.fromarray(colours).convert("CMYK"), colours
+    else:
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 6  # to be turned by a quarter, clockwise
+        picture, expected = Image.fromarray(colours), np.rot90(colours, -1)
+    picture.save(tmp_path / "upload", **options)
+    prepared = prepare_image(tmp_path / "upload", SLIDES, tmp_path / "job", {})
+    np.testing.assert_allclose(tifffile.imread(prepared).astype(int), expected, atol=40 if "quality" in options else 0)
+
+
+def test_see_through_picture_is_refused(tmp_path):
+    Image.new("LA", (9, 5), (100, 20)).save(tmp_path / "upload", format="PNG")
+    with pytest.raises(InputError, match="image.png: 2 channels, of which the last makes pixels see-through"):
+        prepare_image(tmp_path / "upload", SLIDES, tmp_path / "job", {})

@@ -149,8 +149,8 @@ def read_picture(path: Path, *, labels: bool = False) -> np.ndarray:
     with open_tiff(path) as tiff:
         image = _find_image(path, tiff)
         if image.num_planes != 1:
-            several = len(image.pages) > 1
-            found = f"{len(image.pages)} pages" if several else f"{image.num_planes} planes in one page"
+            several = len(tiff.pages) > 1
+            found = f"{len(tiff.pages)} pages" if several else f"{image.num_planes} planes in one page"
             raise InputError(f"{path}: {found}, expected one image; export each as a file of its own")
         check_colours(path, image.page)
         return as_seen(path, image.page, image.decode(path, last="YXS")[0], labels=labels)
@@ -212,13 +212,15 @@ def _only_image(path: Path, series: list[tifffile.TiffPageSeries]) -> _Image:
             f"{path}: {len(series)} images in one file ({names}), such as stage positions, expected one; export each "
             "as a file of its own"
         )
+    only = series[0] if series else None
+    if len(series) == 1 and only.dataoffset is not None and {"Y", "X"} <= set(only.axes):
+        return _Image((only.pages[0],), only, only.axes, only.shape)  # one behind the other; others need no look
     pages = tuple(page for one in series for page in one.pages if page is not None)
     if not pages:
         raise InputError(f"{path}: no image in it; copy or export it again")
     shapes = {page.shape for page in pages}
     if len(shapes) > 1:
         raise InputError(f"{path}: pages of different shapes {sorted(shapes)}, expected slices of one volume")
-    only = series[0]
     if len(series) == 1 and len(pages) == len(only.pages) and {"Y", "X"} <= set(only.axes):
         return _Image(pages, only, only.axes, only.shape)
     return _Image(pages, None, "Q" + pages[0].axes, (len(pages), *pages[0].shape))
@@ -237,8 +239,10 @@ def _check_completeness(
         raise InputError(
             f"{path}: truncated, {image.num_planes} planes found, its description tells of {announced}; copy it again"
         )
+    if len(tiff.pages) == image.num_planes:
+        return
     named = {page.offset for one in series for level in one.levels for page in level.pages if page is not None}
-    if len(tiff.pages) in (len(named), image.num_planes):
+    if len(tiff.pages) == len(named):
         return
     pages = [page.aspage() for page in tiff.pages if page.offset not in named]
     num_unnamed = sum(not (page.is_reduced or page.is_mask) for page in pages)
