@@ -17,12 +17,12 @@ class SliceObjects:
     ----------
     labels : ndarray of int32, shape (Y, X)
         0 is background; objects are 1..n, the highest score first.
-    scores : ndarray of float32, shape (n,)
-        Score of object i + 1.
+    scores : ndarray of float32, shape (n,), or None
+        Score of object i + 1; 1 for all without it.
     """
 
     labels: np.ndarray
-    scores: np.ndarray
+    scores: np.ndarray | None
 
 
 def paint_detections(

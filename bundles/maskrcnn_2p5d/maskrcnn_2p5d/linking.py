@@ -243,7 +243,7 @@ def link_stack(labels: np.ndarray, scores: Sequence[np.ndarray] | None = None, *
     -------
     LinkedVolume
     """
-    each = [np.ones(int(plane.max(initial=0))) for plane in labels] if scores is None else scores
+    each: Sequence[np.ndarray | None] = [None] * len(labels) if scores is None else scores
     slices = (SliceObjects(plane, given) for plane, given in zip(labels, each, strict=True))
     return link_slices(slices, labels.shape, **settings)
 
