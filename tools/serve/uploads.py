@@ -59,9 +59,10 @@ def check_pixels(path: Path, limits: Limits) -> None:
     try:
         num_pixels = _count_pixels(path, kind or "")
     except UNREADABLE as error:
+        told = one_line(error).replace(f"{path}: ", "")  # where it lies is nobody's business
         raise Failure(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"begins as {kind} but cannot be read ({one_line(error)}); it may be damaged, export it again",
+            f"begins as {kind} but cannot be read ({told}); it may be damaged, export it again",
         ) from error
     if num_pixels > limits.max_pixels:
         raise Failure(

@@ -190,4 +190,5 @@ def test_pages_in_a_circle_are_refused_at_once(page, tmp_path, is_big):
     for _ in range(5):
         answer = page.post(circle(is_big))
         assert answer.status_code == 415 and "earlier one again" in answer.json()["message"]
+        assert "upload" not in answer.json()["message"], "a path of the server's"
     assert page.post(png(noise(0))).status_code == 200
