@@ -78,7 +78,8 @@ def crypts(
         Folder to write images/, labels/, patches/ and dataset.json to.
     masks : str
         CSV of run lengths (columns id and rle or predicted; column-major, from 1), or folder of mask TIFF or GeoJSON
-        files. Without it: SRC.csv beside SRC, a CSV in SRC, <slide>_mask.tif or <slide>.geojson in SRC.
+        files. Without it: SRC.csv beside SRC, a CSV in SRC, <slide>_mask.tif or <slide>.geojson in SRC. Of GeoJSON
+        annotations with classes only those are taken whose class is called crypt.
     group : str
         Regular expression whose first group, found in a slide's name, is the unit that folds never split, such as
         "(B[0-9]+)"; without it every slide is one.

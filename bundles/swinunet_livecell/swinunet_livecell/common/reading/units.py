@@ -17,8 +17,8 @@ _UNITS_UM = {
     1e6: ("m", "meter", "meters", "metre", "metres"),
 }
 _UM = {name: factor for factor, names in _UNITS_UM.items() for name in names}
-# micro sign, Greek letter, the escapes that ImageJ writes, UTF-8 that was read as Latin-1 (in small letters)
-_MICRO = ("µ", "μ", "\\u00b5", "\\u03bc", "âµ")
+# UTF-8 that was read as Latin-1, micro sign, Greek letter, the escapes that ImageJ writes (in small letters)
+_MICRO = ("âµ", "µ", "μ", "\\u00b5", "\\u03bc")
 
 
 def length_um(value: Any, unit: object) -> float | None:
