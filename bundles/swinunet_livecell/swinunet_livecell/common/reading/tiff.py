@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tifffile
@@ -212,16 +212,17 @@ def _only_image(path: Path, series: list[tifffile.TiffPageSeries]) -> _Image:
             f"{path}: {len(series)} images in one file ({names}), such as stage positions, expected one; export each "
             "as a file of its own"
         )
-    only = series[0] if series else None
-    if len(series) == 1 and only.dataoffset is not None and {"Y", "X"} <= set(only.axes):
-        return _Image((only.pages[0],), only, only.axes, only.shape)  # one behind the other; others need no look
+    only = series[0] if len(series) == 1 else None
+    if only is not None and only.dataoffset is not None and {"Y", "X"} <= set(only.axes):
+        first = cast(tifffile.TiffPage, only.pages[0])  # there is one, since it has an offset
+        return _Image((first,), only, only.axes, only.shape)  # one behind the other; others need no look
     pages = tuple(page for one in series for page in one.pages if page is not None)
     if not pages:
         raise InputError(f"{path}: no image in it; copy or export it again")
     shapes = {page.shape for page in pages}
     if len(shapes) > 1:
         raise InputError(f"{path}: pages of different shapes {sorted(shapes)}, expected slices of one volume")
-    if len(series) == 1 and len(pages) == len(only.pages) and {"Y", "X"} <= set(only.axes):
+    if only is not None and len(pages) == len(only.pages) and {"Y", "X"} <= set(only.axes):
         return _Image(pages, only, only.axes, only.shape)
     return _Image(pages, None, "Q" + pages[0].axes, (len(pages), *pages[0].shape))
 
