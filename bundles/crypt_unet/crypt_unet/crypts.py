@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,9 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 from scipy import ndimage
+from skimage.segmentation import watershed
 
-__all__ = ["Crypt", "CryptMaskd", "find_crypts", "geometry", "paint"]
+__all__ = ["Crypt", "CryptMaskd", "find_crypts", "geometry", "least_pixels", "paint", "part_touching"]
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 MARGIN = 2  # working pixels around a crypt: one that it fades out in, one more to see whether another crypt begins
@@ -103,6 +105,37 @@ def find_crypts(
     return sorted(crypts, key=lambda crypt: (crypt.top, crypt.left))
 
 
+def part_touching(probability: np.ndarray, threshold: float, core_threshold: float) -> np.ndarray:
+    """Probability of crypt that is 0 on lines between crypts that touch.
+
+    Parameters
+    ----------
+    probability : ndarray of float32, shape (C, h, w)
+        Of crypt and, if there is a second channel, of the core of one; crypts with cores of their own are parted along
+        a watershed between the cores. What has no core stays as it is.
+    threshold, core_threshold : float
+        Crypts and cores lie above them.
+
+    Returns
+    -------
+    ndarray of float32, shape (h, w)
+    """
+    crypt = probability[0]
+    if len(probability) < 2:
+        return crypt
+    foreground = crypt > threshold
+    cores, num_cores = ndimage.label(foreground & (probability[1] > core_threshold), EIGHT_NEIGHBOURS)
+    if not num_cores:
+        return crypt
+    relief = -probability[1] - crypt
+    basins = watershed(relief, cores, mask=foreground, connectivity=2, watershed_line=True)
+    # the flood reaches every pixel that is connected with a core; those that it left 0 there are the lines
+    regions, _ = ndimage.label(foreground, EIGHT_NEIGHBOURS)
+    has_core = np.zeros(regions.max() + 1, bool)
+    has_core[np.unique(regions[cores > 0])] = True
+    return np.where(foreground & has_core[regions] & (basins == 0), np.float32(0), crypt)
+
+
 def paint(crypts: Iterable[Crypt], top: int, left: int, height: int, width: int) -> np.ndarray:
     """Union of crypts in a window.
 
@@ -135,6 +168,21 @@ def geometry(image: MetaTensor) -> tuple[tuple[int, int], int]:
     return (int(height), int(width)), int(image.meta["downsample"])
 
 
+def least_pixels(image: MetaTensor, min_area_um2: float, slide_um: float) -> int:
+    """Pixels of the smallest crypt that counts on a slide.
+
+    Parameters
+    ----------
+    image : MetaTensor
+        The slide, whose metadata tell ``pixel_size_um``, 0 for unknown.
+    min_area_um2 : float
+        In µm².
+    slide_um : float
+        Size of a pixel that is taken where it is not known, in µm.
+    """
+    return math.ceil(min_area_um2 / (float(image.meta.get("pixel_size_um") or 0) or slide_um) ** 2)
+
+
 class CryptMaskd(MapTransform):
     """Replaces a probability (1, h, w) by the mask of its crypts at full resolution, uint8 (1, Y, X), to be scored.
 
@@ -146,8 +194,12 @@ class CryptMaskd(MapTransform):
         Probabilities at the working resolution.
     image_key : str
         The slide they come from, whose metadata tell ``slide_shape`` and ``downsample``.
-    threshold, min_area
+    threshold
         As for `find_crypts`.
+    min_area_um2, slide_um
+        As for `least_pixels`.
+    core_threshold : float
+        As for `part_touching`.
     """
 
     def __init__(
@@ -155,19 +207,24 @@ class CryptMaskd(MapTransform):
         keys: KeysCollection,
         image_key: str = "image",
         threshold: float = 0.5,
-        min_area: int = 2500,
+        min_area_um2: float = 625.0,
+        slide_um: float = 0.5,
+        core_threshold: float = 0.5,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.image_key, self.threshold, self.min_area = image_key, threshold, min_area
+        self.image_key, self.threshold = image_key, threshold
+        self.min_area_um2, self.slide_um = min_area_um2, slide_um
+        self.core_threshold = core_threshold
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         image = data[self.image_key]
         shape, downsample = geometry(image)
+        min_area = least_pixels(image, self.min_area_um2, self.slide_um)
         for key in self.key_iterator(data):
-            probability = convert_to_numpy(data[key])[0]
-            crypts = find_crypts(probability, shape, downsample, threshold=self.threshold, min_area=self.min_area)
+            probability = part_touching(convert_to_numpy(data[key]), self.threshold, self.core_threshold)
+            crypts = find_crypts(probability, shape, downsample, threshold=self.threshold, min_area=min_area)
             mask = torch.from_numpy(paint(crypts, 0, 0, *shape).view(np.uint8)[None])
             data[key] = MetaTensor(mask, meta=dict(image.meta)) if isinstance(data[key], MetaTensor) else mask
         return data

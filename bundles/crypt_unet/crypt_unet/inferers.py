@@ -90,11 +90,12 @@ class SlideInferer(Inferer):
         inputs : Tensor of uint8, shape (B, 3, Y, X)
             RGB.
         network : Module
-            Takes windows (N, 3, y, x), gives logits (N, 1, y, x).
+            Takes windows (N, 3, y, x), gives logits (N, C, y, x).
 
         Returns
         -------
-        Tensor of float32, shape (B, 1, Y, X)
+        Tensor of float32, shape (B, C, Y, X)
+            One channel of zeros where no window shows tissue.
         """
         networks: list[Callable[..., Any]] = [network, *self.members]
         with torch.inference_mode():
@@ -105,7 +106,8 @@ class SlideInferer(Inferer):
         windows = self._windows(slide)
         weight = compute_importance_map(self.roi_size, mode="gaussian", device=slide.device, dtype=torch.float32)
         blended = torch.zeros(1, height, width, device=slide.device)
-        # sums of one row of windows; what the next row does not reach is finished, so the whole slide needs no sums
+        # sums of one row of windows, of the weights last; what the next row does not reach is finished, so the whole
+        # slide needs no sums
         first, sums = 0, torch.zeros(2, self.roi_size[0], max(width, self.roi_size[1]), device=slide.device)
         rows = sorted({top for top, _ in windows})
         is_long = self.progress and len(windows) > self.sw_batch_size
@@ -118,10 +120,14 @@ class SlideInferer(Inferer):
                 for start in range(0, len(lefts), self.sw_batch_size):
                     batch = lefts[start : start + self.sw_batch_size]
                     crops = torch.stack([self._crop(slide, top, left) for left in batch])
-                    for left, probability in zip(batch, self._predict(crops, networks), strict=True):
+                    probabilities = self._predict(crops, networks)
+                    if len(blended) < probabilities.shape[1]:  # the first windows tell how many channels there are
+                        blended = blended.repeat(probabilities.shape[1], 1, 1)
+                        sums = sums[:1].repeat(probabilities.shape[1] + 1, 1, 1)
+                    for left, probability in zip(batch, probabilities, strict=True):
                         part = sums[:, :, left : left + self.roi_size[1]]
-                        part[0] += probability[0] * weight
-                        part[1] += weight
+                        part[:-1] += probability * weight
+                        part[-1] += weight
                     bar.update(len(batch))
         self._finish(blended, sums, first, self.roi_size[0])
         return blended * has_data(slide)
@@ -151,19 +157,19 @@ class SlideInferer(Inferer):
 
     def _predict(self, windows: torch.Tensor, networks: Sequence[Callable[..., Any]]) -> torch.Tensor:
         """Mean probability over flips and networks."""
-        total = torch.zeros_like(windows[:, :1])
+        total = 0.0
         for flip in self.flips:
             flipped = windows.flip(flip).contiguous(memory_format=torch.channels_last)
             for network in networks:
-                total += torch.sigmoid(network(flipped).float()).flip(flip)
+                total = total + torch.sigmoid(network(flipped).float()).flip(flip)
         return total / (len(self.flips) * len(networks))
 
     @staticmethod
     def _finish(blended: torch.Tensor, sums: torch.Tensor, first: int, num_rows: int) -> None:
         """Write the first rows of the sums into the result."""
         num_rows = min(num_rows, blended.shape[1] - first)
-        total, weight = sums[:, :num_rows, : blended.shape[2]]
-        blended[0, first : first + num_rows] = total / weight.clamp(min=torch.finfo(weight.dtype).tiny)
+        rows = sums[:, :num_rows, : blended.shape[2]]
+        blended[:, first : first + num_rows] = rows[:-1] / rows[-1].clamp(min=torch.finfo(rows.dtype).tiny)
 
 
 def _moved_up(sums: torch.Tensor, num_rows: int) -> torch.Tensor:

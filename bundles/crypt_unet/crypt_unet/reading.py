@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,18 @@ from .common.reading.checking import check_all
 from .common.reading.slides import open_labels, open_slide, pixel_size_um
 from .common.reading.windows import TiffWindows
 
-__all__ = ["ReadLabelsd", "ReadSlided", "block_mean", "check_slides", "read_scaled", "read_whole"]
+__all__ = [
+    "ReadLabelsd",
+    "ReadSlided",
+    "block_mean",
+    "check_slides",
+    "read_scaled",
+    "read_whole",
+    "shrinking_factor",
+]
+
+logger = logging.getLogger(__name__)
+
 
 # rows of a slide in memory at a time; a row of a converter's tiles
 BAND = 512
@@ -44,10 +56,8 @@ def block_mean(pixels: np.ndarray, factor: int) -> np.ndarray:
     return channels_first.permute(1, 2, 0).numpy()
 
 
-def read_scaled(
-    image: TiffWindows, factor: int, region: Sequence[int] | None = None, *, foreground: bool = False
-) -> np.ndarray:
-    """Part of an image, shrunk; only a band of it is in memory at full resolution.
+def read_scaled(image: TiffWindows, factor: int, *, labels: bool = False) -> np.ndarray:
+    """An image, shrunk; only a band of it is in memory at full resolution.
 
     Parameters
     ----------
@@ -55,31 +65,36 @@ def read_scaled(
         RGB slide or label map.
     factor : int
         As for `block_mean`.
-    region : sequence of 4 ints, optional
-        Top, left, height and width in pixels of the image; without it the whole image.
-    foreground : bool
-        For label maps: shrink the mask of all objects; a pixel belongs to it if at least half of its block does.
+    labels : bool
+        For label maps: a pixel belongs to an object if at least half of its block belongs to any; where a block shows
+        several, to the last of them.
 
     Returns
     -------
-    ndarray of uint8, shape (ceil(height / factor), ceil(width / factor), C)
+    ndarray of uint8, or int32 for labels, shape (ceil(height / factor), ceil(width / factor), C)
 
     Raises
     ------
     ValueError
         If pixels cannot be decoded.
     """
-    top, left, height, width = region or (0, 0, *image.shape[:2])
+    height, width = image.shape[:2]
     band = max(1, BAND // factor) * factor
     bands = []
-    for first in range(top, top + height, band):
-        rows = image.read(first, left, min(band, top + height - first), width)
+    for first in range(0, height, band):
+        rows = image.read(first, 0, min(band, height - first), width)
         rows = rows.reshape(*rows.shape[:2], -1)
-        if foreground:
-            bands.append((block_mean(rows > 0, factor) >= 0.5).astype(np.uint8))
+        if labels:
+            bands.append(np.where(block_mean(rows > 0, factor) >= 0.5, _block_max(rows, factor), 0))
         else:
             bands.append(np.rint(block_mean(rows, factor)).astype(np.uint8))
     return np.concatenate(bands)
+
+
+def _block_max(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """The largest value of every block of (Y, X, C), int32."""
+    starts = [np.arange(0, size, factor) for size in pixels.shape[:2]]
+    return np.maximum.reduceat(np.maximum.reduceat(pixels, starts[0], axis=0), starts[1], axis=1).astype(np.int32)
 
 
 def read_whole(image: TiffWindows) -> np.ndarray:
@@ -101,28 +116,59 @@ def read_whole(image: TiffWindows) -> np.ndarray:
     return labels
 
 
-def check_slides(items: Sequence[Mapping[str, Any]]) -> None:
+def shrinking_factor(downsample: int, slide_um: float, pixel_um: float | None) -> int:
+    """Slide pixels per working pixel that give a slide the working resolution of the others.
+
+    Parameters
+    ----------
+    downsample : int
+        The factor for slides with pixels of ``slide_um``.
+    slide_um : float
+        In µm.
+    pixel_um : float or None
+        Size of this slide's pixels in µm; None where it is not known, and ``downsample`` is taken.
+
+    Returns
+    -------
+    int
+        At least 1: a slide is never enlarged.
+    """
+    return max(1, round(downsample * slide_um / pixel_um)) if pixel_um else downsample
+
+
+def check_slides(items: Sequence[Mapping[str, Any]], slide_um: float, pixel_um: float = 0.0) -> None:
     """Open every slide, so that one that cannot be read stops a night's work before it begins, not in the middle.
+
+    Slides that do not tell the size of their pixels are named in a warning.
 
     Parameters
     ----------
     items : sequence of mapping
         Each with the path of a slide under ``image``.
+    slide_um, pixel_um : float
+        As for `ReadSlided`.
 
     Raises
     ------
     InputError
         If headers cannot be read or are no 8 bit RGB slide's; it names all of them.
     """
-    check_all(items, lambda path: open_slide(Path(path)).close(), trouble="slides cannot be read")
+    unknown: list[str] = []
 
+    def open_and_close(path: str) -> None:
+        with open_slide(Path(path)) as slide:
+            if pixel_size_um(slide) is None:
+                unknown.append(Path(path).name)
 
-def _square_inside(centre: Sequence[int], size: int, shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """Square around a centre, moved into the image and cut where that is smaller: top, left, height, width."""
-    height, width = min(size, shape[0]), min(size, shape[1])
-    top = min(max(centre[0] - size // 2, 0), shape[0] - height)
-    left = min(max(centre[1] - size // 2, 0), shape[1] - width)
-    return top, left, height, width
+    check_all(items, open_and_close, trouble="slides cannot be read")
+    if unknown and not pixel_um:
+        logger.warning(
+            "%s: no pixel size in %s; taken for %g um, give --pixel_size_um, or --downsample if crypts look larger or "
+            "smaller than usual",
+            ", ".join(unknown[:5]) + ("" if len(unknown) <= 5 else f" and {len(unknown) - 5} more"),
+            "this file" if len(unknown) == 1 else "these files",
+            slide_um,
+        )
 
 
 def _check_same_size(path: Any, shape: Sequence[int], slide_shape: Sequence[int]) -> None:
@@ -134,16 +180,19 @@ def _check_same_size(path: Any, shape: Sequence[int], slide_shape: Sequence[int]
 
 
 class ReadSlided(MapTransform):
-    """Reads a slide and, for training, the mask of its objects at the working resolution.
-
-    An item with a ``region`` (row and column of its centre, size; in slide pixels) is read there only.
+    """Reads a slide and, for training, its label map at the working resolution.
 
     Parameters
     ----------
     keys : collection of str
         The first is the slide, others are its label maps; all hold paths.
     downsample : int
-        Slide pixels per pixel of the result, along both axes.
+        Slide pixels per pixel of the result, along both axes, for slides with pixels of ``slide_um``; slides that
+        tell another size are shrunk by the factor that makes their crypts as large.
+    slide_um : float
+        In µm.
+    pixel_um : float
+        Size of the pixels of slides that tell none, in µm; 0 where nobody knows it.
 
     Raises
     ------
@@ -151,23 +200,30 @@ class ReadSlided(MapTransform):
         If a file is no 8 bit RGB slide or no label map, is damaged, or slide and label map differ in size.
     """
 
-    def __init__(self, keys: KeysCollection, downsample: int, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        downsample: int,
+        slide_um: float = 0.5,
+        pixel_um: float = 0.0,
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.downsample = downsample
+        self.downsample, self.slide_um, self.pixel_um = downsample, slide_um, pixel_um
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         slide_key = self.keys[0]
-        region, slide_shape = data.pop("region", None), None
+        slide_shape, factor, size_um = None, self.downsample, None
         for key in self.key_iterator(data):
             path = data[key]
             try:
                 with (open_slide if key == slide_key else open_labels)(path) as image:
-                    slide_shape = slide_shape or image.shape[:2]
-                    _check_same_size(path, image.shape, slide_shape)
-                    square = None if region is None else _square_inside(region[:2], region[2], slide_shape)
-                    pixels = read_scaled(image, self.downsample, square, foreground=key != slide_key)
-                    size_um = pixel_size_um(image) if key == slide_key else None
+                    if key == slide_key:
+                        slide_shape, size_um = image.shape[:2], pixel_size_um(image) or self.pixel_um
+                        factor = shrinking_factor(self.downsample, self.slide_um, size_um)
+                    _check_same_size(path, image.shape, slide_shape or image.shape)
+                    pixels = read_scaled(image, factor, labels=key != slide_key)
             except FileNotFoundError as error:
                 raise InputError(f"{path}: no such file; convert the data again") from error
             except InputError:
@@ -176,8 +232,8 @@ class ReadSlided(MapTransform):
                 raise InputError(str(error)) from error
             meta = {
                 "filename_or_obj": str(path),
-                "slide_shape": tuple(slide_shape),
-                "downsample": self.downsample,
+                "slide_shape": tuple(slide_shape or image.shape[:2]),
+                "downsample": factor,
                 "pixel_size_um": size_um or 0.0,
             }
             data[key] = MetaTensor(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), meta=meta)

@@ -20,7 +20,7 @@ from .common.names import stem
 from .common.reading.slides import open_slide
 from .common.tables import write_table
 from .common.tiled_tiff import write_tiled
-from .crypts import Crypt, find_crypts, geometry, paint
+from .crypts import Crypt, find_crypts, geometry, least_pixels, paint, part_touching
 from .outlines import feature_collection
 from .reading import read_scaled
 from .run_lengths import encode_crypts, put_run_lengths
@@ -119,14 +119,18 @@ class SaveCryptsd(MapTransform):
     Parameters
     ----------
     keys : collection of str
-        Probabilities (1, h, w) at the working resolution.
+        Probabilities (C, h, w) at the working resolution: of crypts and, perhaps, of their cores.
     output_dir : path
         Folder for the results; it is created.
     image_key : str
         The slide at the working resolution, uint8 (3, h, w), whose metadata tell ``filename_or_obj``,
         ``slide_shape``, ``downsample`` and ``pixel_size_um`` (0 for unknown).
-    threshold, min_area
+    threshold
         As for `find_crypts`.
+    min_area_um2, slide_um
+        As for `least_pixels`.
+    core_threshold : float
+        As for `part_touching`.
     save_probability : bool
         Whether to write ``<name>_prob.tiff``, 0 to 255 at the working resolution.
     """
@@ -137,13 +141,16 @@ class SaveCryptsd(MapTransform):
         output_dir: str | os.PathLike,
         image_key: str = "image",
         threshold: float = 0.5,
-        min_area: int = 2500,
+        min_area_um2: float = 625.0,
+        slide_um: float = 0.5,
+        core_threshold: float = 0.5,
         save_probability: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.output_dir, self.image_key, self.save_probability = Path(output_dir), image_key, save_probability
-        self.threshold, self.min_area = threshold, min_area
+        self.threshold, self.core_threshold = threshold, core_threshold
+        self.min_area_um2, self.slide_um = min_area_um2, slide_um
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         image = data[self.image_key]
@@ -153,8 +160,11 @@ class SaveCryptsd(MapTransform):
         picture, factor = _picture(source, convert_to_numpy(image).transpose(1, 2, 0), shape, downsample)
         prepare_output_dir(self.output_dir)
         for key in self.key_iterator(data):
-            probability = convert_to_numpy(data[key])[0]
-            crypts = find_crypts(probability, shape, downsample, threshold=self.threshold, min_area=self.min_area)
+            probabilities = convert_to_numpy(data[key])
+            probability = probabilities[0]
+            parted = part_touching(probabilities, self.threshold, self.core_threshold)
+            min_area = least_pixels(image, self.min_area_um2, self.slide_um)
+            crypts = find_crypts(parted, shape, downsample, threshold=self.threshold, min_area=min_area)
             if self.save_probability:
                 path = self.output_dir / f"{name}_prob.tiff"
                 write_probability(path, probability, size and size * downsample)

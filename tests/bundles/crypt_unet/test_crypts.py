@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from crypt_unet.crypts import Crypt, CryptMaskd, find_crypts, paint
+from crypt_unet.crypts import Crypt, CryptMaskd, find_crypts, least_pixels, paint, part_touching
 from monai.data import MetaTensor
 from scipy import ndimage
 
@@ -150,7 +150,7 @@ def test_memory_stays_far_below_the_slide():
 def test_mask_transform_gives_the_slide_its_size_and_the_image_its_metadata():
     probability = blobs((10, 13), 2)
     data = slide_of(probability, [torch.tensor(38), np.int64(50)], torch.tensor(4))
-    mask = CryptMaskd("pred", threshold=0.4, min_area=20)(data)["pred"]
+    mask = CryptMaskd("pred", threshold=0.4, min_area_um2=5)(data)["pred"]
     assert mask.dtype == torch.uint8 and mask.shape == (1, 38, 50)
     assert isinstance(mask, MetaTensor) and mask.meta["filename_or_obj"] == "a.tiff"
     crypts = find_crypts(probability, (38, 50), 4, threshold=0.4, min_area=20)
@@ -162,3 +162,48 @@ def test_mask_transform_leaves_a_tensor_a_tensor():
     data = slide_of(blobs((10, 13), 2), (38, 50), 4)
     data["pred"] = data["pred"].as_tensor()
     assert not isinstance(CryptMaskd("pred")(data)["pred"], MetaTensor)
+
+
+def two_discs(gap: float, size: int = 64, radius: float = 12) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of two discs that overlap or not, and of their cores."""
+    y, x = np.indices((size, size))
+    away = np.minimum(np.hypot(y - 32, x - 32 + radius + gap / 2), np.hypot(y - 32, x - 32 - radius - gap / 2))
+    return np.stack([1 / (1 + np.exp(away - radius)), 1 / (1 + np.exp(away - radius + 4))]).astype(np.float32)
+
+
+@pytest.mark.parametrize("gap", [-6, -3, -1])
+def test_touching_crypts_are_parted_between_their_cores(gap):
+    probability = two_discs(gap)
+    assert ndimage.label(probability[0] > 0.5, EIGHT)[1] == 1
+    parted = part_touching(probability, 0.5, 0.5)
+    labels, number = ndimage.label(parted > 0.5, EIGHT)
+    assert number == 2
+    assert abs((labels == 1).sum() - (labels == 2).sum()) <= 0.02 * (labels > 0).sum()
+    assert len(find_crypts(parted, (512, 512), 8, min_area=0)) == 2
+    lost = (probability[0] > 0.5) & (labels == 0)
+    assert np.ptp(np.argwhere(lost)[:, 1]) <= 2, "a line down the middle"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parting_only_takes_away_and_leaves_one_core_to_each(seed):
+    crypt, core = blobs((70, 90), seed), blobs((70, 90), seed + 50, sigma=2)
+    parted = part_touching(np.stack([crypt, core]), 0.5, 0.6)
+    assert np.isin(parted, [0, *crypt.ravel()]).all() and (parted <= crypt).all()
+    before, after = (ndimage.label(image > 0.5, EIGHT)[0] for image in (crypt, parted))
+    cores, _ = ndimage.label((crypt > 0.5) & (core > 0.6), EIGHT)
+    for label in range(1, after.max() + 1):
+        assert len(np.unique(cores[(after == label) & (cores > 0)])) <= 1
+    alone = [label for label in range(1, before.max() + 1) if len(np.unique(cores[before == label])) <= 2]
+    kept = np.isin(before, [label for label in alone if np.unique(cores[before == label])[0] == 0])
+    np.testing.assert_array_equal(parted[kept], crypt[kept], err_msg="with one core or none there is nothing to part")
+
+
+def test_a_network_that_knows_no_cores_parts_nothing():
+    probability = two_discs(0)[:1]
+    np.testing.assert_array_equal(part_touching(probability, 0.5, 0.5), probability[0])
+
+
+@pytest.mark.parametrize(("pixel_um", "pixels"), [(0.5, 4000), (0.25, 16000), (0.0, 4000), (torch.tensor(1.0), 1000)])
+def test_smallest_area_is_in_micrometres(pixel_um, pixels):
+    image = MetaTensor(torch.zeros(3, 2, 2), meta={"pixel_size_um": pixel_um})
+    assert least_pixels(image, 1000, slide_um=0.5) == pixels

@@ -106,3 +106,15 @@ def test_slides_of_a_batch_do_not_mix():
     both = SlideInferer((32, 32))(slides, Pixelwise())
     np.testing.assert_array_equal(both[0, 0], infer(slides[0], Pixelwise()))
     np.testing.assert_array_equal(both[1, 0], infer(slides[1], Pixelwise()))
+
+
+def test_channels_are_blended_each_for_itself():
+    class Two(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.cat([Pixelwise()(image), Pixelwise(factor=-2.0)(image)], dim=1)
+
+    slide = tissue(50, 70)
+    both = SlideInferer((32, 32))(slide[None], Two())
+    assert both.shape == (1, 2, 50, 70)
+    torch.testing.assert_close(both[0, 0], infer(slide, Pixelwise()))
+    torch.testing.assert_close(both[0, 1], infer(slide, Pixelwise(factor=-2.0)))

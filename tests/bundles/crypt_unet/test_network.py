@@ -3,7 +3,7 @@
 import pytest
 import torch
 from crypt_unet.common.errors import InputError
-from crypt_unet.network import ARCHITECTURES, CryptNet
+from crypt_unet.network import ARCHITECTURES, CryptNet, parameter_groups
 from torch import nn
 
 LIGHT = {"unet": "resnet18", "unetpp": "resnet18", "deeplabv3plus": "resnet18", "unetr": "default"}
@@ -17,7 +17,7 @@ def build(architecture: str = "unet", **options) -> CryptNet:
 @pytest.mark.parametrize("size", [(64, 64), (50, 33), (1, 1)])
 def test_logits_have_the_size_of_the_image(architecture, size):
     with torch.inference_mode():
-        assert build(architecture)(torch.zeros(2, 3, *size)).shape == (2, 1, *size)
+        assert build(architecture)(torch.zeros(2, 3, *size)).shape == (2, 2, *size)
 
 
 @pytest.mark.parametrize("architecture", ["unet", "unetpp", "deeplabv3plus"])
@@ -43,7 +43,18 @@ def test_colours_are_scaled_inside_as_the_encoder_expects():
     scaled = network(white)[0, :, 0, 0]
     expected = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(scaled, expected)
-    assert CryptNet("unet", "tu-xception41").mean.flatten().tolist() == [127.5] * 3
+    for encoder in ("tu-xception41", "timm-tf_efficientnet_lite0"):
+        network = CryptNet("unet", encoder)
+        assert network.mean.flatten().tolist() == network.std.flatten().tolist() == [127.5] * 3
+
+
+def test_encoder_learns_at_a_rate_of_its_own():
+    network = build()
+    groups = parameter_groups(network, 0.25)
+    assert [group.get("lr") for group in groups] == [None, 0.25]
+    assert {id(parameter) for parameter in groups[1]["params"]} == {id(p) for p in network.body.encoder.parameters()}
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+    assert [group.get("lr") for group in parameter_groups(build("unetr"), 0.25)] == [None]
 
 
 def test_running_statistics_follow_a_short_training():

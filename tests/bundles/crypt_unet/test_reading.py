@@ -6,7 +6,7 @@ import torch
 from crypt_unet import reading
 from crypt_unet.common.errors import InputError
 from crypt_unet.common.reading.windows import TiffWindows
-from crypt_unet.reading import ReadLabelsd, ReadSlided, block_mean, read_scaled
+from crypt_unet.reading import ReadLabelsd, ReadSlided, block_mean, check_slides, read_scaled, shrinking_factor
 from skimage.transform import downscale_local_mean
 
 
@@ -34,26 +34,41 @@ def test_bands_make_the_same_image_as_one_piece(write_slide, monkeypatch, factor
         np.testing.assert_array_equal(read_scaled(slide, factor), np.rint(block_mean(image, factor)).astype(np.uint8))
 
 
-def test_mask_of_labels_takes_the_majority_of_a_block(write_slide):
-    labels = np.zeros((4, 8), np.uint16)
-    labels[:2, :4], labels[:1, 4:] = 7, 300  # half of one block, a quarter of the other
+def test_labels_take_the_majority_of_a_block(write_slide):
+    labels = np.zeros((5, 12), np.uint16)
+    labels[:2, :4], labels[:1, 4:8] = 7, 300  # half of one block, a quarter of the next
+    labels[:, 8:10], labels[:, 10:] = 2, 9  # two that touch share the third; the last row of blocks is partial
     with TiffWindows(write_slide("labels.tiff", labels)) as image:
-        np.testing.assert_array_equal(read_scaled(image, 4, foreground=True)[..., 0], [[1, 0]])
+        np.testing.assert_array_equal(read_scaled(image, 4, labels=True)[..., 0], [[7, 0, 9], [0, 0, 9]])
 
 
-def test_region_is_moved_into_the_slide(write_slide):
-    image = random_rgb(64, 96)
-    item = {"image": str(write_slide("a.tiff", image)), "region": (2, 90, 32)}
-    read = ReadSlided("image", downsample=4)(item)
-    assert "region" not in read
-    np.testing.assert_array_equal(
-        read["image"].numpy(), np.rint(block_mean(image[:32, 64:], 4)).astype(np.uint8).transpose(2, 0, 1)
-    )
+@pytest.mark.parametrize(
+    ("pixel_um", "factor"), [(0.5, 8), (0.25, 16), (1.0, 4), (0.44, 9), (30.0, 1), (None, 8), (0, 8)]
+)
+def test_crypts_of_any_scanner_come_out_as_large(pixel_um, factor):
+    assert shrinking_factor(8, 0.5, pixel_um) == factor
 
 
-def test_region_larger_than_the_slide_is_the_slide(write_slide):
-    item = {"image": str(write_slide("a.tiff", random_rgb(20, 30))), "region": (10, 15, 400)}
-    assert ReadSlided("image", downsample=2)(item)["image"].shape == (3, 10, 15)
+def test_pixel_size_of_a_slide_comes_from_its_file_before_it_comes_from_the_user(write_slide):
+    told = write_slide("told.tiff", random_rgb(64, 64), resolution=(20000, 20000), resolutionunit=3)
+    silent = write_slide("silent.tiff", random_rgb(64, 64))
+    read = ReadSlided(["image", "label"], downsample=4, slide_um=0.5, pixel_um=0.25)
+    label = str(write_slide("labels.tiff", np.ones((64, 64), np.uint8)))
+    for path, size, factor in ((told, 0.5, 4), (silent, 0.25, 8)):
+        item = read({"image": str(path), "label": label})
+        assert (item["image"].meta["pixel_size_um"], item["image"].meta["downsample"]) == (size, factor)
+        assert item["image"].shape[1:] == item["label"].shape[1:] == (64 // factor, 64 // factor)
+
+
+def test_slides_without_pixel_size_are_named_and_the_size_asked_for(write_slide, caplog):
+    told = write_slide("told.tiff", random_rgb(8, 8), resolution=(20000, 20000), resolutionunit=3)
+    items = [{"image": str(told)}, {"image": str(write_slide("silent.tiff", random_rgb(8, 8)))}]
+    check_slides(items, slide_um=0.5)
+    assert "silent.tiff: no pixel size in this file; taken for 0.5 um, give --pixel_size_um" in caplog.text
+    assert "told.tiff" not in caplog.text
+    caplog.clear()
+    check_slides(items, slide_um=0.5, pixel_um=0.3)
+    assert not caplog.text
 
 
 def test_slide_knows_where_it_comes_from(write_slide):

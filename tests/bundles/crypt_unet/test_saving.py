@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import math
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def slide(name: str = "/slides/B1_a.ome.tiff", probability: np.ndarray | None = 
 
 
 def expected_mask(probability: np.ndarray | None = None) -> np.ndarray:
-    crypts = find_crypts(probabilities() if probability is None else probability, SHAPE, DOWNSAMPLE)
+    probability = probabilities() if probability is None else probability
+    crypts = find_crypts(probability, SHAPE, DOWNSAMPLE, min_area=math.ceil(625 / 0.325**2))
     return paint(crypts, 0, 0, *SHAPE)
 
 
@@ -183,7 +185,7 @@ def test_probability_is_kept_at_the_working_resolution_where_wanted(tmp_path):
 
 
 def test_threshold_and_smallest_area_are_used(tmp_path):
-    SaveCryptsd("pred", tmp_path, threshold=0.8, min_area=4000)(slide())
+    SaveCryptsd("pred", tmp_path, threshold=0.8, min_area_um2=250)(slide(pixel_size_um=0.25))
     crypts = find_crypts(probabilities(), SHAPE, DOWNSAMPLE, threshold=0.8, min_area=4000)
     _, row = read_csv(tmp_path / "rle.csv")
     np.testing.assert_array_equal(decode_rle(row[1], SHAPE), paint(crypts, 0, 0, *SHAPE))

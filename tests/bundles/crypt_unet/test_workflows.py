@@ -88,7 +88,7 @@ def test_a_slide_smaller_than_a_patch(write_slide, infer):
 
 
 def test_small_things_are_no_crypts(write_slide, infer):
-    results = infer(write_slide("slides/a.tiff", slide()).parent, downsample=2, min_crypt_area=8000)
+    results = infer(write_slide("slides/a.tiff", slide()).parent, downsample=2, min_crypt_area=2000)
     assert not tifffile.imread(results / "a_mask.tiff").any()
 
 
