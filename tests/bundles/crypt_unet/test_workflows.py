@@ -133,7 +133,7 @@ def test_training_without_a_connection_ends_before_it_begins(open_workflow, tmp_
     def no_connection(name: str, weights: str):
         raise OSError("no route to host")
 
-    monkeypatch.setattr("crypt_unet.encoder_weights.get_encoder", no_connection)
+    monkeypatch.setattr("crypt_unet.common.training.encoder_weights.get_encoder", no_connection)
     write_sample(tmp_path / "source", num_slides=2, size=256)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
     options = {"dataset_dir": str(tmp_path / "dataset"), "encoder": "resnet18", "patch_size": [32, 32]}
@@ -149,6 +149,7 @@ def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
     write_sample(tmp_path / "source", num_slides=2, size=256)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
     options = {"encoder": "resnet18", "patch_size": [32, 32], "max_epochs": 1, "encoder_weights": "none"}
+    options |= {"patches_per_epoch": 8}
     workflow = open_workflow("train", dataset_dir=str(tmp_path / "dataset"), fold="none", **options)
     workflow.initialize()
     workflow.run()
@@ -162,7 +163,8 @@ def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workf
     write_sample(tmp_path / "source", num_slides=2, size=768)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
     knobs = {"downsample": 4, "patch_size": [96, 96], "learning_rate": 0.001, "encoder_weights": "none"}
-    knobs |= {"max_epochs": 6, "val_interval": 6, "test_time_augmentation": False}
+    knobs |= {"max_epochs": 6, "patches_per_epoch": 16, "warmup_steps": 2, "val_interval": 6}
+    knobs |= {"test_time_augmentation": False}
     dice = []
     for start in (str(ROOT / "models" / "model.pt"), "none"):
         folder = str(tmp_path / f"from_{start[-3:]}")

@@ -33,6 +33,11 @@ def _are_three(value: Any, is_right: Callable[[Any], bool]) -> bool:
     return isinstance(value, (list, tuple)) and len(value) == 3 and all(map(is_right, value))
 
 
+def _is_range(value: Any) -> bool:
+    is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value))
+    return is_pair and 0 < value[0] <= value[1]
+
+
 _COUNT = (_is_count, "a positive whole number")
 _WHOLE = (lambda value: _is_number(value, int) and value >= 0, "a whole number from 0")
 _POSITIVE = (lambda value: _is_number(value) and value > 0, "a positive number")
@@ -67,7 +72,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "downsample": _COUNT,
     "sw_batch_size": _COUNT,
     "overlap": _SHARE,
-    "unannotated_ratio": _NOT_NEGATIVE,
     "min_crypt_area": _NOT_NEGATIVE,
     "min_area": _NOT_NEGATIVE,
     "min_depth": _NOT_NEGATIVE,
@@ -76,6 +80,15 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "patience": _WHOLE,
     "patience_start": _WHOLE,
     "warmup_epochs": _WHOLE,
+    "warmup_steps": _WHOLE,
+    "encoder_learning_rate": _NOT_NEGATIVE,
+    "foreground_share": _FROM_0_TO_1,
+    "core_depth": _NOT_NEGATIVE,
+    "core_threshold": _FRACTION,
+    "slide_um": _POSITIVE,
+    "pixel_size_um": _NOT_NEGATIVE,
+    "rotation": _NOT_NEGATIVE,
+    "zoom": (_is_range, "two positive numbers as [smallest,largest]"),
     "score_threshold": _SHARE,
     "nms_threshold": _FRACTION,
     "mask_threshold": _FRACTION,
