@@ -163,7 +163,7 @@ def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workf
     write_sample(tmp_path / "source", num_slides=2, size=768)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
     knobs = {"downsample": 4, "patch_size": [96, 96], "learning_rate": 0.001, "encoder_weights": "none"}
-    knobs |= {"max_epochs": 6, "patches_per_epoch": 16, "warmup_steps": 2, "val_interval": 6}
+    knobs |= {"max_epochs": 6, "patches_per_epoch": 16, "warmup_epochs": 1, "val_interval": 6}
     knobs |= {"test_time_augmentation": False}
     dice = []
     for start in (str(ROOT / "models" / "model.pt"), "none"):

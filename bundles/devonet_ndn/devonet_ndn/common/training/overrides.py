@@ -80,7 +80,6 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "patience": _WHOLE,
     "patience_start": _WHOLE,
     "warmup_epochs": _WHOLE,
-    "warmup_steps": _WHOLE,
     "encoder_learning_rate": _NOT_NEGATIVE,
     "foreground_share": _FROM_0_TO_1,
     "core_depth": _NOT_NEGATIVE,
