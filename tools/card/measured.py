@@ -101,7 +101,7 @@ def held_out_metrics(output_dirs: Sequence[Path], trained: Sequence[Path], bundl
         raise InputError(f"{output_dirs[0]} and others: an image is in two of them; evaluate each once")
     origin: dict[str, Any] = {
         "dataset": first.dataset,
-        "split": "held out in turn",
+        "split": "held out",
         "checkpoint_sha256": checksum(shipped),
     }
     origin["held_out_sha256"] = [checksum(weights) for weights in trained]

@@ -51,7 +51,7 @@ def _row(bundle: Path) -> str:
     scores = ", ".join(_score(about.get(name, Metric(name)), entry) for name, entry in metrics.items())
     origins = {
         f"{entry['dataset']}: n = {entry['n']}, {number_of(entry['units'], entry['unit'])}"
-        + (", each left out of the training in turn" if entry.get("held_out_sha256") else "")
+        + (", left out of the training" if entry.get("held_out_sha256") else "")
         for entry in metrics.values()
     }
     cells = [

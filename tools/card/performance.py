@@ -47,9 +47,9 @@ def _about_held_out(eval_metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return []
     unit = " or ".join(units)
     return [
-        f"**These are the scores of the recipe on a {unit} that it has not seen**: each {unit} was left out of a "
-        "training, and is measured with the weights of that training. The shipped weights are the same recipe trained "
-        f"on every {unit}, so none of these is left to measure them on."
+        f"**These are the scores of the recipe on a {unit} that it has not seen**: what is measured was left out of "
+        "the training whose weights are measured. The shipped weights are the same recipe trained on it, too, so they have "
+        f"no {unit} left to be measured on."
     ]
 
 
