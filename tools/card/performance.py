@@ -48,8 +48,8 @@ def _about_held_out(eval_metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     unit = " or ".join(units)
     return [
         f"**These are the scores of the recipe on a {unit} that it has not seen**: what is measured was left out of "
-        "the training whose weights are measured. The shipped weights are the same recipe trained on it, too, so they have "
-        f"no {unit} left to be measured on."
+        "the training whose weights are measured. The shipped weights are the same recipe trained on it, too, so they "
+        f"have no {unit} left to be measured on."
     ]
 
 

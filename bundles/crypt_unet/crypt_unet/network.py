@@ -157,6 +157,11 @@ class CryptNet(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 # EfficientNet's 0.01 is made for weeks of training; after hours its running statistics would lag behind
                 module.momentum = BATCH_NORM_MOMENTUM
+        encoder = getattr(self.body, "encoder", None)
+        if hasattr(encoder, "conv_head"):
+            # EfficientNet's last layer, which gives no feature: DistributedDataParallel wants it out of the training
+            encoder.conv_head.requires_grad_(False)
+            encoder.bn2.requires_grad_(False)
         mean, std = _colour_scale(self.encoder_name)
         self.register_buffer("mean", 255 * torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std)[:, None, None], persistent=False)

@@ -83,3 +83,10 @@ def test_unetr_refuses_what_is_larger_than_it_was_built_for():
 def test_what_cannot_be_built(options, message):
     with pytest.raises(InputError, match=message):
         CryptNet(**options)
+
+
+def test_every_parameter_that_can_be_trained_is():
+    """Otherwise a training over several processes stops at its second step."""
+    network = CryptNet("unet", "timm-tf_efficientnet_lite0").train()
+    network(torch.rand(2, 3, 32, 32) * 255).square().mean().backward()
+    assert {name for name, p in network.named_parameters() if p.requires_grad and p.grad is None} == set()
