@@ -118,13 +118,15 @@ class RandCutPatchd(RandomizableTransform, MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         centre = data.pop("centre")
-        options = {
+        options: dict[str, Any] = {
             "zoom": float(np.exp(self.R.uniform(*np.log(self.zoom)))),
             "angle": float(np.deg2rad(self.R.uniform(-self.rotation, self.rotation))),
             "mirror": bool(self.mirror and self.R.uniform() < 0.5),
         }
         for key in self.key_iterator(data):
-            kind = {"mode": "bilinear"} if key == self.keys[0] else {"mode": "nearest", "outside": IGNORED}
+            kind: dict[str, Any] = (
+                {"mode": "bilinear"} if key == self.keys[0] else {"mode": "nearest", "outside": IGNORED}
+            )
             data[key] = cut_patch(torch.as_tensor(data[key]), centre, self.size, **options, **kind)
         return data
 
@@ -175,7 +177,9 @@ class DrawnPatches(CacheDataset, Randomizable):
     def __len__(self) -> int:
         return self.num_patches
 
-    def randomize(self, data: Any = None) -> tuple[int, tuple[int, int]]:
+    def randomize(  # type: ignore[override]  # MONAI's own returns nothing
+        self, data: Any = None
+    ) -> tuple[int, tuple[int, int]]:
         """Draw a slide and a place on it.
 
         Returns

@@ -157,7 +157,7 @@ class SlideInferer(Inferer):
 
     def _predict(self, windows: torch.Tensor, networks: Sequence[Callable[..., Any]]) -> torch.Tensor:
         """Mean probability over flips and networks."""
-        total = 0.0
+        total = torch.zeros((), device=windows.device)
         for flip in self.flips:
             flipped = windows.flip(flip).contiguous(memory_format=torch.channels_last)
             for network in networks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
@@ -157,11 +158,11 @@ class CryptNet(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 # EfficientNet's 0.01 is made for weeks of training; after hours its running statistics would lag behind
                 module.momentum = BATCH_NORM_MOMENTUM
-        encoder = getattr(self.body, "encoder", None)
-        if hasattr(encoder, "conv_head"):
+        body_encoder: Any = getattr(self.body, "encoder", None)
+        if hasattr(body_encoder, "conv_head"):
             # EfficientNet's last layer, which gives no feature: DistributedDataParallel wants it out of the training
-            encoder.conv_head.requires_grad_(False)
-            encoder.bn2.requires_grad_(False)
+            body_encoder.conv_head.requires_grad_(False)
+            body_encoder.bn2.requires_grad_(False)
         mean, std = _colour_scale(self.encoder_name)
         self.register_buffer("mean", 255 * torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std)[:, None, None], persistent=False)
@@ -211,7 +212,7 @@ def parameter_groups(network: nn.Module, encoder_learning_rate: float) -> list[d
     named = list(network.named_parameters())
     encoder = [parameter for name, parameter in named if ".encoder." in f".{name}"]
     others = [parameter for name, parameter in named if ".encoder." not in f".{name}"]
-    groups = [{"params": others}, {"params": encoder, "lr": encoder_learning_rate}]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": encoder, "lr": encoder_learning_rate}]
     return [group for group in groups if group["params"]]
 
 

