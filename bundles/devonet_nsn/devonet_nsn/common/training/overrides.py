@@ -85,7 +85,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "core_depth": _NOT_NEGATIVE,
     "core_threshold": _FRACTION,
     "slide_um": _POSITIVE,
-    "pixel_size_um": _NOT_NEGATIVE,
+    "pixel_size_um": (
+        lambda value: value == "none" or (_is_number(value) and value >= 0),
+        "a number from 0, or none",
+    ),
     "rotation": _NOT_NEGATIVE,
     "zoom": (_is_range, "two positive numbers as [smallest,largest]"),
     "score_threshold": _SHARE,
