@@ -124,13 +124,15 @@ def inference_items(
         If there is nothing to segment, or two results would have the same name.
     """
     items = _with_distinct_stems(_images(Path(dataset_dir), kind, optional))
+    # shared out before finished ones are left out: processes look at different times, and would share out otherwise
+    items = items[int(os.environ.get("RANK", 0)) :: int(os.environ.get("WORLD_SIZE", 1))]
     if skip_existing:
         if output_dir is None:
             raise TypeError("skip_existing needs output_dir")
         left = [item for item in items if not _is_finished(item["image"], Path(output_dir), results)]
         logger.info("%d of %d images have their results already", len(items) - len(left), len(items))
         items = left
-    return items[int(os.environ.get("RANK", 0)) :: int(os.environ.get("WORLD_SIZE", 1))]
+    return items
 
 
 def _images(root: Path, kind: str, optional: Sequence[str]) -> list[dict[str, str]]:

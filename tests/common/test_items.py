@@ -278,3 +278,15 @@ def test_only_images_with_all_their_results_are_skipped(five, tmp_path):
     assert len(inference_items(five, "volume", **chosen)) == 5
     left = inference_items(five, "volume", **chosen, skip_existing=True)
     assert [entry["image"][-11:-10] for entry in left] == list("bcde")
+
+
+def test_what_another_process_finishes_meanwhile_changes_no_share(five, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    shares = []
+    for rank, finished in (("0", ()), ("1", "ac")):
+        for name in finished:
+            (tmp_path / f"{name}[1]_mask.nii.gz").touch()
+        monkeypatch.setenv("RANK", rank)
+        chosen = inference_items(five, "volume", output_dir=tmp_path, results=["_mask.nii.gz"], skip_existing=True)
+        shares.append([entry["image"][-11:-10] for entry in chosen])
+    assert shares == [list("ace"), list("bd")]

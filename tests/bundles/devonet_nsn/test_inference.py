@@ -147,4 +147,4 @@ def test_two_processes_share_the_images_and_a_second_run_skips_them(tmp_path):
     assert sorted(times[0]) == [f"embryo_{index}_mask.nii.gz" for index in range(3)]
     assert times[0] == times[1]
     assert logs[0].count("wrote ") == 3 and logs[1].count("wrote ") == 0
-    assert "3 of 3 images have their results already" in logs[1]
+    assert all(f"{share} of {share} images have their results already" in logs[1] for share in (1, 2))

@@ -33,7 +33,7 @@ def run(tmp_path, monkeypatch):
 
 def test_arguments_folder_environment_and_both_streams(run, monkeypatch):
     monkeypatch.setenv("SET_LATER", "1")
-    lines = "print(sys.argv[1:], str(Path.cwd()), os.environ['SET_LATER'], __name__); print('second', file=sys.stderr)"
+    lines = "print(sys.argv[1:], os.getcwd(), os.environ['SET_LATER'], __name__); print('second', file=sys.stderr)"
     first, second = sorted(run(f"import os, sys; {lines}").splitlines())
     assert first == f"['--a', 'b c'] {Path.cwd()!s} 1 __main__" and second == "second"
 
