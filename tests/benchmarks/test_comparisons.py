@@ -13,7 +13,7 @@ from benchmarks.harness import run_measured, speed, take_turns
 from common.datalist import write_dataset
 from tools.convert.nifti import write_volume
 
-SLOW = pytest.mark.slow
+SLOW = (pytest.mark.slow, pytest.mark.benchmark)
 # what makes a comparison tiny; its rows are named by their beginning
 TINY = [
     pytest.param("crossval --max_epochs 1", "two folds by crossval", marks=SLOW),
