@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 START_TIMEOUT_S = 600.0
 CHECK_S = 30.0  # for the header of an image
 SHARE_OF_MEMORY = 0.8
+GIVEN_UP = Failure(CLIENT_CLOSED_REQUEST, "given up, since who asked has gone")
 PR_SET_PDEATHSIG = 1
 TOO_LARGE = "the image takes more memory than there is for one, at the resolution that the bundle works at; crop it"
 READY, CHECKED = "ready", "checked"
@@ -169,13 +170,14 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
                     write_view(result.image, job.view)
             answer: Result | Failure = result
         except _Interrupted:
-            answer = Failure(CLIENT_CLOSED_REQUEST, "given up, since who asked has gone")
+            answer = GIVEN_UP
         except Failure as failure:
             answer = failure
         except InputError as error:
             answer = Failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except Exception as error:
-            answer = _as_failure(error, job.bundle)
+            # some code catches everything and raises what it makes of it, as Python's search for a module does
+            answer = GIVEN_UP if interruption.has_come else _as_failure(error, job.bundle)
         connection.send(answer)
         gc.collect()
     gc.unfreeze()  # what stays frozen to the end is reported as leaked
@@ -225,17 +227,18 @@ class _Interruption:
 
     def __init__(self) -> None:
         self._is_inside = False
+        self.has_come = False
         signal.signal(signal.SIGUSR1, self._raise)
 
     def __enter__(self) -> None:
-        self._is_inside = True
+        self._is_inside, self.has_come = True, False
 
     def __exit__(self, *error: object) -> None:
         self._is_inside = False
 
     def _raise(self, *signalled: object) -> None:
         if self._is_inside:
-            self._is_inside = False
+            self._is_inside, self.has_come = False, True
             raise _Interrupted
 
 

@@ -25,7 +25,7 @@ from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job
 from tools.serve.limits import Limits
-from tools.serve.worker import Worker
+from tools.serve.worker import Worker, _Interruption
 from tools.toolbox import read_toolbox
 
 BUNDLES = Path(__file__).parents[3] / "bundles"
@@ -157,3 +157,19 @@ def test_weights_that_do_not_fit_are_told_at_the_start():
     other = {"ckpt_path": str(BUNDLES / "devonet_nsn" / "models" / "model.pt")}
     with pytest.raises(InputError, match="model.pt"):
         Worker([describe_bundle(BUNDLES / "swinunet_livecell", overrides=other)])
+
+
+def test_interruption_is_known_also_from_code_that_catches_everything():
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        interruption = _Interruption()
+        with pytest.raises(ImportError, match="as pydoc does"), interruption:
+            try:
+                os.kill(os.getpid(), signal.SIGUSR1)
+            except BaseException as error:
+                raise ImportError("as pydoc does") from error
+        assert interruption.has_come
+        with interruption:
+            assert not interruption.has_come
+    finally:
+        signal.signal(signal.SIGUSR1, before)
