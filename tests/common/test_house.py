@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,10 @@ def test_common_imports_neither_tools_nor_a_bundle_and_itself_relatively(path):
     imported = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     imported += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
     assert {name.partition(".")[0] for name in imported} & {"tools", "tests", "benchmarks", "common", *BUNDLES} == set()
+
+
+def test_tables_are_written_in_one_place_which_leaves_no_formula_in_them():
+    sources = [path for room in ("common", "tools", "bundles") for path in (ROOT / room).rglob("*.py")]
+    copies = [path for path in sources if path.relative_to(ROOT).parts[0] == "bundles" and "common" in path.parts]
+    writers = [path for path in set(sources) - set(copies) if re.search(r"csv\.(Dict)?[wW]riter", path.read_text())]
+    assert [path.relative_to(ROOT).as_posix() for path in writers] == ["common/tables.py"]

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from common.tables import write_table
+from common.tables import from_cell, to_cell, write_table
 
 
 def read(path: Path) -> list[list[str]]:
@@ -30,3 +32,31 @@ def test_a_table_that_fails_leaves_the_old_one(tmp_path):
 def test_large_numbers_get_the_digits_that_they_need(tmp_path):
     write_table(tmp_path / "a.csv", ("y",), [(123457.5,)], digits=8)
     assert read(tmp_path / "a.csv") == [["y"], ["123457.5"]]
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+cmd|' /C calc'!A0", "-x", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "-1\n"]
+)
+def test_text_is_no_formula_and_is_read_as_it_was(tmp_path, text):
+    write_table(tmp_path / "a.csv", ("id", text), [(text, 1)])
+    for cell, *_ in (read(tmp_path / "a.csv")[0][::-1], read(tmp_path / "a.csv")[1]):
+        assert cell == f"'{text}"
+        assert from_cell(cell) == text
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, "-0.5", "+3", "-inf", "slide-1", "a=b", "'quoted'", "", None])
+def test_numbers_and_harmless_text_stay_as_they_are(value):
+    assert to_cell(value) == value
+
+
+@given(st.text(alphabet="'=+-@\t\r\n1a."))
+def test_every_text_comes_back_and_what_is_computed_is_a_number(text):
+    cell = to_cell(text)
+    assert from_cell(cell) == text
+    if cell[:1] and cell[0] in "=+-@\t\r\n":
+        float(cell)
+
+
+def test_all_digits_and_other_delimiters(tmp_path):
+    write_table(tmp_path / "a.tsv", ("id", "value"), [("n/a", 0.1 + 0.2)], digits=None, delimiter="\t")
+    assert (tmp_path / "a.tsv").read_bytes() == b"id\tvalue\nn/a\t0.30000000000000004\n"

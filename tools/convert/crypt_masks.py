@@ -18,6 +18,7 @@ from common.errors import InputError
 from common.labels.run_lengths import decode_rle, parse_rle
 from common.names import stem as stem_of
 from common.reading.tiff import read_header, read_volume
+from common.tables import from_cell
 from tools.convert.dataset import describe
 from tools.convert.geojson import choose_features, find_polygons, rasterise
 
@@ -133,7 +134,7 @@ def _read_csv(path: Path) -> dict[str, str]:
         raise InputError(f"{path}: columns {found}; expected id and {', '.join(RLE_COLUMNS[:3])}; rename them")
     encodings: dict[str, str] = {}
     for row in rows:
-        identifier = row[names.index("id")].strip() if len(row) > names.index("id") else ""
+        identifier = from_cell(row[names.index("id")].strip()) if len(row) > names.index("id") else ""
         if identifier in encodings:
             raise InputError(f"{path}: id {identifier} has two rows; keep one with all its runs")
         encodings[identifier] = row[column].strip() if len(row) > column else ""

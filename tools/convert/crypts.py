@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from common.datalist import write_dataset
 from common.files import replacing
 from common.reading.slides import open_slide
 from common.reading.windows import TiffWindows
+from common.tables import format_table
 from common.tiled_tiff import write_tiled
 from tools.command_line import positive_number, reject, whole_number
 from tools.convert.crypt_masks import Mask, naming
@@ -259,11 +258,10 @@ def _write_patches(path: Path, image: Path, labels: np.ndarray | None, rules: Pa
     """Write the patch index of a slide, unless it is there as it should be; return it."""
     with naming(), TiffWindows(image) as pixels:
         index = index_patches(_rows_of(pixels), pixels.shape[:2], labels, rules)
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([("y", "x", "annotated"), *index.tolist()])
-    if not path.is_file() or path.read_text() != text.getvalue():
+    text = format_table(("y", "x", "annotated"), index.tolist())
+    if not path.is_file() or path.read_text() != text:
         with replacing(path) as partial:
-            partial.write_text(text.getvalue())
+            partial.write_text(text)
     return index
 
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 from scipy import ndimage
 
+from common.tables import format_table
+
 __all__ = ["COLUMNS", "Prompt", "as_tsv", "find_prompts"]
 
 
@@ -80,8 +82,8 @@ def find_prompts(labels: np.ndarray, axon: np.ndarray) -> list[Prompt]:
 
 def as_tsv(prompts: Sequence[Prompt]) -> str:
     """A table with a header, tabs between columns; the header alone if there is no prompt."""
-    rows = [[field.name for field in fields(Prompt)], *(asdict(prompt).values() for prompt in prompts)]
-    return "".join("\t".join(map(str, row)) + "\n" for row in rows)
+    rows = (asdict(prompt).values() for prompt in prompts)
+    return format_table([field.name for field in fields(Prompt)], rows, delimiter="\t")
 
 
 def _inner_point(region: np.ndarray) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
-from common.files import replacing
+from common.tables import write_table
 from tools.command_line import reject, whole_number
 from tools.score.folders import find_results
 from tools.score.frame import FrameScore, score_frame
@@ -118,8 +117,7 @@ def write_objects(path: Path, frames: Mapping[str, Sequence[FrameScore]]) -> Non
         for row in zip(matches.labels.tolist(), matches.results.tolist(), matches.ious.tolist(), strict=True)
     )
     try:
-        with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+        write_table(path, COLUMNS, rows, digits=None)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.errors import InputError
+from common.tables import write_table
 from tools.segment.description import Description
 from tools.segment.inputs import parse_boxes, prepare_image
 from tools.segment.results import STEM, Result, find_mask
@@ -132,11 +132,9 @@ def _as_overrides(options: Mapping[str, str], image: Path, stem: str) -> dict[st
     overrides: dict[str, object] = {}
     if "boxes" in options:
         table = image.with_name(f"{stem}_prompts.tsv")
-        with table.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-            writer.writerow(PROMPT_COLUMNS)
-            for number, box in enumerate(parse_boxes(options["boxes"]).tolist(), start=1):
-                writer.writerow([number, "n/a", "n/a", *box])
+        boxes = enumerate(parse_boxes(options["boxes"]).tolist(), start=1)
+        rows = ([number, "n/a", "n/a", *box] for number, box in boxes)
+        write_table(table, PROMPT_COLUMNS, rows, digits=None, delimiter="\t")
         overrides["prompt_source"] = "prompts"
     if "pixel_size_um" in options:
         overrides["pixel_size_um"] = _positive(options["pixel_size_um"])

@@ -13,6 +13,7 @@ from skimage.transform import downscale_local_mean
 from common.labels import drawing
 from common.reading import nifti
 from common.reading.images import is_volume, read_image, read_slice
+from common.tables import from_cell
 
 __all__ = [
     "contrast_limits",
@@ -134,5 +135,5 @@ def summarize(mask: np.ndarray, num_objects: int | None = None) -> str:
 def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of a CSV file."""
     with path.open(newline="", encoding="utf-8") as file:
-        columns, *rows = csv.reader(file)
+        columns, *rows = ([from_cell(cell) for cell in row] for row in csv.reader(file))
     return columns, rows

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from .common.errors import InputError
-from .common.files import holding, replacing
+from .common.files import holding
 from .common.labels.run_lengths import encode_rle, parse_rle
+from .common.tables import from_cell, write_table
 from .crypts import Crypt, paint
 
 __all__ = ["COLUMNS", "encode_crypts", "put_run_lengths"]
@@ -66,8 +67,7 @@ def put_run_lengths(path: Path, identifier: str, encoding: str) -> None:
     """
     with holding(path.parent):
         rows = (_read_rows(path) if path.exists() else {}) | {identifier: encoding}
-        with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *sorted(rows.items())])
+        write_table(path, COLUMNS, sorted(rows.items()))
 
 
 def _join(starts: np.ndarray, lengths: np.ndarray) -> str:
@@ -98,4 +98,4 @@ def _read_rows(path: Path) -> dict[str, str]:
     if found:
         expected = f"expected {','.join(COLUMNS)} and a row per slide"
         raise InputError(f"{path}: {found}, {expected}; move it away, or give another --output_dir")
-    return dict(rows)
+    return {from_cell(identifier): encoding for identifier, encoding in rows}

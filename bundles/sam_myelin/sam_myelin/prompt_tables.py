@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .common.errors import InputError
-from .common.files import replacing
+from .common.tables import write_table
 from .prompts import Prompts, check_inside
 
 __all__ = ["COLUMNS", "read_prompts", "write_prompts"]
@@ -27,10 +27,8 @@ def write_prompts(path: Path, prompts: Prompts) -> None:
     """
     rows = np.empty((len(prompts.ids), len(COLUMNS)))
     rows[:, 0], rows[:, _POINT], rows[:, _BOX] = prompts
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([UNKNOWN if math.isnan(value) else f"{value:.10g}" for value in row] for row in rows)
+    cells = ([UNKNOWN if math.isnan(value) else value for value in row] for row in rows.tolist())
+    write_table(path, COLUMNS, cells, digits=10, delimiter="\t")
 
 
 def read_prompts(path: Path, shape: Sequence[int] | None = None) -> Prompts:

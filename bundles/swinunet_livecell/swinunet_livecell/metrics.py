@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import os
 from collections.abc import Sequence
@@ -14,7 +13,8 @@ from ignite.engine import Engine, Events
 from monai.utils import string_list_all_gather
 
 from .cell_types import per_type_table
-from .common.files import prepare_output_dir, replacing
+from .common.files import prepare_output_dir
+from .common.tables import write_table
 
 __all__ = ["CellTypeTable"]
 
@@ -67,10 +67,7 @@ class CellTypeTable:
         scores = {name: details[name].reshape(len(details[name]), -1).nanmean(dim=1).tolist() for name in self.metrics}
         rows = per_type_table(scores, cell_types)
         prepare_output_dir(self.output_dir)
-        with replacing(self.output_dir / FILE_NAME) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(self.output_dir / FILE_NAME, list(rows[0]), (row.values() for row in rows), digits=None)
         for row in rows:
             means = ", ".join(f"{name} {row[f'{name}_mean']:.3f}" for name in self.metrics)
             logger.info("%s (%d images): %s", row["cell_type"], row["n"], means)

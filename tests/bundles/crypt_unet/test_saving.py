@@ -78,6 +78,14 @@ def test_rows_of_other_slides_stay_and_ids_are_sorted(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rle.csv"]
 
 
+def test_a_slide_whose_name_would_be_a_formula_is_text_in_the_table_and_is_found_again(tmp_path):
+    path = tmp_path / "rle.csv"
+    for encoding in ("0 0", "1 2"):
+        put_run_lengths(path, "=2+5", encoding)
+    assert read_csv(path) == [["id", "predicted"], ["'=2+5", "1 2"]]
+    assert find_masks(tmp_path, ["=2+5"], path)["=2+5"].read((2, 3)).sum() == 2
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from common.errors import InputError
 from common.files import replacing
+from common.tables import to_cell
 from tools.card.numbers import rounded
 from tools.runs.bundles import titles
 from tools.runs.files import write_json
@@ -48,7 +49,7 @@ def write_results(study: optuna.Study, training: Training) -> None:
         )
     write_json(training.folder / "best.json", values_of(best[0]))
     with replacing(training.folder / "trials.csv") as partial:
-        study.trials_dataframe(ATTRIBUTES).to_csv(partial, index=False)
+        study.trials_dataframe(ATTRIBUTES).map(to_cell).to_csv(partial, index=False)
 
 
 def as_text(study: optuna.Study, training: Training, metric: str) -> str:
