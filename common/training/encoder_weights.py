@@ -1,4 +1,4 @@
-"""ImageNet weights for encoders of segmentation-models-pytorch, from a file, an installed package or a hub."""
+"""Pretrained weights for encoders of segmentation-models-pytorch, from a file, an installed package or a hub."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import logging
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
+from ignite.engine import Engine, Events
 from segmentation_models_pytorch.encoders import get_encoder
+from torch import nn
 
 from ..errors import InputError
+from .checkpoints import bare_network
 
-__all__ = ["encoder_state"]
+__all__ = ["EncoderWeightsLoader", "encoder_state"]
+
+logger = logging.getLogger(__name__)
 
 # ImageNet weights that come as Python packages, and so without a hub: file in the package, SHA-256
 PACKAGED = {
@@ -21,6 +27,47 @@ PACKAGED = {
     "1": ("efficientnet-lite1-77cc7160.pth", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
     "2": ("efficientnet-lite2-9656183e.pth", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
 }
+
+
+class EncoderWeightsLoader:
+    """Puts pretrained weights into the encoder of a network when the engine starts.
+
+    Not when the network is built: a bundle that is opened, verified, exported or used needs no network connection.
+
+    Parameters
+    ----------
+    network : Module
+        With ``architecture``, ``encoder`` and ``encoder_name``, which is None where there is nothing to be put.
+    weights : str
+        As for `encoder_state`; the word ``none`` for random ones.
+    resume_path : path
+        Where this file exists the training goes on from it, and nothing is fetched.
+
+    Raises
+    ------
+    InputError
+        If the weights cannot be found, or the encoder has none of that name.
+    """
+
+    def __init__(self, network: nn.Module, weights: str, resume_path: str | Path) -> None:
+        self.network, self.weights, self.resume_path = network, weights, Path(resume_path)
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine | None = None) -> None:
+        if self.weights == "none" or self.resume_path.is_file():
+            return
+        network: Any = bare_network(self.network)
+        name = network.encoder_name
+        if name is None:
+            logger.warning(
+                "%s has no pretrained encoder: --encoder_weights %s is left out", network.architecture, self.weights
+            )
+            return
+        state, source = encoder_state(name, self.weights)
+        network.encoder.load_state_dict(state)
+        logger.info("encoder %s starts from %s", name, source)
 
 
 def encoder_state(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:

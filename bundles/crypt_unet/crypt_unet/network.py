@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
@@ -16,8 +15,9 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from .common.errors import InputError
+from .common.networks.encoders import prepare_encoder
 
-__all__ = ["ARCHITECTURES", "CHANNELS", "CryptNet", "build_body", "parameter_groups"]
+__all__ = ["ARCHITECTURES", "CHANNELS", "CryptNet", "build_body"]
 
 # what the network tells of every pixel: whether it lies in a crypt, and whether deep in one, where no other touches it
 CHANNELS = ("crypt", "core")
@@ -34,7 +34,6 @@ SMP_CLASSES = {"unet": smp.Unet, "unetpp": smp.UnetPlusPlus, "deeplabv3plus": sm
 DECODER_CHANNELS = (96, 64, 32, 16, 16)
 # all of them halve the image five times, or cut it into 16 x 16
 MULTIPLE = 32
-BATCH_NORM_MOMENTUM = 0.1
 # encoders of segmentation-models-pytorch itself whose weights were not made with ImageNet's usual mean and deviation
 OTHER_COLOURS = ("inception", "xception", "dpn")
 
@@ -149,23 +148,20 @@ class CryptNet(nn.Module):
         self, architecture: str = "unet", encoder: str = "default", patch_size: Sequence[int] = (256, 256)
     ) -> None:
         super().__init__()
-        self.encoder_name = encoder_name(architecture, encoder)
+        self.architecture, self.encoder_name = architecture, encoder_name(architecture, encoder)
         self.fixed_size = tuple(patch_size) if self.encoder_name is None else None
         if self.fixed_size and any(size % MULTIPLE for size in self.fixed_size):
             raise InputError(f"--patch_size {list(patch_size)}: {architecture} needs multiples of {MULTIPLE}")
         self.body = build_body(architecture, self.encoder_name, patch_size)
-        for module in self.body.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                # EfficientNet's 0.01 is made for weeks of training; after hours its running statistics would lag behind
-                module.momentum = BATCH_NORM_MOMENTUM
-        body_encoder: Any = getattr(self.body, "encoder", None)
-        if hasattr(body_encoder, "conv_head"):
-            # EfficientNet's last layer, which gives no feature: DistributedDataParallel wants it out of the training
-            body_encoder.conv_head.requires_grad_(False)
-            body_encoder.bn2.requires_grad_(False)
+        prepare_encoder(self.body, getattr(self.body, "encoder", None))
         mean, std = _colour_scale(self.encoder_name)
         self.register_buffer("mean", 255 * torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std)[:, None, None], persistent=False)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """What pretrained weights go into."""
+        return self.body.encoder  # type: ignore[return-value]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Logits of crypts and of their cores.
@@ -193,27 +189,6 @@ class CryptNet(nn.Module):
         if below or beside:
             scaled = F.pad(scaled, (0, beside, 0, below), mode="replicate")
         return self.body(scaled)[..., :height, :width]
-
-
-def parameter_groups(network: nn.Module, encoder_learning_rate: float) -> list[dict[str, object]]:
-    """Parameters for an optimizer: the encoder, which knows images already, learns at a rate of its own.
-
-    Parameters
-    ----------
-    network : CryptNet
-        Also inside what wraps it in a training over several processes.
-    encoder_learning_rate : float
-        UNETR learns at the rate of the optimizer everywhere.
-
-    Returns
-    -------
-    list of dict
-    """
-    named = list(network.named_parameters())
-    encoder = [parameter for name, parameter in named if ".encoder." in f".{name}"]
-    others = [parameter for name, parameter in named if ".encoder." not in f".{name}"]
-    groups: list[dict[str, Any]] = [{"params": others}, {"params": encoder, "lr": encoder_learning_rate}]
-    return [group for group in groups if group["params"]]
 
 
 def _colour_scale(encoder: str | None) -> tuple[Sequence[float], Sequence[float]]:

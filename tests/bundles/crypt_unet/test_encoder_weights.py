@@ -4,7 +4,7 @@ import pytest
 import torch
 from crypt_unet.common.errors import InputError
 from crypt_unet.common.training import encoder_weights
-from crypt_unet.encoder_weights import EncoderWeightsLoader
+from crypt_unet.common.training.encoder_weights import EncoderWeightsLoader
 from crypt_unet.network import CryptNet
 from segmentation_models_pytorch.encoders import get_encoder
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from crypt_unet.common.errors import InputError
-from crypt_unet.network import ARCHITECTURES, CryptNet, parameter_groups
+from crypt_unet.common.networks.encoders import parameter_groups
+from crypt_unet.network import ARCHITECTURES, CryptNet
 from torch import nn
 
 LIGHT = {"unet": "resnet18", "unetpp": "resnet18", "deeplabv3plus": "resnet18", "unetr": "default"}

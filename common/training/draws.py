@@ -1,4 +1,4 @@
-"""Patches of a training: drawn from slides that are read once; turned, mirrored and zoomed as they are cut."""
+"""Patches of a training: drawn from images that are read once; turned, mirrored and zoomed as they are cut."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monai.config import KeysCollection
 from monai.data import CacheDataset
 from monai.transforms import MapTransform, Randomizable, RandomizableTransform
 
-from .common.errors import InputError
+from ..errors import InputError
 
 __all__ = ["DrawnPatches", "RandCutPatchd", "cut_patch"]
 
@@ -85,12 +85,12 @@ def _square(image: torch.Tensor, middle: Sequence[int], radius: int, outside: fl
 
 
 class RandCutPatchd(RandomizableTransform, MapTransform):
-    """Cuts a patch at an item's ``centre``, which it removes, from the slide and its targets alike.
+    """Cuts a patch at an item's ``centre``, which it removes, from the image and its targets alike.
 
     Parameters
     ----------
     keys : collection of str
-        The image first, which is interpolated and black outside; of the others the nearest pixel is taken, and what
+        The image first, which is interpolated and 0 outside; of the others the nearest pixel is taken, and what
         lies outside is ignored.
     size : sequence of 2 ints
         Height and width of the patch.
@@ -100,6 +100,9 @@ class RandCutPatchd(RandomizableTransform, MapTransform):
         Largest angle, in degrees, to both sides.
     mirror : bool
         Whether half of the patches are mirrored; with a rotation by 180 degrees these are all flips.
+    keep_inside : bool
+        Whether a centre near the border is moved inwards until a patch that is not turned lies inside the image, so
+        that little of it shows nothing.
     """
 
     def __init__(
@@ -109,11 +112,13 @@ class RandCutPatchd(RandomizableTransform, MapTransform):
         zoom: Sequence[float] = (1.0, 1.0),
         rotation: float = 180.0,
         mirror: bool = True,
+        keep_inside: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         MapTransform.__init__(self, keys, allow_missing_keys)
         RandomizableTransform.__init__(self, 1.0)
         self.size, self.zoom, self.rotation, self.mirror = tuple(size), tuple(zoom), rotation, mirror
+        self.keep_inside = keep_inside
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
@@ -123,6 +128,8 @@ class RandCutPatchd(RandomizableTransform, MapTransform):
             "angle": float(np.deg2rad(self.R.uniform(-self.rotation, self.rotation))),
             "mirror": bool(self.mirror and self.R.uniform() < 0.5),
         }
+        if self.keep_inside:
+            centre = _moved_inside(centre, self.size, options["zoom"], data[self.keys[0]].shape[1:])
         for key in self.key_iterator(data):
             kind: dict[str, Any] = (
                 {"mode": "bilinear"} if key == self.keys[0] else {"mode": "nearest", "outside": IGNORED}
@@ -131,32 +138,40 @@ class RandCutPatchd(RandomizableTransform, MapTransform):
         return data
 
 
-class DrawnPatches(CacheDataset, Randomizable):
-    """Patches of slides: every item is drawn anew, whatever its index.
+def _moved_inside(centre: Sequence[float], size: Sequence[int], zoom: float, shape: Sequence[int]) -> tuple[float, ...]:
+    """The nearest centre of a patch that lies inside the image; the image's own where the patch is larger."""
+    halves = [min(side / zoom, length) / 2 for side, length in zip(size, shape, strict=True)]
+    return tuple(
+        min(max(float(place), half), length - half) for place, half, length in zip(centre, halves, shape, strict=True)
+    )
 
-    The transforms before the first random one are applied once to every slide; the random ones get an item of the
-    slide with the ``centre`` (row, column) of a patch. Large slides are drawn from more often than small ones.
+
+class DrawnPatches(CacheDataset, Randomizable):
+    """Patches of images: every item is drawn anew, whatever its index.
+
+    The transforms before the first random one are applied once to every image; the random ones get an item of the
+    image with the ``centre`` (row, column) of a patch. Large images are drawn from more often than small ones.
 
     Parameters
     ----------
     data : sequence of dict
-        Slides, as the transforms read them. After those that are not random, ``label`` holds the targets, (C, Y, X),
-        whose first channel is 1 in crypts, 0 beside them and negative where nothing is known.
+        Images, as the transforms read them. After those that are not random, ``label`` holds the targets, (C, Y, X),
+        whose first channel is 1 in objects, 0 beside them and negative where nothing is known.
     transform : Compose
         What is applied to them.
     num_patches : int
         Length of the data set.
     foreground_share : float
-        How many of the patches have their centre in a crypt; that of the others is anywhere that is known.
+        How many of the patches have their centre in an object; that of the others is anywhere that is known.
     cache_rate : float
-        Part of the slides that stays in memory; the others are read again for each of their patches.
+        Part of the images that stays in memory; the others are read again for each of their patches.
     num_workers : int
-        Threads that read the slides.
+        Threads that read the images.
 
     Raises
     ------
     InputError
-        If nothing is known on any slide.
+        If nothing is known on any image.
     """
 
     def __init__(
@@ -180,39 +195,39 @@ class DrawnPatches(CacheDataset, Randomizable):
     def randomize(  # type: ignore[override]  # MONAI's own returns nothing
         self, data: Any = None
     ) -> tuple[int, tuple[int, int]]:
-        """Draw a slide and a place on it.
+        """Draw an image and a place on it.
 
         Returns
         -------
-        slide : int
+        image : int
         centre : tuple of int
             Row and column.
         """
-        crypts, known = self._find_places()
-        places = crypts if self.R.uniform() < self.foreground_share and any(map(len, crypts)) else known
+        objects, known = self._find_places()
+        places = objects if self.R.uniform() < self.foreground_share and any(map(len, objects)) else known
         counts = np.array([len(rows) for rows in places], float)
-        slide = int(self.R.choice(len(places), p=counts / counts.sum()))
-        return slide, tuple(places[slide][self.R.randint(len(places[slide]))].tolist())
+        image = int(self.R.choice(len(places), p=counts / counts.sum()))
+        return image, tuple(places[image][self.R.randint(len(places[image]))].tolist())
 
     def _transform(self, index: int) -> Any:
-        slide, centre = self.randomize()
-        item = {**self._slide(slide), "centre": centre}
+        image, centre = self.randomize()
+        item = {**self._image(image), "centre": centre}
         first = self.transform.get_index_of_first(_is_random)
         return self.transform(item, start=first) if first is not None else item
 
-    def _slide(self, index: int) -> dict[str, Any]:
-        """A slide after the transforms that are not random."""
+    def _image(self, index: int) -> dict[str, Any]:
+        """An image after the transforms that are not random."""
         if index < self.cache_num:
             return self._cache[index]
         return self._load_cache_item(index)
 
     def _find_places(self) -> list[list[np.ndarray]]:
-        """For every slide the pixels in crypts, and all that are known."""
+        """For every image the pixels in objects, and all that are known."""
         if self._places is None:
-            targets = (self._slide(index)["label"][0] for index in range(len(self.data)))
+            targets = (self._image(index)["label"][0] for index in range(len(self.data)))
             found = [(_pixels(target > 0), _pixels(target >= 0)) for target in targets]
             if not any(len(known) for _, known in found):
-                raise InputError("no slide to train on shows anything: all of them are black; convert others")
+                raise InputError("no image to train on shows anything: all of them are black; convert others")
             self._places = [list(kind) for kind in zip(*found, strict=True)]
         return self._places
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from crypt_unet.common.errors import InputError
-from crypt_unet.draws import DrawnPatches, RandCutPatchd, cut_patch
 from monai.transforms import Compose, Lambdad
 from scipy import ndimage
+
+from common.errors import InputError
+from common.training.draws import DrawnPatches, RandCutPatchd, cut_patch
 
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -74,17 +75,32 @@ def test_zoom_is_drawn_evenly_on_both_sides_of_one():
     assert 0.35 < (zooms > 1).mean() < 0.65
 
 
+def test_patches_that_are_kept_inside_show_the_image_and_nothing_else():
+    image = torch.from_numpy(smooth(40, 60))[None] + 10
+    for centre, inside in (((0, 0), (10, 10)), ((39, 30), (30, 30)), ((20, 20), (20, 20))):
+        cut = RandCutPatchd(["image", "label"], (20, 20), rotation=0, mirror=False, keep_inside=True)
+        patch = cut({"image": image, "label": torch.ones(1, 40, 60), "centre": centre})
+        assert (patch["label"] == 1).all()
+        torch.testing.assert_close(patch["image"], cut_patch(image, inside, (20, 20)))
+
+
+def test_a_patch_larger_than_the_image_has_it_in_its_middle():
+    cut = RandCutPatchd(["label"], (8, 8), rotation=0, mirror=False, keep_inside=True)
+    patch = cut({"label": torch.ones(1, 4, 20), "centre": (0, 10)})["label"]
+    assert torch.equal(patch[0, 2:6] != 0, torch.ones(4, 8, dtype=torch.bool)) and not patch[0, [0, 7]].any()
+
+
 def targets(height: int = 40, width: int = 40) -> torch.Tensor:
-    """The lower half is not known; a crypt takes 4 % of the upper half."""
+    """The lower half is not known; an object takes 4 % of the upper half."""
     known = torch.zeros(2, height, width, dtype=torch.int8)
     known[:, height // 2 :] = -1
     known[:, 2:6, 2:10] = 1
     return known
 
 
-def draw(slides: list[torch.Tensor], *, num_patches: int = 300, seed: int = 0, **options) -> DrawnPatches:
+def draw(images: list[torch.Tensor], *, num_patches: int = 300, seed: int = 0, **options) -> DrawnPatches:
     """Patches whose transform leaves the place that was drawn in them."""
-    items = [{"label": slide, "slide": index} for index, slide in enumerate(slides)]
+    items = [{"label": image, "number": index} for index, image in enumerate(images)]
     keep = Compose([Lambdad("label", lambda x: x), RandKeepd("label")])
     return DrawnPatches(items, keep, num_patches, **options).set_random_state(seed=seed)
 
@@ -99,7 +115,7 @@ class RandKeepd(RandCutPatchd):
         return dict(data)
 
 
-def test_patches_are_centred_in_crypts_as_often_as_asked_and_never_where_nothing_is_known():
+def test_patches_are_centred_in_objects_as_often_as_asked_and_never_where_nothing_is_known():
     patches = draw([targets()], foreground_share=0.5)
     values = np.array([int(item["label"][0][item["centre"]]) for item in (patches[i] for i in range(len(patches)))])
     assert len(values) == 300
@@ -107,34 +123,34 @@ def test_patches_are_centred_in_crypts_as_often_as_asked_and_never_where_nothing
     assert 0.42 < (values == 1).mean() < 0.62
 
 
-def test_slides_take_turns_by_what_they_show():
+def test_images_take_turns_by_what_they_show():
     empty, small, large = torch.full((2, 30, 30), -1, dtype=torch.int8), targets(), targets(80, 80)
     patches = draw([empty, small, large], foreground_share=0.0)
-    counts = np.bincount([patches[i]["slide"] for i in range(300)], minlength=3)
+    counts = np.bincount([patches[i]["number"] for i in range(300)], minlength=3)
     assert counts[0] == 0
     assert 2 < counts[2] / counts[1] < 8
 
 
-def test_a_slide_without_crypts_is_drawn_from_all_the_same():
+def test_an_image_without_objects_is_drawn_from_all_the_same():
     patches = draw([torch.zeros(2, 9, 9, dtype=torch.int8)], foreground_share=1.0)
     assert patches[0]["centre"] != patches[1]["centre"] or patches[2]["centre"] != patches[1]["centre"]
 
 
-def test_slides_outside_the_cache_give_the_same_patches():
+def test_images_outside_the_cache_give_the_same_patches():
     wanted, found = (draw([targets(), targets(60, 30)], cache_rate=rate) for rate in (1.0, 0.0))
     for index in range(20):
         first, second = wanted[index], found[index]
-        assert (first["slide"], first["centre"]) == (second["slide"], second["centre"])
+        assert (first["number"], first["centre"]) == (second["number"], second["centre"])
 
 
 def test_same_seed_gives_the_same_patches_and_another_seed_others():
     places = [
-        [(p["slide"], p["centre"]) for p in (d[i] for i in range(20))]
+        [(p["number"], p["centre"]) for p in (d[i] for i in range(20))]
         for d in (draw([targets()], seed=s) for s in (4, 4, 5))
     ]
     assert places[0] == places[1] != places[2]
 
 
-def test_slides_that_show_nothing_are_refused():
-    with pytest.raises(InputError, match="no slide to train on shows anything"):
+def test_images_that_show_nothing_are_refused():
+    with pytest.raises(InputError, match="no image to train on shows anything"):
         draw([torch.full((2, 5, 5), -1, dtype=torch.int8)])[0]

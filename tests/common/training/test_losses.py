@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from crypt_unet.loss import KnownDiceCELoss
 from monai.losses import DiceLoss
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from common.training.losses import KnownDiceCELoss
 
 
 def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,3 +41,13 @@ def test_perfect_logits_cost_nothing_and_neither_does_a_black_batch():
     _, targets = batch()
     assert KnownDiceCELoss()(100 * (2 * targets - 1), targets) == pytest.approx(0, abs=1e-6)
     assert KnownDiceCELoss()(torch.randn(1, 2, 4, 4), -torch.ones(1, 2, 4, 4)) == 0
+
+
+def test_amounts_are_learned_as_they_are_where_dice_leaves_them_alone():
+    amounts = torch.full((1, 2, 3, 4), 0.3)
+    amounts[:, 0] = 1
+    logits = torch.zeros(1, 2, 3, 4, requires_grad=True)
+    for _ in range(200):
+        (gradient,) = torch.autograd.grad(KnownDiceCELoss(dice_channels=[0])(logits, amounts), logits)
+        logits = (logits - 24 * gradient).detach().requires_grad_()
+    torch.testing.assert_close(logits[:, 1].sigmoid(), amounts[:, 1], atol=1e-3, rtol=0)
