@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -56,8 +57,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def start_bundle(*arguments: str, cwd: Path, **environment: str) -> WarmProcess:
-    """Start ``python -m monai.bundle ...`` in a process that finds this repository's tools, but no bundle by itself.
+def start_module(module: str, *arguments: str, cwd: Path, **environment: str) -> WarmProcess:
+    """Start ``python -m MODULE ...`` in a process that finds this repository's tools, but no bundle by itself.
 
     It is forked from one that has imported MONAI, which takes longer than all else.
     """
@@ -66,7 +67,10 @@ def start_bundle(*arguments: str, cwd: Path, **environment: str) -> WarmProcess:
         patch.setattr(sys, "path", [path for path in sys.path if not Path(path).is_relative_to(ROOT / "bundles")])
         for name, value in environment.items():
             patch.setenv(name, value)
-        return WarmProcess(["python", "-m", "monai.bundle", *arguments])
+        return WarmProcess(["python", "-m", module, *arguments])
+
+
+start_bundle = partial(start_module, "monai.bundle")
 
 
 def finish(process: WarmProcess) -> str:
@@ -185,8 +189,9 @@ def test_initialize_of_training_needs_neither_data_nor_weights(workflow):
 def test_shipped_weights_never_replace_those_of_an_interrupted_training(bundle):
     """The trainer resumes when it starts, and handlers run in the order in which they were attached."""
     steps = read_json(bundle / "configs/train.json")["run"]
-    loaders, training = ["$@checkpoint_loader()", "$@finetune_loader()"], "$@train#trainer.run()"
-    assert [step for step in steps if step in (*loaders, training)] == [*loaders, training]
+    loaders = ["$@checkpoint_loader()", "$@finetune_loader()"]
+    training = ["$@checkpoint.attach(@train#trainer)", "$@train#trainer.run()"]
+    assert [step for step in steps if step in (*loaders, *training)] == [*loaders, *training]
 
 
 @pytest.mark.parametrize(
@@ -350,6 +355,33 @@ def test_training_runs_on_two_processes(bundle, dataset_dir, tmp_path):
         logs = [done.result() for done in as_completed([pool.submit(finish, rank) for rank in ranks])]
     assert (tmp_path / "output/model.pt").exists()
     assert "".join(logs).count("Epoch[1] Metrics") == 2, "training and validation are printed by one process only"
+
+
+@pytest.mark.slow
+def test_clients_of_a_federation_train_on_their_own_data_from_the_mean_of_all(bundle, dataset_dir, tmp_path):
+    """MONAI's own client, initialized from a folder that is no bundle's; see `federation.py`."""
+    shipped = {path: path.stat().st_mtime_ns for path in bundle.rglob("*") if "__pycache__" not in path.parts}
+    second = tmp_path / "second"
+    shutil.copytree(dataset_dir, second)
+    listed = read_json(second / "dataset.json")
+    training = [item for item in listed["training"] if item["fold"] == 0] + listed["training"][-1:]
+    (second / "dataset.json").write_text(json.dumps({**listed, "training": training}))
+    finish(
+        start_module(
+            *("tests.bundles.federation", str(bundle), str(dataset_dir), str(second), str(tmp_path)),
+            json.dumps(overrides_of(bundle)),
+            cwd=tmp_path,
+        )
+    )
+    rounds = json.loads((tmp_path / "rounds.json").read_text())
+    assert len(rounds) == 2
+    for finished in rounds:
+        assert all(change > 0 for change in finished["largest_changes"]) and finished["clients_differ"]
+        assert finished["evaluates_what_was_sent"]
+        assert all(len(metrics) for metrics in finished["metrics"])
+    left = {path: path.stat().st_mtime_ns for path in bundle.rglob("*") if "__pycache__" not in path.parts}
+    assert left == shipped, "a client leaves nothing in the bundle that the other could find"
+    assert not list(tmp_path.rglob("resume.pt")), "the server keeps the weights"
 
 
 def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatch):

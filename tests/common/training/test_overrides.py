@@ -133,3 +133,9 @@ def test_mistakes_are_found_against_the_bundle_that_runs(open_workflow, bundle_r
     shutil.copytree(bundle_root / "configs", tmp_path / "configs")
     (tmp_path / "configs" / "special.json").write_text('{"special": 1}')
     open_workflow("inference", bundle_root=str(tmp_path), special=2).initialize()
+
+
+@pytest.mark.parametrize("name", ["run_name", "tracking", "workflow_type"])
+def test_names_that_programs_driving_bundles_add_are_no_mistakes(name):
+    """MonaiAlgo gives every client a run_name, whether or not an experiment is tracked."""
+    assert find_mistakes({**KNOWN, name: "client_1"}, KNOWN) == []

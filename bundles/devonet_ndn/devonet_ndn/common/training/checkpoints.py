@@ -153,6 +153,9 @@ class EpochSeeder:
 class TrainingCheckpoint:
     """Keeps the best weights, saves the state of the training after every epoch, resumes it and stops it early.
 
+    A config attaches it in ``run``, which federated learning never evaluates: there the server keeps the weights, and a
+    client that resumed would throw away what it was just sent.
+
     ``model.pt`` is the network's state_dict with the best validation metric so far; ``resume.pt`` is what a killed
     training goes on from. Both are replaced atomically. Attach it after the handler that validates.
 

@@ -18,6 +18,8 @@ from ..errors import InputError
 
 __all__ = ["check_overrides", "find_mistakes", "find_wrong_values"]
 
+# what programs that drive bundles add of their own: experiment tracking and federated learning, MONAI Label
+_DRIVERS_NAMES = {"experiment_name", "run_name", "tracking", "tracking_uri", "workflow_type"}
 _STRING_CONSTANTS = {"true": "True", "false": "False", "null": "none", "None": "none"}
 
 
@@ -136,7 +138,7 @@ def find_mistakes(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[s
     references = set(re.findall(r"[@%](\w+)", json.dumps(config, default=str)))
     mistakes = []
     for key, value in config.items():
-        if key not in known and key not in references and not key.startswith("_"):
+        if key not in known and key not in references and key not in _DRIVERS_NAMES and not key.startswith("_"):
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean --{close[0]}?" if close else f"known keys are: {', '.join(sorted(known))}"
             mistakes.append(f"unknown override --{key}; {hint}")
