@@ -6,7 +6,6 @@ import glob
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from tools.bundles import read_metadata
 from tools.checksum import checksum
 from tools.segment.description import Description
 from tools.segment.results import Result
+from tools.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from tools.segment.loaded import LoadedBundle
@@ -139,8 +139,7 @@ def segment_file(
     """
     stem = stem_of(image)
     # not in the destination, whose name may hold what a config takes for its own: @ % $
-    with tempfile.TemporaryDirectory(prefix="segment-") as name:
-        folder = Path(name)
+    with temporary_folder("segment") as folder:
         (folder / "results").mkdir()
         for file in beside:
             (folder / "results" / file.name).symlink_to(file.resolve())

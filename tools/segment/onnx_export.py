@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from tools.segment.onnx_record import write_record
 from tools.segment.quiet import quiet
 from tools.segment.results import read_mask
 from tools.segment.words import find_input_error
+from tools.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from tools.segment.loaded import LoadedBundle
@@ -98,8 +98,8 @@ def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: T
     parser.read_config([str(path) for path in replace(described, backend="onnx").configs])
     parser.update({"bundle_root": str(root), **overrides})
     network = ours.network.cpu()
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
-        written = Path(folder, path.name)
+    with temporary_folder("onnx", beside=path) as folder:
+        written = folder / path.name
         parser.get_parsed_content("exporter")(network, written)
         found = {"ckpt_path": "none", "onnx_path": str(written)}
         theirs = LoadedBundle(describe_bundle(root, backend="onnx", overrides={**overrides, **found}))
@@ -125,7 +125,7 @@ def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: T
             "seconds_onnx": seconds["onnx"],
         }
         write_record(written, record)
-        files = sorted(Path(folder).iterdir(), key=lambda file: file == written)  # the one with the record last
+        files = sorted(folder.iterdir(), key=lambda file: file == written)  # the one with the record last
         moved = [file.replace(path.with_name(file.name)) for file in files]
     return {"files": ", ".join(map(str, reversed(moved))), **record}
 
@@ -149,14 +149,14 @@ def _segment_sample(
     root: Path, ways: Mapping[str, LoadedBundle], terminal: TextIO
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Foreground that each way finds in a sample image, and median seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        image = sample_images(root, Path(folder, "samples"))[0]
+    with temporary_folder("onnx") as folder:
+        image = sample_images(root, folder / "samples")[0]
         seconds: dict[str, list[float]] = {way: [] for way in ways}
         masks: dict[str, np.ndarray] = {}
         # the first round is not counted
         for _ in tqdm(range(1 + ROUNDS), desc=f"{root.name}: comparing", unit="round", file=terminal):
             for way, loaded in ways.items():
-                job = Path(folder, way)
+                job = folder / way
                 job.mkdir()
                 result = loaded.segment(image, job)
                 masks[way] = read_mask(result.mask)[0] > 0

@@ -64,6 +64,7 @@ def create_app(
     bundles: Mapping[str, Description],
     *,
     data_dir: Path | None = None,
+    folder: Path | None = None,
     allowed_hosts: Sequence[str] = (),
     framed_by: Sequence[str] = (),
     token: str = "",
@@ -78,6 +79,8 @@ def create_app(
         By name; the first one is used where a request names none.
     data_dir : Path, optional
         The only folder of which images are read that a request names by path.
+    folder : Path, optional
+        Where requests are kept while they are answered; the system's folder for temporary files if not given.
     allowed_hosts, framed_by, token
         See `Guard`.
     """
@@ -89,7 +92,7 @@ def create_app(
 
     # its /docs load nothing from elsewhere
     app = FastAPIOffline(title="Microscopy segmentation", version="1", lifespan=lifespan)
-    endpoint = app.state.endpoint = Endpoint(dispatcher, bundles, data_dir)
+    endpoint = app.state.endpoint = Endpoint(dispatcher, bundles, data_dir, folder)
     app.add_middleware(Guard, hosts=allowed_hosts, framed_by=framed_by, token=token)
     app.exception_handler(Failure)(_answer_failure)
     app.exception_handler(HTTPException)(_answer_http_exception)

@@ -7,7 +7,6 @@ import logging
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from tools.command_line import positive_number, whole_number
 from tools.sample.formats import sample_images
 from tools.segment.description import describe_bundle
 from tools.serve.limits import Limits
+from tools.temporary import temporary_folder
 
 __all__ = ["serve", "serve_bundles"]
 
@@ -39,6 +39,7 @@ def serve(
     max_queue: int = 16,
     timeout_s: float = 600,
     max_memory_gb: float = 0,
+    grace_s: float = 10,
     allowed_hosts: str = "",
     token: str = "",
     insecure: bool = False,
@@ -67,6 +68,8 @@ def serve(
         Seconds for an upload, and for segmenting an image.
     max_memory_gb : float
         GiB that an image may take in the process that segments; four fifths of the machine's if not given.
+    grace_s : float
+        Seconds in which the server ends once it is told to, whatever runs; who waits is told.
     allowed_hosts : str
         Further names that this machine is reached by, one after another with commas; its numbers, its own name and
         localhost are always allowed.
@@ -83,6 +86,7 @@ def serve(
         max_queue=whole_number("max_queue", max_queue, minimum=1),
         timeout_s=positive_number("timeout_s", timeout_s),
         max_memory_bytes=int(positive_number("max_memory_gb", max_memory_gb) * (1 << 30)) if max_memory_gb else None,
+        grace_s=positive_number("grace_s", grace_s),
     )
     folder = Path(data_dir) if data_dir else None
     if folder and not folder.is_dir():
@@ -146,6 +150,7 @@ def serve_bundles(
 
     from tools.serve.app import create_app
     from tools.serve.dispatcher import Dispatcher
+    from tools.serve.ending import EndingServer
     from tools.serve.page import mount_page
     from tools.serve.worker import Worker
 
@@ -155,17 +160,23 @@ def serve_bundles(
     logger.info("loading %s", ", ".join(f"{bundle.name} ({bundle.backend})" for bundle in bundles.values()))
     dispatcher = Dispatcher(partial(Worker, list(bundles.values()), limits), limits)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what uvicorn raises again when it has ended
-    with tempfile.TemporaryDirectory(prefix="page-") as folder:
+    with temporary_folder("serve") as folder:
         try:
-            samples = samples or {of.name: sample_images(of.root, Path(folder, of.name)) for of in bundles.values()}
+            samples = samples or {of.name: sample_images(of.root, folder / of.name) for of in bundles.values()}
             hosts = [host, socket.gethostname(), *allowed_hosts]
             app = create_app(
-                dispatcher, bundles, data_dir=data_dir, allowed_hosts=hosts, framed_by=framed_by, token=token
+                dispatcher,
+                bundles,
+                data_dir=data_dir,
+                folder=folder,
+                allowed_hosts=hosts,
+                framed_by=framed_by,
+                token=token,
             )
-            app = mount_page(app, samples, Path(folder))
+            app = mount_page(app, samples, folder)
             logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
-            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
-            uvicorn.Server(config).run(sockets=[listening])
+            config = uvicorn.Config(app, log_level="warning")
+            EndingServer(config, limits.grace_s, dispatcher.close).run(sockets=[listening])
         finally:
             dispatcher.close()
 

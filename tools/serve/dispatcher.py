@@ -20,7 +20,7 @@ __all__ = ["Dispatcher"]
 logger = logging.getLogger(__name__)
 
 FIRST_GUESS_S = 5.0  # of how long an image takes, before one was seen
-GRACE_S = 5.0  # that a worker has to end by itself
+SHARE_OF_GRACE = 0.2  # of the time to end, that a worker has to end by itself
 MEMORY = 0.8  # weight of what was seen before, in the running mean
 
 
@@ -93,7 +93,7 @@ class Dispatcher:
         future: Future = Future()
         with self._changed:
             if self._is_closed:
-                raise Failure(HTTPStatus.SERVICE_UNAVAILABLE, "the server is ending")
+                raise _ending()
             if len(self._waiting) >= self.limits.max_queue:
                 raise self.full()
             self._waiting.append((future, job))
@@ -124,9 +124,9 @@ class Dispatcher:
             self._changed.notify()
         for future, _ in waiting:
             if future.set_running_or_notify_cancel():
-                future.set_exception(Failure(HTTPStatus.SERVICE_UNAVAILABLE, "the server is ending"))
+                future.set_exception(_ending())
         if worker is not None:
-            worker.stop(GRACE_S)
+            worker.stop(SHARE_OF_GRACE * self.limits.grace_s)
 
     def _forget(self, future: Future) -> None:
         """Free the place of a job that was cancelled while it waited."""
@@ -156,7 +156,7 @@ class Dispatcher:
                 worker = self._replace()
             result = worker.run(job, self.limits.timeout_s)
         except Exception as error:
-            future.set_exception(error)
+            future.set_exception(_ending() if self._is_closed else error)
         else:
             self.num_done += 1
             self.seconds_per_job = MEMORY * self.seconds_per_job + (1 - MEMORY) * result.seconds
@@ -175,3 +175,7 @@ class Dispatcher:
         self._worker = self._start_worker()
         self.num_replaced += 1
         return self._worker
+
+
+def _ending() -> Failure:
+    return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "the server is ending")

@@ -65,12 +65,18 @@ class Endpoint:
 
     Parameters
     ----------
-    dispatcher, bundles, data_dir
+    dispatcher, bundles, data_dir, folder
         As for `create_app`.
     """
 
-    def __init__(self, dispatcher: Dispatcher, bundles: Mapping[str, Description], data_dir: Path | None) -> None:
-        self.dispatcher, self.bundles, self.data_dir = dispatcher, bundles, data_dir
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        bundles: Mapping[str, Description],
+        data_dir: Path | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.dispatcher, self.bundles, self.data_dir, self.folder = dispatcher, bundles, data_dir, folder
         self.limits, self.metrics = dispatcher.limits, Metrics(dispatcher)
         self.samples: Mapping[str, Sequence[Path]] = {}
         self.num_uploading = 0
@@ -162,7 +168,7 @@ class Endpoint:
         return Received(bundle, image, fields, stem, image_path)
 
     async def _answer(self, request: Request, format: str | None, names: dict[str, str]) -> Response:
-        folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="serve-"))
+        folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="request-", dir=self.folder))
         try:
             received = await self.receive(request, folder, names)
             bundle, image_path, stem = received.bundle, received.image_path, received.stem

@@ -23,6 +23,8 @@ class Limits:
         For an upload, and for segmenting an image.
     max_memory_bytes : int, optional
         That the process that segments may take for an image; four fifths of the machine's if not given.
+    grace_s : float
+        For what runs when the server is told to end.
     """
 
     max_upload_bytes: int = 256 << 20
@@ -30,3 +32,4 @@ class Limits:
     max_queue: int = 16
     timeout_s: float = 600.0
     max_memory_bytes: int | None = None
+    grace_s: float = 10.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from tools.share.archive import TIME
 from tools.share.checks import WEIGHTS
 from tools.share.links import relink
 from tools.share.rdf import describe
+from tools.temporary import temporary_folder
 
 __all__ = ["check_bioimage", "draw_input", "write_package"]
 
@@ -89,8 +89,7 @@ def write_package(bundle: Path, path: Path, *, free_size: Sequence[int] | None =
         drawn = draw_input((1, image["num_channels"], *size), image.get("value_range") or ())
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{bundle}: network_data_format has no image of 2 or 3 axes ({error!r}); add it") from error
-    with tempfile.TemporaryDirectory(prefix="bioimage-") as name:
-        folder = Path(name)
+    with temporary_folder("bioimage") as folder:
         np.save(folder / "test_input.npy", drawn)
         _export(bundle, folder, chosen.get("network", ""), WEIGHT_FILES[chosen.get("weights", "torchscript")])
         _document(bundle, folder, metadata, drawn.shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from tools.share.archive import check_members, update_model_info, write_archive
 from tools.share.bioimage import check_bioimage, write_package
 from tools.share.checks import check_bundle
 from tools.share.hub import check_hub, push
+from tools.temporary import temporary_folder
 
 __all__ = ["share", "verify"]
 
@@ -55,8 +55,8 @@ def share(
         problems = [f"{check.name}: {problem}" for check in check_bundle(folder) for problem in check.problems]
         if problems:
             raise InputError(f"{folder}: not shared: {'; '.join(problems)}")
-    with tempfile.TemporaryDirectory(prefix="share-") as staging:
-        packages = [_package(folder, Path(staging)) for folder in folders] if bioimage else []
+    with temporary_folder("share") as staging:
+        packages = [_package(folder, staging) for folder in folders] if bioimage else []
         written = _write(folders, packages, Path(destination), url)
     for folder, repository in zip(folders, repositories, strict=False):
         written[repository] = push(folder, repository)
@@ -119,9 +119,9 @@ def verify(bundle: str, *extra, **unknown) -> None:
         _report(find_bundle(bundle))
         return
     check_members(Path(bundle))
-    with tempfile.TemporaryDirectory(prefix="verify-") as folder, zipfile.ZipFile(bundle) as archive:
+    with temporary_folder("verify") as folder, zipfile.ZipFile(bundle) as archive:
         archive.extractall(folder)
-        found = sorted(path.parents[1] for path in Path(folder).glob(f"*/{METADATA}"))
+        found = sorted(path.parents[1] for path in folder.glob(f"*/{METADATA}"))
         if len(found) != 1:
             raise InputError(f"{bundle}: {len(found)} bundles in it, expected one folder with {METADATA}")
         _report(found[0])

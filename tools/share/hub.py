@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +18,7 @@ from tools.bundles import read_metadata
 from tools.card.numbers import rounded
 from tools.share.checks import is_shared
 from tools.share.links import MODEL_CARD, relink
+from tools.temporary import temporary_folder
 from tools.toolbox import Metric, metrics_of
 
 __all__ = ["check_hub", "front_matter", "hub_card", "licence_entry", "push"]
@@ -95,13 +95,13 @@ def push(bundle: Path, repository: str) -> str:
         if version in tags:
             raise InputError(f"{repository}: has version {version} already; raise it in {bundle}/configs/metadata.json")
         api.upload_file(repo_id=repository, path_or_fileobj=str(bundle / MODEL_CARD), path_in_repo=MODEL_CARD)
-        with tempfile.TemporaryDirectory(prefix="hub-") as folder:
-            staged = Path(folder) / bundle.resolve().name
+        with temporary_folder("hub") as folder:
+            staged = folder / bundle.resolve().name
             _stage(bundle, staged)
             done = push_to_hf_hub(
                 repo=repository,
                 name=bundle.resolve().name,
-                bundle_dir=folder,
+                bundle_dir=str(folder),
                 token=os.environ.get("HF_TOKEN"),
                 private=True,
                 version=version,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from fire.decorators import SetParseFns
@@ -16,6 +15,7 @@ from tools.share.checks import WEIGHTS, is_shared
 from tools.space.card import space_card
 from tools.space.closure import find_modules, find_packages
 from tools.space.requirements import choose_pins, read_pins, requirements_text
+from tools.temporary import temporary_folder
 from tools.toolbox import read_toolbox
 
 __all__ = ["space", "write_space"]
@@ -72,8 +72,8 @@ def write_space(bundle: Path, target: Path) -> None:
             raise InputError(f"{target}: not empty; choose another folder or remove it")
         parent = target.resolve().parent
         parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".partial-{target.name}-", dir=parent) as name:
-            folder = Path(name) / "space"  # of its own: what mkdtemp makes, only its owner may read
+        with temporary_folder("space", beside=parent / target.name) as made:
+            folder = made / "space"  # of its own: what mkdtemp makes, only its owner may read
             folder.mkdir()
             _fill(bundle, folder)
             folder.replace(target)

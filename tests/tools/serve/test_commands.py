@@ -5,9 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from common.errors import InputError
@@ -15,6 +19,7 @@ from tests.tools.serve.conftest import free_port, is_up, until
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
 from tools.serve.commands import serve, serve_bundles
+from tools.temporary import temporary_folder
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,14 +41,12 @@ def test_other_machines_are_let_in_only_when_that_is_said(host):
         serve("none", host=host, insecure=True)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_server_that_is_ended_leaves_nothing(how, tmp_path):
-    (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
-    temporary = tmp_path / "tmp"
+@contextmanager
+def process_of_server(tmp_path, *options):
+    """A server as a process, with its URL, the folder of its temporary files, and its log."""
+    temporary, log, port = tmp_path / "tmp", tmp_path / "log", free_port()
     temporary.mkdir()
-    port = free_port()
-    command = [sys.executable, "-m", "tools", "serve", "devonet_ndn", "--port", str(port)]
-    log = tmp_path / "log"
+    command = [sys.executable, "-m", "tools", "serve", "devonet_ndn", "--port", str(port), *options]
     with log.open("w") as file:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=file, stderr=file, env=os.environ | {"TMPDIR": str(temporary)}
@@ -52,10 +55,34 @@ def test_server_that_is_ended_leaves_nothing(how, tmp_path):
         url = f"http://127.0.0.1:{port}"
         until(lambda: is_up(url) or process.poll() is not None, 300)
         assert process.poll() is None, log.read_text()
+        yield process, url, temporary, log
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_server_that_is_ended_leaves_nothing(how, tmp_path):
+    (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
+    with process_of_server(tmp_path) as (process, url, temporary, log):
         assert httpx.post(f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=60).status_code == 200
         process.send_signal(how)
         process.wait(30)
-    finally:
-        process.kill()
     assert not [path for path in temporary.rglob("*") if path.is_file()], "files are left"
     assert "leaked" not in log.read_text() and "Traceback" not in log.read_text()
+
+
+def test_server_ends_in_time_whatever_runs_and_what_a_killed_one_left_is_removed(tmp_path, monkeypatch):
+    (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
+    with process_of_server(tmp_path, "--grace_s", "3") as (process, url, temporary, _), ThreadPoolExecutor() as pool:
+        (worker,) = [child for child in psutil.Process(process.pid).children() if "spawn_main" in str(child.cmdline())]
+        worker.suspend()
+        waiting = pool.submit(httpx.post, f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=60)
+        until(lambda: httpx.get(f"{url}/health").json()["queue"]["running"] == 1)
+        process.send_signal(signal.SIGTERM)
+        process.wait(5)
+        until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        assert waiting.result().status_code == 503 and "the server is ending" in waiting.result().text
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with temporary_folder("serve") as folder:
+        assert list(temporary.glob("*serve*")) == [folder]

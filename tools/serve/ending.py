@@ -1,0 +1,49 @@
+"""A server that ends in a given time once it is told to, whatever runs in it."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+__all__ = ["EndingServer"]
+
+# of the time to end: for images that are being segmented, and for telling who still waits
+TO_SEGMENT, TO_TELL = 0.5, 0.85
+
+
+class EndingServer(uvicorn.Server):
+    """Uvicorn's server with a last moment.
+
+    Parameters
+    ----------
+    config : uvicorn.Config
+    grace_s : float
+        From the first signal on. Then the process is gone; what it leaves behind, its kernel ends and its next start
+        removes.
+    give_up : callable
+        Ends what requests wait for, in a thread, when half of that time is over.
+    """
+
+    def __init__(self, config: uvicorn.Config, grace_s: float, give_up: Callable[[], None]) -> None:
+        # what uvicorn types as whole seconds it only waits for
+        config.timeout_graceful_shutdown = TO_TELL * grace_s  # type: ignore[assignment]
+        super().__init__(config)
+        self.grace_s, self.give_up = grace_s, give_up
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(TO_SEGMENT * self.grace_s, loop.run_in_executor, None, self.give_up)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            # a thread that needs no turn of Python's, which a library that hangs would not give it
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            faulthandler.dump_traceback_later(self.grace_s, exit=True, file=nowhere)
+        super().handle_exit(sig, frame)
