@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageMode, ImageOps
 
 from ..errors import InputError
 from .formats import no_such_file
@@ -20,7 +20,7 @@ __all__ = [
     "LUMINANCE",
     "Tell",
     "check_shape",
-    "count_values",
+    "decoded_size",
     "luminance",
     "opaque",
     "read_gray",
@@ -184,12 +184,13 @@ def check_shape(path: str | os.PathLike[str], found: tuple[int, int], image: str
         )
 
 
-def count_values(path: str | os.PathLike[str]) -> int:
-    """Number of values that decoding a PNG, JPEG or BMP gives, from its header."""
+def decoded_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Number of values that decoding a PNG, JPEG or BMP gives, and their bytes, from its header."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path, formats=FORMATS) as image:
-            return math.prod(image.size) * len(image.getbands())
+            num_values = math.prod(image.size) * len(image.getbands())
+            return num_values, num_values * np.dtype(ImageMode.getmode(image.mode).typestr).itemsize
 
 
 def _read_other(path: str | os.PathLike[str], *, labels: bool) -> np.ndarray:

@@ -16,7 +16,7 @@ from .photometric import as_seen, check_colours, has_gray_palette, photometric_n
 from .tiff_file import blaming, check_chain, check_page, keyframe_of, open_tiff, without_additions
 from .tiff_spacing import spacing_of
 
-__all__ = ["TiffHeader", "count_values", "read_header", "read_picture", "read_spacing", "read_volume"]
+__all__ = ["TiffHeader", "decoded_size", "read_header", "read_picture", "read_spacing", "read_volume"]
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,11 @@ def read_spacing(path: Path) -> tuple[float, float, float] | None:
         return spacing_of(tiff)
 
 
-def count_values(path: Path) -> int:
-    """Number of values that decoding all images of a TIFF gives, from its headers."""
+def decoded_size(path: Path) -> tuple[int, int]:
+    """Number of values that decoding all images of a TIFF gives, and their bytes, from its headers."""
     with open_tiff(path) as tiff, blaming(path):
-        return max(sum(math.prod(page.shape) for page in tiff.pages), math.prod(tiff.series[0].shape))
+        num_values = max(sum(math.prod(page.shape) for page in tiff.pages), math.prod(tiff.series[0].shape))
+        return num_values, num_values * max(np.dtype(keyframe_of(page).dtype).itemsize for page in tiff.pages)
 
 
 def _find_image(path: Path, tiff: tifffile.TiffFile) -> _Image:

@@ -32,15 +32,16 @@ def parse_spacing(text: str | None) -> tuple[float, float, float]:
     expected = "expected micrometres per voxel as Z,Y,X, such as 2.0,0.8,0.8"
     if text is None:
         raise InputError(f"spacing missing: {expected}; the microscope's settings or the data set's description say it")
+    shown = repr(text[:50])
     parts = text.strip().strip("()[]").split(",")
     try:
         values = tuple(float(part) for part in parts)
     except ValueError as error:
-        raise InputError(f"spacing {text!r} is not made of numbers: {expected}") from error
+        raise InputError(f"spacing {shown} is not made of numbers: {expected}") from error
     if len(values) != 3:
-        raise InputError(f"spacing {text!r} has {len(values)} numbers instead of three: {expected}")
+        raise InputError(f"spacing {shown} has {len(values)} numbers instead of three: {expected}")
     if not all(math.isfinite(value) and value > 0 for value in values):
-        raise InputError(f"spacing {text!r} holds a number that is not positive and finite: {expected}")
+        raise InputError(f"spacing {shown} holds a number that is not positive and finite: {expected}")
     if not all(SMALLEST_UM <= value <= LARGEST_UM for value in values):
-        raise InputError(f"spacing {text!r} is no light microscope's ({SMALLEST_UM} to {LARGEST_UM} um): {expected}")
+        raise InputError(f"spacing {shown} is no light microscope's ({SMALLEST_UM} to {LARGEST_UM} um): {expected}")
     return values

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 from tools.bundles import read_metadata
@@ -43,6 +46,8 @@ class Description:
     loaders : mapping of str to str
         Handlers of its config that load a network's weights -> the key of the file.
     backend : {"torch", "onnx"}
+    spacing : tuple of float
+        (Z, Y, X) in micrometres that it brings volumes to; empty where it takes them as they are.
     config : str
         Its config file that is run.
     overrides : mapping of str to object
@@ -58,6 +63,7 @@ class Description:
     options: tuple[str, ...] = ()
     loaders: Mapping[str, str] = field(default_factory=dict)
     backend: str = "torch"
+    spacing: tuple[float, ...] = ()
     config: str = "inference.json"
     overrides: Mapping[str, object] = field(default_factory=dict)
 
@@ -121,5 +127,17 @@ def describe_bundle(
         options=toolbox.options,
         loaders=toolbox.loaders,
         backend=backend,
+        spacing=_spacing(root, overrides) if toolbox.num_axes == 3 else (),
         overrides={**toolbox.inference, **overrides},
     )
+
+
+def _spacing(root: Path, overrides: Mapping[str, object]) -> tuple[float, ...]:
+    """The knob ``spacing`` of inference.json, where there is one and it is numbers."""
+    try:
+        config = json.loads((root / "configs" / "inference.json").read_text(encoding="utf-8"))
+        given: Any = overrides.get("spacing", config["spacing"])
+        spacing = tuple(float(step) for step in given)
+    except (OSError, KeyError, TypeError, ValueError):
+        return ()
+    return spacing if len(spacing) == 3 and all(0 < step < math.inf for step in spacing) else ()

@@ -148,7 +148,7 @@ def parse_boxes(text: str) -> np.ndarray:
     wanted = "boxes: expected JSON, [[x_min, y_min, x_max, y_max], ...] in pixels, at least one box"
     try:
         boxes = np.array(json.loads(text), float)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(wanted) from error
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes) or not np.isfinite(boxes).all():
         raise InputError(wanted)

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -58,6 +59,22 @@ _BODY = {
     }
 }
 
+_ERROR = {
+    "type": "object",
+    "required": ["status", "code", "message"],
+    "properties": {"status": {"const": "error"}, "code": {"type": "integer"}, "message": {"type": "string"}},
+}
+
+
+def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """What may come instead of an answer, for the description of the endpoints."""
+    content = {"application/json": {"schema": _ERROR}}
+    return {code: {"description": HTTPStatus(code).phrase, "content": content} for code in codes}
+
+
+_OF_ALL = _refusals(401, 421)  # see `Guard`
+_OF_IMAGES = _refusals(400, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504, 507)
+
 
 def create_app(
     dispatcher: Dispatcher,
@@ -102,12 +119,18 @@ def create_app(
         "/seg_mask",
         openapi_extra=_BODY,
         response_class=Response,
-        responses={200: {"content": {media_type: {} for media_type in MEDIA_TYPES.values()}}},
+        responses={
+            200: {"content": {media_type: {} for media_type in (*MEDIA_TYPES.values(), "application/json")}},
+            **_OF_ALL,
+            **_OF_IMAGES,
+        },
     )(endpoint.seg_mask)
     app.api_route("/seg_mask", methods=["GET", "PUT", "PATCH", "DELETE"], include_in_schema=False)(_refuse_method)
-    app.get("/bundles")(endpoint.list_bundles)
-    app.get("/health")(endpoint.health)
-    app.get("/metrics", response_class=Response)(endpoint.show_metrics)
+    app.get("/bundles", responses=_OF_ALL)(endpoint.list_bundles)
+    app.get("/health", responses={**_refusals(421), 503: {"description": "images cannot be segmented yet"}})(
+        endpoint.health
+    )
+    app.get("/metrics", response_class=PlainTextResponse, responses=_OF_ALL)(endpoint.show_metrics)
     return app
 
 

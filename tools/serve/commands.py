@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,6 @@ def serve(
     backend: str = "auto",
     data_dir: str = "",
     max_upload_mb: float = 256,
-    max_megapixels: float = 250,
     max_queue: int = 16,
     timeout_s: float = 600,
     max_memory_gb: float = 0,
@@ -60,14 +60,15 @@ def serve(
         the present weights and measured to be faster, else torch.
     data_dir : str
         Folder whose images requests may name by path; without it only uploads are answered.
-    max_upload_mb, max_megapixels : float
-        Largest upload in MiB, and largest image in millions of values.
+    max_upload_mb : float
+        Largest upload in MiB.
     max_queue : int
         Images that may wait; further requests are told when to come again.
     timeout_s : float
         Seconds for an upload, and for segmenting an image.
     max_memory_gb : float
-        GiB that an image may take in the process that segments; four fifths of the machine's if not given.
+        GiB that an image may take to segment; four fifths of the machine's if not given. What an image needs, also at
+        the resolution that the bundle works at, is told from its header before it is decoded.
     grace_s : float
         Seconds in which the server ends once it is told to, whatever runs; who waits is told.
     allowed_hosts : str
@@ -82,12 +83,13 @@ def serve(
     """
     limits = Limits(
         max_upload_bytes=int(positive_number("max_upload_mb", max_upload_mb) * (1 << 20)),
-        max_pixels=int(positive_number("max_megapixels", max_megapixels) * 1e6),
         max_queue=whole_number("max_queue", max_queue, minimum=1),
         timeout_s=positive_number("timeout_s", timeout_s),
-        max_memory_bytes=int(positive_number("max_memory_gb", max_memory_gb) * (1 << 30)) if max_memory_gb else None,
         grace_s=positive_number("grace_s", grace_s),
     )
+    if max_memory_gb:
+        memory = int(positive_number("max_memory_gb", max_memory_gb) * (1 << 30))
+        limits = replace(limits, max_memory_bytes=memory)
     folder = Path(data_dir) if data_dir else None
     if folder and not folder.is_dir():
         raise InputError(f"--data_dir {folder}: no such folder")

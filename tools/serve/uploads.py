@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 from PIL import Image
 
 from common.errors import InputError
-from common.reading import nifti, pictures, tiff
 from common.reading.formats import identify
+from tools.convert.spacing import parse_spacing
 from tools.segment.description import Description
 from tools.segment.inputs import UNREADABLE, check_kind, one_line
 from tools.serve.failures import Failure
 from tools.serve.limits import Limits
+from tools.serve.work import bytes_needed
 
-__all__ = ["check_pixels", "check_start"]
+__all__ = ["check_start", "check_work"]
+
+MIB = 1 << 20
 
 
 def check_start(path: Path, bundle: Description, limits: Limits) -> None:
@@ -38,45 +42,41 @@ def check_start(path: Path, bundle: Description, limits: Limits) -> None:
         raise Failure(status, str(error)) from error
 
 
-def check_pixels(path: Path, limits: Limits) -> None:
-    """Refuse a file by what its header tells, before a pixel of it is decoded.
-
-    The header of a stranger's file is opened with libraries that it may lead astray: only where that harms nobody, and
-    under a limit of time.
+def check_work(path: Path, bundle: Description, options: Mapping[str, str], limits: Limits) -> None:
+    """Refuse a file by the work that its header tells of, before a pixel of it is decoded.
 
     Parameters
     ----------
     path : Path
-        A file that `check_start` let pass.
+        A file that `check_start` let pass; opened as `bytes_needed` says.
+    bundle : Description
+    options : mapping of str to str
+        What is said of the image.
     limits : Limits
 
     Raises
     ------
     Failure
-        413 if the image is too large, 415 if it is damaged.
+        413 if it takes too much memory to segment, 415 if it is damaged.
+    InputError
+        If an option cannot be used.
     """
-    kind = identify(path)
+    if options.get("spacing"):
+        parse_spacing(options["spacing"])
     try:
-        num_pixels = _count_pixels(path, kind or "")
+        needed = bytes_needed(path, bundle, options)
+    except Image.DecompressionBombError as error:
+        raise Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{one_line(error)}; crop it") from error
     except UNREADABLE as error:
         told = one_line(error).replace(f"{path}: ", "")  # where it lies is nobody's business
         raise Failure(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"begins as {kind} but cannot be read ({told}); it may be damaged, export it again",
+            f"begins as {identify(path)} but cannot be read ({told}); it may be damaged, export it again",
         ) from error
-    if num_pixels > limits.max_pixels:
+    if needed > limits.max_memory_bytes:
+        at = " at the resolution that the bundle works at" if bundle.spacing else ""
         raise Failure(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"an image of {num_pixels} values, expected at most {limits.max_pixels}; crop it",
+            f"segmenting it{at} takes about {needed / MIB:.0f} MiB, expected at most "
+            f"{limits.max_memory_bytes / MIB:.0f} MiB; crop it, or correct its spacing",
         )
-
-
-def _count_pixels(path: Path, kind: str) -> int:
-    if kind.startswith("nii"):
-        return nifti.count_values(path)
-    if kind == "tiff":
-        return tiff.count_values(path)
-    try:
-        return pictures.count_values(path)
-    except Image.DecompressionBombError as error:
-        raise Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{one_line(error)}; crop it") from error

@@ -22,7 +22,7 @@ from tools.segment.results import Result
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
 from tools.serve.jobs import Job
 from tools.serve.limits import Limits
-from tools.serve.uploads import check_pixels
+from tools.serve.uploads import check_work
 
 __all__ = ["Worker"]
 
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 600.0
 CHECK_S = 30.0  # for the header of an image
-SHARE_OF_MEMORY = 0.8
 GIVEN_UP = Failure(CLIENT_CLOSED_REQUEST, "given up, since who asked has gone")
 PR_SET_PDEATHSIG = 1
 TOO_LARGE = "the image takes more memory than there is for one, at the resolution that the bundle works at; crop it"
@@ -162,7 +161,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
     gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
     while (job := _receive_job(connection)) is not None:
         try:
-            check_pixels(job.image, limits)
+            check_work(job.image, loaded[job.bundle].bundle, job.options, limits)
             connection.send(CHECKED)
             with interruption:
                 result = loaded[job.bundle].segment(job.image, job.folder, job.options)
@@ -189,7 +188,7 @@ def _end_with_server() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _limit_memory(max_bytes: int | None) -> None:
+def _limit_memory(max_bytes: int) -> None:
     """Let this process take no more than so much beyond what it has, so that an image cannot take the machine's.
 
     Not with a GPU, whose driver claims addresses for all of its memory and the machine's.
@@ -201,9 +200,8 @@ def _limit_memory(max_bytes: int | None) -> None:
 
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     present = int(statm.read_text().split()[0]) * page_bytes
-    allowed = max_bytes or int(SHARE_OF_MEMORY * os.sysconf("SC_PHYS_PAGES") * page_bytes)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    soft = present + allowed if hard == resource.RLIM_INFINITY else min(present + allowed, hard)
+    soft = present + max_bytes if hard == resource.RLIM_INFINITY else min(present + max_bytes, hard)
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 

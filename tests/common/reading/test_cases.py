@@ -13,7 +13,7 @@ from common.reading.loading import CheckedLoadImage
 from common.reading.nifti import read_volume as read_nifti
 from common.reading.pictures import read_gray, read_labels
 from common.reading.slides import open_labels, open_slide
-from common.reading.tiff import count_values, read_header, read_volume
+from common.reading.tiff import decoded_size, read_header, read_volume
 
 CASES = Path(__file__).parents[2] / "cases"
 TIFFS = sorted((CASES / "damaged").glob("*.tif"))
@@ -47,7 +47,7 @@ def test_damaged_nifti_is_refused_at_once(read, path):
 @pytest.mark.parametrize("path", TIFFS, ids=lambda path: path.name)
 def test_values_of_a_damaged_tiff_are_counted_or_it_is_refused(path):
     with suppress(InputError):
-        assert count_values(path) >= 0
+        assert min(decoded_size(path)) >= 0
 
 
 def test_planes_in_one_page_are_no_picture():

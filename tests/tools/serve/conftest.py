@@ -29,7 +29,7 @@ from tools.serve.jobs import Job
 from tools.serve.limits import Limits
 from tools.serve.page import mount_page
 from tools.serve.pictures import write_view
-from tools.serve.uploads import check_pixels
+from tools.serve.uploads import check_work
 
 IMAGES = Description("images", Path("images"), "a threshold", 2, "mask", (".png", ".tif", ".tiff"), ("boxes",))
 VOLUMES = Description("volumes", Path("volumes"), "a threshold", 3, "mask", (".nii.gz", ".nii"), ("spacing",))
@@ -51,7 +51,7 @@ class StandIn:
         self.num_at_once += 1
         assert self.num_at_once == 1, "two images at once"
         try:
-            check_pixels(job.image, self.limits)
+            check_work(job.image, BUNDLES[job.bundle], job.options, self.limits)
             self.jobs.append(job)
             assert self.gate.wait(30)
             self.before(job)
@@ -160,5 +160,5 @@ def noise(seed: int, shape: tuple[int, ...] = (20, 30)) -> np.ndarray:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with running(Limits(max_upload_bytes=4 << 20, max_pixels=1_000_000, max_queue=4, timeout_s=20)) as server:
+    with running(Limits(max_upload_bytes=4 << 20, max_memory_bytes=20 << 20, max_queue=4, timeout_s=20)) as server:
         yield server

@@ -23,7 +23,7 @@ from tools.serve.pictures import COLOUR
 def page(tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "sample.png").write_bytes(png(noise(7)))
-    limits = Limits(max_upload_bytes=4 << 20, max_pixels=1_000_000, max_queue=4, timeout_s=20)
+    limits = Limits(max_upload_bytes=4 << 20, max_memory_bytes=20 << 20, max_queue=4, timeout_s=20)
     with running(limits, None, tmp_path / "results", {"images": [tmp_path / "sample.png"]}) as server:
         yield server
 

@@ -1,5 +1,6 @@
 """The real process with a real bundle: results, errors, a crash, a time-out."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -140,13 +141,23 @@ def test_image_that_takes_too_long_is_stopped(tmp_path):
     assert caught.value.status == 504 and not worker.is_alive
 
 
-def test_volume_that_grows_beyond_the_memory_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("spacing", "told"),
+    [
+        ((1.75, 0.8, 0.8), "takes about 10463 MiB, expected at most 1024 MiB"),
+        ((), "takes more memory than there is for one"),
+    ],
+)
+def test_volume_that_grows_beyond_the_memory_is_refused(tmp_path, spacing, told):
     write_volume(tmp_path / "a.nii.gz", noise(0, (4, 8, 8)), (100.0, 100.0, 100.0))
     assert (tmp_path / "a.nii.gz").stat().st_size < 5000
-    worker = Worker([describe_bundle(BUNDLES / "devonet_nsn")], Limits(max_memory_bytes=1 << 30))
+    bundle = describe_bundle(BUNDLES / "devonet_nsn")
+    assert bundle.spacing == (1.75, 0.8, 0.8)
+    # one that does not say what it works at is stopped when it has taken as much
+    worker = Worker([dataclasses.replace(bundle, spacing=spacing)], Limits(max_memory_bytes=1 << 30))
     for _ in range(2):
         (tmp_path / "job").mkdir()
-        with pytest.raises(Failure, match="takes more memory than there is for one") as caught:
+        with pytest.raises(Failure, match=told) as caught:
             worker.run(Job("devonet_nsn", tmp_path / "a.nii.gz", tmp_path / "job"), 300)
         assert caught.value.status == 413 and worker.is_alive
         shutil.rmtree(tmp_path / "job")

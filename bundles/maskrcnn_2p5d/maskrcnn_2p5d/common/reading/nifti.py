@@ -24,7 +24,7 @@ __all__ = [
     "NIFTI_SUFFIXES",
     "UNREADABLE",
     "check_nifti",
-    "count_values",
+    "decoded_size",
     "read_plane",
     "read_spacing",
     "read_volume",
@@ -100,9 +100,11 @@ def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
     return header
 
 
-def count_values(path: str | PathLike[str]) -> int:
-    """Number of voxels that the header tells of; InputError as `check_nifti`."""
-    return math.prod(int(side) for side in check_nifti(path).get_data_shape())
+def decoded_size(path: str | PathLike[str]) -> tuple[int, int]:
+    """Number of voxels that the header tells of, and their bytes; InputError as `check_nifti`."""
+    header = check_nifti(path)
+    num_voxels = math.prod(int(side) for side in header.get_data_shape())
+    return num_voxels, num_voxels * header.get_data_dtype().itemsize
 
 
 def read_volume(path: str | PathLike[str]) -> np.ndarray:
@@ -149,8 +151,10 @@ def read_spacing(path: str | PathLike[str]) -> tuple[float, float, float]:
     InputError
         As `check_nifti`, or if it is not above 0.
     """
-    z, y, x = (float(step) for step in voxel_sizes(_open(path).affine)[::-1])
-    if not all(0 < step < math.inf for step in (z, y, x)):
+    affine = check_nifti(path).get_best_affine()
+    with np.errstate(all="ignore"):  # numbers that are none are refused in words
+        z, y, x = (float(step) for step in voxel_sizes(affine)[::-1])
+    if not all(0 < step < np.finfo(np.float32).max for step in (z, y, x)):
         raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
     return z, y, x
 
