@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.json_file import read_json
 
 __all__ = ["METADATA", "VARIABLE", "all_bundles", "bundles_dir", "find_bundle", "read_metadata"]
 
@@ -53,12 +53,5 @@ def find_bundle(name: str) -> Path:
 
 
 def read_metadata(bundle: Path) -> dict[str, Any]:
-    """Content of metadata.json; InputError if it is missing or not JSON."""
-    path = bundle / METADATA
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is {bundle} a bundle's folder?") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds {type(content).__name__}, expected an object")
-    return content
+    """Content of metadata.json; InputError if it is missing, or holds no JSON object."""
+    return read_json(bundle / METADATA, f"is {bundle} a bundle's folder?")

@@ -33,11 +33,7 @@ class F1Sweep:
 
 
 def count_matches(overlaps: Overlaps) -> F1Sweep:
-    """Objects that an optimal one-to-one matching pairs at IoU >= 0.5, 0.55, ... 0.95.
-
-    An object has more than one partner at IoU >= 0.5 only where two objects are exactly its halves, and these have no
-    other partner. The graph of the pairs is therefore made of stars, each star gives one match, and the number of
-    stars is that of their objects less that of their pairs.
+    """Objects that are matched at an IoU above 0.5, 0.55, ... 0.95, where no object has more than one partner.
 
     Parameters
     ----------
@@ -48,13 +44,5 @@ def count_matches(overlaps: Overlaps) -> F1Sweep:
     -------
     F1Sweep
     """
-    num_matched = []
-    for threshold in THRESHOLDS:
-        close = overlaps.ious >= threshold
-        num_objects = _num_distinct(overlaps.references[close]) + _num_distinct(overlaps.results[close])
-        num_matched.append(num_objects - int(np.count_nonzero(close)))
-    return F1Sweep(len(overlaps.reference_labels), len(overlaps.result_labels), tuple(num_matched))
-
-
-def _num_distinct(indices: np.ndarray) -> int:
-    return int(np.count_nonzero(np.bincount(indices)))
+    num_matched = tuple(int(np.count_nonzero(overlaps.ious > threshold)) for threshold in THRESHOLDS)
+    return F1Sweep(len(overlaps.reference_labels), len(overlaps.result_labels), num_matched)

@@ -25,6 +25,7 @@ __all__ = [
     "UNREADABLE",
     "check_nifti",
     "decoded_size",
+    "open_nifti",
     "read_plane",
     "read_spacing",
     "read_volume",
@@ -107,6 +108,18 @@ def decoded_size(path: str | PathLike[str]) -> tuple[int, int]:
     return num_voxels, num_voxels * header.get_data_dtype().itemsize
 
 
+def open_nifti(path: str | PathLike[str]) -> nib.Nifti1Image:
+    """A volume of which no voxel is decoded yet, for its orientation or its header; InputError as `read_volume`."""
+    check_nifti(path)
+    try:
+        image = cast(nib.Nifti1Image, nib.load(path))
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
+    if len(image.shape) < 2 or math.prod(image.shape[3:]) != 1:
+        raise InputError(f"{path}: {len(image.shape)} dimensions {image.shape}, expected a volume of three")
+    return image
+
+
 def read_volume(path: str | PathLike[str]) -> np.ndarray:
     """Voxels of a volume.
 
@@ -126,7 +139,7 @@ def read_volume(path: str | PathLike[str]) -> np.ndarray:
     InputError
         As `check_nifti`, or if it is no volume of three axes.
     """
-    image = _open(path)
+    image = open_nifti(path)
     try:
         voxels = np.asanyarray(image.dataobj)
     except (*UNREADABLE, MemoryError) as error:
@@ -136,7 +149,7 @@ def read_volume(path: str | PathLike[str]) -> np.ndarray:
 
 def read_plane(path: str | PathLike[str], z: int) -> np.ndarray:
     """Slice (Y, X) of a volume, the others not decoded where the file is not compressed; else as `read_volume`."""
-    image = _open(path)
+    image = open_nifti(path)
     try:
         return np.asanyarray(image.dataobj[(slice(None), slice(None), z, 0, 0, 0, 0)[: len(image.shape)]]).T
     except (*UNREADABLE, MemoryError) as error:
@@ -157,14 +170,3 @@ def read_spacing(path: str | PathLike[str]) -> tuple[float, float, float]:
     if not all(0 < step < np.finfo(np.float32).max for step in (z, y, x)):
         raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
     return z, y, x
-
-
-def _open(path: str | PathLike[str]) -> nib.Nifti1Image:
-    check_nifti(path)
-    try:
-        image = cast(nib.Nifti1Image, nib.load(path))
-    except UNREADABLE as error:
-        raise unreadable(path, error) from error
-    if len(image.shape) < 2 or math.prod(image.shape[3:]) != 1:
-        raise InputError(f"{path}: {len(image.shape)} dimensions {image.shape}, expected a volume of three")
-    return image

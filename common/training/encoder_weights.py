@@ -15,7 +15,7 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from ..errors import InputError
-from .checkpoints import bare_network
+from .checkpoints import bare_network, read_weights
 
 __all__ = ["EncoderWeightsLoader", "encoder_state"]
 
@@ -122,12 +122,7 @@ def _packaged(name: str) -> Path | None:
 
 def _read(path: Path, name: str) -> dict[str, torch.Tensor]:
     """State of an encoder from a file: its own names, or those of a classifier with the same tensors in that order."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise InputError(f"{path}: damaged, or not a PyTorch checkpoint ({type(error).__name__})") from error
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise InputError(f"{path}: holds no plain state_dict; save encoder.state_dict()")
+    found = read_weights(path, "cpu", "--encoder_weights")
     wanted = get_encoder(name, weights=None).state_dict()
     if found.keys() != wanted.keys():
         layers = [value for key, value in found.items() if not key.startswith("_fc.")]

@@ -129,7 +129,7 @@ class TestCollection:
         with pytest.raises(InputError, match="no bundles are there"):
             default_bundle()
 
-    @pytest.mark.parametrize(("text", "match"), [("{", "cannot be read"), ("[]", "holds list, expected an object")])
+    @pytest.mark.parametrize(("text", "match"), [("{", "not a readable JSON"), ("[]", "a list, expected fields")])
     def test_metadata_that_is_none(self, collection, text, match):
         (put_bundle(collection, "odd") / "configs/metadata.json").write_text(text)
         with pytest.raises(InputError, match=match):

@@ -1,4 +1,4 @@
-"""Numbers as people read them: rounded to four decimals, with their unit, and nouns in the right number."""
+"""Numbers as people read them: rounded, with their unit, and nouns in the right number."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from decimal import ROUND_HALF_UP, Decimal
 __all__ = ["interval", "number_of", "rounded"]
 
 
-def rounded(number: float, unit: str = "") -> str:
-    """Four decimals, halves rounded up as at school, and the unit if there is one."""
-    return f"{Decimal(repr(number)).quantize(Decimal('0.0001'), ROUND_HALF_UP)} {unit}".rstrip()
+def rounded(number: float, unit: str = "", decimals: int = 4) -> str:
+    """A number of decimals, halves rounded up as at school, and the unit if there is one."""
+    return f"{Decimal(repr(number)).quantize(Decimal(10) ** -decimals, ROUND_HALF_UP)} {unit}".rstrip()
 
 
 def interval(ends: Sequence[float]) -> str:

@@ -10,11 +10,12 @@ from common.files import replacing
 from tools.bundles import METADATA, read_metadata
 from tools.card.numbers import number_of, rounded
 from tools.card.sections import replace_section, section
-from tools.toolbox import KEY, Metric, metrics_of, parse_toolbox
+from tools.toolbox import KEY, Metric, Toolbox, metrics_of, parse_toolbox
 
 __all__ = ["overview_is_current", "overview_table", "renew_overview"]
 
-HEAD = ["| bundle | task | images | score | measured on | data licence |", "| --- | --- | --- | --- | --- | --- |"]
+HEAD = ["| bundle | finds | in | score | measured on | data licence |", "| --- | --- | --- | --- | --- | --- |"]
+DECIMALS = 2  # the card has more
 
 
 def overview_table(bundles: Path) -> str:
@@ -47,29 +48,20 @@ def overview_is_current(readme: Path, bundles: Path) -> bool:
 
 def _row(bundle: Path) -> str:
     metadata = read_metadata(bundle)
-    about, metrics = metrics_of(metadata), metadata["eval_metrics"]
-    scores = ", ".join(_score(about.get(name, Metric(name)), entry) for name, entry in metrics.items())
-    origins = {
-        f"{entry['dataset']}: n = {entry['n']}, {number_of(entry['units'], entry['unit'])}"
-        + (", left out of the training" if entry.get("held_out_sha256") else "")
-        for entry in metrics.values()
-    }
+    toolbox = parse_toolbox(metadata[KEY]) if KEY in metadata else None
+    card = f"{bundle.parent.name}/{bundle.name}/docs/README.md"
     cells = [
-        f"[{bundle.name}]({bundle.parent.name}/{bundle.name}/docs/README.md)",
-        metadata["task"],
-        _images(metadata),
-        scores or "not measured",
-        "; ".join(sorted(origins)) or "not measured",
+        f"[{bundle.name}]({card})",
+        toolbox.purpose if toolbox else metadata["task"],
+        _images(toolbox) if toolbox else "not told",
+        *_score(metadata, card),
         metadata["licences"]["data"],
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _images(metadata: Mapping[str, Any]) -> str:
+def _images(toolbox: Toolbox) -> str:
     """Which images a bundle is for: their kind, and the pixels of those that it was trained on."""
-    if KEY not in metadata:
-        return "not told"
-    toolbox = parse_toolbox(metadata[KEY])
     sizes = [f"{low:g}" if low == high else f"{low:g} to {high:g}" for low, high in toolbox.pixel_size_um]
     if not sizes:
         return toolbox.modality
@@ -77,5 +69,14 @@ def _images(metadata: Mapping[str, Any]) -> str:
     return f"{toolbox.modality}; trained on {'voxels' if toolbox.num_axes == 3 else 'pixels'} of {pixels} µm"
 
 
-def _score(metric: Metric, entry: Mapping[str, Any]) -> str:
-    return f"{metric.title} {rounded(entry['mean'], metric.unit)}"
+def _score(metadata: Mapping[str, Any], card: str) -> tuple[str, str]:
+    """The most important score in short, which leads to the card with all of them, and what it was measured on."""
+    about, metrics = metrics_of(metadata), metadata["eval_metrics"]
+    name = next((name for name in (*about, *metrics) if name in metrics), None)
+    if name is None:
+        return "not measured", "not measured"
+    metric, entry = about.get(name, Metric(name)), metrics[name]
+    origin = f"{entry['dataset']}: n = {entry['n']}, {number_of(entry['units'], entry['unit'])}"
+    held_out = ", left out of the training" if entry.get("held_out_sha256") else ""
+    score = rounded(entry["mean"], metric.unit, DECIMALS)
+    return f"[{metric.title} {score}]({card}#performance)", origin + held_out

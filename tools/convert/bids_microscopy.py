@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import math
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.json_file import read_json
 from common.names import stem
 
 __all__ = ["KINDS", "MODALITIES", "Micrograph", "find_micrographs", "read_description"]
@@ -88,7 +88,7 @@ def read_description(source: Path) -> dict[str, object]:
     if not path.is_file():
         logger.warning("%s: no such file, so the dataset has no name and no licence of its own", path)
         return {}
-    return _read_json(path)
+    return read_json(path)
 
 
 def _find_images(source: Path) -> dict[str, Path]:
@@ -146,7 +146,7 @@ def _pixel_size(image: Path, sidecars: tuple[Path, ...]) -> tuple[float, float] 
     """Micrometres per pixel in (Y, X); None with a warning where nothing tells."""
     fields: dict[str, Any] = {}
     for path in sidecars:
-        fields |= _read_json(path)
+        fields |= read_json(path)
     if "PixelSize" not in fields or "PixelSizeUnits" not in fields:
         missing = "PixelSizeUnits" if "PixelSize" in fields else "PixelSize"
         where = f"no {missing} in {sidecars[-1].name}" if sidecars else "no JSON sidecar"
@@ -161,16 +161,6 @@ def _pixel_size(image: Path, sidecars: tuple[Path, ...]) -> tuple[float, float] 
             "um, mm or nm; correct it, or remove both for pixels"
         )
     return values[1] * MICROMETRES[unit], values[0] * MICROMETRES[unit]
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable JSON ({error}); correct it") from error
-    if not isinstance(fields, dict):
-        raise InputError(f"{path}: a {type(fields).__name__}, expected fields with names in {{}}; correct it")
-    return fields
 
 
 def _warn_of_participants(source: Path, subjects: set[str]) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import gzip
 import zlib
 from pathlib import Path
-from typing import cast
 
 import nibabel as nib
 import numpy as np
-from nibabel.arrayproxy import ArrayProxy
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
+from common.errors import InputError
 from common.files import replacing
+from common.reading.nifti import check_nifti
 
 __all__ = ["is_whole", "write_volume"]
 
@@ -63,13 +61,12 @@ def is_whole(
         False if the file is missing, truncated, corrupt, or a different volume.
     """
     try:
-        image = cast(nib.Nifti1Image, nib.load(path))
-        header = image.header
+        header = check_nifti(path)
         same = header.get_data_shape() == shape[::-1] and header["descrip"].item() == description.encode()
         same = same and np.allclose(header.get_zooms(), spacing[::-1], rtol=1e-6, atol=0)
-        num_bytes = cast(ArrayProxy, image.dataobj).offset + int(np.prod(shape)) * header.get_data_dtype().itemsize
+        num_bytes = int(header["vox_offset"]) + int(np.prod(shape)) * header.get_data_dtype().itemsize
         return same and _unpacked_size(path) == num_bytes
-    except (OSError, EOFError, zlib.error, ImageFileError, HeaderDataError):
+    except (InputError, OSError, EOFError, zlib.error):
         return False
 
 

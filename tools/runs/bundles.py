@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.bundles import find_bundle, read_metadata
-from tools.runs.files import read_json
 from tools.toolbox import Metric, metrics_of
 
 __all__ = [

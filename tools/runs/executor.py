@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.runs import warm
-from tools.runs.files import is_newer, read_json, write_json
+from tools.runs.files import is_newer, write_json
 from tools.runs.plan import Plan, validation_override
 from tools.runs.steps import Step
 from tools.runs.words import as_typed

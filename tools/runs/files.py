@@ -6,13 +6,12 @@ import glob
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from common.errors import InputError
 from common.files import replacing
 from common.names import stem
 
-__all__ = ["find_result", "is_newer", "read_json", "write_json", "write_text"]
+__all__ = ["find_result", "is_newer", "write_json", "write_text"]
 
 
 def find_result(folder: Path, image: str | Path, kind: str) -> Path:
@@ -30,16 +29,6 @@ def is_newer(path: Path, sources: Iterable[Path]) -> bool:
     return all(file.is_file() for file in files) and path.stat().st_mtime_ns == max(
         file.stat().st_mtime_ns for file in files
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Content of a JSON file; InputError if it is none."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; give a bundle, or a converted dataset") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not a JSON file ({error}); correct it, or convert the data again") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from common.errors import InputError
-from tools.runs.files import read_json
+from common.json_file import read_json
 from tools.runs.words import normal_key, top_key
 
 __all__ = ["OWN_KEYS", "check_overrides", "choose", "hint"]

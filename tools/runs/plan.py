@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
-from tools.runs.files import read_json
+from common.json_file import read_json
 from tools.runs.steps import Step, Training
 
 __all__ = ["Plan", "validation_override"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.command_line import whole_number
-from tools.runs.files import read_json
 from tools.runs.words import top_key
 
 __all__ = ["check_multi_gpu", "count_processes"]

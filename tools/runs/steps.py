@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.runs.files import read_json
+from common.json_file import read_json
 from tools.runs.words import bundle_command, normal_key, top_key
 
 __all__ = ["Step", "Training"]

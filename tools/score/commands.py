@@ -45,7 +45,7 @@ def score(
     csv : str
         File to write with one line per reference object: sequence, frame, slice, label, matched result (0: none), IoU.
     detail : bool
-        Also F1 over IoU thresholds and the numbers of merged, split, missed and extra objects.
+        Also F1 at IoU above 0.5 to 0.95 and the numbers of merged, split, missed and extra objects.
     workers : int
         Frames to compare at a time; if it is left out, one per processor, at most 8.
     """

@@ -93,7 +93,7 @@ def as_text(scores: Mapping[str, Mapping[str, float | int]], total: Mapping[str,
     main = _table(["", *headings], {name: [score[key.lower()] for key in headings] for name, score in scores.items()})
     if not detail:
         return main
-    f1_headings = ["F1 at IoU >=", *(f"{threshold:.2f}" for threshold in THRESHOLDS)]
+    f1_headings = ["F1 at IoU above", *(f"{threshold:.2f}" for threshold in THRESHOLDS)]
     return f"{main}\n\n{_table(f1_headings, {name: [score[key] for key in F1] for name, score in scores.items()})}"
 
 

@@ -10,17 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.names import SUFFIXES
 from tools.bundles import read_metadata
 from tools.segment.backend import choose_backend
 from tools.toolbox import read_toolbox
 
 __all__ = ["Description", "describe_bundle"]
-
-SUFFIXES = {
-    "volume": (".nii.gz", ".nii"),
-    "picture": (".png", ".tif", ".tiff"),
-    "slide": (".tiff", ".tif", ".ome.tiff", ".ome.tif"),
-}
 
 
 @dataclass(frozen=True)

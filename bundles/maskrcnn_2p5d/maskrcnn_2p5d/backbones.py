@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torchvision.models import ResNet, get_model, get_model_weights
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 
 from .common.errors import InputError
+from .common.training.checkpoints import bare_network, read_weights
 
 __all__ = ["BACKBONES", "LEVELS", "EncoderWeightsLoader", "gray_fpn", "load_encoder_weights"]
 
@@ -83,10 +84,7 @@ def load_encoder_weights(backbone: BackboneWithFPN, name: str, weights: str) -> 
     InputError
         If the weights cannot be fetched, or belong to another network; nothing is loaded then.
     """
-    state = _read_weights(name, weights)
-    if not isinstance(state, dict):
-        raise InputError(f"--encoder_weights {weights}: holds no state_dict; save resnet.state_dict()")
-    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    state = {key: value for key, value in _read_weights(name, weights).items() if not key.startswith("fc.")}
     resnet = get_model(name, weights=None)
     resnet.fc = nn.Identity()
     try:
@@ -129,7 +127,7 @@ class EncoderWeightsLoader:
     def __call__(self, engine: Engine | None = None) -> None:
         if self.weights == "none" or self.resume_path.is_file():
             return
-        network = self.network.module if isinstance(self.network, DistributedDataParallel) else self.network
+        network: Any = bare_network(self.network)
         load_encoder_weights(network.backbone, self.name, self.weights)
         logger.info("%s starts from %s weights", self.name, self.weights)
 
@@ -148,12 +146,7 @@ def _read_weights(name: str, weights: str) -> dict[str, torch.Tensor]:
         raise InputError(
             f"--encoder_weights {weights}: no such file; give none, imagenet, or the path of a ResNet's weights"
         )
-    try:
-        return torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise InputError(
-            f"--encoder_weights {weights}: damaged, or no PyTorch file ({type(error).__name__})"
-        ) from error
+    return read_weights(weights, "cpu", "--encoder_weights")
 
 
 def _freeze(resnet: ResNet, trainable_layers: int) -> None:

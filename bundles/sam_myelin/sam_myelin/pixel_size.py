@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .common.errors import InputError
+from .common.json_file import read_json
 from .common.names import stem
 
 __all__ = ["pixel_size_of"]
@@ -45,7 +45,7 @@ def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
             raise InputError(f"{path}: a pixel size of {given!r} µm, expected a positive number; correct or omit it")
         return float(given)
     sidecar = Path(path).with_name(f"{stem(path)}.json")
-    fields = _read_fields(sidecar) if sidecar.is_file() else {}
+    fields = read_json(sidecar, "correct or remove it") if sidecar.is_file() else {}
     if "PixelSize" not in fields or "PixelSizeUnits" not in fields:
         logger.warning(
             "%s: the size of its pixels is unknown; lengths will be in pixels and tiles are not magnified; "
@@ -57,16 +57,6 @@ def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
     if abs(height - width) > SQUARE * width:
         logger.warning("%s: pixels of %g x %g um; taken as square, of the same area", path, width, height)
     return height if height == width else math.sqrt(height * width)
-
-
-def _read_fields(path: Path) -> dict[str, Any]:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable JSON ({error}); correct or remove it") from error
-    if not isinstance(fields, dict):
-        raise InputError(f"{path}: a {type(fields).__name__}, expected fields with names in {{}}; correct or remove it")
-    return fields
 
 
 def _sides(path: Path, size: Any, unit: object) -> tuple[float, float]:

@@ -8,16 +8,16 @@ import os
 import shutil
 import urllib.request
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import ignite.distributed as idist
-import torch
 from ignite.engine import Engine, Events
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from .common.errors import InputError
 from .common.files import replacing
+from .common.training.checkpoints import bare_network, read_weights
 from .network import SamMyelin
 
 __all__ = ["CHECKPOINTS", "Checkpoint", "SamWeightsLoader", "fetch_checkpoint", "load_sam_weights"]
@@ -105,7 +105,7 @@ def load_sam_weights(network: SamMyelin | DistributedDataParallel, path: str | o
         If the file cannot be read, or anything else is missing, unknown or of another shape; nothing is loaded then.
     """
     network = _bare(network)
-    weights = _read(path)
+    weights = read_weights(path, "cpu", "--sam_weights")
     weights = {name: value for name, value in weights.items() if name not in UNUSED}
     expected = network.state_dict()
     if not any(name.startswith(OURS) for name in weights):
@@ -203,18 +203,8 @@ def _check(path: Path, checkpoint: Checkpoint) -> None:
     )
 
 
-def _read(path: str | os.PathLike) -> dict[str, torch.Tensor]:
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise InputError(f"{path}: damaged, or no PyTorch file ({type(error).__name__}); give other weights") from error
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise InputError(f"{path}: holds no plain state_dict; save network.state_dict()")
-    return weights
-
-
 def _bare(network: SamMyelin | DistributedDataParallel) -> SamMyelin:
-    return network.module if isinstance(network, DistributedDataParallel) else network
+    return cast(SamMyelin, bare_network(network))
 
 
 def _brief(error: Exception) -> str:

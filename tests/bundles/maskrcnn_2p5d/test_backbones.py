@@ -131,7 +131,9 @@ def test_a_training_that_starts_takes_weights_and_one_that_goes_on_fetches_none(
     EncoderWeightsLoader(network, "resnet18", "imagenet", resume)()
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"<html>", "damaged, or no PyTorch file"), (None, "no state_dict")])
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"<html>", "damaged, or not a PyTorch checkpoint"), (None, "no plain state_dict")]
+)
 def test_files_that_are_no_weights(tmp_path, content, message):
     path = tmp_path / "weights.pth"
     torch.save([1], path) if content is None else path.write_bytes(content)

@@ -162,5 +162,5 @@ def test_command_refuses_in_one_line(tmp_path):
 
 def test_command_refuses_weights_of_another_variant(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"")
-    with pytest.raises(InputError, match="model.pt: damaged, or no PyTorch file"):
+    with pytest.raises(InputError, match="model.pt: damaged, or not a PyTorch checkpoint"):
         main(["--ckpt_path", str(tmp_path / "model.pt"), "--variant", "vit_tiny", "--output_dir", str(tmp_path)])

@@ -210,7 +210,11 @@ def test_weights_of_another_network_change_nothing(metas, tmp_path, name, value,
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"<html>", "damaged, or no PyTorch file"), ([1], "no plain state_dict"), ({"model": {}}, "no plain state_dict")],
+    [
+        (b"<html>", "damaged, or not a PyTorch checkpoint"),
+        ([1], "no plain state_dict"),
+        ({"model": {}}, "no plain state_dict"),
+    ],
 )
 def test_files_that_are_no_weights(tmp_path, content, message):
     path = tmp_path / "a.pth"

@@ -22,14 +22,14 @@ def test_thresholds_are_the_decimal_numbers():
     assert THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
-def test_iou_on_the_threshold_counts():
+def test_iou_on_the_threshold_does_not_count():
     reference, result = np.repeat([1, 1, 0], [11, 9, 5]), np.repeat([1, 0, 0], [11, 9, 5])  # IoU 0.55
-    assert sweep(reference, result).num_matched[:3] == (1, 1, 0)
+    assert sweep(reference, result).num_matched[:3] == (1, 0, 0)
 
 
-def test_of_two_exact_halves_only_one_is_matched():
-    assert sweep([1, 1, 2, 2], [3, 4, 5, 5]) == F1Sweep(2, 3, (2,) + (1,) * 9)
-    assert sweep([1, 2], [3, 3]) == F1Sweep(2, 1, (1,) + (0,) * 9)
+def test_exact_halves_are_not_matched():
+    assert sweep([1, 1, 2, 2], [3, 4, 5, 5]) == F1Sweep(2, 3, (1,) * 10)
+    assert sweep([1, 2], [3, 3]) == F1Sweep(2, 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -38,7 +38,7 @@ def test_agrees_with_the_optimal_assignment(pair):
     overlaps = count_overlaps(*pair)
     ious = np.zeros((len(overlaps.reference_labels), len(overlaps.result_labels)))
     ious[overlaps.references, overlaps.results] = overlaps.ious
-    expected = [(ious >= t)[linear_sum_assignment(ious >= t, maximize=True)].sum() for t in THRESHOLDS]
+    expected = [(ious > t)[linear_sum_assignment(ious > t, maximize=True)].sum() for t in THRESHOLDS]
     assert list(count_matches(overlaps).num_matched) == expected
 
 

@@ -16,16 +16,16 @@ ENTRY = {"mean": 0.87659, "n": 22, "units": 2, "unit": "sequence", "dataset": "e
 def put_bundle(root: Path, name: str, eval_metrics: dict, **section: object) -> None:
     configs = root / "bundles" / name / "configs"
     configs.mkdir(parents=True)
-    metadata = {"task": "Nuclei | 3D", "licences": {"data": "CC-BY-3.0"}, "eval_metrics": eval_metrics}
+    metadata = {"task": "Nuclei", "licences": {"data": "CC-BY-3.0"}, "eval_metrics": eval_metrics}
     metadata["toolbox"] = toolbox_section(metrics={"iou": {"title": "IoU"}, "dice": {"title": "Dice"}}, **section)
     (configs / "metadata.json").write_text(json.dumps(metadata))
 
 
-def test_row_holds_the_rounded_score_its_origin_and_the_licence(tmp_path):
-    put_bundle(tmp_path, "nsn", {"iou": ENTRY, "dice": ENTRY | {"mean": 0.9}})
+def test_row_holds_the_purpose_the_most_important_score_its_origin_and_the_licence(tmp_path):
+    put_bundle(tmp_path, "nsn", {"dice": ENTRY | {"mean": 0.9}, "iou": ENTRY}, purpose="spots | dots")
     assert overview_table(tmp_path / "bundles").splitlines()[2] == (
-        "| [nsn](bundles/nsn/docs/README.md) | Nuclei \\| 3D | drawing | IoU 0.8766, Dice 0.9000 "
-        "| embryos: n = 22, 2 sequences | CC-BY-3.0 |"
+        "| [nsn](bundles/nsn/docs/README.md) | spots \\| dots | drawing "
+        "| [IoU 0.88](bundles/nsn/docs/README.md#performance) | embryos: n = 22, 2 sequences | CC-BY-3.0 |"
     )
 
 

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from common.errors import InputError
-from tools.runs.files import find_result, is_newer, read_json, write_json, write_text
+from common.json_file import read_json
+from tools.runs.files import find_result, is_newer, write_json, write_text
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,3 @@ def test_numbers_that_json_does_not_know_are_no_content(tmp_path):
         write_json(tmp_path / "file.json", {"a": float("nan")})
     write_json(tmp_path / "file.json", {"a": 1})
     assert read_json(tmp_path / "file.json") == {"a": 1}
-    write_text(tmp_path / "file.json", "{")
-    with pytest.raises(InputError, match=r"file\.json: not a JSON file .*; correct it"):
-        read_json(tmp_path / "file.json")

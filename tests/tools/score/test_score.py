@@ -68,7 +68,7 @@ def test_detail_says_why(folders, score):
     }
     assert (total["f1_50"], total["f1_55"]) == (pytest.approx(4 / 5), pytest.approx(2 / 5))
     out = score(*folders(), "--detail")[1]
-    assert "merged  split  missed  extra" in out and "F1 at IoU >=    0.50    0.55" in out
+    assert "merged  split  missed  extra" in out and "F1 at IoU above    0.50    0.55" in out
 
 
 def test_undefined_scores_are_nan_in_the_table_and_null_in_json(folders, score, caplog):

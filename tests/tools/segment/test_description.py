@@ -14,7 +14,7 @@ def test_bundle_without_weights_says_what_to_do(tmp_path):
 
 
 def test_stranger_is_no_bundle(tmp_path):
-    with pytest.raises(InputError, match="metadata.json: cannot be read .*is .*other a bundle's folder"):
+    with pytest.raises(InputError, match="metadata.json: no such file; is .*other a bundle's folder"):
         describe_bundle(tmp_path / "other")
     (tmp_path / "plain" / "configs").mkdir(parents=True)
     (tmp_path / "plain" / "configs" / "metadata.json").write_text('{"task": "x"}')

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.runs.bundles import evaluated_metrics, key_metric, why_no_probabilities
-from tools.runs.files import read_json
 from tools.share.checks import is_shared
 from tools.toolbox import read_toolbox
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.bundles import METADATA, all_bundles, read_metadata
-from tools.runs.files import read_json
 from tools.runs.overrides import OWN_KEYS, choose, hint
 from tools.toolbox import KEY, read_toolbox
 

@@ -15,6 +15,7 @@ import yaml
 from common.datalist import Item
 from common.errors import InputError
 from common.files import replacing
+from common.reading import images, nifti
 from tools.overlay import read_image
 from tools.runs.files import is_newer
 from tools.runs.folds import Folds
@@ -48,8 +49,8 @@ class ReadCase:
         from monai.data import MetaTensor  # slow to import, and not needed where everything is done
 
         meta = {"filename_or_obj": str(path)}
-        if path.name.endswith((".nii", ".nii.gz")):
-            volume = nib.as_closest_canonical(nib.load(path))
+        if images.is_volume(path):
+            volume = nib.as_closest_canonical(nifti.open_nifti(path))
             array, affine = np.asanyarray(volume.dataobj)[None], volume.affine
         else:
             plane = read_image(path)

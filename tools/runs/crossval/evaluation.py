@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.overlay import overlay
 from tools.runs.bundles import threshold
 from tools.runs.crossval.ensembles import Member, best_by_fold, best_n, score_case
 from tools.runs.executor import forget, run_steps
-from tools.runs.files import is_newer, read_json, write_json
+from tools.runs.files import is_newer, write_json
 from tools.runs.folds import Folds
 from tools.runs.plan import Plan
 from tools.runs.results import case_name, described

@@ -11,11 +11,11 @@ import optuna
 from fire.decorators import SetParseFn
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.bundles import find_bundle
 from tools.checksum import checksum
 from tools.command_line import reject, whole_number
 from tools.runs.bundles import key_metric
-from tools.runs.files import read_json
 from tools.runs.folds import read_folds
 from tools.runs.overrides import check_overrides, choose
 from tools.runs.steps import Training

@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, Trial
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.runs.overrides import OWN_KEYS
 from tools.runs.words import normal_key, top_key
 
@@ -114,13 +115,8 @@ def values_of(trial: Trial | FrozenTrial) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; write the search space into it, as the help of tune shows") from error
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not a JSON file ({error}); correct it") from error
-    if not isinstance(content, dict) or not content:
+    content = read_json(path, "write the search space into it, as the help of tune shows")
+    if not content:
         raise InputError(f'{path}: expected {{"KEY OF train.json": {{"type": ...}}, ...}} with one key at least')
     return content
 

@@ -11,8 +11,9 @@ from typing import Any
 import optuna
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.runs.executor import run_step
-from tools.runs.files import read_json, write_json
+from tools.runs.files import write_json
 from tools.runs.steps import Training
 from tools.runs.tune.pruning import PRUNED
 from tools.runs.tune.space import Space, suggest

@@ -7,11 +7,11 @@ from pathlib import Path
 
 __all__ = ["SUFFIXES", "stem"]
 
-# kind of image -> how its files' names end
+# kind of image -> how its files' names end; the first is what we write
 SUFFIXES = {
     "volume": (".nii.gz", ".nii"),
     "picture": (".png", ".tif", ".tiff"),
-    "slide": (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".svs"),
+    "slide": (".tiff", ".tif", ".ome.tiff", ".ome.tif", ".svs"),
 }
 _LONGEST_FIRST = sorted(
     {".ome.btf", ".btf", *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)}, key=len, reverse=True
