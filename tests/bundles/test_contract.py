@@ -227,6 +227,14 @@ def test_handlers_are_lists_of_dicts(bundle):
         assert all(isinstance(handler, dict) for handler in handlers)
 
 
+def test_metrics_are_saved_by_a_handler_of_every_process(bundle):
+    """It gathers the images' names from all: where others lack it, the first process would wait for them."""
+    savers = [
+        of for of in read_json(bundle / "configs/evaluate.json")["validate#handlers"] if "Saver" in of["_target_"]
+    ]
+    assert [saver.get("_disabled_") for saver in savers] == [None]
+
+
 def test_knobs_of_training_and_inference_have_the_same_defaults(bundle):
     train, inference = (read_json(bundle / "configs" / f"{name}.json") for name in ("train", "inference"))
     shared = [key for key in train.keys() & inference.keys() if isinstance(train[key], (int, float, list))]

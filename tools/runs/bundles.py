@@ -44,7 +44,11 @@ def evaluated_metrics(bundle: Path) -> list[str]:
     """Metrics that a bundle's evaluate.json saves case by case; InputError if it has no MetricsSaver of one."""
     path = bundle / "configs/evaluate.json"
     handlers = read_json(path).get("validate#handlers") or []
-    found = [handler.get("metric_details") or [] for handler in handlers if handler.get("_target_") == "MetricsSaver"]
+    found = [
+        handler.get("metric_details") or []
+        for handler in handlers
+        if str(handler.get("_target_")).endswith("MetricsSaver")
+    ]
     metrics = [metric for names in found for metric in names]
     if not metrics:
         raise InputError(f"{path}: no MetricsSaver in validate#handlers with metric_details; add it")

@@ -1,0 +1,1 @@
+"""Metrics in the form that MONAI accumulates and saves."""

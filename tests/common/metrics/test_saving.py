@@ -1,0 +1,73 @@
+"""MONAI's files of metrics list an image once, however many processes have scored it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Engine
+from monai.metrics import MeanIoU
+
+from common.metrics.saving import CaseMetricsSaver
+
+ROOT = Path(__file__).parents[3]
+TWO_PROCESSES = """
+import sys
+import torch
+from common.training.processes import join_processes, validation_sampler
+from tests.common.metrics.test_saving import evaluate
+join_processes(torch.device("cpu"))
+names = sys.argv[2:]
+share = validation_sampler(names)
+evaluate(sys.argv[1], names if share is None else [names[index] for index in share])
+torch.distributed.destroy_process_group()
+"""
+
+
+def evaluate(folder, names):
+    """An evaluation that gives an image an IoU of 1 where its name is in capitals, else of 0."""
+    metric, saver = MeanIoU(), CaseMetricsSaver(str(folder), ["iou"], ["iou"], lambda batch: batch)
+
+    def compute(engine):
+        engine.state.metrics["iou"] = float(metric.aggregate())
+        engine.state.metric_details = {"iou": metric.get_buffer(), "other": None}
+
+    def step(engine, name):
+        engine.state.batch = [{"filename_or_obj": name}]
+        metric(torch.full((1, 1, 2, 2), float(name.isupper())), torch.ones(1, 1, 2, 2))
+
+    engine = Engine(step)
+    engine.add_event_handler("epoch_completed", compute)
+    saver.attach(engine)
+    engine.run(names)
+
+
+def scores_in(folder):
+    with (folder / "iou_raw.csv").open() as file:
+        return [(row["filename"], float(row["class0"])) for row in csv.DictReader(file)]
+
+
+def test_image_that_was_scored_twice_stands_once_with_its_own_score(tmp_path):
+    evaluate(tmp_path, ["b", "A", "b", "C", "A"])
+    assert scores_in(tmp_path) == [("b", 0), ("A", 1), ("C", 1)]
+    assert "other_raw.csv" not in [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [["A"], ["A", "b", "C"]], ids=["fewer images than processes", "more"])
+def test_two_processes_leave_one_row_for_an_image(tmp_path, names):
+    script = tmp_path / "evaluation.py"
+    script.write_text(TWO_PROCESSES)
+    command = [*("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"), str(script), str(tmp_path)]
+    subprocess.run(
+        [sys.executable, *command, *names],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=120,
+    )
+    assert sorted(scores_in(tmp_path)) == [(name, float(name.isupper())) for name in sorted(names)]
