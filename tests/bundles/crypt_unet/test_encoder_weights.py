@@ -38,9 +38,11 @@ def test_weights_that_the_encoder_does_not_have(network, tmp_path):
 
 def test_nothing_is_fetched_for_none_nor_when_a_training_goes_on(network, monkeypatch, tmp_path):
     monkeypatch.setattr(encoder_weights, "get_encoder", no_connection)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     EncoderWeightsLoader(network, "none", tmp_path / "resume.pt")()
     (tmp_path / "resume.pt").touch()
     EncoderWeightsLoader(network, "imagenet", tmp_path / "resume.pt")()
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 def test_unetr_says_that_it_has_none(tmp_path, caplog):

@@ -11,10 +11,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from devonet_ndn.common.errors import find_input_error
 from devonet_ndn.common.networks.devonet import DevoNet
 from devonet_ndn.nuclei import COLUMNS
 
+from tests.refusals import refusing
 from tools.convert.ctc import convert_ctc
 from tools.sample.ctc import write_sample
 from tools.sample.embryo import SPACING_UM
@@ -229,9 +229,8 @@ def test_evaluation_without_any_reference_object_is_nan(apply, write_volume, tmp
 
 def test_foreground_that_lacks_a_case(apply, write_volume):
     folder = write_volume("images/a.nii.gz", np.zeros((5, 5, 5), np.uint8)).parent
-    with pytest.raises(Exception, match=".") as info:
+    with refusing("no foreground of 1 of 1 images; the first is a: expected"):
         apply("instances", dataset_dir=str(folder), foreground_dir=str(folder))
-    assert "no foreground of 1 of 1 images; the first is a: expected" in str(find_input_error(info.value))
 
 
 def test_foreground_of_another_shape_ends_the_command_line_with_one_line(write_volume, open_workflow, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,13 +13,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from maskrcnn_2p5d.common.errors import InputError, find_input_error
 from maskrcnn_2p5d.common.metrics.objects import ObjectMetric
 from maskrcnn_2p5d.objects import COLUMNS
 from monai.bundle import ConfigWorkflow
 from torch import nn
 
 from tests.bundles.maskrcnn_2p5d.stand_ins import Components
+from tests.refusals import refusing
 
 ROOT = Path(__file__).parents[3] / "bundles" / "maskrcnn_2p5d"
 AFFINE = np.diag([0.8, 0.8, 2.0, 1.0])
@@ -75,10 +76,6 @@ def run(tmp_path: Path) -> Callable[..., Path]:
 def read_metrics(folder: Path) -> dict[str, float]:
     lines = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
     return {name: float(value) for name, value in lines}
-
-
-def expect_input_error(message: str):
-    return pytest.raises(Exception, match="", check=lambda error: message in str(find_input_error(error)))
 
 
 def test_inference_writes_instances_and_their_table_on_the_grid_of_the_image(tmp_path, run):
@@ -138,13 +135,13 @@ def test_training_takes_flat_volumes_and_volumes_without_objects(tmp_path, run):
 
 def test_a_label_image_of_another_shape_is_named(tmp_path, run):
     dataset = write_dataset(tmp_path, [balls()], l0=balls((8, 48, 60)))
-    with expect_input_error("l0.nii.gz"):
+    with refusing("l0.nii.gz"):
         run("train", "evaluate", dataset_dir=dataset, network=Components())
 
 
 def test_a_plane_is_refused(tmp_path, run):
     nib.save(nib.Nifti1Image(np.zeros((48, 60), np.float32), AFFINE), tmp_path / "plane.nii.gz")
-    with expect_input_error("plane.nii.gz"):
+    with refusing("plane.nii.gz"):
         run("inference", dataset_dir=tmp_path, network=Components(), cache_rate=None)
 
 
@@ -160,7 +157,7 @@ def test_a_plane_is_refused(tmp_path, run):
     ],
 )
 def test_impossible_knobs_are_refused(tmp_path, run, knob, message):
-    with expect_input_error(message):
+    with refusing(re.escape(message)):
         run("train", dataset_dir=write_dataset(tmp_path, [balls()] * 2), **knob)
 
 
@@ -170,4 +167,4 @@ def test_a_mistyped_fusion_is_one_line_on_the_terminal(tmp_path):
     done = subprocess.run([*command, *options, "--fusion", "centre"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].endswith("give one of center, channel, se, windowed, pixel, late")
-    assert issubclass(InputError, ValueError) and "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr

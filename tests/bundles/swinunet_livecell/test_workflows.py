@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 from skimage.draw import disk
-from swinunet_livecell.common.errors import InputError, find_input_error
 from torch import nn
+
+from tests.refusals import refusing
 
 BACKGROUND, CELL = 100, 160
 CENTRES = ((60, 70), (60, 100), (150, 250))
@@ -119,11 +120,8 @@ def test_sixteen_bit_images_give_the_same_mask(write_image, run):
 def test_an_image_in_colour_is_named(write_image, run):
     rng = np.random.default_rng(0)
     folder = write_image("images/he.png", rng.integers(0, 255, (64, 64, 3), np.uint8)).parent
-    with pytest.raises(Exception, match=".") as caught:
+    with refusing("he.png: 3 channels that differ, expected a gray image"):
         run("inference", dataset_dir=folder)
-    known = find_input_error(caught.value)
-    assert isinstance(known, InputError)
-    assert "he.png: 3 channels that differ, expected a gray image" in str(known)
 
 
 def test_bad_images_are_all_told_before_the_first_is_segmented(write_image, run, tmp_path):
@@ -131,12 +129,9 @@ def test_bad_images_are_all_told_before_the_first_is_segmented(write_image, run,
     write_image("images/b.png", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     folder = write_image("images/c.png", photograph(cells())).parent
     (folder / "c.png").write_bytes((folder / "c.png").read_bytes()[:-200])
-    with pytest.raises(Exception, match=".") as caught:
+    told = "^2 of 3 images cannot be segmented, so none was: "
+    with refusing(told, "b.png: 3 channels", "c.png: cannot be read"):
         run("inference", dataset_dir=folder)
-    message = str(find_input_error(caught.value))
-    assert message.startswith("2 of 3 images cannot be segmented, so none was: ")
-    assert "b.png: 3 channels" in message
-    assert "c.png: cannot be read" in message
     assert not (tmp_path / "output").exists()
 
 
@@ -186,9 +181,8 @@ def test_a_training_does_not_go_on_in_another_mode(write_dataset, open_workflow)
         workflow.initialize()
         if mode == "crop":
             workflow.run()
-    with pytest.raises(Exception, match=".") as caught:
+    with refusing("resume.pt: belongs to a training with"):
         workflow.run()
-    assert "resume.pt: belongs to a training with" in str(find_input_error(caught.value))
 
 
 def test_training_is_tracked_by_clearml(write_dataset, tmp_path):

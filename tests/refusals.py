@@ -1,0 +1,27 @@
+"""What a bundle that runs refuses, however MONAI wraps the error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+__all__ = ["refusing"]
+
+
+@contextmanager
+def refusing(*patterns: str) -> Iterator[None]:
+    """Expect the block to end with an `InputError`, of a bundle or of the tools, in whose text all patterns are found.
+
+    MONAI wraps what a transform, a handler or a config expression raises into RuntimeErrors.
+    """
+    with pytest.raises((RuntimeError, ValueError), match=".") as caught:
+        yield
+    error: BaseException | None = caught.value
+    while error is not None and type(error).__name__ != "InputError":
+        error = error.__cause__ or error.__context__
+    assert error is not None, f"not refused, but {caught.value!r}"
+    for pattern in patterns:
+        assert re.search(pattern, str(error)), f"{pattern!r} is not in: {error}"
