@@ -23,6 +23,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         max(1, len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     )
 
+from common.files import holding
 from tools.command_line import run as run_tools
 from tools.toolbox import read_toolbox
 
@@ -88,6 +89,25 @@ def dataset_dir(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     convert = read_toolbox(bundle).source
     assert run_tools(VERBS, ["convert", convert.format, str(source), str(dataset), *convert.convert]) == 0
     return dataset
+
+
+@pytest.fixture(scope="session")
+def shipped_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Function that exports a bundle to ONNX, once for all tests: the workers of xdist wait for the first that asks."""
+    from tools.segment.onnx_export import export_bundle
+
+    own = tmp_path_factory.getbasetemp()
+    graphs = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "graphs"
+
+    def export(bundle: Path) -> Path:
+        path = graphs / bundle.name / "model.onnx"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with holding(path.parent):
+            if not path.exists():
+                export_bundle(bundle, path)
+        return path
+
+    return export
 
 
 @pytest.fixture

@@ -12,21 +12,19 @@ from maskrcnn_2p5d.inferers import VolumeInstanceInferer
 from maskrcnn_2p5d.network import MaskRCNN2p5D
 from maskrcnn_2p5d.onnx_network import OnnxNetwork, differences, export_onnx
 
-WEIGHTS = Path(maskrcnn_2p5d.__file__).parents[1] / "models/model.pt"
+ROOT = Path(maskrcnn_2p5d.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def network():
     built = MaskRCNN2p5D(slice_prior="gaussian", score_threshold=0.7)
-    built.load_state_dict(torch.load(WEIGHTS, weights_only=True))
+    built.load_state_dict(torch.load(ROOT / "models/model.pt", weights_only=True))
     return built.eval()
 
 
 @pytest.fixture(scope="module")
-def graph(network, tmp_path_factory):
-    path = tmp_path_factory.mktemp("graph") / "model.onnx"
-    export_onnx(network, path, (1, 3, 128, 128))
-    return OnnxNetwork(path, {})
+def graph(shipped_graph):
+    return OnnxNetwork(shipped_graph(ROOT), {})
 
 
 def draw(depth: int, height: int, width: int) -> torch.Tensor:

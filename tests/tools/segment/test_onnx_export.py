@@ -20,30 +20,23 @@ BUNDLES = Path(__file__).parents[3] / "bundles"
 VERBS = {"export onnx": ("tools.segment.onnx_export:onnx", "")}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("onnx")
-
-
 @pytest.mark.parametrize("name", [bundle.name for bundle in all_bundles()])
-def test_graph_gives_what_the_network_gives(name, folder):
-    path = folder / f"{name}.onnx"
-    record = export_bundle(BUNDLES / name, path)
+def test_graph_gives_what_the_network_gives(name, shipped_graph):
+    path = shipped_graph(BUNDLES / name)
+    record = read_record(path)
     assert record["probability_difference"] <= 1e-3 and record["mask_difference"] < 1e-3
     assert record["mask_foreground"] > 0, "two empty masks agree whatever made them"
     assert record["shapes"].count("x") > 5 or name == "sam_myelin", "sizes other than the traced one"
     assert record["opset"] == onnx.load(path).opset_import[0].version >= 18
     recorded = json.loads((BUNDLES / name / "configs" / "metadata.json").read_text())["version"]
-    assert read_record(path)["bundle"] == name and read_record(path)["version"] == recorded
+    assert record["bundle"] == name and record["version"] == recorded
     assert is_current(path, BUNDLES / name / "models" / "model.pt")
     assert not is_current(path, BUNDLES / name / "configs" / "metadata.json")
 
 
 @pytest.mark.parametrize("name", [bundle.name for bundle in all_bundles()])
-def test_space_is_free_where_the_network_allows(name, folder):
-    if not (folder / f"{name}.onnx").is_file():
-        export_bundle(BUNDLES / name, folder / f"{name}.onnx")
-    (image, *_) = onnx.load(folder / f"{name}.onnx").graph.input
+def test_space_is_free_where_the_network_allows(name, shipped_graph):
+    (image, *_) = onnx.load(shipped_graph(BUNDLES / name)).graph.input
     sizes = [axis.dim_value for axis in image.type.tensor_type.shape.dim][2:]
     fixed = {"sam_myelin": [672, 672]}
     assert sizes == fixed.get(name, [0] * len(sizes))
@@ -61,7 +54,7 @@ def test_graph_that_differs_is_not_kept(limit, tmp_path, monkeypatch):
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("model.onnx", b"an older one")]
 
 
-def test_knobs_of_the_network_belong_to_the_file(folder, tmp_path, capsys):
+def test_knobs_of_the_network_belong_to_the_file(tmp_path):
     path = tmp_path / "model.onnx"
     record = export_bundle(BUNDLES / "maskrcnn_2p5d", path, {"score_threshold": 0.5})
     assert record["settings"]["score_threshold"] == 0.5 and record["settings"]["num_slices"] == 3
