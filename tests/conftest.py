@@ -112,12 +112,12 @@ def shipped_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], 
 
 @pytest.fixture
 def write_volume(tmp_path: Path) -> Callable[..., Path]:
-    """Function that writes an array (X, Y, Z) as NIfTI, spacing in (X, Y, Z) as on disk."""
+    """Function that writes an array (X, Y, Z) as NIfTI, with a spacing in (X, Y, Z) as on disk, or a whole affine."""
 
-    def write(name: str, volume: np.ndarray, spacing: tuple[float, ...] = (1.0, 1.0, 1.0)) -> Path:
+    def write(name: str, volume: np.ndarray, spacing: Any = (1.0, 1.0, 1.0)) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        nib.save(nib.Nifti1Image(volume, np.diag([*spacing, 1.0])), path)
+        nib.save(nib.Nifti1Image(volume, spacing if np.ndim(spacing) == 2 else np.diag([*spacing, 1.0])), path)
         return path
 
     return write

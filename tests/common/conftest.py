@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 
 # fixtures of these tests, too: some of what is common shows only in a bundle that runs
-from tests.bundles.conftest import unchanged_process  # noqa: F401
-from tests.bundles.devonet_nsn.conftest import bundle_root, open_workflow  # noqa: F401
+from tests.bundles.conftest import BUNDLES, open_workflow, unchanged_process  # noqa: F401
+
+
+@pytest.fixture
+def bundle_root() -> Path:
+    """Root of a bundle that uses most of what is common."""
+    return BUNDLES / "devonet_nsn"
 
 
 @pytest.fixture

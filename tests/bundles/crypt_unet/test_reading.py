@@ -27,18 +27,18 @@ def test_partial_blocks_at_the_border_average_the_pixels_they_have():
 
 
 @pytest.mark.parametrize("factor", [1, 3, 8])
-def test_bands_make_the_same_image_as_one_piece(write_slide, monkeypatch, factor):
+def test_bands_make_the_same_image_as_one_piece(write_image, monkeypatch, factor):
     image = random_rgb(101, 57)
     monkeypatch.setattr(reading, "BAND", 16)
-    with TiffWindows(write_slide("a.tiff", image, tile=(16, 16))) as slide:
+    with TiffWindows(write_image("a.tiff", image, tile=(16, 16))) as slide:
         np.testing.assert_array_equal(read_scaled(slide, factor), np.rint(block_mean(image, factor)).astype(np.uint8))
 
 
-def test_labels_take_the_majority_of_a_block(write_slide):
+def test_labels_take_the_majority_of_a_block(write_image):
     labels = np.zeros((5, 12), np.uint16)
     labels[:2, :4], labels[:1, 4:8] = 7, 300  # half of one block, a quarter of the next
     labels[:, 8:10], labels[:, 10:] = 2, 9  # two that touch share the third; the last row of blocks is partial
-    with TiffWindows(write_slide("labels.tiff", labels)) as image:
+    with TiffWindows(write_image("labels.tiff", labels)) as image:
         np.testing.assert_array_equal(read_scaled(image, 4, labels=True)[..., 0], [[7, 0, 9], [0, 0, 9]])
 
 
@@ -49,20 +49,20 @@ def test_crypts_of_any_scanner_come_out_as_large(pixel_um, factor):
     assert shrinking_factor(8, 0.5, pixel_um) == factor
 
 
-def test_pixel_size_of_a_slide_comes_from_its_file_before_it_comes_from_the_user(write_slide):
-    told = write_slide("told.tiff", random_rgb(64, 64), resolution=(20000, 20000), resolutionunit=3)
-    silent = write_slide("silent.tiff", random_rgb(64, 64))
+def test_pixel_size_of_a_slide_comes_from_its_file_before_it_comes_from_the_user(write_image):
+    told = write_image("told.tiff", random_rgb(64, 64), resolution=(20000, 20000), resolutionunit=3)
+    silent = write_image("silent.tiff", random_rgb(64, 64))
     read = ReadSlided(["image", "label"], downsample=4, slide_um=0.5, pixel_um=0.25)
-    label = str(write_slide("labels.tiff", np.ones((64, 64), np.uint8)))
+    label = str(write_image("labels.tiff", np.ones((64, 64), np.uint8)))
     for path, size, factor in ((told, 0.5, 4), (silent, 0.25, 8)):
         item = read({"image": str(path), "label": label})
         assert (item["image"].meta["pixel_size_um"], item["image"].meta["downsample"]) == (size, factor)
         assert item["image"].shape[1:] == item["label"].shape[1:] == (64 // factor, 64 // factor)
 
 
-def test_slides_without_pixel_size_are_named_and_the_size_asked_for(write_slide, caplog):
-    told = write_slide("told.tiff", random_rgb(8, 8), resolution=(20000, 20000), resolutionunit=3)
-    items = [{"image": str(told)}, {"image": str(write_slide("silent.tiff", random_rgb(8, 8)))}]
+def test_slides_without_pixel_size_are_named_and_the_size_asked_for(write_image, caplog):
+    told = write_image("told.tiff", random_rgb(8, 8), resolution=(20000, 20000), resolutionunit=3)
+    items = [{"image": str(told)}, {"image": str(write_image("silent.tiff", random_rgb(8, 8)))}]
     check_slides(items, slide_um=0.5)
     assert "silent.tiff: no pixel size in this file; taken for 0.5 um, give --pixel_size_um" in caplog.text
     assert "told.tiff" not in caplog.text
@@ -71,17 +71,17 @@ def test_slides_without_pixel_size_are_named_and_the_size_asked_for(write_slide,
     assert not caplog.text
 
 
-def test_slide_knows_where_it_comes_from(write_slide):
-    path = write_slide("a.tiff", random_rgb(21, 30), resolution=(20000, 20000), resolutionunit=3)
+def test_slide_knows_where_it_comes_from(write_image):
+    path = write_image("a.tiff", random_rgb(21, 30), resolution=(20000, 20000), resolutionunit=3)
     image = ReadSlided("image", downsample=4)({"image": str(path)})["image"]
     assert (image.dtype, image.shape) == (torch.uint8, (3, 6, 8))
     wanted = {"filename_or_obj": str(path), "slide_shape": (21, 30), "downsample": 4, "pixel_size_um": 0.5}
     assert {key: image.meta[key] for key in wanted} == wanted
 
 
-def test_labels_are_read_as_they_are(write_slide):
+def test_labels_are_read_as_they_are(write_image):
     labels = np.arange(12 * 9, dtype=np.uint16).reshape(12, 9)
-    item = {"image": str(write_slide("a.tiff", random_rgb(12, 9))), "label": str(write_slide("l.tiff", labels))}
+    item = {"image": str(write_image("a.tiff", random_rgb(12, 9))), "label": str(write_image("l.tiff", labels))}
     read = ReadLabelsd("label")(ReadSlided("image", downsample=4)(item))
     np.testing.assert_array_equal(read["label"].numpy(), labels[None])
 
@@ -96,30 +96,30 @@ def test_labels_are_read_as_they_are(write_slide):
     ],
     ids=["RGBA", "gray", "16 bit", "CMYK"],
 )
-def test_image_that_is_no_rgb_slide(write_slide, pixels, options, message):
-    path = write_slide("a.tiff", pixels, **options)
+def test_image_that_is_no_rgb_slide(write_image, pixels, options, message):
+    path = write_image("a.tiff", pixels, **options)
     with pytest.raises(InputError, match=rf"a\.tiff: .*{message}"):
         ReadSlided("image", downsample=2)({"image": str(path)})
 
 
-def test_truncated_slide(write_slide):
-    path = write_slide("a.tiff", random_rgb(64, 64))
+def test_truncated_slide(write_image):
+    path = write_image("a.tiff", random_rgb(64, 64))
     path.write_bytes(path.read_bytes()[:4000])
     with pytest.raises(InputError, match=r"a\.tiff: (truncated|.*pixels cannot be decoded)"):
         ReadSlided("image", downsample=2)({"image": str(path)})
 
 
-def test_tiles_in_jpeg_are_read_in_colour(write_slide):
+def test_tiles_in_jpeg_are_read_in_colour(write_image):
     image = np.full((64, 64, 3), (200, 40, 120), np.uint8)
-    path = write_slide("a.tiff", image, compression="jpeg", tile=(32, 32))
+    path = write_image("a.tiff", image, compression="jpeg", tile=(32, 32))
     read = ReadSlided("image", downsample=8)({"image": str(path)})["image"]
     np.testing.assert_allclose(read.numpy(), np.broadcast_to(image[0, 0][:, None, None], (3, 8, 8)), atol=4)
 
 
 @pytest.mark.parametrize("transform", [ReadSlided(["image", "label"], downsample=2), ReadLabelsd("label")])
-def test_labels_of_another_size(write_slide, transform):
-    labels = str(write_slide("labels.tiff", np.zeros((10, 12), np.uint8)))
-    item = {"image": str(write_slide("a.tiff", random_rgb(12, 10))), "label": labels}
+def test_labels_of_another_size(write_image, transform):
+    labels = str(write_image("labels.tiff", np.zeros((10, 12), np.uint8)))
+    item = {"image": str(write_image("a.tiff", random_rgb(12, 10))), "label": labels}
     if isinstance(transform, ReadLabelsd):
         item = ReadSlided("image", downsample=2)(item)
     with pytest.raises(InputError, match=r"labels\.tiff: 10 x 12 pixels, its slide has 12 x 10"):

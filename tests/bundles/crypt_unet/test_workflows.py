@@ -31,17 +31,11 @@ class GreenIsCrypt(nn.Module):
 
 
 @pytest.fixture
-def infer(open_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
+def infer(run_workflow: Callable) -> Callable[..., Path]:
     """Function that runs inference.json on a folder of slides with the stand-in; returns the folder of results."""
-
-    def run(dataset_dir: Path, **overrides) -> Path:
-        workflow = open_workflow("inference", dataset_dir=str(dataset_dir), **{"ckpt_path": "none"} | overrides)
-        workflow.initialize()
-        workflow.network_def = GreenIsCrypt()  # MONAI's name for the slot
-        workflow.run()
-        return tmp_path / "output"
-
-    return run
+    return lambda folder, **overrides: run_workflow(
+        "inference", dataset_dir=folder, network=GreenIsCrypt(), **overrides
+    )
 
 
 def slide(height: int = 300, width: int = 420) -> np.ndarray:
@@ -52,10 +46,10 @@ def slide(height: int = 300, width: int = 420) -> np.ndarray:
     return pixels
 
 
-def test_a_slide_becomes_mask_polygons_run_lengths_table_and_picture(write_slide, infer):
+def test_a_slide_becomes_mask_polygons_run_lengths_table_and_picture(write_image, infer):
     pixels = slide()
-    write_slide("slides/one.tiff", pixels, resolution=(20000, 20000), resolutionunit=3)
-    results = infer(write_slide("slides/two.tif", np.full((64, 80, 3), 240, np.uint8)).parent, downsample=2)
+    write_image("slides/one.tiff", pixels, resolution=(20000, 20000), resolutionunit=3)
+    results = infer(write_image("slides/two.tif", np.full((64, 80, 3), 240, np.uint8)).parent, downsample=2)
     kinds = ("mask.tiff", "crypts.geojson", "crypts.csv", "overlay.png")
     expected = {f"{stem}_{kind}" for stem in ("one", "two") for kind in kinds} | {"rle.csv"}
     assert {path.name for path in results.iterdir()} == expected
@@ -71,29 +65,29 @@ def test_a_slide_becomes_mask_polygons_run_lengths_table_and_picture(write_slide
     assert (rasterise(polygons, mask.shape) != mask).mean() < 0.002, "outlines are thinned by half a pixel at most"
 
 
-def test_a_slide_of_glass_has_no_crypts(write_slide, infer):
-    results = infer(write_slide("slides/glass.tiff", np.full((200, 200, 3), 240, np.uint8)).parent)
+def test_a_slide_of_glass_has_no_crypts(write_image, infer):
+    results = infer(write_image("slides/glass.tiff", np.full((200, 200, 3), 240, np.uint8)).parent)
     assert not tifffile.imread(results / "glass_mask.tiff").any()
     assert json.loads((results / "glass_crypts.geojson").read_text())["features"] == []
     assert len((results / "glass_crypts.csv").read_text().splitlines()) == 1
     assert (results / "rle.csv").read_text().splitlines() == ["id,predicted", "glass,0 0"]
 
 
-def test_a_slide_smaller_than_a_patch(write_slide, infer):
+def test_a_slide_smaller_than_a_patch(write_image, infer):
     pixels = slide()[:160, :180]
-    results = infer(write_slide("slides/small.tiff", pixels).parent, downsample=4)
+    results = infer(write_image("slides/small.tiff", pixels).parent, downsample=4)
     mask = tifffile.imread(results / "small_mask.tiff") > 0
     assert mask.shape == (160, 180)
     assert abs(int(mask.sum()) - int((pixels == GREEN).all(axis=-1).sum())) < 0.05 * mask.sum()
 
 
-def test_small_things_are_no_crypts(write_slide, infer):
-    results = infer(write_slide("slides/a.tiff", slide()).parent, downsample=2, min_crypt_area=2000)
+def test_small_things_are_no_crypts(write_image, infer):
+    results = infer(write_image("slides/a.tiff", slide()).parent, downsample=2, min_crypt_area=2000)
     assert not tifffile.imread(results / "a_mask.tiff").any()
 
 
-def test_probabilities_on_request(write_slide, infer):
-    results = infer(write_slide("slides/a.tiff", slide()).parent, downsample=2, save_probability=True)
+def test_probabilities_on_request(write_image, infer):
+    results = infer(write_image("slides/a.tiff", slide()).parent, downsample=2, save_probability=True)
     assert tifffile.imread(results / "a_prob.tiff").shape == (150, 210)
 
 
@@ -106,16 +100,16 @@ def test_probabilities_on_request(write_slide, infer):
     ],
     ids=["gray", "RGBA", "16 bit"],
 )
-def test_image_that_is_no_slide_is_named(write_slide, infer, pixels, message):
+def test_image_that_is_no_slide_is_named(write_image, infer, pixels, message):
     options = {"photometric": "rgb"} if pixels.ndim == 3 else {}
     with refusing(message):
-        infer(write_slide("slides/bad.tiff", pixels, **options).parent)
+        infer(write_image("slides/bad.tiff", pixels, **options).parent)
 
 
-def test_one_bad_slide_is_told_before_the_first_is_segmented(write_slide, infer, tmp_path):
-    write_slide("slides/a.tiff", slide())
-    write_slide("slides/b.tiff", np.zeros((64, 64), np.uint8))
-    folder = write_slide("slides/c.tiff", np.zeros((64, 64, 3), np.uint16)).parent
+def test_one_bad_slide_is_told_before_the_first_is_segmented(write_image, infer, tmp_path):
+    write_image("slides/a.tiff", slide())
+    write_image("slides/b.tiff", np.zeros((64, 64), np.uint8))
+    folder = write_image("slides/c.tiff", np.zeros((64, 64, 3), np.uint16)).parent
     with refusing("^2 of 3 slides cannot be read, so none was: ", "b.tiff: 1 samples", "c.tiff: 3 samples"):
         infer(folder)
     assert not (tmp_path / "output").exists()

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -64,18 +65,9 @@ def embryos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def apply(open_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
+def apply(run_workflow: Callable) -> Callable[..., Path]:
     """Function that runs configs on a folder, with a network or with weights; returns the folder of the results."""
-
-    def run(*configs: str, network: torch.nn.Module | None = None, **overrides) -> Path:
-        workflow = open_workflow(*configs, **{"ckpt_path": "none", "init_channels": INIT_CHANNELS} | overrides)
-        workflow.initialize()
-        if network is not None:
-            workflow.network_def = network  # MONAI's name for the slot
-        workflow.run()
-        return tmp_path / "output"
-
-    return run
+    return partial(run_workflow, amp=False, init_channels=INIT_CHANNELS)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -233,13 +225,12 @@ def test_foreground_that_lacks_a_case(apply, write_volume):
         apply("instances", dataset_dir=str(folder), foreground_dir=str(folder))
 
 
-def test_foreground_of_another_shape_ends_the_command_line_with_one_line(write_volume, open_workflow, tmp_path):
+def test_foreground_of_another_shape_ends_the_command_line_with_one_line(write_volume, bundle_root, tmp_path):
     image = write_volume("images/a.nii.gz", np.zeros((8, 8, 8), np.uint8))
     mask = write_volume("masks/a_mask.nii.gz", np.zeros((8, 8, 7), np.uint8))
-    root = open_workflow("instances").parser.config["bundle_root"]
     done = subprocess.run(
-        [sys.executable, "-m", "monai.bundle", "run", "--config_file", Path(root, "configs", "instances.json")]
-        + ["--bundle_root", root, "--dataset_dir", image.parent, "--foreground_dir", mask.parent]
+        [sys.executable, "-m", "monai.bundle", "run", "--config_file", bundle_root / "configs/instances.json"]
+        + ["--bundle_root", bundle_root, "--dataset_dir", image.parent, "--foreground_dir", mask.parent]
         + ["--output_dir", tmp_path / "output", "--ckpt_path", "none"],
         cwd=tmp_path,
         capture_output=True,

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from devonet_nsn.common.items import inference_items
-from monai.bundle import ConfigWorkflow
 
 
 class Threshold(torch.nn.Module):
@@ -29,19 +28,12 @@ class EverythingIsNucleus(torch.nn.Module):
 
 
 @pytest.fixture
-def segment(open_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
+def segment(run_workflow: Callable) -> Callable[..., Path]:
     """Function that runs inference with a stand-in network on a folder; returns the folder of the results."""
 
     def run(dataset_dir: Path, network: torch.nn.Module, **overrides) -> Path:
-        workflow: ConfigWorkflow = open_workflow(
-            "inference",
-            **{"dataset_dir": str(dataset_dir), "ckpt_path": "none", "amp": False, "roi_size": [16, 32, 32]}
-            | overrides,
-        )
-        workflow.initialize()
-        workflow.network_def = network  # MONAI's name for the slot
-        workflow.run()
-        return tmp_path / "output"
+        settings = {"amp": False, "roi_size": [16, 32, 32]} | overrides
+        return run_workflow("inference", dataset_dir=dataset_dir, network=network, **settings)
 
     return run
 

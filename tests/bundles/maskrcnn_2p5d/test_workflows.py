@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,8 +15,6 @@ import pytest
 import torch
 from maskrcnn_2p5d.common.metrics.objects import ObjectMetric
 from maskrcnn_2p5d.objects import COLUMNS
-from monai.bundle import ConfigWorkflow
-from torch import nn
 
 from tests.bundles.maskrcnn_2p5d.stand_ins import Components
 from tests.refusals import refusing
@@ -53,24 +51,9 @@ def write_dataset(folder: Path, truths: list[np.ndarray], affine: np.ndarray = A
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Path]:
+def run(run_workflow: Callable) -> Callable[..., Path]:
     """Function that runs configs on a dataset, with a network in place of the bundle's; gives the folder of results."""
-
-    def start(*names: str, dataset_dir: Path, network: nn.Module | None = None, **overrides: Any) -> Path:
-        paths = {"bundle_root": str(ROOT), "dataset_dir": str(dataset_dir), "output_dir": str(tmp_path / "output")}
-        workflow = ConfigWorkflow(
-            [str(ROOT / "configs" / f"{name}.json") for name in names],
-            workflow_type="infer" if names[0] == "inference" else "train",
-            logging_file=False,
-            **{"ckpt_path": "none", "device": torch.device("cpu"), "cache_rate": 0.0} | paths | overrides,
-        )
-        workflow.initialize()
-        if network is not None:
-            workflow.network_def = network  # MONAI's name for the slot
-        workflow.run()
-        return tmp_path / "output"
-
-    return start
+    return partial(run_workflow, cache_rate=0.0)
 
 
 def read_metrics(folder: Path) -> dict[str, float]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from monai.bundle import ConfigWorkflow
 from PIL import Image
 from sam_myelin.known_axons import keep_axons
 from sam_myelin.prompt_tables import write_prompts
@@ -23,20 +22,9 @@ ROOT = Path(__file__).parents[3] / "bundles" / "sam_myelin"
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., Path]:
+def run(run_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
     """Function that runs inference with the stand-in network and gives the folder of results."""
-
-    def start(**overrides) -> Path:
-        settings = {"bundle_root": str(ROOT), "dataset_dir": str(tmp_path / "data"), "ckpt_path": "none"}
-        settings |= {"output_dir": str(tmp_path / "output"), "device": torch.device("cpu")}
-        config = str(ROOT / "configs" / "inference.json")
-        workflow = ConfigWorkflow(config, workflow_type="infer", logging_file=False, **settings | overrides)
-        workflow.initialize()
-        workflow.network_def = GrayNetwork()  # MONAI's name for the slot
-        workflow.run()
-        return tmp_path / "output"
-
-    return start
+    return partial(run_workflow, "inference", dataset_dir=tmp_path / "data", network=GrayNetwork())
 
 
 def read_png(path: Path) -> np.ndarray:

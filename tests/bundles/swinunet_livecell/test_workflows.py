@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +32,9 @@ class BrightIsCell(nn.Module):
 
 
 @pytest.fixture
-def run(open_workflow: Callable, tmp_path: Path) -> Callable[..., Path]:
+def run(run_workflow: Callable) -> Callable[..., Path]:
     """Function that runs a workflow with the stand-in network and gives the folder of results."""
-
-    def start(*names: str, dataset_dir: Path, **overrides) -> Path:
-        workflow = open_workflow(*names, dataset_dir=str(dataset_dir), **{"ckpt_path": "none"} | overrides)
-        workflow.initialize()
-        workflow.network_def = BrightIsCell()  # MONAI's name for the slot
-        workflow.run()
-        return tmp_path / "output"
-
-    return start
+    return partial(run_workflow, network=BrightIsCell())
 
 
 def cells(height: int = 210, width: int = 300) -> np.ndarray:
