@@ -18,14 +18,14 @@ from benchmarks.bundles import spread
 from benchmarks.harness import Row, speed, take_turns
 from tools.convert.contours import draw_labels, encode_polygons
 from tools.convert.livecell_layout import find_splits
-from tools.sample.livecell import write_sample
+from tools.sample.livecell import livecell
 
 
 def compare(folder: Path, *, source_dir: str = "", num_images: int = 100, rounds: int = 3) -> Iterator[str | list[Row]]:
     """Options: source_dir, in LIVECell's layout or plain COCO, else a synthetic sample; num_images, at most."""
     source = Path(source_dir) if source_dir else folder
     if not source_dir:
-        write_sample(folder)
+        livecell(str(folder))
     images = spread([image for split in find_splits(source) for image in _read(split.annotations)], num_images)
     num_objects = sum(len(image.annotations) for image in images)
     yield f"data: {source_dir or 'synthetic phase contrast'}: n = {len(images)}, {num_objects} objects"

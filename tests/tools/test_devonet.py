@@ -15,7 +15,7 @@ import tifffile
 from common.errors import InputError
 from common.reading.tiff import read_spacing
 from tools.devonet import _find_sequences, devonet
-from tools.sample.ctc import write_sample
+from tools.sample.ctc import ctc
 from tools.score.commands import score_folders
 
 SPACING = "2.0,0.8,0.8"
@@ -25,7 +25,7 @@ SPACING = "2.0,0.8,0.8"
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One embryo of two frames in the challenge's layout."""
     folder = tmp_path_factory.mktemp("devonet") / "source"
-    write_sample(folder, num_sequences=1, num_frames=2)
+    ctc(str(folder), num_sequences=1, num_frames=2)
     return folder
 
 

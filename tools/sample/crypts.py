@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from PIL import Image
 
 from common.labels.run_lengths import encode_rle
 from tools.command_line import reject, whole_number
-from tools.sample.files import complete_files, write_files
+from tools.sample.files import complete_files, tools_command, write_files
 from tools.sample.tissue import PIXEL_SIZE_UM, STYLES, draw_slide
 
-__all__ = ["crypts", "draw_files", "write_images", "write_sample"]
+__all__ = ["crypts", "draw_files", "write_images"]
 
 CSV_NAME = "masks.csv"
 IMAGE_PX, MAGNIFIED = 768, 2  # crypts as large as in real slides
@@ -26,7 +25,7 @@ IMAGE_PX, MAGNIFIED = 768, 2  # crypts as large as in real slides
 
 @SetParseFns(destination=str, seed=str, num_slides=str, size=str)
 def crypts(
-    destination: str, *extra, seed: str = "0", num_slides: str = "4", size: str = "1024", **unknown
+    destination: str, *extra, seed: int = 0, num_slides: int = 4, size: int = 1024, **unknown
 ) -> dict[str, object]:
     """Write synthetic slides as slide_01.tiff, ... and masks.csv; the same seed gives the same bytes.
 
@@ -37,43 +36,19 @@ def crypts(
     seed : int
         Another number gives other slides.
     num_slides : int
-        Number of slides; the second half has another stain.
+        Number of slides; the second half has another stain, the last of several is meant for testing.
     size : int
         Height and width of each in pixels, at least 256.
     """
     reject(unknown, crypts, extra)
-    return write_sample(
-        Path(destination),
-        seed=whole_number("seed", seed, minimum=0),
-        num_slides=whole_number("num_slides", num_slides, minimum=1),
-        size=whole_number("size", size, minimum=256),
-    )
-
-
-def write_sample(destination: Path, *, seed: int = 0, num_slides: int = 4, size: int = 1024) -> dict[str, object]:
-    """Write synthetic slides, or complete the same ones.
-
-    Parameters
-    ----------
-    destination : Path
-        Folder to write to.
-    seed, num_slides, size : int
-        As for `draw_files`.
-
-    Returns
-    -------
-    dict of str to object
-        slides, folder, and the command to run next.
-
-    Raises
-    ------
-    InputError
-        If the folder holds other slides or cannot be written.
-    """
-    files = dict(draw_files(seed=seed, num_slides=num_slides, size=size))
-    present = [path for path in destination.glob("[!.]*") if path.suffix in (".tiff", ".csv")]
-    complete_files(destination, files, present)
-    return {"slides": num_slides, "folder": destination, "next": _convert_command(destination, num_slides)}
+    folder, num_slides = Path(destination), whole_number("num_slides", num_slides, minimum=1)
+    seed, size = whole_number("seed", seed, minimum=0), whole_number("size", size, minimum=256)
+    present = [path for path in folder.glob("[!.]*") if path.suffix in (".tiff", ".csv")]
+    complete_files(folder, dict(draw_files(seed=seed, num_slides=num_slides, size=size)), present)
+    words = ["convert", "crypts", folder, f"{folder}_dataset", "--name", "synthetic crypts"]
+    if num_slides > 1:
+        words += ["--test", f"slide_{num_slides:02d}", "--folds", num_slides - 1]
+    return {"slides": num_slides, "folder": folder, "next": tools_command(*words)}
 
 
 def draw_files(*, seed: int = 0, num_slides: int = 4, size: int = 1024) -> Iterator[tuple[str, bytes]]:
@@ -133,11 +108,3 @@ def _tiff(image: np.ndarray, pixel_size_um: float | None = None) -> bytes:
         **known,
     )
     return stream.getvalue()
-
-
-def _convert_command(destination: Path, num_slides: int) -> str:
-    """The command that makes a datalist of this sample; the last of several slides is for testing."""
-    words = ["convert", "crypts", destination, f"{destination}_dataset", "--name", "synthetic crypts"]
-    if num_slides > 1:
-        words += ["--test", f"slide_{num_slides:02d}", "--folds", str(num_slides - 1)]
-    return shlex.join(["python", "-m", "tools", *map(str, words)])

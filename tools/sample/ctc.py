@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +10,19 @@ import numpy as np
 import tifffile
 from fire.decorators import SetParseFns
 
-from common.errors import InputError
-from common.files import replacing
 from tools.command_line import reject, whole_number
 from tools.convert.nifti import write_volume
 from tools.sample.embryo import SPACING_UM, draw_image, draw_labels, draw_markers, place_nuclei
+from tools.sample.files import complete_files, tools_command
 
-__all__ = ["ctc", "draw_files", "write_images", "write_sample"]
+__all__ = ["ctc", "draw_files", "write_images"]
 
 FIRST_NUCLEI, NEW_NUCLEI, MAX_NUCLEI = 7, 3, 40
 
 
 @SetParseFns(destination=str, seed=str, num_sequences=str, num_frames=str)
 def ctc(
-    destination: str, *extra, seed: str = "0", num_sequences: str = "4", num_frames: str = "2", **unknown
+    destination: str, *extra, seed: int = 0, num_sequences: int = 4, num_frames: int = 2, **unknown
 ) -> dict[str, object]:
     """Write synthetic embryos as 01/t000.tif, 01_GT/SEG, 01_GT/TRA, ...; the same seed gives the same bytes.
 
@@ -35,55 +33,22 @@ def ctc(
     seed : int
         Another number gives other embryos.
     num_sequences : int
-        Number of embryos.
+        Number of embryos; the last of several is meant for testing.
     num_frames : int
         Number of time points of each; the number of nuclei grows.
     """
     reject(unknown, ctc, extra)
-    return write_sample(
-        Path(destination),
-        seed=whole_number("seed", seed, minimum=0),
-        num_sequences=whole_number("num_sequences", num_sequences, minimum=1),
-        num_frames=whole_number("num_frames", num_frames, minimum=1),
-    )
-
-
-def write_sample(destination: Path, *, seed: int = 0, num_sequences: int = 4, num_frames: int = 2) -> dict[str, object]:
-    """Write synthetic embryos, or complete the same ones.
-
-    Parameters
-    ----------
-    destination : Path
-        Folder to write to.
-    seed, num_sequences, num_frames : int
-        As for `draw_files`.
-
-    Returns
-    -------
-    dict of str to object
-        sequences, frames, folder, and the command to run next.
-
-    Raises
-    ------
-    InputError
-        If the folder holds other sequences or cannot be written.
-    """
-    settings = {"seed": seed, "num_sequences": num_sequences, "num_frames": num_frames}
-    try:
-        _check_same(destination, **settings)
-        for name, content in draw_files(**settings):
-            path = destination / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as partial:
-                partial.write_bytes(content)
-    except OSError as error:
-        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
-    return {
-        "sequences": num_sequences,
-        "frames": num_sequences * num_frames,
-        "folder": destination,
-        "next": _convert_command(destination, num_sequences),
-    }
+    folder, num_sequences = Path(destination), whole_number("num_sequences", num_sequences, minimum=1)
+    seed, num_frames = whole_number("seed", seed, minimum=0), whole_number("num_frames", num_frames, minimum=1)
+    files = dict(draw_files(seed=seed, num_sequences=num_sequences, num_frames=num_frames))
+    present = (path for path in folder.glob("[0-9][0-9]*/**/*") if path.is_file() and path.name[0] != ".")
+    complete_files(folder, files, present)
+    spacing = ",".join(map(str, SPACING_UM))
+    words = ["convert", "ctc", folder, f"{folder}_nifti", "--spacing", spacing, "--name", "synthetic embryos"]
+    if num_sequences > 1:
+        words += ["--test", f"{num_sequences:02d}", "--folds", num_sequences - 1]
+    numbers = {"sequences": num_sequences, "frames": num_sequences * num_frames}
+    return numbers | {"folder": folder, "next": tools_command(*words)}
 
 
 def draw_files(*, seed: int = 0, num_sequences: int = 4, num_frames: int = 2) -> Iterator[tuple[str, bytes]]:
@@ -135,27 +100,3 @@ def _tiff(volume: np.ndarray) -> bytes:
     stream = io.BytesIO()
     tifffile.imwrite(stream, volume, photometric="minisblack", compression="zlib", metadata={"axes": "ZYX"})
     return stream.getvalue()
-
-
-def _check_same(destination: Path, **settings: int) -> None:
-    """Refuse a folder with sequences that hold anything but what `draw_files` would write."""
-    found = {path for path in destination.glob("[0-9][0-9]*/**/*") if path.is_file() and path.name[0] != "."}
-    if not found:
-        return
-    same = {
-        path
-        for path, content in ((destination / name, content) for name, content in draw_files(**settings))
-        if path in found and path.read_bytes() == content
-    }
-    if found != same:
-        other = min(found - same)
-        raise InputError(f"{other}: of another dataset than the one to write; choose an empty folder or remove it")
-
-
-def _convert_command(destination: Path, num_sequences: int) -> str:
-    """The command that makes a datalist of this sample; the last of several embryos is for testing."""
-    spacing = ",".join(map(str, SPACING_UM))
-    words = ["convert", "ctc", destination, f"{destination}_nifti", "--spacing", spacing, "--name", "synthetic embryos"]
-    if num_sequences > 1:
-        words += ["--test", f"{num_sequences:02d}", "--folds", str(num_sequences - 1)]
-    return shlex.join(["python", "-m", "tools", *map(str, words)])

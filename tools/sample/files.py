@@ -1,14 +1,15 @@
-"""Writing a sample, or completing the same one; writing its images alone."""
+"""Writing a sample, or completing the same one; writing its images alone; the command that goes on with it."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import InputError
 from common.files import replacing
 
-__all__ = ["complete_files", "write_files"]
+__all__ = ["complete_files", "tools_command", "write_files"]
 
 
 def complete_files(destination: Path, files: dict[str, bytes], present: Iterable[Path]) -> None:
@@ -62,3 +63,8 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
         with replacing(written[-1]) as partial:
             partial.write_bytes(content)
     return written
+
+
+def tools_command(*words: object) -> str:
+    """A command line of the toolbox, ready to be pasted into a shell."""
+    return shlex.join(["python", "-m", "tools", *map(str, words)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +12,10 @@ import tifffile
 from fire.decorators import SetParseFns
 
 from tools.command_line import reject, whole_number
-from tools.sample.files import complete_files, write_files
+from tools.sample.files import complete_files, tools_command, write_files
 from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
 
-__all__ = ["draw_files", "livecell", "write_images", "write_sample"]
+__all__ = ["draw_files", "livecell", "write_images"]
 
 FOLDERS = {
     "train": "livecell_train_val_images",
@@ -26,7 +25,7 @@ FOLDERS = {
 
 
 @SetParseFns(destination=str, seed=str, num_images=str)
-def livecell(destination: str, *extra, seed: str = "0", num_images: str = "12", **unknown) -> dict[str, object]:
+def livecell(destination: str, *extra, seed: int = 0, num_images: int = 12, **unknown) -> dict[str, object]:
     """Write synthetic phase contrast images with their outlines; the same seed gives the same bytes.
 
     Parameters
@@ -39,41 +38,11 @@ def livecell(destination: str, *extra, seed: str = "0", num_images: str = "12", 
         Number of images, at least 3; a quarter each goes to val and to test.
     """
     reject(unknown, livecell, extra)
-    return write_sample(
-        Path(destination),
-        seed=whole_number("seed", seed, minimum=0),
-        num_images=whole_number("num_images", num_images, minimum=3),
-    )
-
-
-def write_sample(destination: Path, *, seed: int = 0, num_images: int = 12) -> dict[str, object]:
-    """Write synthetic images and annotations, or complete the same ones.
-
-    Parameters
-    ----------
-    destination : Path
-        Folder to write to.
-    seed, num_images : int
-        As for `draw_files`.
-
-    Returns
-    -------
-    dict of str to object
-        images, folder, and the command to run next.
-
-    Raises
-    ------
-    InputError
-        If the folder holds other images or annotations, or cannot be written.
-    """
-    files = dict(draw_files(seed=seed, num_images=num_images))
-    complete_files(destination, files, [*destination.glob("images/*/[!.]*"), *destination.glob("annotations/[!.]*")])
-    words = ["convert", "livecell", destination, f"{destination}_dataset", "--name", "synthetic phase contrast"]
-    return {
-        "images": num_images,
-        "folder": destination,
-        "next": shlex.join(["python", "-m", "tools", *map(str, words)]),
-    }
+    folder, num_images = Path(destination), whole_number("num_images", num_images, minimum=3)
+    files = dict(draw_files(seed=whole_number("seed", seed, minimum=0), num_images=num_images))
+    complete_files(folder, files, [*folder.glob("images/*/[!.]*"), *folder.glob("annotations/[!.]*")])
+    words = ["convert", "livecell", folder, f"{folder}_dataset", "--name", "synthetic phase contrast"]
+    return {"images": num_images, "folder": folder, "next": tools_command(*words)}
 
 
 def draw_files(*, seed: int = 0, num_images: int = 12) -> Iterator[tuple[str, bytes]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,10 +13,10 @@ from fire.decorators import SetParseFns
 from PIL import Image
 
 from tools.command_line import reject, whole_number
-from tools.sample.files import complete_files, write_files
+from tools.sample.files import complete_files, tools_command, write_files
 from tools.sample.nerve import PIXEL_SIZE_UM, draw_nerve
 
-__all__ = ["draw_files", "myelin", "write_images", "write_sample"]
+__all__ = ["draw_files", "myelin", "write_images"]
 
 NUM_SAMPLES = 2  # of each subject
 MYELIN_VALUE = 127
@@ -26,7 +25,7 @@ DESCRIPTION = {"Name": "synthetic nerve", "BIDSVersion": "1.9.0", "License": "CC
 
 @SetParseFns(destination=str, seed=str, num_subjects=str, size=str)
 def myelin(
-    destination: str, *extra, seed: str = "0", num_subjects: str = "4", size: str = "256", **unknown
+    destination: str, *extra, seed: int = 0, num_subjects: int = 4, size: int = 256, **unknown
 ) -> dict[str, object]:
     """Write synthetic electron micrographs of nerves with their masks, in BIDS; the same seed gives the same bytes.
 
@@ -42,41 +41,14 @@ def myelin(
         Height and width of an image in pixels, at least 64.
     """
     reject(unknown, myelin, extra)
-    return write_sample(
-        Path(destination),
-        seed=whole_number("seed", seed, minimum=0),
-        num_subjects=whole_number("num_subjects", num_subjects, minimum=1),
-        size=whole_number("size", size, minimum=64),
-    )
-
-
-def write_sample(destination: Path, *, seed: int = 0, num_subjects: int = 4, size: int = 256) -> dict[str, object]:
-    """Write synthetic micrographs and masks, or complete the same ones.
-
-    Parameters
-    ----------
-    destination : Path
-        Folder to write to.
-    seed, num_subjects, size : int
-        As for `draw_files`.
-
-    Returns
-    -------
-    dict of str to object
-        images, folder, and the command to run next.
-
-    Raises
-    ------
-    InputError
-        If the folder holds another dataset, or cannot be written.
-    """
+    folder, num_subjects = Path(destination), whole_number("num_subjects", num_subjects, minimum=1)
+    seed, size = whole_number("seed", seed, minimum=0), whole_number("size", size, minimum=64)
     files = dict(draw_files(seed=seed, num_subjects=num_subjects, size=size))
-    complete_files(destination, files, [path for path in destination.rglob("[!.]*") if path.is_file()])
-    words = ["convert", "myelin", destination, f"{destination}_dataset"]
+    complete_files(folder, files, [path for path in folder.rglob("[!.]*") if path.is_file()])
+    words = ["convert", "myelin", folder, f"{folder}_dataset"]
     if num_subjects > 1:
-        words += ["--test", _subject(num_subjects - 1), "--folds", str(num_subjects - 1)]
-    command = shlex.join(["python", "-m", "tools", *map(str, words)])
-    return {"images": num_subjects * NUM_SAMPLES, "folder": destination, "next": command}
+        words += ["--test", _subject(num_subjects - 1), "--folds", num_subjects - 1]
+    return {"images": num_subjects * NUM_SAMPLES, "folder": folder, "next": tools_command(*words)}
 
 
 def draw_files(*, seed: int = 0, num_subjects: int = 4, size: int = 256) -> Iterator[tuple[str, bytes]]:

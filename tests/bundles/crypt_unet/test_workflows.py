@@ -17,7 +17,7 @@ from common.labels.run_lengths import decode_rle
 from tests.refusals import refusing
 from tools.convert.crypts import convert_crypts
 from tools.convert.geojson import find_polygons, rasterise
-from tools.sample.crypts import write_sample
+from tools.sample.crypts import crypts
 
 ROOT = Path(__file__).parents[3] / "bundles" / "crypt_unet"
 PURPLE, GREEN = (150, 80, 160), (80, 170, 90)
@@ -120,7 +120,7 @@ def test_training_without_a_connection_ends_before_it_begins(open_workflow, tmp_
         raise OSError("no route to host")
 
     monkeypatch.setattr("crypt_unet.common.training.encoder_weights.get_encoder", no_connection)
-    write_sample(tmp_path / "source", num_slides=2, size=256)
+    crypts(str(tmp_path / "source"), num_slides=2, size=256)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
     options = {"dataset_dir": str(tmp_path / "dataset"), "encoder": "resnet18", "patch_size": [32, 32]}
     workflow = open_workflow("train", **options)
@@ -131,7 +131,7 @@ def test_training_without_a_connection_ends_before_it_begins(open_workflow, tmp_
 
 
 def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
-    write_sample(tmp_path / "source", num_slides=2, size=256)
+    crypts(str(tmp_path / "source"), num_slides=2, size=256)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
     options = {"encoder": "resnet18", "patch_size": [32, 32], "max_epochs": 1, "encoder_weights": "none"}
     options |= {"patches_per_epoch": 8}
@@ -145,7 +145,7 @@ def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
 
 def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workflow, tmp_path):
     """On slides of a stain that the shipped weights have not seen."""
-    write_sample(tmp_path / "source", num_slides=2, size=768)
+    crypts(str(tmp_path / "source"), num_slides=2, size=768)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
     knobs = {"downsample": 4, "patch_size": [96, 96], "learning_rate": 0.001, "encoder_weights": "none"}
     knobs |= {"max_epochs": 6, "patches_per_epoch": 16, "warmup_epochs": 1, "val_interval": 6}
@@ -162,7 +162,7 @@ def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workf
 
 
 def test_evaluation_of_an_ensemble_of_two(open_workflow, tmp_path):
-    write_sample(tmp_path / "source", num_slides=1, size=256)
+    crypts(str(tmp_path / "source"), num_slides=1, size=256)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", test=["all"])
     torch.save(CryptNet("unet", "resnet18").state_dict(), tmp_path / "a.pt")
     torch.save(CryptNet("deeplabv3plus", "resnet18").state_dict(), tmp_path / "b.pt")

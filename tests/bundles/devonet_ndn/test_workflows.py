@@ -17,7 +17,7 @@ from devonet_ndn.nuclei import COLUMNS
 
 from tests.refusals import refusing
 from tools.convert.ctc import convert_ctc
-from tools.sample.ctc import write_sample
+from tools.sample.ctc import ctc
 from tools.sample.embryo import SPACING_UM
 
 INIT_CHANNELS = 2
@@ -54,7 +54,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 def embryos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Synthetic embryos of one frame: one for training, two for testing; true masks under ``foreground``."""
     folder = tmp_path_factory.mktemp("embryos")
-    write_sample(folder / "ctc", num_sequences=3, num_frames=1)
+    ctc(str(folder / "ctc"), num_sequences=3, num_frames=1)
     convert_ctc(folder / "ctc", folder / "dataset", spacing=SPACING_UM, num_folds=1, test=["02", "03"])
     (folder / "dataset" / "foreground").mkdir()
     for path in (folder / "dataset" / "labels").iterdir():

@@ -9,18 +9,13 @@ import tifffile
 from scipy import ndimage
 from skimage.color import rgb2hed
 
-from common.errors import InputError
 from common.labels.run_lengths import decode_rle
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.sample.crypts import draw_files, write_sample
+from tools.sample.crypts import crypts, draw_files
 from tools.sample.tissue import STYLES, draw_slide
 
 SMALL = {"num_slides": 2, "size": 320}
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_seed_decides_every_byte():
@@ -68,7 +63,7 @@ def test_second_style_has_less_haematoxylin_and_more_eosin():
 
 
 def test_run_lengths_are_those_of_the_drawn_masks(tmp_path):
-    write_sample(tmp_path, **SMALL)
+    crypts(str(tmp_path), **SMALL)
     header, *rows = (tmp_path / "masks.csv").read_text().splitlines()
     assert header == "id,rle"
     for index, row in enumerate(rows):
@@ -76,29 +71,6 @@ def test_run_lengths_are_those_of_the_drawn_masks(tmp_path):
         image, mask = draw_slide(np.random.default_rng([0, index]), 320, index)
         np.testing.assert_array_equal(tifffile.imread(tmp_path / f"{name}.tiff"), image)
         np.testing.assert_array_equal(decode_rle(encoding, mask.shape), mask)
-
-
-def test_same_sample_again_is_no_error_and_completes_it(tmp_path):
-    write_sample(tmp_path, **SMALL)
-    before = contents(tmp_path)
-    (tmp_path / "slide_01.tiff").unlink()
-    write_sample(tmp_path, **SMALL)
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize("settings", [{"seed": 1}, {"size": 300}, {"num_slides": 1}])
-def test_other_slides_are_not_overwritten(tmp_path, settings):
-    write_sample(tmp_path, **SMALL)
-    before = contents(tmp_path)
-    with pytest.raises(InputError, match="not of the dataset to write; choose an empty folder or remove it"):
-        write_sample(tmp_path, **SMALL | settings)
-    assert contents(tmp_path) == before
-
-
-def test_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written .*; choose another folder"):
-        write_sample(tmp_path / "file", **SMALL)
 
 
 def test_printed_command_converts_the_sample(tmp_path, capsys):

@@ -4,13 +4,11 @@ import shlex
 from pathlib import Path
 
 import numpy as np
-import pytest
 import tifffile
 
-from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.sample.ctc import draw_files, write_sample
+from tools.sample.ctc import ctc, draw_files
 
 SMALL = {"num_sequences": 2, "num_frames": 2}
 
@@ -20,7 +18,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_layout_is_that_of_the_challenge(tmp_path):
-    write_sample(tmp_path, **SMALL)
+    ctc(str(tmp_path), **SMALL)
     assert sorted(contents(tmp_path)) == sorted(
         f"{sequence}{name}"
         for sequence in ("01", "02")
@@ -48,7 +46,7 @@ def test_more_frames_leave_the_others_as_they_are():
 
 
 def test_nuclei_grow_in_number_and_markers_match_them_and_the_tracks(tmp_path):
-    write_sample(tmp_path, num_sequences=1, num_frames=3)
+    ctc(str(tmp_path), num_sequences=1, num_frames=3)
     tracks = np.loadtxt(tmp_path / "01_GT/TRA/man_track.txt", dtype=int)
     counts = []
     for frame in range(3):
@@ -59,29 +57,6 @@ def test_nuclei_grow_in_number_and_markers_match_them_and_the_tracks(tmp_path):
         assert sorted(label for _, label in pairs) == list(range(1, labels.max() + 1))
         assert sorted(marker for marker, _ in pairs) == sorted(tracks[tracks[:, 1] == frame, 0])
     assert counts == [7, 10, 13]
-
-
-def test_same_sample_again_is_no_error_and_completes_it(tmp_path):
-    write_sample(tmp_path, **SMALL)
-    before = contents(tmp_path)
-    (tmp_path / "01/t001.tif").unlink()
-    write_sample(tmp_path, **SMALL)
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize("settings", [{"seed": 1}, {"num_frames": 1}, {"num_sequences": 1}])
-def test_other_sequences_are_not_overwritten(tmp_path, settings):
-    write_sample(tmp_path, **SMALL)
-    before = contents(tmp_path)
-    with pytest.raises(InputError, match="of another dataset than the one to write; choose an empty folder or remove"):
-        write_sample(tmp_path, **SMALL | settings)
-    assert contents(tmp_path) == before
-
-
-def test_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written .*; choose another folder"):
-        write_sample(tmp_path / "file", **SMALL)
 
 
 def test_printed_command_converts_the_sample(tmp_path, capsys):

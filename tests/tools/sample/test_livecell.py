@@ -9,15 +9,10 @@ import tifffile
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
-from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.sample.livecell import draw_files, write_sample
+from tools.sample.livecell import draw_files
 from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
 
 
 def test_seed_decides_every_byte_and_each_split_has_images():
@@ -78,27 +73,3 @@ def test_printed_command_converts_it_without_a_warning(tmp_path, capsys):
     assert [item["cell_type"] for item in datalist["testing"]] == ["Round"]
     image = tifffile.imread(tmp_path / "my cells_dataset" / datalist["testing"][0]["image"])
     assert (image.shape, image.dtype) == (SHAPE, np.uint8)
-
-
-def test_second_run_completes_and_foreign_files_are_refused(tmp_path):
-    write_sample(tmp_path, num_images=3)
-    before = contents(tmp_path)
-    (tmp_path / "annotations/livecell_coco_val.json").unlink()
-    write_sample(tmp_path, num_images=3)
-    assert contents(tmp_path) == before
-    with pytest.raises(InputError, match="not of the dataset to write; choose an empty folder or remove it"):
-        write_sample(tmp_path, num_images=3, seed=1)
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize("option", [["--num_images", "2"], ["--seed", "-1"], ["--num_image", "5"]])
-def test_bad_option_is_refused(tmp_path, option, capsys):
-    assert run(VERBS, ["sample", "swinunet_livecell", str(tmp_path / "out"), *option]) == 1
-    assert option[0] in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_folder_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_sample(tmp_path / "file", num_images=3)

@@ -5,19 +5,13 @@ import json
 import shlex
 
 import numpy as np
-import pytest
 from PIL import Image
 from scipy import ndimage
 
-from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.sample.myelin import draw_files, write_sample
+from tools.sample.myelin import draw_files
 from tools.sample.nerve import draw_nerve
-
-
-def contents(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
 
 
 def test_seed_decides_every_byte():
@@ -65,28 +59,3 @@ def test_printed_command_converts_it_without_a_warning(tmp_path, capsys):
     assert [item["subject"] for item in datalist["training"]] == ["sub-01"] * 2
     assert [item["subject"] for item in datalist["testing"]] == ["sub-02"] * 2
     assert datalist["licence"] == "CC0-1.0"
-
-
-def test_second_run_completes_and_foreign_files_are_refused(tmp_path):
-    options = {"num_subjects": 1, "size": 64}
-    write_sample(tmp_path, **options)
-    before = contents(tmp_path)
-    (tmp_path / "sub-01/micr/sub-01_sample-1_TEM.png").unlink()
-    write_sample(tmp_path, **options)
-    assert contents(tmp_path) == before
-    with pytest.raises(InputError, match="not of the dataset to write; choose an empty folder or remove it"):
-        write_sample(tmp_path, **options | {"seed": 1})
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize("option", [["--num_subjects", "0"], ["--size", "63"], ["--seed", "-1"], ["--sizes", "99"]])
-def test_bad_option_is_refused(tmp_path, option, capsys):
-    assert run(VERBS, ["sample", "sam_myelin", str(tmp_path / "out"), *option]) == 1
-    assert option[0] in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
-
-
-def test_folder_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
-        write_sample(tmp_path / "file", num_subjects=1, size=64)

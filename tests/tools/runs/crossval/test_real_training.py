@@ -12,7 +12,7 @@ from common.errors import InputError
 from tools.convert.ctc import convert_ctc
 from tools.runs import warm
 from tools.runs.crossval.commands import crossval
-from tools.sample.ctc import write_sample
+from tools.sample.ctc import ctc
 from tools.sample.embryo import SPACING_UM
 
 BRIEF = {"max_epochs": "2", "val_interval": "1", "init_channels": "2", "batch_size": "1", "patches_per_volume": "1"}
@@ -36,7 +36,7 @@ class KilledAfterAnEpoch(warm.WarmProcess):
 
 @pytest.fixture
 def dataset(tmp_path):
-    write_sample(tmp_path / "source", num_sequences=3, num_frames=1)
+    ctc(str(tmp_path / "source"), num_sequences=3, num_frames=1)
     convert_ctc(tmp_path / "source", tmp_path / "data", spacing=SPACING_UM, num_folds=2, test=["03"], name="embryos")
     return tmp_path / "data"
 
