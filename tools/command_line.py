@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import logging
 import math
@@ -10,12 +11,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 import fire
+from fire.decorators import SetParseFns
 
 from common.errors import InputError
 
-__all__ = ["as_table", "positive_number", "reject", "run", "whole_number"]
+__all__ = ["as_table", "as_verb", "at_least", "listed", "positive", "positive_number", "reject", "run", "whole_number"]
 
 EXPECTED_ERRORS = (InputError, FileNotFoundError, PermissionError)
 
@@ -47,6 +50,76 @@ def reject(unknown: Mapping[str, object], command: Callable, extra: Sequence[obj
         closest = difflib.get_close_matches(name, flags, n=1)
         hint = f"did you mean --{closest[0]}? " if closest else ""
         raise InputError(f"unknown flag --{name}; {hint}known: {' '.join(f'--{flag}' for flag in flags) or 'none'}")
+
+
+def as_verb(**readers: Callable[[Any], object]) -> Callable[[Callable], Callable]:
+    """Make a typed function one of the command line's, where its arguments come as text.
+
+    Unknown flags and superfluous arguments are refused before the function does anything. From Python it is called as
+    it is written.
+
+    Parameters
+    ----------
+    **readers
+        Parameter -> function that reads its text, and raises ValueError for what it cannot read. It is called with
+        None for a parameter that has no default and is not given. Parameters without one stay text; those that are
+        False or True are switches.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        own = inspect.signature(function).parameters
+        positional = list(_positionals(function))
+
+        @functools.wraps(function)
+        def call(*arguments: object, **options: object) -> object:
+            reject(
+                {name: value for name, value in options.items() if name not in own}, call, arguments[len(positional) :]
+            )
+            given = dict(zip(positional, arguments, strict=False)) | options
+            values = {
+                name: _read(parameter, given.get(name, parameter.default), readers.get(name))
+                for name, parameter in own.items()
+            }
+            return function(**values)
+
+        texts = {name: _as_text(parameter) for name, parameter in own.items()}
+        extra = inspect.Parameter("extra", inspect.Parameter.VAR_POSITIONAL)
+        unknown = inspect.Parameter("unknown", inspect.Parameter.VAR_KEYWORD)
+        options = [texts[name] for name in own if name not in positional]
+        call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what Fire and our help look at
+            [*(texts[name] for name in positional), extra, *options, unknown]
+        )
+        return SetParseFns(**{name: str for name, text in texts.items() if not isinstance(text.default, bool)})(call)
+
+    return decorate
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Function that reads a whole number."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.strip().lstrip("+-").isdecimal() else None
+        if number is None or number < minimum:
+            raise ValueError(f"expected a whole number, at least {minimum}")
+        return number
+
+    return read
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError("expected a number above 0")
+    return number
+
+
+def listed(text: str) -> list[str]:
+    """Words that are separated by commas."""
+    return [word for word in (part.strip() for part in text.split(",")) if word]
 
 
 def whole_number(flag: str, value: object, *, minimum: int) -> int:
@@ -173,6 +246,32 @@ def _usage(verb: str, command: Callable) -> str:
         if parameter.kind is parameter.VAR_POSITIONAL and name != "extra"
     ]
     return f"usage: python -m tools {' '.join([verb, *map(str.upper, _positionals(command)), *further, *options])}"
+
+
+def _read(parameter: inspect.Parameter, value: Any, reader: Callable[[Any], object] | None) -> object:
+    """A value as the function takes it."""
+    default = parameter.default
+    if isinstance(default, bool) and not isinstance(value, bool):
+        raise InputError(f"--{parameter.name} {value}: expected no value; write --{parameter.name}, or leave it out")
+    if default is parameter.empty and value in (None, default):
+        value = None
+    elif not isinstance(value, str):
+        return value
+    elif not value and not isinstance(default, str) and default is not parameter.empty:
+        return default
+    try:
+        return reader(value) if reader else value
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"--{parameter.name} {value}: {error}") from error
+
+
+def _as_text(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A parameter as it is on the command line, where nothing is required by name, and what is no number is text."""
+    if parameter.default is parameter.empty:
+        return parameter.replace(default=None) if parameter.kind is parameter.KEYWORD_ONLY else parameter
+    return parameter if isinstance(parameter.default, (str, bool, int, float)) else parameter.replace(default="")
 
 
 def _load(target: str) -> Callable:

@@ -21,10 +21,11 @@ from common.reading.tiff import read_header
 from tools.bundles import all_bundles, find_bundle
 from tools.checksum import checksum
 from tools.command_line import as_table, reject
-from tools.convert.ctc import convert_ctc
+from tools.convert.ctc import ctc as convert_ctc
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.spacing import parse_spacing
-from tools.convert.stacks import convert_stacks, find_stacks
+from tools.convert.stacks import find_stacks
+from tools.convert.stacks import tiff as convert_stacks
 from tools.formats.ctc import export_ctc
 from tools.formats.labels import as_uint16, write_labels
 from tools.overlay import overlay

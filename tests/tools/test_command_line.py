@@ -11,7 +11,8 @@ import pytest
 
 from common.errors import InputError
 from tools.__main__ import VERBS
-from tools.command_line import as_table, reject, run, whole_number
+from tools.command_line import as_table, as_verb, at_least, listed, positive, reject, run, whole_number
+from tools.convert.spacing import parse_spacing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,3 +145,59 @@ def test_listing_the_verbs_imports_nothing_heavy():
         "assert not {'torch', 'monai', 'numpy'} & set(sys.modules)",
     )
     assert done.returncode == 0, done.stderr
+
+
+@as_verb(source=Path, spacing=parse_spacing, folds=at_least(1), share=positive, test=listed)
+def split(
+    source: Path, *, spacing: tuple, folds: int = 5, share: float | None = None, test: tuple = (), clean: bool = False
+) -> dict[str, object]:
+    """Split a folder."""
+    return {"source": source, "spacing": spacing, "folds": folds, "share": share, "test": test, "clean": clean}
+
+
+GIVEN = {"source": Path("1"), "spacing": (2.0, 1.0, 1.0), "folds": 5, "share": None, "test": (), "clean": False}
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ([], {}),
+        (["--folds", "3", "--share", "0.5", "--clean"], {"folds": 3, "share": 0.5, "clean": True}),
+        (["--test", "01, 2024_01,", "--share="], {"test": ["01", "2024_01"]}),
+    ],
+)
+def test_texts_of_a_verb_are_read(words, changed, monkeypatch, capsys):
+    monkeypatch.setattr("tools.command_line._load", lambda target: split)
+    assert run({"split": ("", "")}, ["split", "1", "--spacing", "2,1,1", *words]) == 0
+    assert capsys.readouterr().out == as_table(GIVEN | changed) + "\n"
+
+
+def test_a_verb_is_called_from_python_as_it_is_written():
+    assert split(Path("1"), spacing=(2.0, 1.0, 1.0), folds=3) == GIVEN | {"folds": 3}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--folds", "0"], "--folds 0: expected a whole number, at least 1"),
+        (["--folds", "1.5"], "--folds 1.5: expected a whole number, at least 1"),
+        (["--share", "nan"], "--share nan: expected a number above 0"),
+        (["--clean", "yes"], "--clean yes: expected no value; write --clean, or leave it out"),
+        (["--fold", "1"], "unknown flag --fold; did you mean --folds? known: --spacing --folds --share --test --clean"),
+        (["further"], "too many arguments: further"),
+    ],
+)
+def test_what_a_verb_cannot_read_is_told_before_it_begins(words, message, monkeypatch, capsys):
+    monkeypatch.setattr("tools.command_line._load", lambda target: split)
+    assert run({"split": ("", "")}, ["split", "1", "--spacing", "2,1,1", *words]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_what_a_verb_requires_by_name_is_told(monkeypatch, capsys):
+    monkeypatch.setattr("tools.command_line._load", lambda target: split)
+    assert run({"split": ("", "")}, ["split", "1"]) == 1
+    assert "spacing missing" in capsys.readouterr().err
+    assert run({"split": ("", "")}, ["split", "--help"]) == 0
+    assert (
+        "split SOURCE --spacing VALUE [--folds 5] [--share ''] [--test ''] [--clean False]" in capsys.readouterr().out
+    )

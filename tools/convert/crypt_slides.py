@@ -11,7 +11,7 @@ from common.names import stem
 from common.reading.slides import open_slide, pixel_size_um
 from tools.convert.crypt_masks import Mask, find_masks, naming
 
-__all__ = ["Slide", "check_masks", "find_slides", "tested_units"]
+__all__ = ["Slide", "check_masks", "find_slides"]
 
 SUFFIXES = (".tif", ".tiff", ".svs")
 
@@ -77,35 +77,6 @@ def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float 
         if name in found:
             found[name].check(slide.shape[:2])
     return slides
-
-
-def tested_units(slides: dict[str, Slide], test: list[str]) -> set[str]:
-    """Units that go under testing.
-
-    Parameters
-    ----------
-    slides : dict of str to Slide
-        As `find_slides` returns them.
-    test : list of str
-        Names of units, or ``["all"]``.
-
-    Returns
-    -------
-    set of str
-        Names of units.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown.
-    """
-    units = {slide.unit for slide in slides.values()}
-    if test == ["all"]:
-        return units
-    for unit in test:
-        if unit not in units:
-            raise InputError(f"--test {unit}: no such slide; there are {', '.join(sorted(units))}, or all")
-    return set(test)
 
 
 def check_masks(source: Path, slides: dict[str, Slide], tested: set[str]) -> None:

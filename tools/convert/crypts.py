@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fire.decorators import SetParseFns
 from scipy import ndimage
 from tqdm import tqdm
 
@@ -17,57 +16,55 @@ from common.reading.slides import open_slide
 from common.reading.windows import TiffWindows
 from common.tables import format_table
 from common.tiled_tiff import write_tiled
-from tools.command_line import positive_number, reject, whole_number
+from tools.command_line import as_verb, at_least, listed, positive
 from tools.convert.crypt_masks import Mask, naming
-from tools.convert.crypt_slides import Slide, check_masks, find_slides, tested_units
-from tools.convert.datalist import assign_folds
+from tools.convert.crypt_slides import Slide, check_masks, find_slides
+from tools.convert.datalist import assign_folds, chosen_units
 from tools.convert.dataset import describe, prepare_dataset
 from tools.convert.patches import PatchRules, index_patches
 
-__all__ = ["convert_crypts", "crypts"]
+__all__ = ["crypts"]
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
-@SetParseFns(
-    source=str,
-    destination=str,
-    masks=str,
-    group=str,
-    folds=str,
-    test=str,
-    pixel_size=str,
-    patch_size=str,
-    stride=str,
-    black_level=str,
-    black_share=str,
-    white_level=str,
-    white_share=str,
-    name=str,
-    licence=str,
+@as_verb(
+    source=Path,
+    destination=Path,
+    masks=Path,
+    folds=at_least(1),
+    test=listed,
+    pixel_size=positive,
+    patch_size=at_least(1),
+    stride=at_least(1),
+    black_level=at_least(0),
+    black_share=positive,
+    white_level=at_least(0),
+    white_share=positive,
 )
 def crypts(
-    source: str,
-    destination: str,
-    *extra,
-    masks: str = "",
+    source: Path,
+    destination: Path,
+    *,
+    masks: Path | None = None,
     group: str = "",
-    folds: str = "5",
-    test: str = "",
-    pixel_size: str = "",
-    patch_size: str = "512",
-    stride: str = "256",
-    black_level: str = "60",
-    black_share: str = "0.30",
-    white_level: str = "220",
-    white_share: str = "0.65",
+    folds: int = 5,
+    test: Sequence[str] = (),
+    pixel_size: float | None = None,
+    patch_size: int = 512,
+    stride: int = 256,
+    black_level: int = 60,
+    black_share: float = 0.30,
+    white_level: int = 220,
+    white_share: float = 0.65,
     name: str = "",
     licence: str = "unknown",
-    **unknown,
 ) -> dict[str, object]:
     """Convert RGB slides with masks of crypts to tiled TIFF, label maps, patch indices and dataset.json.
 
-    A slide is never in memory as a whole. A second run skips the files that are already there and whole.
+    A slide is never in memory as a whole, only a row of tiles and one label map. All headers and run lengths are
+    checked before anything is written; dataset.json comes last, so an interrupted run has none. A second run skips the
+    files that are already there and whole. Labels are the connected components (8 neighbours) of the mask.
 
     Parameters
     ----------
@@ -84,8 +81,8 @@ def crypts(
         "(B[0-9]+)"; without it every slide is one.
     folds : int
         Number of folds, by that unit.
-    test : str
-        Units that go under testing, such as B004,B005, or all.
+    test : sequence of str
+        Units that go under testing, such as B004,B005, or all. Only their slides may lack a mask file.
     pixel_size : float
         Micrometres per pixel; without it, what the files say.
     patch_size, stride : int
@@ -96,67 +93,6 @@ def crypts(
         Patches are dropped where this share of pixels has no channel below this level.
     name, licence : str
         Texts for dataset.json; the name defaults to the source folder's.
-    """
-    reject(unknown, crypts, extra)
-    return convert_crypts(
-        Path(source),
-        Path(destination),
-        masks=Path(masks) if masks else None,
-        group=group,
-        num_folds=whole_number("folds", folds, minimum=1),
-        test=[unit for unit in (part.strip() for part in test.split(",")) if unit],
-        pixel_size=positive_number("pixel_size", pixel_size) if pixel_size else None,
-        rules=PatchRules(
-            patch_size=whole_number("patch_size", patch_size, minimum=1),
-            stride=whole_number("stride", stride, minimum=1),
-            black_level=whole_number("black_level", black_level, minimum=0),
-            black_share=positive_number("black_share", black_share),
-            white_level=whole_number("white_level", white_level, minimum=0),
-            white_share=positive_number("white_share", white_share),
-        ),
-        name=name,
-        licence=licence,
-    )
-
-
-def convert_crypts(
-    source: Path,
-    destination: Path,
-    *,
-    masks: Path | None = None,
-    group: str = "",
-    num_folds: int = 5,
-    test: list[str] | None = None,
-    pixel_size: float | None = None,
-    rules: PatchRules | None = None,
-    name: str = "",
-    licence: str = "unknown",
-) -> dict[str, object]:
-    """Convert slides with masks of crypts, a row of tiles in memory at a time, and one label map.
-
-    All headers and run lengths are checked before anything is written; dataset.json comes last, so an interrupted run
-    has none. Labels are the connected components (8 neighbours) of the mask.
-
-    Parameters
-    ----------
-    source : Path
-        Folder of slides.
-    destination : Path
-        Folder to write to; whole files of an earlier run with unchanged sources are kept.
-    masks : Path, optional
-        As for `find_masks`.
-    group : str
-        Regular expression whose first group is the unit of a slide; empty for the slide's own name.
-    num_folds : int
-        Number of folds; the units that are not under testing are dealt out to them.
-    test : list of str, optional
-        Units that go under testing; ``["all"]`` for all of them. Only their slides may lack a mask file.
-    pixel_size : float, optional
-        In µm; without it, what each file says.
-    rules : PatchRules, optional
-        Grid of the patches, and which to drop.
-    name, licence : str
-        Texts for dataset.json; an empty name stands for the source folder's.
 
     Returns
     -------
@@ -171,11 +107,11 @@ def convert_crypts(
         If a slide is not 8 bit RGB, slides and masks do not belong together or differ in size, run lengths or polygons
         are wrong, a name is unknown, or the destination cannot be written.
     """
-    rules = rules or PatchRules()
+    rules = PatchRules(patch_size, stride, black_level, black_share, white_level, white_share)
     slides = find_slides(source, masks, group, pixel_size)
-    tested = tested_units(slides, test or [])
+    tested = chosen_units((slide.unit for slide in slides.values()), test, source, kind="slide")
     check_masks(source, slides, tested)
-    folds = assign_folds({slide.unit for slide in slides.values()} - tested, num_folds)
+    fold_of = assign_folds({slide.unit for slide in slides.values()} - tested, folds)
     datalist_path = prepare_dataset(destination, ("images", "labels", "patches"))
     datalist: dict[str, Any] = {
         "name": name or source.resolve().name,
@@ -188,7 +124,7 @@ def convert_crypts(
         item, labels = _convert_slide(stem, slide, destination)
         indices.append(_write_patches(destination / item["patches"], destination / item["image"], labels, rules))
         num_crypts += 0 if labels is None else int(labels.max(initial=0))
-        fold = {"fold": folds[slide.unit]} if slide.unit in folds else {}
+        fold = {"fold": fold_of[slide.unit]} if slide.unit in fold_of else {}
         datalist["training" if fold else "testing"].append(item | fold)
     write_dataset(destination, **datalist)
     return {
@@ -199,7 +135,7 @@ def convert_crypts(
         "annotated": int(sum(index[:, 2].sum() for index in indices)),
         "training": len(datalist["training"]),
         "testing": len(datalist["testing"]),
-        "folds": len(set(folds.values())),
+        "folds": len(set(fold_of.values())),
         "dataset": datalist_path,
     }
 

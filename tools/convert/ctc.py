@@ -2,100 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.datalist import write_dataset
-from common.errors import InputError
-from tools.command_line import reject, whole_number
+from tools.command_line import as_verb, at_least, listed
 from tools.convert.ctc_headers import check_frames
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.convert.datalist import assign_folds
+from tools.convert.datalist import assign_folds, chosen_units
 from tools.convert.dataset import prepare_dataset, read_ids, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
 
-__all__ = ["convert_ctc", "ctc"]
+__all__ = ["ctc"]
 
 
-@SetParseFns(source=str, destination=str, spacing=str, folds=str, test=str, name=str, licence=str)
+@as_verb(source=Path, destination=Path, spacing=parse_spacing, folds=at_least(1), test=listed)
 def ctc(
-    source: str,
-    destination: str,
-    *extra,
-    spacing: str | None = None,
-    folds: str = "5",
-    test: str = "",
-    name: str = "",
-    licence: str = "unknown",
-    **unknown,
-) -> dict[str, object]:
-    """Convert a Cell Tracking Challenge dataset to NIfTI volumes and dataset.json.
-
-    A second run skips the files that are already there and whole.
-
-    Parameters
-    ----------
-    source : str
-        Folder that holds 01, 01_GT, 02, ...
-    destination : str
-        Folder to write images/, labels/, markers/ and dataset.json to.
-    spacing : str
-        Voxel spacing in micrometres as Z,Y,X; required. For 2D data, Z is the thickness to write down.
-    folds : int
-        Number of folds, by sequence.
-    test : str
-        Sequences that go under testing, such as 02,05, or all.
-    name, licence : str
-        Texts for dataset.json; the name defaults to the source folder's.
-    """
-    reject(unknown, ctc, extra)
-    return convert_ctc(
-        Path(source),
-        Path(destination),
-        spacing=parse_spacing(spacing),
-        num_folds=whole_number("folds", folds, minimum=1),
-        test=[sequence for sequence in test.replace(" ", "").split(",") if sequence],
-        name=name,
-        licence=licence,
-    )
-
-
-def convert_ctc(
     source: Path,
     destination: Path,
     *,
     spacing: tuple[float, float, float],
-    num_folds: int = 5,
-    test: list[str] | None = None,
+    folds: int = 5,
+    test: Sequence[str] = (),
     name: str = "",
     licence: str = "unknown",
 ) -> dict[str, object]:
-    """Convert a Cell Tracking Challenge dataset, one frame in memory at a time.
+    """Convert a Cell Tracking Challenge dataset to NIfTI volumes and dataset.json, one frame in memory at a time.
 
-    All headers are checked before anything is written; dataset.json comes last, so an interrupted run has none. The
-    label of a frame is its gold truth, else its silver truth, else its gold single slices. In the last case the item
-    lists ``annotated_slices`` (from 0, along Z) and every other voxel of the label is unknown, not background, though
-    it holds 0. A frame that has no more than markers has no label. One without any truth goes under testing.
+    All headers are checked before anything is written; dataset.json comes last, so an interrupted run has none. A
+    second run skips the files that are already there and whole. The label of a frame
+    is its gold truth, else its silver truth, else its gold single slices. In the last case the item lists
+    ``annotated_slices`` (from 0, along Z) and every other voxel of the label is unknown, not background, though it
+    holds 0. A frame that has no more than markers has no label. One without any truth goes under testing.
 
     Parameters
     ----------
     source : Path
-        Folder that holds the sequences ``01``, ``02``, ... and their ``_GT`` and ``_ST`` folders.
+        Folder that holds the sequences 01, 02, ... and their _GT and _ST folders.
     destination : Path
-        Folder to write to; whole files of an earlier run with unchanged sources are kept.
+        Folder to write images/, labels/, markers/ and dataset.json to.
     spacing : tuple of float
-        Voxel spacing in µm as (Z, Y, X).
-    num_folds : int
-        Number of folds; the training sequences that have labels or markers are dealt out to them.
-    test : list of str, optional
-        Sequences that go under testing; ``["all"]`` for all of them.
+        Voxel spacing in micrometres as Z,Y,X; required. For 2D data, Z is the thickness to write down.
+    folds : int
+        Number of folds, by sequence.
+    test : sequence of str
+        Sequences that go under testing, such as 02,05, or all.
     name, licence : str
-        Texts for dataset.json; an empty name stands for the source folder's.
+        Texts for dataset.json; the name defaults to the source folder's.
 
     Returns
     -------
@@ -112,16 +69,18 @@ def convert_ctc(
     """
     sequences = find_sequences(source)
     frames = [frame for members in sequences.values() for frame in members]
-    tested = _test_sequences(source, list(sequences), test or [])
+    tested = chosen_units(sequences, test, source, kind="sequence")
     shapes = check_frames(frames)
-    folds = assign_folds({f.sequence for f in frames if f.sequence not in tested and _has_truth(f)}, num_folds)
+    fold_of = assign_folds({f.sequence for f in frames if f.sequence not in tested and _has_truth(f)}, folds)
     datalist_path = prepare_dataset(destination, ("images", "labels", "markers"))
     datalist: dict[str, Any] = {"name": name or source.resolve().name, "licence": licence, "spacing": list(spacing)}
     datalist |= {"training": [], "testing": []}
     for frame in tqdm(frames, desc="convert ctc", unit="frame"):
         item = _convert_frame(frame, destination, shapes[frame.stem], spacing)
-        trains = frame.sequence in folds and _has_truth(frame)
-        datalist["training" if trains else "testing"].append(item | ({"fold": folds[frame.sequence]} if trains else {}))
+        trains = frame.sequence in fold_of and _has_truth(frame)
+        datalist["training" if trains else "testing"].append(
+            item | ({"fold": fold_of[frame.sequence]} if trains else {})
+        )
     write_dataset(destination, **datalist)
     return {
         "sequences": len(sequences),
@@ -130,19 +89,9 @@ def convert_ctc(
         "markers": sum(frame.markers is not None for frame in frames),
         "training": len(datalist["training"]),
         "testing": len(datalist["testing"]),
-        "folds": len(set(folds.values())),
+        "folds": len(set(fold_of.values())),
         "dataset": datalist_path,
     }
-
-
-def _test_sequences(source: Path, names: list[str], test: list[str]) -> set[str]:
-    """Names of the sequences that go under testing."""
-    if test == ["all"]:
-        return set(names)
-    for sequence in test:
-        if sequence not in names:
-            raise InputError(f"{source / sequence}: no such test sequence; there are {', '.join(names)}, or all")
-    return set(test)
 
 
 def _has_truth(frame: Frame) -> bool:

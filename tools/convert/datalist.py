@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from common.datalist import DATALIST, read_dataset
 from common.errors import InputError
 
-__all__ = ["assign_folds", "check_replaceable"]
+__all__ = ["assign_folds", "check_replaceable", "chosen_units"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,36 @@ def assign_folds(groups: Iterable[str], num_folds: int) -> dict[str, int]:
             "%d folds wanted, but only %d groups to split: %d folds made", num_folds, len(groups), len(groups)
         )
     return {group: index % min(num_folds, len(groups)) for index, group in enumerate(groups)}
+
+
+def chosen_units(units: Iterable[str], test: Sequence[str], source: Path, *, kind: str) -> set[str]:
+    """Units that go under testing.
+
+    Parameters
+    ----------
+    units : iterable of str
+        All there are in the source.
+    test : sequence of str
+        Some of them, or ``["all"]``.
+    source : Path
+        For the message.
+    kind : str
+        What they are: sequence, subject, ...
+
+    Returns
+    -------
+    set of str
+
+    Raises
+    ------
+    InputError
+        If one is unknown.
+    """
+    known = sorted(set(units))
+    for unit in test:
+        if unit not in known and list(test) != ["all"]:
+            raise InputError(f"{source}: --test {unit}: no such {kind}; there are {', '.join(known[:9])}, or all")
+    return set(known) if list(test) == ["all"] else set(test)
 
 
 def check_replaceable(folder: Path) -> None:

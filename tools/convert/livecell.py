@@ -6,25 +6,25 @@ import hashlib
 import logging
 import re
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.errors import InputError
-from tools.command_line import positive_number, reject, whole_number
+from tools.command_line import as_verb, at_least, listed, positive
 from tools.convert.coco import read_coco
 from tools.convert.contours import draw_labels, find_duplicates, find_hidden
-from tools.convert.datalist import assign_folds
+from tools.convert.datalist import assign_folds, chosen_units
 from tools.convert.dataset import prepare_dataset
 from tools.convert.gray import copy_gray, is_whole_png, read_gray, target_suffix, write_png
 from tools.convert.livecell_flaws import Frame, drop_duplicates, find_leaks, find_sparse
 from tools.convert.livecell_layout import PLAIN, Split, find_splits, match_images
 
-__all__ = ["convert_livecell", "livecell"]
+__all__ = ["livecell"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,29 +32,27 @@ OFFICIAL_FOLDS = {"val": 0, "train": 1}
 WELL = re.compile(r"([^_]+_Phase_[^_]+)_")  # A172_Phase_A7_1_00d00h00m_1: images of one well are alike
 
 
-@SetParseFns(
-    source=str, destination=str, images=str, min_share=str, folds=str, group=str, test=str, name=str, licence=str
-)
+@as_verb(source=Path, destination=Path, min_share=positive, images=Path, folds=at_least(1), test=listed)
 def livecell(
-    source: str,
-    destination: str,
-    *extra,
+    source: Path,
+    destination: Path,
+    *,
     clean: bool = False,
-    min_share: str = "0.05",
-    images: str = "",
-    folds: str = "",
+    min_share: float = 0.05,
+    images: Path | None = None,
+    folds: int | None = None,
     group: str = "",
-    test: str = "",
+    test: Sequence[str] = (),
     name: str = "",
     licence: str = "",
-    **unknown,
 ) -> dict[str, object]:
     """Convert LIVECell, or plain COCO instances, to gray images, 16 bit label maps and dataset.json.
 
     LIVECell's own splits are kept: val is fold 0, train is fold 1, test goes under testing. What stands before the
-    first underscore of an image's name is its cell type. Where objects overlap, a
-    pixel goes to the smaller one (of equal ones to the later annotation); crowd regions lie beneath single cells. A
-    second run skips the files that are already there and whole.
+    first underscore of an image's name is its cell type. Where objects overlap, a pixel goes to the smaller one (of
+    equal ones to the later annotation); crowd regions lie beneath single cells. Labels are numbered from 1 in the order
+    of the annotations, without gaps: an object that others hide entirely has no number. Everything is checked before
+    anything is written, and dataset.json comes last. A second run skips the files that are already there and whole.
 
     Parameters
     ----------
@@ -81,62 +79,6 @@ def livecell(
         Plain COCO only: units that go under testing, as --group finds them (well_A1,well_B2), or all.
     name, licence : str
         Texts for dataset.json; they default to the source's name and to the licence that the JSON tells.
-    """
-    reject(unknown, livecell, extra)
-    if not isinstance(clean, bool):
-        raise InputError(f"--clean {clean}: expected no value; write --clean, or leave it out")
-    return convert_livecell(
-        Path(source),
-        Path(destination),
-        clean=clean,
-        min_share=positive_number("min_share", min_share),
-        images=Path(images) if images else None,
-        num_folds=whole_number("folds", folds, minimum=1) if folds else None,
-        group=group,
-        test=[unit for unit in (part.strip() for part in test.split(",")) if unit],
-        name=name,
-        licence=licence,
-    )
-
-
-def convert_livecell(
-    source: Path,
-    destination: Path,
-    *,
-    clean: bool = False,
-    min_share: float = 0.05,
-    images: Path | None = None,
-    num_folds: int | None = None,
-    group: str = "",
-    test: list[str] | None = None,
-    name: str = "",
-    licence: str = "",
-) -> dict[str, object]:
-    """Convert LIVECell's layout or plain COCO; everything is checked before anything is written.
-
-    Labels are numbered from 1 in the order of the annotations, without gaps: an object that others hide entirely has
-    no number. dataset.json comes last, so an interrupted run has none.
-
-    Parameters
-    ----------
-    source : Path
-        Folder in LIVECell's layout, a COCO JSON, or a folder with one.
-    destination : Path
-        Folder to write to; whole files of an earlier run with unchanged sources are kept.
-    clean : bool
-        Drop duplicate objects, the less protected copy of images in two splits, and nearly unannotated images.
-    min_share : float
-        Share of the cell type's median number of objects below which an image is nearly unannotated.
-    images : Path, optional
-        Folder of images, where it is not beside the annotations.
-    num_folds : int, optional
-        Plain COCO: number of folds, 5 if not given.
-    group : str
-        Regular expression whose first group is the unit of an image; empty for LIVECell's well, or the image itself.
-    test : list of str, optional
-        Plain COCO: units that go under testing; ``["all"]`` for all of them.
-    name, licence : str
-        Texts for dataset.json.
 
     Returns
     -------
@@ -154,12 +96,12 @@ def convert_livecell(
     """
     splits = find_splits(source, images)
     plain = splits[0].name == PLAIN
-    if not plain and (num_folds or test):
+    if not plain and (folds or test):
         raise InputError(f"{source}: --folds and --test are for plain COCO; LIVECell has splits of its own")
     frames, found_licence, num_others = _read_frames(splits)
     units = _wells(frames) if not (plain or group) else _units(frames, group)
-    tested = _tested(units, test or [], source) if plain else set()
-    folds = assign_folds(set(units.values()) - tested, num_folds or 5) if plain else {}
+    tested = chosen_units(units.values(), test, source, kind="unit") if plain else set()
+    fold_of = assign_folds(set(units.values()) - tested, folds or 5) if plain else {}
     unit_of = {id(frame): units[frame.stem] for frame in frames}
     has_groups = any(unit != stem for stem, unit in units.items())
     frames, report = _examine(frames, clean=clean, min_share=min_share)
@@ -171,7 +113,7 @@ def convert_livecell(
         item, num_hidden = _write_frame(frame, destination)
         num_overlaid += num_hidden
         item |= {"group": unit_of[id(frame)]} if has_groups else {}
-        fold = folds.get(unit_of[id(frame)]) if plain else OFFICIAL_FOLDS.get(frame.split)
+        fold = fold_of.get(unit_of[id(frame)]) if plain else OFFICIAL_FOLDS.get(frame.split)
         datalist["testing" if fold is None else "training"].append(item | ({} if fold is None else {"fold": fold}))
     for part in ("training", "testing"):
         datalist[part].sort(key=lambda item: item["image"])
@@ -287,14 +229,3 @@ def _units(frames: list[Frame], group: str) -> dict[str, str]:
             raise InputError(f"{frame.path}: --group {group} finds nothing in its name; widen it")
         units[frame.stem] = match[1]
     return units
-
-
-def _tested(units: dict[str, str], test: list[str], source: Path) -> set[str]:
-    """Units that go under testing."""
-    known = set(units.values())
-    if test == ["all"]:
-        return known
-    for unit in test:
-        if unit not in known:
-            raise InputError(f"{source}: --test {unit}: no such unit; known: {', '.join(sorted(known)[:9])}")
-    return set(test)

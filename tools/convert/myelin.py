@@ -6,26 +6,25 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.errors import InputError
 from common.files import replacing
 from common.labels.fibres import label_axons
-from tools.command_line import reject, whole_number
+from tools.command_line import as_verb, at_least, listed
 from tools.convert.bids_microscopy import Micrograph, find_micrographs, read_description
-from tools.convert.datalist import assign_folds
+from tools.convert.datalist import assign_folds, chosen_units
 from tools.convert.dataset import prepare_dataset
 from tools.convert.fibre_files import write_image, write_labelled, write_text
 from tools.convert.myelin_masks import read_classes, read_micrograph
 from tools.convert.prompts import COLUMNS
 
-__all__ = ["convert_myelin", "myelin"]
+__all__ = ["myelin"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,21 +33,21 @@ SQUARE = 0.01  # relative difference of width and height up to which a pixel is 
 COPIED = ("participants.tsv", "participants.json", "samples.tsv", "samples.json")
 
 
-@SetParseFns(source=str, destination=str, folds=str, test=str, name=str, licence=str)
+@as_verb(source=Path, destination=Path, folds=at_least(1), test=listed)
 def myelin(
-    source: str,
-    destination: str,
-    *extra,
-    folds: str = "5",
-    test: str = "",
+    source: Path,
+    destination: Path,
+    *,
+    folds: int = 5,
+    test: Sequence[str] = (),
     name: str = "",
     licence: str = "",
-    **unknown,
 ) -> dict[str, object]:
     """Convert BIDS microscopy of nerves to fibres, myelin maps, prompts for Segment Anything and dataset.json.
 
-    A fibre is an axon with the sheath around it; where two sheaths touch they are parted. A second run skips the files
-    that are already there and whole.
+    A fibre is an axon with the sheath around it; where two sheaths touch they are parted. Everything is checked
+    before anything is written, and dataset.json comes last. A second run skips the files that are already there and
+    whole.
 
     Parameters
     ----------
@@ -65,41 +64,6 @@ def myelin(
         Subjects that go under testing (sub-01,sub-02), or all. Subjects without any mask go there anyway.
     name, licence : str
         Texts for dataset.json; they default to what dataset_description.json tells.
-    """
-    reject(unknown, myelin, extra)
-    return convert_myelin(
-        Path(source),
-        Path(destination),
-        num_folds=whole_number("folds", folds, minimum=1),
-        test=[subject for subject in (part.strip() for part in test.split(",")) if subject],
-        name=name,
-        licence=licence,
-    )
-
-
-def convert_myelin(
-    source: Path,
-    destination: Path,
-    *,
-    num_folds: int = 5,
-    test: list[str] | None = None,
-    name: str = "",
-    licence: str = "",
-) -> dict[str, object]:
-    """Convert BIDS microscopy; everything is checked before anything is written, and dataset.json comes last.
-
-    Parameters
-    ----------
-    source : Path
-        BIDS dataset.
-    destination : Path
-        Folder to write to; whole files of an earlier run with unchanged sources are kept.
-    num_folds : int
-        Number of folds; no subject is in two.
-    test : list of str, optional
-        Subjects that go under testing, with or without ``sub-``; ``["all"]`` for all of them.
-    name, licence : str
-        Texts for dataset.json.
 
     Returns
     -------
@@ -116,11 +80,11 @@ def convert_myelin(
     """
     micrographs = find_micrographs(source)
     description = read_description(source)
-    tested = _tested_subjects(micrographs, test or [], source)
+    tested = _tested_subjects(micrographs, test, source)
     micrographs = _without_unlabelled(micrographs, tested)
     for micrograph in tqdm(micrographs, desc="check myelin", unit="image"):
         _check(micrograph)
-    folds = assign_folds({micrograph.subject for micrograph in micrographs} - tested, num_folds)
+    fold_of = assign_folds({micrograph.subject for micrograph in micrographs} - tested, folds)
     datalist_path = _prepare(source, destination, micrographs)
     datalist: dict[str, Any] = {"name": name or str(description.get("Name") or source.resolve().name)}
     datalist |= {"licence": licence or str(description.get("License") or "unknown"), "unit": "subject"}
@@ -129,7 +93,7 @@ def convert_myelin(
     for micrograph in tqdm(micrographs, desc="convert myelin", unit="image"):
         item, sidecar = _convert(micrograph, source, destination)
         sidecars += [sidecar] if sidecar else []
-        fold = {"fold": folds[micrograph.subject]} if micrograph.subject in folds else {}
+        fold = {"fold": fold_of[micrograph.subject]} if micrograph.subject in fold_of else {}
         datalist["training" if fold else "testing"].append(item | fold)
     _write_description(source, destination, description, datalist)
     write_dataset(destination, **datalist)
@@ -142,23 +106,20 @@ def convert_myelin(
         "specks": sum(sidecar["Specks"] for sidecar in sidecars),
         "training": len(datalist["training"]),
         "testing": len(datalist["testing"]),
-        "folds": len(set(folds.values())),
+        "folds": len(set(fold_of.values())),
         "dataset": datalist_path,
     }
 
 
-def _tested_subjects(micrographs: list[Micrograph], test: list[str], source: Path) -> set[str]:
+def _tested_subjects(micrographs: list[Micrograph], test: Sequence[str], source: Path) -> set[str]:
     """Subjects that go under testing: those named, and those without any mask."""
     known = {micrograph.subject for micrograph in micrographs}
     unlabelled = known - {micrograph.subject for micrograph in micrographs if micrograph.masks}
-    if test == ["all"]:
-        return known
-    named = {subject if subject.startswith("sub-") else f"sub-{subject}" for subject in test}
-    for subject in sorted(named - known):
-        raise InputError(f"{source}: --test {subject}: no such subject; known: {', '.join(sorted(known)[:9])}, or all")
-    for subject in sorted(unlabelled - named):
+    named = [subject if subject in ("all", *known) else f"sub-{subject}" for subject in test]
+    tested = chosen_units(known, named, source, kind="subject")
+    for subject in sorted(unlabelled - tested):
         logger.warning("%s: %s has no mask; its images go under testing", source, subject)
-    return named | unlabelled
+    return tested | unlabelled
 
 
 def _without_unlabelled(micrographs: list[Micrograph], tested: set[str]) -> list[Micrograph]:

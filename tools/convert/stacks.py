@@ -7,59 +7,39 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.errors import InputError
 from common.reading.tiff import read_header, read_spacing
-from tools.command_line import reject
+from tools.command_line import as_verb
 from tools.convert.dataset import prepare_dataset, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
 
-__all__ = ["convert_stacks", "find_stacks", "tiff"]
+__all__ = ["find_stacks", "tiff"]
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".tif", ".tiff")
 
 
-@SetParseFns(source=str, destination=str, spacing=str, name=str)
-def tiff(
-    source: str, destination: str, *extra, spacing: str | None = None, name: str = "", **unknown
-) -> dict[str, object]:
+@as_verb(source=Path, destination=Path, spacing=parse_spacing)
+def tiff(source: Path, destination: Path, *, spacing: tuple[float, float, float], name: str = "") -> dict[str, object]:
     """Convert gray TIFF stacks, one volume per file, to NIfTI and a dataset.json that lists them under testing.
 
-    Parameters
-    ----------
-    source : str
-        A TIFF file, or a folder of them.
-    destination : str
-        Folder to write images/ and dataset.json to.
-    spacing : str
-        Voxel spacing in micrometres as Z,Y,X; required.
-    name : str
-        Text for dataset.json; it defaults to the source's name.
-    """
-    reject(unknown, tiff, extra)
-    return convert_stacks(Path(source), Path(destination), spacing=parse_spacing(spacing), name=name)
-
-
-def convert_stacks(
-    source: Path, destination: Path, *, spacing: tuple[float, float, float], name: str = ""
-) -> dict[str, object]:
-    """Convert gray TIFF stacks, one in memory at a time; all headers are checked before anything is written.
+    One is in memory at a time; all headers are checked before anything is written. A second run skips the files that
+    are already there and whole.
 
     Parameters
     ----------
     source : Path
         A TIFF file, or a folder of them.
     destination : Path
-        Folder to write to; whole files of an earlier run with unchanged sources are kept.
+        Folder to write images/ and dataset.json to.
     spacing : tuple of float
-        Voxel spacing in µm as (Z, Y, X).
+        Voxel spacing in micrometres as Z,Y,X; required.
     name : str
-        Text for dataset.json; an empty one stands for the source's name.
+        Text for dataset.json; it defaults to the source's name.
 
     Returns
     -------

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from fire.decorators import SetParseFns
 from PIL import Image
 
 from common.labels.run_lengths import encode_rle
-from tools.command_line import reject, whole_number
+from tools.command_line import as_verb, at_least
 from tools.sample.files import complete_files, tools_command, write_files
 from tools.sample.tissue import PIXEL_SIZE_UM, STYLES, draw_slide
 
@@ -23,10 +22,8 @@ CSV_NAME = "masks.csv"
 IMAGE_PX, MAGNIFIED = 768, 2  # crypts as large as in real slides
 
 
-@SetParseFns(destination=str, seed=str, num_slides=str, size=str)
-def crypts(
-    destination: str, *extra, seed: int = 0, num_slides: int = 4, size: int = 1024, **unknown
-) -> dict[str, object]:
+@as_verb(destination=Path, seed=at_least(0), num_slides=at_least(1), size=at_least(256))
+def crypts(destination: Path, *, seed: int = 0, num_slides: int = 4, size: int = 1024) -> dict[str, object]:
     """Write synthetic slides as slide_01.tiff, ... and masks.csv; the same seed gives the same bytes.
 
     Parameters
@@ -40,15 +37,12 @@ def crypts(
     size : int
         Height and width of each in pixels, at least 256.
     """
-    reject(unknown, crypts, extra)
-    folder, num_slides = Path(destination), whole_number("num_slides", num_slides, minimum=1)
-    seed, size = whole_number("seed", seed, minimum=0), whole_number("size", size, minimum=256)
-    present = [path for path in folder.glob("[!.]*") if path.suffix in (".tiff", ".csv")]
-    complete_files(folder, dict(draw_files(seed=seed, num_slides=num_slides, size=size)), present)
-    words = ["convert", "crypts", folder, f"{folder}_dataset", "--name", "synthetic crypts"]
+    present = [path for path in destination.glob("[!.]*") if path.suffix in (".tiff", ".csv")]
+    complete_files(destination, dict(draw_files(seed=seed, num_slides=num_slides, size=size)), present)
+    words = ["convert", "crypts", destination, f"{destination}_dataset", "--name", "synthetic crypts"]
     if num_slides > 1:
         words += ["--test", f"slide_{num_slides:02d}", "--folds", num_slides - 1]
-    return {"slides": num_slides, "folder": folder, "next": tools_command(*words)}
+    return {"slides": num_slides, "folder": destination, "next": tools_command(*words)}
 
 
 def draw_files(*, seed: int = 0, num_slides: int = 4, size: int = 1024) -> Iterator[tuple[str, bytes]]:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from fire.decorators import SetParseFns
 
-from tools.command_line import reject, whole_number
+from tools.command_line import as_verb, at_least
 from tools.convert.nifti import write_volume
 from tools.sample.embryo import SPACING_UM, draw_image, draw_labels, draw_markers, place_nuclei
 from tools.sample.files import complete_files, tools_command
@@ -20,10 +19,8 @@ __all__ = ["ctc", "draw_files", "write_images"]
 FIRST_NUCLEI, NEW_NUCLEI, MAX_NUCLEI = 7, 3, 40
 
 
-@SetParseFns(destination=str, seed=str, num_sequences=str, num_frames=str)
-def ctc(
-    destination: str, *extra, seed: int = 0, num_sequences: int = 4, num_frames: int = 2, **unknown
-) -> dict[str, object]:
+@as_verb(destination=Path, seed=at_least(0), num_sequences=at_least(1), num_frames=at_least(1))
+def ctc(destination: Path, *, seed: int = 0, num_sequences: int = 4, num_frames: int = 2) -> dict[str, object]:
     """Write synthetic embryos as 01/t000.tif, 01_GT/SEG, 01_GT/TRA, ...; the same seed gives the same bytes.
 
     Parameters
@@ -37,18 +34,15 @@ def ctc(
     num_frames : int
         Number of time points of each; the number of nuclei grows.
     """
-    reject(unknown, ctc, extra)
-    folder, num_sequences = Path(destination), whole_number("num_sequences", num_sequences, minimum=1)
-    seed, num_frames = whole_number("seed", seed, minimum=0), whole_number("num_frames", num_frames, minimum=1)
     files = dict(draw_files(seed=seed, num_sequences=num_sequences, num_frames=num_frames))
-    present = (path for path in folder.glob("[0-9][0-9]*/**/*") if path.is_file() and path.name[0] != ".")
-    complete_files(folder, files, present)
+    present = (path for path in destination.glob("[0-9][0-9]*/**/*") if path.is_file() and path.name[0] != ".")
+    complete_files(destination, files, present)
     spacing = ",".join(map(str, SPACING_UM))
-    words = ["convert", "ctc", folder, f"{folder}_nifti", "--spacing", spacing, "--name", "synthetic embryos"]
+    words = ["convert", "ctc", destination, f"{destination}_nifti", "--spacing", spacing, "--name", "synthetic embryos"]
     if num_sequences > 1:
         words += ["--test", f"{num_sequences:02d}", "--folds", num_sequences - 1]
     numbers = {"sequences": num_sequences, "frames": num_sequences * num_frames}
-    return numbers | {"folder": folder, "next": tools_command(*words)}
+    return numbers | {"folder": destination, "next": tools_command(*words)}
 
 
 def draw_files(*, seed: int = 0, num_sequences: int = 4, num_frames: int = 2) -> Iterator[tuple[str, bytes]]:

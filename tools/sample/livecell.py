@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from fire.decorators import SetParseFns
 
-from tools.command_line import reject, whole_number
+from tools.command_line import as_verb, at_least
 from tools.sample.files import complete_files, tools_command, write_files
 from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
 
@@ -24,8 +23,8 @@ FOLDERS = {
 }
 
 
-@SetParseFns(destination=str, seed=str, num_images=str)
-def livecell(destination: str, *extra, seed: int = 0, num_images: int = 12, **unknown) -> dict[str, object]:
+@as_verb(destination=Path, seed=at_least(0), num_images=at_least(3))
+def livecell(destination: Path, *, seed: int = 0, num_images: int = 12) -> dict[str, object]:
     """Write synthetic phase contrast images with their outlines; the same seed gives the same bytes.
 
     Parameters
@@ -37,12 +36,10 @@ def livecell(destination: str, *extra, seed: int = 0, num_images: int = 12, **un
     num_images : int
         Number of images, at least 3; a quarter each goes to val and to test.
     """
-    reject(unknown, livecell, extra)
-    folder, num_images = Path(destination), whole_number("num_images", num_images, minimum=3)
-    files = dict(draw_files(seed=whole_number("seed", seed, minimum=0), num_images=num_images))
-    complete_files(folder, files, [*folder.glob("images/*/[!.]*"), *folder.glob("annotations/[!.]*")])
-    words = ["convert", "livecell", folder, f"{folder}_dataset", "--name", "synthetic phase contrast"]
-    return {"images": num_images, "folder": folder, "next": tools_command(*words)}
+    present = [*destination.glob("images/*/[!.]*"), *destination.glob("annotations/[!.]*")]
+    complete_files(destination, dict(draw_files(seed=seed, num_images=num_images)), present)
+    words = ["convert", "livecell", destination, f"{destination}_dataset", "--name", "synthetic phase contrast"]
+    return {"images": num_images, "folder": destination, "next": tools_command(*words)}
 
 
 def draw_files(*, seed: int = 0, num_images: int = 12) -> Iterator[tuple[str, bytes]]:

@@ -9,10 +9,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
-from fire.decorators import SetParseFns
 from PIL import Image
 
-from tools.command_line import reject, whole_number
+from tools.command_line import as_verb, at_least
 from tools.sample.files import complete_files, tools_command, write_files
 from tools.sample.nerve import PIXEL_SIZE_UM, draw_nerve
 
@@ -23,10 +22,8 @@ MYELIN_VALUE = 127
 DESCRIPTION = {"Name": "synthetic nerve", "BIDSVersion": "1.9.0", "License": "CC0-1.0", "Authors": ["tools.sample"]}
 
 
-@SetParseFns(destination=str, seed=str, num_subjects=str, size=str)
-def myelin(
-    destination: str, *extra, seed: int = 0, num_subjects: int = 4, size: int = 256, **unknown
-) -> dict[str, object]:
+@as_verb(destination=Path, seed=at_least(0), num_subjects=at_least(1), size=at_least(64))
+def myelin(destination: Path, *, seed: int = 0, num_subjects: int = 4, size: int = 256) -> dict[str, object]:
     """Write synthetic electron micrographs of nerves with their masks, in BIDS; the same seed gives the same bytes.
 
     Parameters
@@ -40,15 +37,12 @@ def myelin(
     size : int
         Height and width of an image in pixels, at least 64.
     """
-    reject(unknown, myelin, extra)
-    folder, num_subjects = Path(destination), whole_number("num_subjects", num_subjects, minimum=1)
-    seed, size = whole_number("seed", seed, minimum=0), whole_number("size", size, minimum=64)
     files = dict(draw_files(seed=seed, num_subjects=num_subjects, size=size))
-    complete_files(folder, files, [path for path in folder.rglob("[!.]*") if path.is_file()])
-    words = ["convert", "myelin", folder, f"{folder}_dataset"]
+    complete_files(destination, files, [path for path in destination.rglob("[!.]*") if path.is_file()])
+    words = ["convert", "myelin", destination, f"{destination}_dataset"]
     if num_subjects > 1:
         words += ["--test", _subject(num_subjects - 1), "--folds", num_subjects - 1]
-    return {"images": num_subjects * NUM_SAMPLES, "folder": folder, "next": tools_command(*words)}
+    return {"images": num_subjects * NUM_SAMPLES, "folder": destination, "next": tools_command(*words)}
 
 
 def draw_files(*, seed: int = 0, num_subjects: int = 4, size: int = 256) -> Iterator[tuple[str, bytes]]:

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
 from common.tables import write_table
-from tools.command_line import reject, whole_number
+from tools.command_line import as_verb, at_least
 from tools.score.folders import find_results
 from tools.score.frame import FrameScore, score_frame
 from tools.score.summary import as_json, as_text, summarise_sequences
@@ -23,16 +22,15 @@ MAX_WORKERS = 8  # unless more are asked for: each needs the memory of two frame
 COLUMNS = ("sequence", "frame", "slice", "label", "result", "iou")
 
 
-@SetParseFns(gt=str, res=str, csv=str, workers=str)
+@as_verb(gt=Path, res=Path, csv=Path, workers=at_least(1))
 def score(
-    gt: str,
-    res: str,
-    *extra,
+    gt: Path,
+    res: Path,
+    *,
     json: bool = False,
-    csv: str = "",
+    csv: Path | None = None,
     detail: bool = False,
-    workers: str = "",
-    **unknown,
+    workers: int | None = None,
 ) -> str:
     """Score results against truth: SEG, DET and OP_CSB of the Cell Tracking Challenge.
 
@@ -49,18 +47,13 @@ def score(
     workers : int
         Frames to compare at a time; if it is left out, one per processor, at most 8.
     """
-    reject(unknown, score, extra)
-    for flag, value in (("json", json), ("detail", detail)):
-        if not isinstance(value, bool):
-            raise InputError(f"--{flag} {value}: expected no value; put the folders before the options")
-    num_workers = whole_number("workers", workers, minimum=1) if workers else min(os.cpu_count() or 1, MAX_WORKERS)
-    if csv == "True":
+    if csv == Path("True"):
         raise InputError("--csv: no file given; put its name after the option")
     if csv:
-        _check_new_file(Path(csv))
-    frames = score_folders(Path(gt), Path(res), num_workers=num_workers)
+        _check_new_file(csv)
+    frames = score_folders(gt, res, num_workers=workers or min(os.cpu_count() or 1, MAX_WORKERS))
     if csv:
-        write_objects(Path(csv), frames)
+        write_objects(csv, frames)
     scores, total = summarise_sequences(frames, detail=detail)
     return as_json(scores, total) if json else as_text(scores, total)
 

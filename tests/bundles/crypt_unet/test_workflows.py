@@ -15,7 +15,7 @@ from torch import nn
 
 from common.labels.run_lengths import decode_rle
 from tests.refusals import refusing
-from tools.convert.crypts import convert_crypts
+from tools.convert.crypts import crypts as convert_crypts
 from tools.convert.geojson import find_polygons, rasterise
 from tools.sample.crypts import crypts
 
@@ -121,7 +121,7 @@ def test_training_without_a_connection_ends_before_it_begins(open_workflow, tmp_
 
     monkeypatch.setattr("crypt_unet.common.training.encoder_weights.get_encoder", no_connection)
     crypts(str(tmp_path / "source"), num_slides=2, size=256)
-    convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
+    convert_crypts(tmp_path / "source", tmp_path / "dataset", folds=2)
     options = {"dataset_dir": str(tmp_path / "dataset"), "encoder": "resnet18", "patch_size": [32, 32]}
     workflow = open_workflow("train", **options)
     workflow.initialize()
@@ -132,7 +132,7 @@ def test_training_without_a_connection_ends_before_it_begins(open_workflow, tmp_
 
 def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
     crypts(str(tmp_path / "source"), num_slides=2, size=256)
-    convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
+    convert_crypts(tmp_path / "source", tmp_path / "dataset", folds=2)
     options = {"encoder": "resnet18", "patch_size": [32, 32], "max_epochs": 1, "encoder_weights": "none"}
     options |= {"patches_per_epoch": 8}
     workflow = open_workflow("train", dataset_dir=str(tmp_path / "dataset"), fold="none", **options)
@@ -146,7 +146,7 @@ def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
 def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workflow, tmp_path):
     """On slides of a stain that the shipped weights have not seen."""
     crypts(str(tmp_path / "source"), num_slides=2, size=768)
-    convert_crypts(tmp_path / "source", tmp_path / "dataset", num_folds=2)
+    convert_crypts(tmp_path / "source", tmp_path / "dataset", folds=2)
     knobs = {"downsample": 4, "patch_size": [96, 96], "learning_rate": 0.001, "encoder_weights": "none"}
     knobs |= {"max_epochs": 6, "patches_per_epoch": 16, "warmup_epochs": 1, "val_interval": 6}
     knobs |= {"test_time_augmentation": False}

@@ -16,7 +16,7 @@ from devonet_ndn.common.networks.devonet import DevoNet
 from devonet_ndn.nuclei import COLUMNS
 
 from tests.refusals import refusing
-from tools.convert.ctc import convert_ctc
+from tools.convert.ctc import ctc as convert_ctc
 from tools.sample.ctc import ctc
 from tools.sample.embryo import SPACING_UM
 
@@ -55,7 +55,7 @@ def embryos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Synthetic embryos of one frame: one for training, two for testing; true masks under ``foreground``."""
     folder = tmp_path_factory.mktemp("embryos")
     ctc(str(folder / "ctc"), num_sequences=3, num_frames=1)
-    convert_ctc(folder / "ctc", folder / "dataset", spacing=SPACING_UM, num_folds=1, test=["02", "03"])
+    convert_ctc(folder / "ctc", folder / "dataset", spacing=SPACING_UM, folds=1, test=["02", "03"])
     (folder / "dataset" / "foreground").mkdir()
     for path in (folder / "dataset" / "labels").iterdir():
         labels = nib.load(path)

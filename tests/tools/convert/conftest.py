@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.convert.crypts import convert_crypts
-from tools.convert.ctc import convert_ctc
-from tools.convert.livecell import convert_livecell
-from tools.convert.myelin import convert_myelin
+from tools.convert.crypts import crypts as convert_crypts
+from tools.convert.ctc import ctc as convert_ctc
+from tools.convert.livecell import livecell as convert_livecell
+from tools.convert.myelin import myelin as convert_myelin
 
 SPACING = (2.0, 0.7, 0.5)
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from common.errors import InputError
 from common.reading.pictures import read_gray, read_labels
-from tools.convert.crypts import convert_crypts
-from tools.convert.livecell import convert_livecell
-from tools.convert.myelin import convert_myelin
-from tools.convert.stacks import convert_stacks
+from tools.convert.crypts import crypts as convert_crypts
+from tools.convert.livecell import livecell as convert_livecell
+from tools.convert.myelin import myelin as convert_myelin
+from tools.convert.stacks import tiff as convert_stacks
 
 CASES = Path(__file__).parents[2] / "cases" / "files"
 SPACING = (2.0, 0.8, 0.8)

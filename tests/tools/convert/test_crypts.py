@@ -16,11 +16,10 @@ from common.labels.run_lengths import encode_rle
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert import crypts
-from tools.convert.crypts import convert_crypts
-from tools.convert.patches import PatchRules
+from tools.convert.crypts import crypts as convert_crypts
 
 REAL = Path(__file__).parents[4] / "shared/data/crypts"
-SMALL = PatchRules(patch_size=16, stride=8)
+SMALL = {"patch_size": 16, "stride": 8}
 
 
 def blobs() -> np.ndarray:
@@ -48,7 +47,7 @@ def two_slides(put_slide, put_text):
 
 
 def test_images_labels_and_patches_are_written(two_slides, convert_slides, datalist, tmp_path):
-    summary = convert_slides(rules=SMALL, num_folds=2, name="colon", licence="CC0")
+    summary = convert_slides(**SMALL, folds=2, name="colon", licence="CC0")
     out = tmp_path / "out"
     for stem, pixels in two_slides.items():
         np.testing.assert_array_equal(tifffile.imread(out / f"images/{stem}.tiff"), pixels)
@@ -94,7 +93,7 @@ def test_images_labels_and_patches_are_written(two_slides, convert_slides, datal
 def test_csv_of_run_lengths_is_found(put_slide, put_text, convert_slides, tmp_path, column, place):
     put_slide("s.tif")
     path = put_text(place, f"{column},organ,id\n{encode_rle(blobs())},colon,s\n")
-    convert_slides(masks=path if "elsewhere" in place else None, num_folds=1)
+    convert_slides(masks=path if "elsewhere" in place else None, folds=1)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/labels/s.tiff"), LABELS)
 
 
@@ -112,7 +111,7 @@ def test_mask_tiff_and_geojson_are_found(put_slide, put, put_text, convert_slide
         put_text(place, geojson_of_blobs())
     else:
         put(f"../{place}", blobs().astype(np.uint8) * 255, compression="zlib")
-    convert_slides(masks=tmp_path / "masks" if place.startswith("masks") else None, num_folds=1)
+    convert_slides(masks=tmp_path / "masks" if place.startswith("masks") else None, folds=1)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/labels/s.tiff"), LABELS)
 
 
@@ -121,7 +120,7 @@ def test_group_keeps_the_regions_of_a_slide_in_one_fold(put_slide, put_text, con
     for stem in stems:
         put_slide(f"{stem}.tiff")
     put_text("source.csv", "id,rle\n" + "".join(f"{stem},\n" for stem in stems))
-    convert_slides(group="(B[0-9])", num_folds=2, test=["B2"])
+    convert_slides(group="(B[0-9])", folds=2, test=["B2"])
     assert [(item["slide"], item["fold"]) for item in datalist()["training"]] == [("B1", 0)] * 2 + [("B3", 1)] * 2
     assert [(item["slide"], item.get("fold")) for item in datalist()["testing"]] == [("B2", None)] * 2
 
@@ -147,7 +146,7 @@ def test_pixel_size_comes_from_the_file_unless_given(put_slide, convert_slides, 
 def test_slide_of_glass_is_converted_and_has_no_patch(put_slide, put_text, convert_slides):
     put_slide("s.tiff", np.full((40, 50, 3), 250, np.uint8))
     put_text("source.csv", "id,rle\ns,\n")
-    summary = convert_slides(num_folds=1)
+    summary = convert_slides(folds=1)
     assert (summary["slides"], summary["patches"], summary["crypts"]) == (1, 0, 0)
 
 
@@ -156,7 +155,7 @@ def test_many_crypts_are_stored_with_32_bits(put_slide, put, convert_slides, tmp
     mask[::2, ::2] = 1
     put_slide("s.tiff", np.full((600, 600, 3), 128, np.uint8))
     put("s_mask.tif", mask)
-    convert_slides(num_folds=1)
+    convert_slides(folds=1)
     labels = tifffile.imread(tmp_path / "out/labels/s.tiff")
     assert (labels.dtype, labels.max()) == (np.int32, 300 * 300)
 
@@ -169,7 +168,7 @@ def written(folder: Path) -> dict[str, int]:
 def test_second_run_touches_nothing(two_slides, convert_slides, tmp_path):
     convert_slides()
     before = written(tmp_path / "out")
-    convert_slides(name="other", num_folds=1)
+    convert_slides(name="other", folds=1)
     assert len(before) == 6
     assert written(tmp_path / "out") == before
 
@@ -214,7 +213,7 @@ def test_slide_is_read_a_row_of_tiles_at_a_time(put_slide, put_text, convert_sli
     put_text("source.csv", "id,rle\ns,\n")
     read, windows = crypts.TiffWindows.read, []
     monkeypatch.setattr(crypts.TiffWindows, "read", lambda self, *w: windows.append(w) or read(self, *w))
-    convert_slides(num_folds=1)
+    convert_slides(folds=1)
     assert max(height for _, _, height, _ in windows) <= 512
 
 

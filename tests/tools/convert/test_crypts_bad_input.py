@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from tools.convert.crypts import convert_crypts
+from tools.convert.crypts import crypts as convert_crypts
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_geojson_that_does_not_fit(put_slide, put_text, refuses, text, reason):
         ({"group": "("}, r"--group \(: not a regular expression"),
         ({"group": "g.*"}, "--group g.*: no group in brackets"),
         ({"group": "(B[0-9]+)"}, "nothing found in the name good; choose one that fits all slides"),
-        ({"num_folds": 0}, "0 folds, expected at least 1"),
+        ({"folds": 0}, "0 folds, expected at least 1"),
     ],
     ids=str,
 )

@@ -108,7 +108,7 @@ def test_frames_with_markers_only_train_the_detection_of_their_fold(sequence, pu
     sequence("01", frames=(0,))
     put("02/t000.tif", ramp())
     put("02_GT/TRA/man_track000.tif", ramp())
-    convert(num_folds=2)
+    convert(folds=2)
     (item,) = [item for item in datalist()["training"] if item["sequence"] == "02"]
     assert item["markers"] == "markers/02_t000.nii.gz" and item["fold"] == 1 and "label" not in item
 
@@ -163,7 +163,7 @@ def test_complete_truth_goes_before_slices_and_gold_before_silver(put, convert, 
 def test_folds_split_by_sequence_round_robin(sequence, convert, datalist):
     for name in ("10", "02", "01", "03"):
         sequence(name, frames=(0, 1))
-    convert(num_folds=3)
+    convert(folds=3)
     folds = {(item["sequence"], item["fold"]) for item in datalist()["training"]}
     assert folds == {("01", 0), ("02", 1), ("03", 2), ("10", 0)}
 
@@ -171,21 +171,21 @@ def test_folds_split_by_sequence_round_robin(sequence, convert, datalist):
 def test_fewer_sequences_than_folds_make_fewer_folds_and_a_warning(sequence, convert, datalist, caplog):
     sequence("01")
     sequence("02")
-    assert convert(num_folds=5)["folds"] == 2
+    assert convert(folds=5)["folds"] == 2
     assert "5 folds wanted, but only 2 groups" in caplog.text
 
 
 def test_sequence_without_truth_takes_no_fold(sequence, put, convert, datalist, ramp):
     put("01/t000.tif", ramp())
     sequence("02")
-    assert convert(num_folds=1)["folds"] == 1
+    assert convert(folds=1)["folds"] == 1
     assert items(datalist(), "training")["02", 0]["fold"] == 0
 
 
 def test_test_sequences_keep_their_labels_and_have_no_fold(sequence, convert, datalist):
     for name in ("01", "02", "03"):
         sequence(name)
-    convert(test=["01", "03"], num_folds=1)
+    convert(test=["01", "03"], folds=1)
     assert sorted(items(datalist(), "testing")) == [("01", 0), ("03", 0)]
     assert all("label" in item and "fold" not in item for item in datalist()["testing"])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from tools.convert.ctc import convert_ctc
+from tools.convert.ctc import ctc as convert_ctc
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_sequence_without_images(sequence, refuses, tmp_path):
 
 def test_test_sequence_that_is_not_there(sequence, refuses):
     sequence("01")
-    refuses("05: no such test sequence; there are 01", test=["05"])
+    refuses("--test 05: no such sequence; there are 01", test=["05"])
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_earlier_datalist_does_not_outlive_a_failed_run(sequence, put, ramp, ref
 
 def test_no_folds(sequence, refuses):
     sequence()
-    refuses("0 folds, expected at least 1", num_folds=0)
+    refuses("0 folds, expected at least 1", folds=0)
 
 
 @pytest.mark.parametrize("blocked", ["out", "out/images", "out/labels"])

@@ -18,7 +18,7 @@ def test_second_run_touches_no_volume(sequence, convert, tmp_path):
     sequence(frames=(0, 1))
     convert()
     before = written(tmp_path)
-    convert(name="other", num_folds=1)
+    convert(name="other", folds=1)
     assert len(before) == 6
     assert written(tmp_path) == before
 

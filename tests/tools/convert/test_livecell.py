@@ -17,7 +17,7 @@ from pycocotools.coco import COCO
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert import livecell
-from tools.convert.livecell import convert_livecell
+from tools.convert.livecell import livecell as convert_livecell
 
 REAL = Path(__file__).parents[4] / "shared/data/phase_contrast"
 LARGE, SMALL = [[2, 2, 30, 2, 30, 30, 2, 30]], [[5, 5, 12, 5, 12, 12]]
@@ -175,7 +175,7 @@ def test_plain_coco_is_dealt_to_folds_by_unit(put, put_text, coco_document, data
     for number, name in enumerate(names):
         path = put(f"images/{name}", np.zeros((2, 2), np.uint8))
         Image.fromarray(np.full((40, 50), number, np.uint8)).save(path)
-    convert_cells(num_folds=2, group="(well[A-Z])", test=["wellB"])
+    convert_cells(folds=2, group="(well[A-Z])", test=["wellB"])
     assert [(Path(item["image"]).name, item["fold"]) for item in datalist()["training"]] == [
         ("wellA_1.png", 0),
         ("wellA_2.png", 0),
@@ -206,8 +206,8 @@ def test_image_that_plain_coco_holds_twice_is_told(put, put_text, coco_document,
     put_text("source/cells.json", json.dumps(coco_document({name: [SMALL] for name in names})))
     for name in names:
         put(name, np.full((40, 50), int(name == "a_3.tif"), np.uint8))
-    assert convert_cells(num_folds=1)["in_two_splits"] == 1
-    assert convert_cells(num_folds=1, clean=True)["dropped_images"] == 1
+    assert convert_cells(folds=1)["in_two_splits"] == 1
+    assert convert_cells(folds=1, clean=True)["dropped_images"] == 1
     assert [item["image"] for item in datalist()["training"]] == ["images/a_1.tif", "images/a_3.tif"]
 
 

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from common.errors import InputError
-from tools.convert.livecell import convert_livecell
+from tools.convert.livecell import livecell as convert_livecell
 
 CELL = [[5, 5, 12, 5, 12, 12]]
 FOLDER = "images/livecell_train_val_images"
@@ -136,7 +136,7 @@ def test_truncated_image(good, tmp_path, refuses):
     refuses("a_1.tif: truncated")
 
 
-@pytest.mark.parametrize("options", [{"num_folds": 3}, {"test": ["a_1"]}])
+@pytest.mark.parametrize("options", [{"folds": 3}, {"test": ["a_1"]}])
 def test_folds_of_livecell_are_its_own(good, refuses, options):
     refuses("source: --folds and --test are for plain COCO; LIVECell has splits of its own", **options)
 
@@ -144,7 +144,7 @@ def test_folds_of_livecell_are_its_own(good, refuses, options):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"test": ["c"]}, "--test c: no such unit; known: a_1, b_1"),
+        ({"test": ["c"]}, "--test c: no such unit; there are a_1, b_1"),
         ({"group": "("}, "--group \\(: no regular expression"),
         ({"group": "a"}, "--group a: no group, expected one in parentheses"),
         ({"group": "(a)"}, "b_1.tif: --group \\(a\\) finds nothing in its name"),

@@ -79,7 +79,7 @@ def test_folds_never_split_a_subject(put_subject, convert_nerves, datalist):
     for subject in ("sub-a", "sub-b", "sub-c", "sub-d"):
         for sample in ("sample-1", "sample-2"):
             put_subject(subject, sample=sample)
-    convert_nerves(num_folds=2, test=["sub-c"])
+    convert_nerves(folds=2, test=["sub-c"])
     folds = {}
     for item in datalist()["training"]:
         folds.setdefault(item["subject"], set()).add(item["fold"])

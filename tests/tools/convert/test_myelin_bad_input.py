@@ -8,7 +8,7 @@ import pytest
 from common.errors import InputError
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.convert.myelin import convert_myelin
+from tools.convert.myelin import myelin as convert_myelin
 
 SHAPE = (40, 60)
 KINDS = ("axon", "myelin")
@@ -89,7 +89,7 @@ def test_broken_sidecar(tmp_path, put_subject, refuses):
 
 def test_subject_that_is_not_there(put_subject, refuses):
     put_subject("sub-a")
-    refuses("--test sub-x: no such subject; known: sub-a, or all", test=["x"])
+    refuses("--test sub-x: no such subject; there are sub-a, or all", test=["x"])
 
 
 def test_folder_without_images(tmp_path, refuses):

@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.reading.tiff import read_volume
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.convert.ctc import convert_ctc
+from tools.convert.ctc import ctc as convert_ctc
 from tools.convert.nifti import write_volume
 from tools.formats.ctc import export_ctc
 from tools.score.commands import score_folders

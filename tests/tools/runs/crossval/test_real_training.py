@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from common.errors import InputError
-from tools.convert.ctc import convert_ctc
+from tools.convert.ctc import ctc as convert_ctc
 from tools.runs import warm
 from tools.runs.crossval.commands import crossval
 from tools.sample.ctc import ctc
@@ -37,7 +37,7 @@ class KilledAfterAnEpoch(warm.WarmProcess):
 @pytest.fixture
 def dataset(tmp_path):
     ctc(str(tmp_path / "source"), num_sequences=3, num_frames=1)
-    convert_ctc(tmp_path / "source", tmp_path / "data", spacing=SPACING_UM, num_folds=2, test=["03"], name="embryos")
+    convert_ctc(tmp_path / "source", tmp_path / "data", spacing=SPACING_UM, folds=2, test=["03"], name="embryos")
     return tmp_path / "data"
 
 
