@@ -31,7 +31,7 @@ def open_workflow(bundle_root: Path, tmp_path: Path) -> Callable[..., ConfigWork
             [str(bundle_root / "configs" / f"{name}.json") for name in names],
             workflow_type="infer" if names[0] in INFERENCE else "train",
             logging_file=False,
-            **settings | {"device": torch.device("cpu")} | overrides,
+            **settings | {"device": "$torch.device('cpu')"} | overrides,
         )
 
     return open_configs

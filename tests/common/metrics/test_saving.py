@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.metrics import MeanIoU
 
 from common.metrics.saving import CaseMetricsSaver
@@ -42,7 +42,7 @@ def evaluate(folder, names):
         metric(torch.full((1, 1, 2, 2), float(name.isupper())), torch.ones(1, 1, 2, 2))
 
     engine = Engine(step)
-    engine.add_event_handler("epoch_completed", compute)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, compute)
     saver.attach(engine)
     engine.run(names)
 
