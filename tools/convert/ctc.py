@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from common.datalist import write_dataset
 from tools.command_line import as_verb, at_least, listed
+from tools.convert.alignment import Offset, agreement, estimate_offset, move_labels
 from tools.convert.ctc_headers import check_frames
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.datalist import assign_folds, chosen_units
@@ -20,7 +21,14 @@ from tools.convert.spacing import parse_spacing
 __all__ = ["ctc"]
 
 
-@as_verb(source=Path, destination=Path, spacing=parse_spacing, folds=at_least(1), test=listed)
+def _parse_align(text: str) -> str:
+    """What to do about offsets: none, report, or move; ``--align`` alone moves."""
+    if text not in ("none", "report", "move", "True"):
+        raise ValueError("expected --align alone, or --align report")
+    return "move" if text == "True" else text
+
+
+@as_verb(source=Path, destination=Path, spacing=parse_spacing, folds=at_least(1), test=listed, align=_parse_align)
 def ctc(
     source: Path,
     destination: Path,
@@ -30,6 +38,7 @@ def ctc(
     test: Sequence[str] = (),
     name: str = "",
     licence: str = "unknown",
+    align: str = "none",
 ) -> dict[str, object]:
     """Convert a Cell Tracking Challenge dataset to NIfTI volumes and dataset.json, one frame in memory at a time.
 
@@ -53,11 +62,15 @@ def ctc(
         Sequences that go under testing, such as 02,05, or all.
     name, licence : str
         Texts for dataset.json; the name defaults to the source folder's.
+    align : str
+        report measures by what part of a voxel the truth of each sequence lies beside its images, and says so here and
+        in dataset.json; --align alone also moves the truth (never the image) by what is more than chance.
 
     Returns
     -------
     dict of str to object
-        What was converted: sequences, frames, labelled, markers, training, testing, folds, dataset.
+        What was converted: sequences, frames, labelled, markers, training, testing, folds, the offset of every
+        sequence that was measured, dataset.
 
     Raises
     ------
@@ -73,10 +86,20 @@ def ctc(
     shapes = check_frames(frames)
     fold_of = assign_folds({f.sequence for f in frames if f.sequence not in tested and _has_truth(f)}, folds)
     datalist_path = prepare_dataset(destination, ("images", "labels", "markers"))
-    datalist: dict[str, Any] = {"name": name or source.resolve().name, "licence": licence, "spacing": list(spacing)}
+    offsets = {} if align == "none" else _measure_offsets(sequences)
+    moves = {name: offset.significant for name, offset in offsets.items() if offset and align == "move"}
+    title = source.resolve().name + (", truth aligned" if any(map(any, moves.values())) else "")
+    datalist: dict[str, Any] = {"name": name or title, "licence": licence, "spacing": list(spacing)}
+    if offsets:
+        datalist["alignment"] = {
+            name: offset.as_fact() | {"moved_by": [round(value, 3) for value in moves.get(name, (0.0, 0.0, 0.0))]}
+            for name, offset in offsets.items()
+            if offset
+        }
     datalist |= {"training": [], "testing": []}
     for frame in tqdm(frames, desc="convert ctc", unit="frame"):
-        item = _convert_frame(frame, destination, shapes[frame.stem], spacing)
+        move = moves.get(frame.sequence, (0.0, 0.0, 0.0))
+        item = _convert_frame(frame, destination, shapes[frame.stem], spacing, move)
         trains = frame.sequence in fold_of and _has_truth(frame)
         datalist["training" if trains else "testing"].append(
             item | ({"fold": fold_of[frame.sequence]} if trains else {})
@@ -90,8 +113,31 @@ def ctc(
         "training": len(datalist["training"]),
         "testing": len(datalist["testing"]),
         "folds": len(set(fold_of.values())),
+        **{f"offset of {name}": _offset_text(offset, moves.get(name)) for name, offset in offsets.items()},
         "dataset": datalist_path,
     }
+
+
+def _measure_offsets(sequences: dict[str, list[Frame]]) -> dict[str, Offset | None]:
+    """Offset of every sequence with frames whose objects are all drawn."""
+    offsets = {}
+    for name, frames in tqdm(sequences.items(), desc="measure offsets", unit="sequence"):
+        drawn = [(frame.image, truth) for frame in frames if (truth := frame.complete_truth)]
+        # single slices cannot be moved along Z, and a sequence is moved as a whole
+        if drawn and not any(frame.annotated_slices for frame in frames):
+            offsets[name] = estimate_offset([agreement(read_image(image), read_ids(truth)) for image, truth in drawn])
+    return offsets
+
+
+def _offset_text(offset: Offset | None, move: tuple[float, float, float] | None) -> str:
+    if offset is None:
+        return "not found: no objects, or images and truth do not fit within three voxels"
+    axes = ", ".join(
+        f"{axis} {value:+.2f} ({low:+.2f} to {high:+.2f})"
+        for axis, value, low, high in zip("ZYX", offset.voxels, offset.low, offset.high, strict=True)
+    )
+    done = "" if move is None else "; moved by " + " ".join(f"{value:+.2f}" for value in move)
+    return f"{axes} voxels, {offset.num_objects} objects in {offset.num_frames} frames{done}"
 
 
 def _has_truth(frame: Frame) -> bool:
@@ -99,21 +145,26 @@ def _has_truth(frame: Frame) -> bool:
 
 
 def _convert_frame(
-    frame: Frame, destination: Path, shape: tuple[int, int, int], spacing: tuple[float, float, float]
+    frame: Frame,
+    destination: Path,
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    move: tuple[float, float, float],
 ) -> dict[str, object]:
-    """Write the volumes of one frame that are not whole yet; return its datalist item."""
+    """Write the volumes of one frame that are not whole yet, truth moved by ``move``; return its datalist item."""
     markers = [frame.markers] if frame.markers else []
     volumes: dict[str, tuple[str, list[Path], Callable[[], np.ndarray]]] = {
         "image": ("images", [frame.image], lambda: read_image(frame.image)),
-        "label": ("labels", frame.label_files, lambda: _read_label(frame, shape)),
-        "markers": ("markers", markers, lambda: read_ids(markers[0])),
+        "label": ("labels", frame.label_files, lambda: move_labels(_read_label(frame, shape), move)),
+        "markers": ("markers", markers, lambda: move_labels(read_ids(markers[0]), move)),
     }
     item: dict[str, object] = {}
     for key, (folder, sources, read) in volumes.items():
         if sources:
             name = f"{folder}/{frame.stem}.nii.gz"
             item[key] = name
-            write_unless_whole(destination / name, sources, read, shape, spacing)
+            note = f"moved by {move}" if any(move) and key != "image" else ""
+            write_unless_whole(destination / name, sources, read, shape, spacing, note)
     item |= {"sequence": frame.sequence, "frame": int(frame.digits)}
     if frame.label_source:
         item["label_source"] = frame.label_source

@@ -55,6 +55,7 @@ def write_unless_whole(
     read: Callable[[], np.ndarray],
     shape: tuple[int, int, int],
     spacing: tuple[float, float, float],
+    note: str = "",
 ) -> None:
     """Write a volume, unless it is there, whole, and made from these very sources.
 
@@ -70,8 +71,10 @@ def write_unless_whole(
         Its shape (Z, Y, X).
     spacing : tuple of float
         Voxel spacing in µm as (Z, Y, X).
+    note : str
+        What was done to the sources; with another one the volume is written again.
     """
-    description = describe(sources)
+    description = describe(sources, note)
     if not is_whole(path, shape, spacing, description=description):
         write_volume(path, read(), spacing, description=description)
 
@@ -100,7 +103,8 @@ def read_ids(path: Path) -> np.ndarray:
     return ids.astype(np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32)
 
 
-def describe(sources: Sequence[Path]) -> str:
-    """Text that changes when the sources do: the first one's name, and a checksum of all names, sizes and times."""
+def describe(sources: Sequence[Path], note: str = "") -> str:
+    """Text that changes with the sources and the note: the first one's name, and a checksum of all names and times."""
     states = [f"{path.absolute().parts[-3:]} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sources]
+    states += [note] if note else []
     return f"{sources[0].name} {zlib.crc32('|'.join(states).encode()):08x}"
