@@ -194,6 +194,7 @@ def test_shipped_weights_never_replace_those_of_an_interrupted_training(bundle):
     assert [step for step in steps if step in (*loaders, *training)] == [*loaders, *training]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bundle", [path for path in BUNDLES if path.name != "crypt_unet"], indirect=True, ids=lambda path: path.name
 )
@@ -261,6 +262,7 @@ def test_weights_are_a_plain_state_dict_of_the_network(network):
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
+@pytest.mark.slow
 def test_exported_torchscript_gives_the_same_logits(bundle, network, image, tmp_path, monkeypatch):
     monkeypatch.chdir(bundle)
     exported = tmp_path / "model.ts"
@@ -277,6 +279,7 @@ def test_exported_torchscript_gives_the_same_logits(bundle, network, image, tmp_
         assert (torch.jit.load(exported)(image) - network(image)).abs().max() <= 1e-4
 
 
+@pytest.mark.slow
 def test_exported_onnx_gives_the_same_logits(bundle, network, image, tmp_path, monkeypatch):
     monkeypatch.chdir(bundle)
     exported = tmp_path / "model.onnx"
@@ -299,6 +302,7 @@ def test_exported_onnx_gives_the_same_logits(bundle, network, image, tmp_path, m
 SENSITIVE = {"crypt_unet": ["--downsample", "4", "--threshold", "0.2", "--min_crypt_area", "0"]}
 
 
+@pytest.mark.slow
 def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, workflow, shipped_graph, tmp_path):
     masks, output = {}, ""
     options = {"torch": ["--amp", "False"], "onnx": ["--onnx_path", str(shipped_graph(bundle))]}
@@ -319,6 +323,7 @@ def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, w
     assert any(mask.any() for mask in masks["torch"].values())
 
 
+@pytest.mark.slow
 def test_training_runs_from_the_bundles_root(bundle, dataset_dir, tmp_path):
     shipped = (bundle / "models/model.pt").read_bytes()
     run_bundle(
@@ -330,6 +335,7 @@ def test_training_runs_from_the_bundles_root(bundle, dataset_dir, tmp_path):
     assert (bundle / "models/model.pt").read_bytes() == shipped
 
 
+@pytest.mark.slow
 def test_evaluation_runs_from_another_directory_and_writes_monais_metric_files(bundle, dataset_dir, tmp_path):
     configs = [str(bundle / "configs" / file) for file in ("train.json", "evaluate.json")]
     run_bundle(
@@ -342,6 +348,7 @@ def test_evaluation_runs_from_another_directory_and_writes_monais_metric_files(b
     assert {"metrics.csv", f"{key_metric}_raw.csv", f"{key_metric}_summary.csv"} <= written
 
 
+@pytest.mark.slow
 def test_training_runs_on_two_processes(bundle, dataset_dir, tmp_path):
     """With the environment that ``torchrun`` makes; see devonet_nsn's test for ``torchrun`` itself."""
     configs = [str(bundle / "configs" / file) for file in ("train.json", "multi_gpu_train.json")]
@@ -388,6 +395,7 @@ def test_clients_of_a_federation_train_on_their_own_data_from_the_mean_of_all(bu
     assert not list(tmp_path.rglob("resume.pt")), "the server keeps the weights"
 
 
+@pytest.mark.slow
 def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tracked = ConfigWorkflow(
@@ -410,6 +418,7 @@ def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatc
     assert any(key_metric in run.data.metrics for run in client.search_runs(experiments))
 
 
+@pytest.mark.slow
 def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path, served):
     """``tools share``, download over HTTP, inference in an empty directory with no packages but the listed ones."""
     shared = tmp_path / "shared"
