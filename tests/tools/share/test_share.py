@@ -63,7 +63,7 @@ def test_shipped_bundle_passes_every_check():
     [
         (lambda b: edit(b / "configs/metadata.json", lambda m: m.update(version="9")), "version", "9 is not in the"),
         (lambda b: edit(b / "configs/metadata.json", lambda m: m.pop("authors")), "metadata", "lacks authors"),
-        (lambda b: (b / "configs/metadata.json").write_text("{"), "metadata", "cannot be read"),
+        (lambda b: (b / "configs/metadata.json").write_text("{"), "metadata", "not a readable JSON"),
         (lambda b: edit(b / "configs/metadata.json", lambda m: m["toolbox"].pop("unit")), "metadata", "lacks unit"),
         (
             lambda b: edit(b / "configs/metadata.json", lambda m: m.update(optional_packages_version={})),
@@ -83,7 +83,7 @@ def test_each_defect_is_found_and_nothing_is_written(copy, tmp_path, damage, che
     damage(copy)
     found = problems(copy)
     assert message in "; ".join(found[check])
-    with pytest.raises(InputError, match="cannot be read|not shared|neither a bundle"):
+    with pytest.raises(InputError, match="not a readable JSON|not shared|neither a bundle"):
         share(str(copy), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
