@@ -252,7 +252,7 @@ def _read(parameter: inspect.Parameter, value: Any, reader: Callable[[Any], obje
     """A value as the function takes it."""
     default = parameter.default
     if isinstance(default, bool) and not isinstance(value, bool):
-        raise InputError(f"--{parameter.name} {value}: expected no value; write --{parameter.name}, or leave it out")
+        raise InputError(f"--{parameter.name} {value}: expected no value, True or False")
     if default is parameter.empty and value in (None, default):
         value = None
     elif not isinstance(value, str):

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
@@ -20,7 +19,7 @@ from common.reading import nifti
 from common.reading.tiff import read_header
 from tools.bundles import all_bundles, find_bundle
 from tools.checksum import checksum
-from tools.command_line import as_table, reject
+from tools.command_line import as_table, as_verb
 from tools.convert.ctc import ctc as convert_ctc
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.spacing import parse_spacing
@@ -45,15 +44,14 @@ FOREGROUND, NUCLEI = ("_prob.nii.gz", "_mask.nii.gz"), ("_instances.nii.gz", "_n
 SEQUENCE = re.compile(r"\d{2,}(_GT|_ST)?")
 
 
-@SetParseFns(source=str, destination=str, spacing=str, nsn_weights=str, ndn_weights=str)
+@as_verb(source=Path, destination=Path, spacing=parse_spacing, nsn_weights=Path, ndn_weights=Path)
 def devonet(
-    source: str,
-    destination: str,
-    *extra,
-    spacing: str | None = None,
-    nsn_weights: str = "",
-    ndn_weights: str = "",
-    **unknown,
+    source: Path,
+    destination: Path,
+    *,
+    spacing: tuple[float, float, float],
+    nsn_weights: Path | None = None,
+    ndn_weights: Path | None = None,
 ) -> str:
     """Nuclei as instances, with tables and scores: convert, segment (NSN), detect (NDN), watershed, export, score.
 
@@ -70,13 +68,12 @@ def devonet(
     nsn_weights, ndn_weights : str
         Checkpoints to use instead of the shipped ones.
     """
-    reject(unknown, devonet, extra)
     pair = _find_pair()
     weights = {
-        bundle.name: Path(given) if given else bundle / "models" / "model.pt"
+        bundle.name: given or bundle / "models" / "model.pt"
         for bundle, given in ((pair.foreground, nsn_weights), (pair.separating, ndn_weights))
     }
-    return segment_nuclei(Path(source), Path(destination), spacing=parse_spacing(spacing), weights=weights)
+    return segment_nuclei(source, destination, spacing=spacing, weights=weights)
 
 
 def segment_nuclei(
@@ -261,8 +258,8 @@ def _count_nuclei(results: Path, image: Path) -> tuple[int, int]:
 
 def _draw(dataset: Path, results: Path, item: dict[str, str], picture: Path) -> None:
     image = dataset / item["image"]
-    label = str(dataset / item["label"]) if "label" in item and "annotated_slices" not in item else ""
-    overlay(str(image), str(results / f"{_stem(image)}_instances.nii.gz"), str(picture), label=label)
+    label = dataset / item["label"] if "label" in item and "annotated_slices" not in item else None
+    overlay(image, results / f"{_stem(image)}_instances.nii.gz", picture, label=label)
 
 
 def _score(source: Path, destination: Path) -> str:

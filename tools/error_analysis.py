@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from fire.decorators import SetParseFns
 from scipy import ndimage
 from tqdm import tqdm
 
@@ -14,7 +13,7 @@ from common.datalist import read_dataset
 from common.errors import InputError
 from common.names import stem
 from common.reading import nifti
-from tools.command_line import reject
+from tools.command_line import as_verb
 
 __all__ = ["count_errors", "errors", "isolated_offsets"]
 
@@ -107,8 +106,8 @@ def _count_nuclei(counts: Counter, image: np.ndarray, labels: np.ndarray, mask: 
     counts["nuclei"], counts["nuclei missed"] = len(ids), int(np.count_nonzero(2 * found < voxels))
 
 
-@SetParseFns(dataset_dir=str, results_dir=str)
-def errors(dataset_dir: str, results_dir: str, *extra, **unknown) -> dict[str, str]:
+@as_verb(dataset_dir=Path, results_dir=Path)
+def errors(dataset_dir: Path, results_dir: Path) -> dict[str, str]:
     """Tell where masks differ from the truth: borders, dim nuclei, depth (pooled over all labelled test volumes).
 
     Parameters
@@ -118,18 +117,16 @@ def errors(dataset_dir: str, results_dir: str, *extra, **unknown) -> dict[str, s
     results_dir : str
         Folder with <stem>_mask.nii.gz of each.
     """
-    reject(unknown, errors, extra)
-    root, results = Path(dataset_dir), Path(results_dir)
-    items = [item for item in read_dataset(root).testing if item.is_complete]
+    items = [item for item in read_dataset(dataset_dir).testing if item.is_complete]
     if not items:
         raise InputError(
-            f"{root / 'dataset.json'}: no labelled image under 'testing'; there is nothing to compare with"
+            f"{dataset_dir / 'dataset.json'}: no labelled image under 'testing'; there is nothing to compare with"
         )
     total: Counter[str] = Counter()
     for item in tqdm(items, desc="comparing"):
-        mask = results / f"{stem(item.name)}_mask.nii.gz"
+        mask = results_dir / f"{stem(item.name)}_mask.nii.gz"
         if not mask.is_file():
-            raise InputError(f"{mask}: no such file; run inference on the whole of {root} first")
+            raise InputError(f"{mask}: no such file; run inference on the whole of {dataset_dir} first")
         image, labels, result = (nifti.read_volume(path) for path in (item.file("image"), item.file("label"), mask))
         total.update(count_errors(image, labels, result > 0))
     return _summary(total, len(items))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from fire.decorators import SetParseFns
 from PIL import Image
 from skimage.transform import downscale_local_mean
 
@@ -15,7 +14,7 @@ from common.files import replacing
 from common.labels.drawing import draw_outlines, find_outlines, side_by_side
 from common.reading import images, nifti
 from common.reading.pictures import without_alpha
-from tools.command_line import reject
+from tools.command_line import as_verb
 
 __all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "read_image", "write_overlay"]
 
@@ -111,8 +110,8 @@ def write_overlay(
         Image.fromarray(picture).save(partial, format="PNG")
 
 
-@SetParseFns(image=str, result=str, destination=str, label=str)
-def overlay(image: str, result: str, destination: str, *extra, label: str = "", **unknown) -> dict[str, object]:
+@as_verb(image=Path, result=Path, destination=Path, label=Path)
+def overlay(image: Path, result: Path, destination: Path, *, label: Path | None = None) -> dict[str, object]:
     """Draw a result (and the truth) over its image, as PNG; of a volume sections along Z and along Y.
 
     Parameters
@@ -125,14 +124,13 @@ def overlay(image: str, result: str, destination: str, *extra, label: str = "", 
     label : str
         File of the truth (green outlines; white where both agree).
     """
-    reject(unknown, overlay, extra)
-    names = [name for name in (image, result, label) if name]
-    arrays = [read_image(Path(name)) for name in names]
+    paths = [path for path in (image, result, label) if path]
+    arrays = [read_image(path) for path in paths]
     grid = arrays[0].shape[:2] if _is_rgb(arrays[0]) else arrays[0].shape
-    for name, array in zip(names[1:], arrays[1:], strict=True):
+    for path, array in zip(paths[1:], arrays[1:], strict=True):
         if array.shape != grid:
-            raise InputError(f"{name}: shape {array.shape}, its image {grid}; give files of one grid")
-    write_overlay(Path(destination), *arrays, spacing=_read_spacing(Path(image)))
+            raise InputError(f"{path}: shape {array.shape}, its image {grid}; give files of one grid")
+    write_overlay(destination, *arrays, spacing=_read_spacing(image))
     return {"picture": destination}
 
 

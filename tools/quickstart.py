@@ -10,11 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fire.decorators import SetParseFns
-
 from common.datalist import read_dataset
 from tools.bundles import find_bundle
-from tools.command_line import reject
+from tools.command_line import as_verb
 from tools.runs.executor import run_step
 from tools.runs.files import find_result
 from tools.runs.words import as_words, bundle_command
@@ -23,8 +21,8 @@ from tools.toolbox import Toolbox, default_bundle, read_toolbox
 __all__ = ["commands", "quickstart"]
 
 
-@SetParseFns(bundle=str, destination=str)
-def quickstart(*extra, bundle: str = "", destination: str = "quickstart", **unknown) -> dict[str, object]:
+@as_verb()
+def quickstart(*, bundle: str = "", destination: str = "quickstart") -> dict[str, object]:
     """Synthetic sample, convert, train a few epochs, evaluate, infer, draw: a first result within minutes.
 
     Parameters
@@ -34,7 +32,6 @@ def quickstart(*extra, bundle: str = "", destination: str = "quickstart", **unkn
     destination : str
         Folder to write to; every bundle gets its own folder in it. Shipped weights are not touched.
     """
-    reject(unknown, quickstart, extra)
     root = find_bundle(bundle) if bundle else default_bundle()
     toolbox = read_toolbox(root)
     folder = Path(destination) / root.resolve().name
@@ -102,5 +99,5 @@ def _draw(toolbox: Toolbox, folder: Path) -> Path:
 
     item = read_dataset(folder / "dataset").testing[-1]
     result = find_result(folder / "results", item.name, toolbox.result)
-    overlay(str(item.image), str(result), str(folder / "overlay.png"), label=str(item.file("label")))
+    overlay(item.image, result, folder / "overlay.png", label=item.file("label"))
     return folder / "overlay.png"

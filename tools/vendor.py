@@ -11,7 +11,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.files import replacing
-from tools.command_line import reject
+from tools.command_line import as_verb
 
 __all__ = ["differing_copies", "vendor"]
 
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMON = "common"
 
 
-def vendor(*extra, check: bool = False, **unknown) -> dict[str, object]:
+@as_verb()
+def vendor(*, check: bool = False) -> dict[str, object]:
     """Renew ``bundles/<name>/<name>/common``: the files of `common` that the bundle imports, whole and unchanged.
 
     Parameters
@@ -29,7 +30,6 @@ def vendor(*extra, check: bool = False, **unknown) -> dict[str, object]:
     check : bool
         Change nothing; fail and name the copies that differ, are missing or are not needed.
     """
-    reject(unknown, vendor, extra)
     expected, differing = _expected_copies(ROOT), differing_copies(ROOT)
     if check and differing:
         raise InputError(f"copies that differ from common/: {_names(differing)}; run python -m tools vendor")

@@ -182,7 +182,7 @@ def test_a_verb_is_called_from_python_as_it_is_written():
         (["--folds", "0"], "--folds 0: expected a whole number, at least 1"),
         (["--folds", "1.5"], "--folds 1.5: expected a whole number, at least 1"),
         (["--share", "nan"], "--share nan: expected a number above 0"),
-        (["--clean", "yes"], "--clean yes: expected no value; write --clean, or leave it out"),
+        (["--clean", "yes"], "--clean yes: expected no value, True or False"),
         (["--fold", "1"], "unknown flag --fold; did you mean --folds? known: --spacing --folds --share --test --clean"),
         (["further"], "too many arguments: further"),
     ],

@@ -36,6 +36,7 @@ def done(source: Path) -> tuple[Path, str]:
     return destination, devonet(str(source), str(destination), spacing=SPACING)
 
 
+@pytest.mark.slow
 def test_every_frame_has_its_results_on_the_original_grid(source, done):
     destination, _ = done
     for frame in ("000", "001"):
@@ -48,6 +49,7 @@ def test_every_frame_has_its_results_on_the_original_grid(source, done):
     assert (destination / "overlay.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_printed_scores_are_those_of_the_folders(source, done):
     destination, text = done
     frames = score_folders(source, destination)["01"]
@@ -59,6 +61,7 @@ def test_printed_scores_are_those_of_the_folders(source, done):
     assert all(word in text for word in ("SEG", "DET", "OP_CSB"))
 
 
+@pytest.mark.slow
 def test_a_second_run_does_only_what_is_missing(source, done, monkeypatch):
     destination, text = done
     missing = destination / "results" / "01_t001_nuclei.csv"
@@ -72,6 +75,7 @@ def test_a_second_run_does_only_what_is_missing(source, done, monkeypatch):
     assert devonet(str(source), str(destination), spacing=SPACING) == text
 
 
+@pytest.mark.slow
 def test_results_of_other_weights_are_not_mixed(source, done, tmp_path):
     destination, _ = done
     other = tmp_path / "model.pt"
@@ -80,6 +84,7 @@ def test_results_of_other_weights_are_not_mixed(source, done, tmp_path):
         devonet(str(source), str(destination), spacing=SPACING, ndn_weights=str(other))
 
 
+@pytest.mark.slow
 def test_one_stack_without_truth(source, tmp_path):
     stack = tmp_path / "my embryo.tif"
     shutil.copy(source / "01" / "t000.tif", stack)
@@ -105,6 +110,7 @@ def test_nothing_is_written_for_a_source_that_cannot_be_used(tmp_path, make, mes
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_results_of_other_images_are_not_mixed(source, done, tmp_path):
     destination, _ = done
     stack = tmp_path / "other.tif"

@@ -5,21 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fire.decorators import SetParseFns
-
 from tools.bundles import METADATA, all_bundles, bundles_dir, find_bundle
 from tools.card.files import MODEL_CARD, write_measured
 from tools.card.measured import held_out_metrics, measured_metrics
 from tools.card.numbers import rounded
 from tools.card.overview import renew_overview
-from tools.command_line import reject
+from tools.command_line import as_verb
 from tools.toolbox import read_toolbox
 
 __all__ = ["card"]
 
 
-@SetParseFns(bundle=str, output_dir=str, held_out=str)
-def card(bundle: str, output_dir: str = "", *extra, held_out: str = "", **unknown) -> dict[str, Any]:
+@as_verb()
+def card(bundle: str, output_dir: str = "", *, held_out: str = "") -> dict[str, Any]:
     """Write what an evaluation measured into a bundle's metadata, its model card and the README's table.
 
     Metrics that another evaluation of the same weights measured are kept.
@@ -35,7 +33,6 @@ def card(bundle: str, output_dir: str = "", *extra, held_out: str = "", **unknow
         Where the shipped weights have seen every unit: weights of the same recipe, each trained without the units that
         it was evaluated on, separated by commas. OUTPUT_DIR then names as many folders, in the same order.
     """
-    reject(unknown, card, extra)
     folders = all_bundles() if bundle == "all" and not output_dir else [find_bundle(bundle)]
     measured = _measured(output_dir, held_out, folders[0])
     for folder in folders:

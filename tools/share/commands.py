@@ -7,12 +7,10 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fire.decorators import SetParseFns
-
 from common.errors import InputError
 from common.files import replacing
 from tools.bundles import METADATA, all_bundles, find_bundle, read_metadata
-from tools.command_line import reject
+from tools.command_line import as_verb
 from tools.share.archive import check_members, update_model_info, write_archive
 from tools.share.bioimage import check_bioimage, write_package
 from tools.share.checks import check_bundle
@@ -22,10 +20,8 @@ from tools.temporary import temporary_folder
 __all__ = ["share", "verify"]
 
 
-@SetParseFns(bundle=str, destination=str, url=str, hub=str)
-def share(
-    bundle: str, destination: str, *extra, url: str = "", hub: str = "", bioimage: bool = False, **unknown
-) -> dict[str, object]:
+@as_verb(destination=Path)
+def share(bundle: str, destination: Path, *, url: str = "", hub: str = "", bioimage: bool = False) -> dict[str, object]:
     """Write <name>_v<version>.zip and model_info.json, from which monai.bundle downloads; the bundle is checked first.
 
     Parameters
@@ -44,11 +40,8 @@ def share(
     bioimage : bool
         Write <name>-<version>.bioimageio.zip, too: the traced network as a package of BioImage.IO.
     """
-    reject(unknown, share, extra)
     folders = all_bundles() if bundle == "all" else [find_bundle(bundle)]
     repositories = _repositories(hub, folders)
-    if not isinstance(bioimage, bool):
-        raise InputError(f"--bioimage {bioimage}: expected True or False")
     if bioimage:
         check_bioimage()
     for folder in folders:
@@ -57,7 +50,7 @@ def share(
             raise InputError(f"{folder}: not shared: {'; '.join(problems)}")
     with temporary_folder("share") as staging:
         packages = [_package(folder, staging) for folder in folders] if bioimage else []
-        written = _write(folders, packages, Path(destination), url)
+        written = _write(folders, packages, destination, url)
     for folder, repository in zip(folders, repositories, strict=False):
         written[repository] = push(folder, repository)
     return written
@@ -105,8 +98,8 @@ def _repositories(hub: str, folders: Sequence[Path]) -> list[str]:
     return names
 
 
-@SetParseFns(bundle=str)
-def verify(bundle: str, *extra, **unknown) -> None:
+@as_verb()
+def verify(bundle: str) -> None:
     """Check a bundle as share does, one line for each check; its code runs, so look at strangers' bundles first.
 
     Parameters
@@ -114,7 +107,6 @@ def verify(bundle: str, *extra, **unknown) -> None:
     bundle : str
         A name in bundles/, a bundle's folder, or its zip file.
     """
-    reject(unknown, verify, extra)
     if not bundle.endswith(".zip"):
         _report(find_bundle(bundle))
         return

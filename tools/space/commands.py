@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from fire.decorators import SetParseFns
-
 from common.errors import InputError
 from tools.bundles import find_bundle, read_metadata
-from tools.command_line import reject
+from tools.command_line import as_verb
 from tools.sample.formats import sample_images
 from tools.share.checks import WEIGHTS, is_shared
 from tools.space.card import space_card
@@ -26,8 +24,8 @@ DOCKERFILE = "Dockerfile"
 APP = Path(__file__).with_name("app.py.txt")  # no .py: it imports nothing here
 
 
-@SetParseFns(bundle=str, destination=str)
-def space(bundle: str, destination: str, *extra, **unknown) -> dict[str, object]:
+@as_verb(destination=Path)
+def space(bundle: str, destination: Path) -> dict[str, object]:
     """Write a folder that serves a bundle alone: to push to a Hugging Face Space, to run, or to build a container of.
 
     Parameters
@@ -37,15 +35,13 @@ def space(bundle: str, destination: str, *extra, **unknown) -> dict[str, object]
     destination : str
         Folder to write; it must not exist, or be empty.
     """
-    reject(unknown, space, extra)
-    target = Path(destination)
-    write_space(find_bundle(bundle), target)
-    files = [path for path in target.rglob("*") if path.is_file()]
+    write_space(find_bundle(bundle), destination)
+    files = [path for path in destination.rglob("*") if path.is_file()]
     return {
-        "folder": target,
+        "folder": destination,
         "files": len(files),
         "size": f"{sum(path.stat().st_size for path in files) / 2**20:.1f} MiB",
-        "next": f"cd {target} && pip install -r requirements.txt && python app.py",
+        "next": f"cd {destination} && pip install -r requirements.txt && python app.py",
     }
 
 

@@ -130,6 +130,7 @@ def test_training_without_a_connection_ends_before_it_begins(open_workflow, tmp_
     assert not (tmp_path / "output" / "resume.pt").exists()
 
 
+@pytest.mark.slow
 def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
     crypts(str(tmp_path / "source"), num_slides=2, size=256)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", folds=2)
@@ -143,6 +144,7 @@ def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
     assert all(torch.equal(value, last[name]) for name, value in kept.items())
 
 
+@pytest.mark.slow
 def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workflow, tmp_path):
     """On slides of a stain that the shipped weights have not seen."""
     crypts(str(tmp_path / "source"), num_slides=2, size=768)
@@ -161,6 +163,7 @@ def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workf
     assert dice[0] > dice[1] + 0.2
 
 
+@pytest.mark.slow
 def test_evaluation_of_an_ensemble_of_two(open_workflow, tmp_path):
     crypts(str(tmp_path / "source"), num_slides=1, size=256)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", test=["all"])

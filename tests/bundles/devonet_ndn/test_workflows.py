@@ -163,6 +163,7 @@ def seg_by_sets(reference: np.ndarray, result: np.ndarray) -> list[float]:
     return scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [False, True])
 def test_evaluation_of_instances_writes_seg_of_each_image_and_of_all(apply, embryos, weights, trained):
     settings = {"network": BrightIsCentre()} if trained else {"ckpt_path": weights}
@@ -225,6 +226,7 @@ def test_foreground_that_lacks_a_case(apply, write_volume):
         apply("instances", dataset_dir=str(folder), foreground_dir=str(folder))
 
 
+@pytest.mark.slow
 def test_foreground_of_another_shape_ends_the_command_line_with_one_line(write_volume, bundle_root, tmp_path):
     image = write_volume("images/a.nii.gz", np.zeros((8, 8, 8), np.uint8))
     mask = write_volume("masks/a_mask.nii.gz", np.zeros((8, 8, 7), np.uint8))

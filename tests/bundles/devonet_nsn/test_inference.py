@@ -116,6 +116,7 @@ def test_every_embryo_under_testing_gets_a_mask(segment, embryos):
     assert iou(np.asarray(mask.dataobj) > 0, np.asarray(labels.dataobj) > 0) > 0.5
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_images_and_a_second_run_skips_them(tmp_path):
     images, results = tmp_path / "images", tmp_path / "results"
     images.mkdir()

@@ -35,6 +35,7 @@ def draw(depth: int, height: int, width: int) -> torch.Tensor:
     return (distance < 12 + 4 * (x > 64)).float() + noise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(128, 128), (160, 224), (301, 97)], ids=str)
 def test_objects_are_the_networks(network, graph, size):
     stacks = torch.stack([draw(3, *size), torch.zeros(3, *size)])
@@ -46,6 +47,7 @@ def test_objects_are_the_networks(network, graph, size):
             torch.testing.assert_close(theirs[name], value, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", sorted(FUSIONS))
 def test_every_fusion_has_its_graphs(fusion, tmp_path):
     torch.manual_seed(0)
@@ -60,6 +62,7 @@ def test_every_fusion_has_its_graphs(fusion, tmp_path):
         torch.testing.assert_close(theirs["scores"], ours["scores"], rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_slice_passes_the_backbone_once(graph, monkeypatch):
     calls, session = [], graph.session
 
@@ -73,6 +76,7 @@ def test_a_slice_passes_the_backbone_once(graph, monkeypatch):
     assert calls == [(1, 64, 64)] * 5
 
 
+@pytest.mark.slow
 def test_a_volume_has_the_same_instances(network, graph):
     volume, inferer = draw(4, 128, 160)[None, None], VolumeInstanceInferer(3, slab=2)
     expected, found = inferer(volume, network), inferer(volume, graph)
@@ -80,6 +84,7 @@ def test_a_volume_has_the_same_instances(network, graph):
     assert (found != expected).float().mean() < 1e-3
 
 
+@pytest.mark.slow
 def test_other_objects_differ_by_one(network, graph):
     class Nothing:
         def detect(self, image):

@@ -106,6 +106,7 @@ def test_a_volume_without_detections_scores_zero(tmp_path, run):
     assert scores == {"seg": 0, "seg_per_image": 0, "iou": 0, "f1": 0, "slice_f1": 0, "count_error": 2}
 
 
+@pytest.mark.slow
 def test_training_takes_flat_volumes_and_volumes_without_objects(tmp_path, run):
     flat, empty = balls((1, 48, 60)), np.zeros((2, 48, 60), np.uint16)
     flat[0, 10:30, 10:30] = 1
@@ -144,6 +145,7 @@ def test_impossible_knobs_are_refused(tmp_path, run, knob, message):
         run("train", dataset_dir=write_dataset(tmp_path, [balls()] * 2), **knob)
 
 
+@pytest.mark.slow
 def test_a_mistyped_fusion_is_one_line_on_the_terminal(tmp_path):
     command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", "configs/train.json"]
     options = ["--dataset_dir", str(write_dataset(tmp_path, [balls()] * 2)), "--output_dir", str(tmp_path / "output")]

@@ -16,6 +16,8 @@ from sam_myelin.common.errors import InputError
 from sam_myelin.network import SamMyelin
 from sam_myelin.onnx_export import export_decoder, export_encoder, main
 
+pytestmark = pytest.mark.slow
+
 SIZE = 224
 TOLERANCE = 1e-4
 

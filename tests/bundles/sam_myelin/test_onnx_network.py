@@ -19,6 +19,8 @@ from sam_myelin.onnx_network import OnnxNetwork, differences, export_onnx
 
 from tools.sample.myelin import draw_files
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = Path(sam_myelin.__file__).parents[1] / "models/model.pt"
 SIZE = 672
 

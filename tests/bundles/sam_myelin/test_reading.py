@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader, Dataset, decollate_batch
-from PIL import Image
 from sam_myelin.common.errors import InputError
 from sam_myelin.common.reading.picture_transforms import ReadLabelsd
-from sam_myelin.common.reading.pictures import luminance, read_labels
+from sam_myelin.common.reading.pictures import luminance
 from sam_myelin.normalisation import to_rgb
 from sam_myelin.reading import ReadMicrographd, check_images, read_mask, read_micrograph
 
@@ -48,11 +47,6 @@ def test_gray_with_alpha(write_image):
     np.testing.assert_array_equal(read_micrograph(write_image("a.png", np.stack([GRAY, GRAY], axis=-1))), GRAY)
 
 
-def test_palette_is_replaced_by_its_colours(tmp_path):
-    Image.fromarray(GRAY).convert("P").save(tmp_path / "p.png")
-    np.testing.assert_array_equal(read_micrograph(tmp_path / "p.png"), GRAY)
-
-
 @pytest.mark.parametrize(
     ("name", "pixels", "options", "message"),
     [
@@ -72,20 +66,6 @@ def test_what_is_no_micrograph(write_image, name, pixels, options, message):
         check_images([{"image": path}, {"image": write_image("good.png", GRAY)}])
 
 
-@pytest.mark.parametrize(("name", "options"), [("a.png", {}), ("a.tif", {}), ("a.tif", {"compression": "zlib"})])
-@pytest.mark.parametrize("num_bytes", [0, 20, 2000])
-def test_file_that_is_cut_off(write_image, name, options, num_bytes):
-    path = write_image(name, np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8), **options)
-    path.write_bytes(path.read_bytes()[:num_bytes])
-    with pytest.raises(InputError, match=rf"{name}: (truncated|cannot be read)"):
-        read_micrograph(path)
-
-
-def test_file_that_is_gone(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.png: no such file"):
-        read_micrograph(tmp_path / "gone.png")
-
-
 def test_mask_with_soft_edges(write_image, caplog):
     mask = np.zeros((6, 6), np.uint8)
     mask[1:5, 1:5], mask[1, 1], mask[4, 4] = 255, 100, 200
@@ -96,19 +76,6 @@ def test_mask_with_soft_edges(write_image, caplog):
         read_mask(write_image("l.png", GRAY))
     assert not read_mask(write_image("e.png", np.zeros((3, 3), np.uint8))).any()
     np.testing.assert_array_equal(read_mask(write_image("b.png", RAMP > 9)), RAMP > 9)
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (np.stack([GRAY] * 3, axis=-1), "3 channels in a label map, expected one"),
-        (RAMP.astype(np.float32), "labels of type float32, expected integers"),
-        ((RAMP - 3).astype(np.int16), "labels from -3 to 41, expected 0 to"),
-    ],
-)
-def test_what_is_no_label_map(write_image, labels, message):
-    with pytest.raises(InputError, match=rf"l\.tif: {message}"):
-        read_labels(write_image("l.tif", labels))
 
 
 def test_items_lie_y_x_and_know_their_file(write_image):
@@ -126,12 +93,6 @@ def test_items_lie_y_x_and_know_their_file(write_image):
         assert (read[key].shape, read[key].dtype) == ((1, 5, 9), torch.int32)
         assert (read[key].meta["filename_or_obj"], read[key].meta["original_shape"]) == (item[key], (5, 9))
         np.testing.assert_array_equal(read[key].numpy()[0], pixels)
-
-
-def test_labels_of_another_size(write_image):
-    item = {"image": write_image("a.png", GRAY), "label": write_image("l.png", GRAY.T.copy())}
-    with pytest.raises(InputError, match=r"l\.png: 5 x 9 pixels .*, its image .*a\.png has 9 x 5; convert"):
-        ReadLabelsd("label")(ReadMicrographd("image")(item))
 
 
 def test_pixel_size_of_the_knob_then_the_item_then_the_sidecar(write_image, caplog):

@@ -80,6 +80,7 @@ def parts_that_differ(one: dict[str, torch.Tensor], other: dict[str, torch.Tenso
     return {name.split(".")[0] for name in one if not torch.equal(one[name], other[name])}
 
 
+@pytest.mark.slow
 def test_training_on_embeddings_reads_each_image_once_and_leaves_the_encoders(
     open_workflow, weights, tmp_path, monkeypatch
 ):
@@ -96,6 +97,7 @@ def test_training_on_embeddings_reads_each_image_once_and_leaves_the_encoders(
     assert parts_that_differ(read(weights), read(tmp_path / "output/model.pt")) == {"mask_decoder", "dense_head"}
 
 
+@pytest.mark.slow
 def test_embeddings_made_beforehand_are_used(open_workflow, weights, tmp_path, monkeypatch):
     open_workflow("embed", pretrained=True, ckpt_path=str(weights)).run()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "output/embeddings").iterdir()}
@@ -106,6 +108,7 @@ def test_embeddings_made_beforehand_are_used(open_workflow, weights, tmp_path, m
     assert {path for path, time in kept.items() if path.stat().st_mtime_ns != time} <= {damaged}
 
 
+@pytest.mark.slow
 def test_training_on_images_trains_the_encoders_too(open_workflow, weights, tmp_path):
     overrides = {"finetune_encoder": True, "min_visible": 0}
     open_workflow(pretrained=True, ckpt_path=str(weights), **overrides).run()
@@ -114,6 +117,7 @@ def test_training_on_images_trains_the_encoders_too(open_workflow, weights, tmp_
     assert not (tmp_path / "output/embeddings").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_training_goes_on_from_its_own_weights(open_workflow, weights, tmp_path):
     start = {"pretrained": True, "ckpt_path": str(weights)}
     open_workflow(**start).run()

@@ -100,6 +100,7 @@ def test_exported_torchscript_gives_the_same_logits(network, exported, tmp_path,
         assert (torch.jit.load(path)(image) - network(image)).abs().max() <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_exported_onnx_gives_the_same_logits(network, exported, tmp_path, size):
     image, path = torch.rand(1, 1, *size), tmp_path / "model.onnx"

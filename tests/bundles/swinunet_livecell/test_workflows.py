@@ -128,6 +128,7 @@ def test_bad_images_are_all_told_before_the_first_is_segmented(write_image, run,
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["crop", "resize"])
 def test_evaluation_at_the_original_size_by_cell_type(write_dataset, run, mode):
     labels, empty = cells(), np.zeros((210, 300), np.uint16)
@@ -149,6 +150,7 @@ def test_evaluation_at_the_original_size_by_cell_type(write_dataset, run, mode):
     assert float(rows["all"]["iou_mean"]) == pytest.approx(np.mean(per_image), abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["crop", "resize"])
 def test_training_on_images_smaller_than_a_patch_and_without_cells(write_dataset, open_workflow, tmp_path, mode):
     labels, empty = cells(100, 140), np.zeros((100, 140), np.uint16)
@@ -165,6 +167,7 @@ def test_training_on_images_smaller_than_a_patch_and_without_cells(write_dataset
     assert progress["best_epoch"] == 1
 
 
+@pytest.mark.slow
 def test_a_training_does_not_go_on_in_another_mode(write_dataset, open_workflow):
     labels = cells(100, 140)
     folder = write_dataset(*[("training", photograph(labels), labels, {"fold": fold}) for fold in (0, 1)])
@@ -178,6 +181,7 @@ def test_a_training_does_not_go_on_in_another_mode(write_dataset, open_workflow)
         workflow.run()
 
 
+@pytest.mark.slow
 def test_training_is_tracked_by_clearml(write_dataset, tmp_path):
     labels = cells(100, 140)
     folder = write_dataset(*[("training", photograph(labels), labels, {"fold": fold}) for fold in (0, 1)])

@@ -26,6 +26,7 @@ print("threads:", *(path.read_text() for path in Path("/proc/self/task").glob("*
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="names of threads are read from /proc")
 def test_no_thread_of_the_process_group_outlives_the_training(tmp_path):
     script = tmp_path / "training.py"

@@ -180,6 +180,7 @@ def test_results_do_not_go_among_the_images(images):
         segment("swinunet_livecell", str(images), str(images))
 
 
+@pytest.mark.slow
 def test_real_network_and_a_mistyped_knob(tmp_path, capsys):
     (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "images")
     command = ["segment", "devonet_ndn", str(image), str(tmp_path / "out")]

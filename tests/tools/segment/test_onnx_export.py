@@ -20,6 +20,7 @@ BUNDLES = Path(__file__).parents[3] / "bundles"
 VERBS = {"export onnx": ("tools.segment.onnx_export:onnx", "")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [bundle.name for bundle in all_bundles()])
 def test_graph_gives_what_the_network_gives(name, shipped_graph):
     path = shipped_graph(BUNDLES / name)
@@ -34,6 +35,7 @@ def test_graph_gives_what_the_network_gives(name, shipped_graph):
     assert not is_current(path, BUNDLES / name / "configs" / "metadata.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [bundle.name for bundle in all_bundles()])
 def test_space_is_free_where_the_network_allows(name, shipped_graph):
     (image, *_) = onnx.load(shipped_graph(BUNDLES / name)).graph.input
@@ -42,6 +44,7 @@ def test_space_is_free_where_the_network_allows(name, shipped_graph):
     assert sizes == fixed.get(name, [0] * len(sizes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["MAX_PROBABILITY", "MAX_MASK"])
 def test_graph_that_differs_is_not_kept(limit, tmp_path, monkeypatch):
     monkeypatch.setattr(f"tools.segment.onnx_export.{limit}", 0.0)
@@ -54,6 +57,7 @@ def test_graph_that_differs_is_not_kept(limit, tmp_path, monkeypatch):
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("model.onnx", b"an older one")]
 
 
+@pytest.mark.slow
 def test_knobs_of_the_network_belong_to_the_file(tmp_path):
     path = tmp_path / "model.onnx"
     record = export_bundle(BUNDLES / "maskrcnn_2p5d", path, {"score_threshold": 0.5})

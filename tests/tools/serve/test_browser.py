@@ -17,6 +17,8 @@ from tools.sample.formats import sample_images
 from tools.segment.results import read_mask
 from tools.serve.limits import Limits
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [

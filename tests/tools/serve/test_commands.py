@@ -61,6 +61,7 @@ def process_of_server(tmp_path, *options):
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_server_that_is_ended_leaves_nothing(how, tmp_path):
     (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
@@ -72,6 +73,7 @@ def test_server_that_is_ended_leaves_nothing(how, tmp_path):
     assert "leaked" not in log.read_text() and "Traceback" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_server_ends_in_time_whatever_runs_and_what_a_killed_one_left_is_removed(tmp_path, monkeypatch):
     (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
     with process_of_server(tmp_path, "--grace_s", "3") as (process, url, temporary, _), ThreadPoolExecutor() as pool:

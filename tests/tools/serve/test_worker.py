@@ -29,6 +29,8 @@ from tools.serve.limits import Limits
 from tools.serve.worker import Worker, _Interruption
 from tools.toolbox import read_toolbox
 
+pytestmark = pytest.mark.slow
+
 BUNDLES = Path(__file__).parents[3] / "bundles"
 
 

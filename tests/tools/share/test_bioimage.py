@@ -64,6 +64,7 @@ def described(metadata: dict, shape: tuple[int, ...] = (1, 1, 16, 32, 32), **cha
     return describe(metadata | changes, "name", shapes, files, timestamp="2026-01-01T00:00:00", format_version="0.5.12")
 
 
+@pytest.mark.slow
 def test_bioimageios_own_test_passes(package):
     from bioimageio.core import test_model as run_their_test
 
@@ -94,6 +95,7 @@ def test_sam_is_described_by_its_dense_maps_at_a_quarter_of_the_resolution(tmp_p
     assert [(axis["size"], axis["scale"]) for axis in output["axes"][2:]] == [(168, 4)] * 2
 
 
+@pytest.mark.slow
 def test_dense_maps_are_what_the_network_finds_without_prompts(shared_process):
     image = torch.rand(1, 3, 672, 672, generator=torch.Generator().manual_seed(0))
     network, dense = (load_network(BUNDLES / "sam_myelin", network_id).eval() for network_id in ("", "dense_network"))
@@ -142,6 +144,7 @@ def test_networks_that_a_package_would_tell_wrong_are_refused(network, message, 
     assert [path.name for path in tmp_path.iterdir()] == ["test_input.npy"]
 
 
+@pytest.mark.slow
 def test_package_holds_what_it_describes(package):
     with zipfile.ZipFile(package) as archive:
         content = yaml.safe_load(archive.read("rdf.yaml"))
@@ -158,6 +161,7 @@ def test_package_holds_what_it_describes(package):
     assert "](overlay.png)" in readme and "## Validation" in readme and "1 x 1 x 16 x 32 x 32" in readme
 
 
+@pytest.mark.slow
 def test_share_writes_it_beside_the_zip(tmp_path, monkeypatch):
     monkeypatch.setattr("tools.share.checks._schema_problems", lambda metadata: [])
     monkeypatch.setitem(CHECKS, "weights", lambda bundle: [])
@@ -222,7 +226,7 @@ def test_missing_library_and_string_boolean_are_told_before_anything_is_written(
     monkeypatch.setitem(sys.modules, "bioimageio.spec", None)
     with pytest.raises(InputError, match="needs bioimageio.spec; pip install"):
         share("devonet_nsn", str(tmp_path / "out"), bioimage=True)
-    with pytest.raises(InputError, match="--bioimage false: expected True or False"):
+    with pytest.raises(InputError, match="--bioimage false: expected no value, True or False"):
         share("devonet_nsn", str(tmp_path / "out"), bioimage="false")
     assert not (tmp_path / "out").exists()
 

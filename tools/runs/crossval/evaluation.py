@@ -93,7 +93,7 @@ def draw_worst(member: Member, cases: Sequence[str], data: Folds, folder: Path) 
         mask = member.result(image, "mask")
         pictures[case] = folder / f"{member.bundle}_{mask.name.rpartition('_mask.')[0]}.png"
         if not is_newer(pictures[case], [mask]):
-            overlay(str(image), str(mask), str(pictures[case]), label=str(label))
+            overlay(image, mask, pictures[case], label=label)
     return pictures
 
 

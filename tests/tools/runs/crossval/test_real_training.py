@@ -15,6 +15,8 @@ from tools.runs.crossval.commands import crossval
 from tools.sample.ctc import ctc
 from tools.sample.embryo import SPACING_UM
 
+pytestmark = pytest.mark.slow
+
 BRIEF = {"max_epochs": "2", "val_interval": "1", "init_channels": "2", "batch_size": "1", "patches_per_volume": "1"}
 BRIEF |= {"patch_size": "[8, 16, 16]", "spacing": "[4.0, 3.2, 3.2]"}
 
