@@ -16,11 +16,11 @@ from typing import Any
 import fire
 from fire.decorators import SetParseFns
 
-from common.errors import InputError
+from common.errors import InputError, find_input_error
 
 __all__ = ["as_table", "as_verb", "at_least", "listed", "positive", "positive_number", "reject", "run", "whole_number"]
 
-EXPECTED_ERRORS = (InputError, FileNotFoundError, PermissionError)
+EXPECTED_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
 
 def reject(unknown: Mapping[str, object], command: Callable, extra: Sequence[object] = ()) -> None:
@@ -181,11 +181,14 @@ def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
             command, rest = _load(verbs[verb][0]), list(words[len(verb.split()) :])
             _check_required(verb, command, rest)
             fire.Fire(command, command=rest, name=f"python -m tools {verb}", serialize=as_table)
-    except EXPECTED_ERRORS as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
-        return 1
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        known = find_input_error(error) or (error if isinstance(error, EXPECTED_ERRORS) else None)
+        if known is None:
+            raise
+        print("error:", " ".join(str(known).split()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

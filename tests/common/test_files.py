@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import re
@@ -14,6 +15,31 @@ import pytest
 
 from common.errors import InputError
 from common.files import FolderLock, holding, partial_path, replacing
+
+
+def _fails(code: int, name: str | None = None) -> OSError:
+    return OSError(code, os.strerror(code), name)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_full_disk_is_told_in_words_and_the_old_file_stays(tmp_path, code, wrapped):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(InputError, match=r"a: cannot be written \(.+\); make room"), replacing(path) as partial:
+        partial.write_text("half")
+        try:
+            raise _fails(code, None if wrapped else str(partial))
+        except OSError:
+            if wrapped:  # as torch does
+                raise RuntimeError("unexpected pos") from None
+            raise
+    assert path.read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(tmp_path):
+    with pytest.raises(PermissionError, match="elsewhere"), replacing(tmp_path / "a"):
+        raise _fails(errno.EACCES, "/elsewhere")
 
 
 def _count(path: Path, times: int) -> None:

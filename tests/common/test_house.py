@@ -26,3 +26,11 @@ def test_tables_are_written_in_one_place_which_leaves_no_formula_in_them():
     copies = [path for path in sources if path.relative_to(ROOT).parts[0] == "bundles" and "common" in path.parts]
     writers = [path for path in set(sources) - set(copies) if re.search(r"csv\.(Dict)?[wW]riter", path.read_text())]
     assert [path.relative_to(ROOT).as_posix() for path in writers] == ["common/tables.py"]
+
+
+def test_no_checkpoint_is_opened_so_that_it_could_run_code():
+    paths = [path for room in ("common", "tools", "bundles", "benchmarks") for path in (ROOT / room).rglob("*.py")]
+    calls = [(path, call) for path in paths for call in re.findall(r"torch\.load\([^\n]*", path.read_text())]
+    assert calls and not [(path, call) for path, call in calls if "weights_only=True" not in call]
+    shells = [path for room in ("bundles", ".ci") for path in (ROOT / room).rglob("*.json")]
+    assert not [path for path in [*paths, *shells] if re.search(r"weights_only\W+False", path.read_text())]

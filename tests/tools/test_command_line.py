@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -200,4 +201,25 @@ def test_what_a_verb_requires_by_name_is_told(monkeypatch, capsys):
     assert run({"split": ("", "")}, ["split", "--help"]) == 0
     assert (
         "split SOURCE --spacing VALUE [--folds 5] [--share ''] [--test ''] [--clean False]" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("verb", ["share", "serve", "verify", "export onnx"])
+def test_help_of_what_runs_a_bundle_says_that_it_is_code(capsys, verb):
+    assert run(VERBS, [*verb.split(), "--help"]) == 0
+    assert "configs and package are code, which runs with your rights" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_full_disk_is_told_in_one_line_wherever_it_was(capsys, monkeypatch):
+    def fill():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device", "/disk/a.tif")
+        except OSError as error:
+            raise RuntimeError("a library's own words") from error
+
+    monkeypatch.setitem(sys.modules, "stand_ins", SimpleNamespace(example=fill))
+    assert run(STAND_INS, ["example"]) == 1
+    assert capsys.readouterr().err == (
+        "error: /disk/a.tif: cannot be read or written (No space left on device); make room there, see who may, or "
+        "choose another place\n"
     )

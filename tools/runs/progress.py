@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import yaml
 
 from common.errors import InputError
+from common.training.checkpoints import read_checkpoint
 from tools.runs.files import is_newer, write_text
 
 __all__ = ["State", "progress_entries", "read_state", "read_validations", "write_progress"]
@@ -27,11 +27,11 @@ class State:
 def read_state(resume: Path) -> State:
     """What resume.pt tells, which a training writes after each epoch; InputError if it is none."""
     try:
-        state = torch.load(resume, map_location="cpu", weights_only=True)
+        state = read_checkpoint(resume)
         progress = {"best_metric": float("nan"), **state["progress"]}
         return State(int(state["epoch"]), int(progress["best_epoch"]), float(progress["best_metric"]))
-    except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
-        raise InputError(f"{resume}: not the state of a training ({error!r}); train again") from error
+    except (InputError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{resume}: not the state of a training ({error}); train again") from error
 
 
 def write_progress(folder: Path, metric: str) -> list[dict[str, object]]:

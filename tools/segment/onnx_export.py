@@ -37,6 +37,8 @@ ROUNDS = 3
 def onnx(bundle: str, destination: str = "", **overrides) -> dict[str, object]:
     """Write a bundle's network as ONNX, and compare it with PyTorch on a sample image: --backend onnx of serve.
 
+    A bundle's configs and package are code, which runs with your rights: look at a stranger's before.
+
     Run a bundle with it: --config_file "['configs/inference.json','configs/inference_onnx.json']".
 
     Parameters

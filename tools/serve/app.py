@@ -15,10 +15,11 @@ from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from common.errors import find_write_error
 from tools.segment.description import Description
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.endpoint import Endpoint
-from tools.serve.failures import Failure
+from tools.serve.failures import Failure, no_room
 from tools.serve.guard import Guard
 from tools.serve.requests import FIELD
 from tools.serve.results import MEDIA_TYPES
@@ -114,6 +115,7 @@ def create_app(
     app.exception_handler(Failure)(_answer_failure)
     app.exception_handler(HTTPException)(_answer_http_exception)
     app.exception_handler(RequestValidationError)(_answer_wrong_request)
+    app.exception_handler(OSError)(_answer_os_error)
     app.exception_handler(Exception)(_answer_any)
     app.post(
         "/seg_mask",
@@ -151,6 +153,12 @@ def _answer_http_exception(request: Request, error: HTTPException) -> JSONRespon
 
 def _answer_wrong_request(request: Request, error: RequestValidationError) -> JSONResponse:
     return _answer_failure(request, Failure(422, "; ".join(problem["msg"] for problem in error.errors())))
+
+
+def _answer_os_error(request: Request, error: OSError) -> JSONResponse:
+    if find_write_error(error) is None:
+        raise error
+    return _answer_failure(request, no_room())
 
 
 def _answer_any(request: Request, error: Exception) -> JSONResponse:

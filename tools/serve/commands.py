@@ -47,6 +47,8 @@ def serve(
 ) -> None:
     """Serve bundles over HTTP: POST /seg_mask, and a page to try them on. Ctrl-C ends it.
 
+    A bundle's configs and package are code, which runs with your rights: look at a stranger's before.
+
     Parameters
     ----------
     bundle : str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-__all__ = ["CLIENT_CLOSED_REQUEST", "Failure"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "Failure", "no_room"]
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, seen in metrics only
 
@@ -30,3 +30,10 @@ class Failure(Exception):
 
     def __reduce__(self):
         return type(self), (int(self.status), self.message, self.retry_after_s)
+
+
+def no_room() -> Failure:
+    """What is told where the server's disk is full, or its folder may not be written."""
+    return Failure(
+        HTTPStatus.INSUFFICIENT_STORAGE, "the server has no room for the image and its results; tell who runs it"
+    )

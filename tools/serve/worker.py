@@ -16,10 +16,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
+from common.errors import InputError, find_write_error
 from tools.segment.description import Description
 from tools.segment.results import Result
-from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
+from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure, no_room
 from tools.serve.jobs import Job
 from tools.serve.limits import Limits
 from tools.serve.uploads import check_work
@@ -173,7 +173,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
         except Failure as failure:
             answer = failure
         except InputError as error:
-            answer = Failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+            answer = no_room() if find_write_error(error) else Failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except Exception as error:
             # some code catches everything and raises what it makes of it, as Python's search for a module does
             answer = GIVEN_UP if interruption.has_come else _as_failure(error, job.bundle)
@@ -212,6 +212,8 @@ def _as_failure(error: Exception, bundle: str) -> Failure:
         if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):
             return Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
         cause = cause.__cause__ or cause.__context__
+    if find_write_error(error):
+        return no_room()
     logger.error("%s: %s", bundle, error, exc_info=error)
     return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; the server's log says what")
 

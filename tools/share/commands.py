@@ -24,6 +24,8 @@ __all__ = ["share", "verify"]
 def share(bundle: str, destination: Path, *, url: str = "", hub: str = "", bioimage: bool = False) -> dict[str, object]:
     """Write <name>_v<version>.zip and model_info.json, from which monai.bundle downloads; the bundle is checked first.
 
+    A bundle's configs and package are code, which runs with your rights: look at a stranger's before.
+
     Parameters
     ----------
     bundle : str
@@ -100,7 +102,9 @@ def _repositories(hub: str, folders: Sequence[Path]) -> list[str]:
 
 @as_verb()
 def verify(bundle: str) -> None:
-    """Check a bundle as share does, one line for each check; its code runs, so look at strangers' bundles first.
+    """Check a bundle as share does, one line for each check.
+
+    A bundle's configs and package are code, which runs with your rights: look at a stranger's before.
 
     Parameters
     ----------

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from monai.bundle import ConfigParser
 
+from common.training.checkpoints import read_checkpoint
+
 MAX_MESSAGE = 300  # characters
 NETWORK_IDS = ("network_def", "network")
 CONFIGS = ("inference", "train")
@@ -31,7 +33,7 @@ def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
     torch.nn.Module
     """
     bundle = bundle.resolve()
-    weights = torch.load(bundle / "models/model.pt", map_location="cpu", weights_only=True)
+    weights = read_checkpoint(bundle / "models/model.pt")
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise TypeError("models/model.pt holds no plain state_dict; monai.bundle.load would keep the random weights")
     files = [next(path for name in CONFIGS for path in sorted((bundle / "configs").glob(f"{name}.*")))]

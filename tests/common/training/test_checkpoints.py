@@ -21,7 +21,7 @@ from torch import nn
 
 from common.errors import InputError
 from common.training import checkpoints
-from common.training.checkpoints import TrainingCheckpoint, WeightsLoader, save_atomically
+from common.training.checkpoints import TrainingCheckpoint, WeightsLoader, read_checkpoint, save_atomically
 from common.training.prefetching import PrefetchingLoader
 
 ITERATIONS_PER_EPOCH = 3
@@ -245,8 +245,8 @@ def test_a_training_may_go_on_on_a_gpu(tmp_path):
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    def fail(content, path):
-        Path(path).write_bytes(b"half")
+    def fail(content, file):
+        file.write(b"half")
         raise OSError("no space left on device")
 
     save_atomically({"weight": torch.ones(1)}, tmp_path / "model.pt")
@@ -369,3 +369,29 @@ def test_a_second_training_into_the_same_folder_is_refused(tmp_path):
     training.run()
     assert refused == [True]
     assert not (tmp_path / ".lock").exists()
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_and_is_told_in_words(tmp_path):
+    resource = pytest.importorskip("resource")
+    save_atomically({"a": torch.ones(2)}, tmp_path / "model.pt")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"model.pt: cannot be written \(File too large\); make room"):
+            save_atomically({"a": torch.ones(1 << 20)}, tmp_path / "model.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert torch.equal(torch.load(tmp_path / "model.pt", weights_only=True)["a"], torch.ones(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("code of who made the file",))
+
+
+def test_a_checkpoint_of_objects_is_not_opened_and_torchs_advice_to_do_so_is_not_passed_on(tmp_path, capsys):
+    torch.save({"network": Harmful()}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match="damaged, or not a PyTorch checkpoint") as caught:
+        read_checkpoint(tmp_path / "model.pt")
+    assert "weights_only" not in str(caught.value) and not capsys.readouterr().out

@@ -8,10 +8,10 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import InputError
+from .errors import InputError, find_write_error
 
 if sys.platform != "win32":  # where torch runs no processes side by side
     import fcntl
@@ -39,14 +39,27 @@ def replacing(path: Path) -> Iterator[Path]:
     ------
     Path
         Name to write to, in the same folder.
+
+    Raises
+    ------
+    InputError
+        If the disk is full, or the folder may not be written; what was there is untouched.
     """
     _sweep(path)
     partial = partial_path(path)
     try:
         yield partial
         partial.replace(path)
+    except Exception as error:
+        found = find_write_error(error)
+        if found is None or isinstance(error, InputError) or found.filename not in (None, *map(str, (partial, path))):
+            raise
+        raise InputError(
+            f"{path}: cannot be written ({found.strerror}); make room there, or choose another folder"
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that cannot be written, or is gone
+            partial.unlink(missing_ok=True)
 
 
 def partial_path(path: Path) -> Path:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from types import TracebackType
 
-__all__ = ["InputError", "find_input_error", "show_input_errors_plainly"]
+__all__ = ["InputError", "find_input_error", "find_write_error", "show_input_errors_plainly"]
 
+# what a full disk, a folder that cannot be written, and a broken drive raise
+_UNWRITABLE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ENXIO", "ENODEV")
+    if hasattr(errno, name)
+}
 # how a worker process reports an error: as text, with the traceback of the whole chain
 _REPORTED = re.compile(r"^(?:\w+\.)+InputError: (.+)$", re.MULTILINE)
 
@@ -17,7 +24,7 @@ class InputError(ValueError):
 
 
 def find_input_error(error: BaseException | None) -> InputError | None:
-    """First `InputError` among an exception and its causes, or None.
+    """First `InputError` among an exception and its causes, also one of a full disk or no permission; or None.
 
     MONAI wraps what a transform or a config expression raises into a RuntimeError, so the message that helps lies
     at the bottom of the chain. Of an error in a worker process of a DataLoader only the text arrives; the message is
@@ -28,6 +35,20 @@ def find_input_error(error: BaseException | None) -> InputError | None:
         if reported:
             return InputError(reported[1])
         if isinstance(error, InputError):
+            return error
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            return InputError(
+                f"{error.filename or 'a file'}: cannot be read or written ({error.strerror}); make room there, see who "
+                "may, or choose another place"
+            )
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def find_write_error(error: BaseException | None) -> OSError | None:
+    """First error of a full disk, or of a file or folder that may not be written, among an exception and its causes."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
             return error
         error = error.__cause__ or error.__context__
     return None

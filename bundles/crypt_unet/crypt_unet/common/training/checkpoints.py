@@ -24,6 +24,7 @@ __all__ = [
     "WeightsLoader",
     "bare_network",
     "find_differences",
+    "read_checkpoint",
     "read_weights",
     "save_atomically",
 ]
@@ -35,11 +36,18 @@ def save_atomically(content: Any, path: str | os.PathLike[str]) -> None:
     """`torch.save` that leaves either the old file or the whole new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        torch.save(content, partial)
+    with replacing(path) as partial, partial.open("wb") as file:  # which tells of a full disk, as torch does not
+        torch.save(content, file)
 
 
-def _read(path: str | os.PathLike[str], device: torch.device | str) -> Any:
+def read_checkpoint(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Any:
+    """What a file of PyTorch holds, tensors and plain values only: opening it runs no code of whoever made it.
+
+    Raises
+    ------
+    InputError
+        If it is none, or holds other objects; torch's own advice to open such a file all the same is not passed on.
+    """
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint
@@ -63,7 +71,7 @@ def read_weights(
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such checkpoint; train first, or give another {option}")
-    weights = _read(path, map_location)
+    weights = read_checkpoint(path, map_location)
     _check_weights(weights, path)
     return weights
 
@@ -226,7 +234,7 @@ class TrainingCheckpoint:
         if not (self.resume and self.resume_path.is_file()):
             return
         source = str(self.resume_path)
-        state = _read(source, "cpu")
+        state = read_checkpoint(source)
         if not isinstance(state, dict) or not {"network", "progress", "identity", "epoch", "iteration"} <= set(state):
             raise InputError(f"{source}: not the state of a training; give --resume False to start anew")
         if state["identity"] != self.identity:
