@@ -43,6 +43,13 @@ def test_two_touching_blobs_are_two_markers(touching):
     np.testing.assert_array_equal(markers.labels > 0, touching > 0.4)
 
 
+@pytest.mark.parametrize(("min_distance", "num_markers"), [(3.9, 2), (4.0, 1)])
+def test_maxima_at_the_very_distance_are_one_marker(monkeypatch, min_distance, num_markers):
+    monkeypatch.setattr(ndimage, "gaussian_filter", lambda values, sigma: values)
+    row = draw((3, 3, 12), {(1, 1, 3): 0.9, (1, 1, 7): 0.8})
+    assert len(find_markers(row, CUBIC, min_distance=min_distance).scores) == num_markers
+
+
 def test_blobs_nearer_than_the_distance_are_one_marker_of_both(touching):
     markers = find_markers(touching, CUBIC, threshold=0.4, min_distance=9.5)
     np.testing.assert_array_equal(markers.labels, touching > 0.4)

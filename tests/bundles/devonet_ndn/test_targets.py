@@ -49,6 +49,14 @@ def test_ball_smaller_than_a_voxel_is_one_voxel():
     assert np.argwhere(draw_balls((5, 5, 5), np.array([[1.4, 2.4, 3.6]]), (0.1, 0.1, 0.1))).tolist() == [[1, 2, 4]]
 
 
+@pytest.mark.parametrize("radius", [1.0, 2.0, 3.0])
+def test_the_radius_itself_belongs_to_a_marker_and_nothing_beyond_it(as_volume, radius):
+    labels = np.zeros((9, 9, 9))
+    labels[4, 4, 4] = 1
+    row = targets(as_volume, labels, (1.0, 1.0, 1.0), radius=radius)[0, :, 4, 4].numpy()
+    assert np.flatnonzero(row).tolist() == list(range(4 - int(radius), 5 + int(radius)))
+
+
 def test_ball_at_the_border_is_cut_off_and_comes_in_nowhere_else():
     mask = draw_balls((6, 6, 6), np.array([[0.0, 5.0, 0.0]]), (2, 2, 2))
     assert mask.sum() == 1 + 3 + 3 + 1 + 3  # an eighth of the ball of 33 voxels, with the planes that bound it

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.common.labels.seg import count_overlaps, seg
+from maskrcnn_2p5d.detections import SliceObjects
 from maskrcnn_2p5d.interpolation import interpolate_shape
-from maskrcnn_2p5d.linking import SliceLinker, link_stack, match_slices
+from maskrcnn_2p5d.linking import SliceLinker, link_slices, link_stack, match_slices
 from scipy import ndimage
 
 slices = npst.arrays(np.int32, (5, 6), elements=st.integers(0, 4))
@@ -108,6 +109,35 @@ def test_an_object_goes_on_over_gaps_as_long_as_allowed(missing, max_gap, num_ob
     assert len(linked.scores) == num_objects
     if num_objects == 1:
         assert (linked.labels == (column(()) > 0)).all()  # filled, by one object
+
+
+def test_a_slice_that_was_filled_is_none_in_which_the_object_was_detected():
+    stack, scores = column((1,), depth=3), [np.full(3, score) for score in (0.2, 0.9, 0.6)]
+    assert link_stack(stack, scores, min_slices=2).scores.tolist() == pytest.approx([0.4])
+    assert link_stack(stack, scores, min_slices=3).scores.shape == (0,)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_of_two_objects_that_overlap_a_track_alike_the_lower_number_goes_on(swap):
+    stack = np.zeros((2, 4, 8), np.int32)
+    stack[0, :, 2:6] = 1
+    stack[1, :, 2:4], stack[1, :, 4:6] = (2, 1) if swap else (1, 2)
+    linked = link_stack(stack, min_iou=0.5, min_slices=1).labels
+    assert linked[0, 0, 2] == 1
+    assert linked[1, 0, 2:6].tolist() == ([2, 2, 1, 1] if swap else [1, 1, 2, 2])
+
+
+@pytest.mark.parametrize(("min_iou", "num_objects"), [(0.5, 1), (0.51, 2)])
+def test_the_smallest_iou_of_a_link_is_one(min_iou, num_objects):
+    stack = np.zeros((2, 4, 8), np.int32)
+    stack[0, :, :4], stack[1, :, :2] = 1, 1
+    assert len(link_stack(stack, min_iou=min_iou, min_slices=1).scores) == num_objects
+
+
+def test_slices_and_the_shape_of_the_volume_have_to_agree():
+    slices = [SliceObjects(np.zeros((4, 4), np.int32), None)] * 2
+    with pytest.raises(ValueError, match=r"2 slices for a volume of shape \(3, 4, 4\)"):
+        link_slices(slices, (3, 4, 4))
 
 
 def test_gaps_stay_open_on_demand():

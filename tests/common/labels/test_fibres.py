@@ -41,6 +41,22 @@ def test_touching_sheaths_are_parted_where_they_touch(inner, gap):
     assert (own & left).sum() / (own | left).sum() > 0.95
 
 
+def test_no_line_is_left_out_between_sheaths_that_touch():
+    axon, myelin = np.zeros((9, 20), bool), np.zeros((9, 20), bool)
+    axon[3:6, 3:6] = axon[3:6, 14:17] = True
+    myelin[1:8, 1:19] = ~axon[1:8, 1:19]
+    fibres = label_fibres(axon, myelin)
+    assert np.array_equal(fibres.labels > 0, axon | myelin)
+    assert (fibres.labels[1:8, 1:10] == 1).all() and (fibres.labels[1:8, 10:19] == 2).all()
+
+
+def test_axons_alone_are_fibres_of_their_very_pixels():
+    axon = np.zeros((9, 20), bool)
+    axon[3:6, 3:6] = axon[3:6, 14:17] = True
+    fibres = label_fibres(axon, np.zeros_like(axon))
+    assert fibres.bare_axons == (1, 2) and np.array_equal(fibres.labels > 0, axon) and not fibres.myelin.any()
+
+
 def test_fibre_among_neighbours_on_all_sides_keeps_its_sheath():
     around = [(60 + 40 * np.sin(a), 60 + 40 * np.cos(a), 12, 20) for a in np.arange(6) * np.pi / 3]
     axon, myelin = rings((120, 120), (60, 60, 12, 20), *around)

@@ -19,3 +19,9 @@ def test_folds_differ_by_at_most_one_group_and_none_is_empty(groups, num_folds):
 
 def test_no_group_makes_no_fold():
     assert assign_folds([], 5) == {}
+
+
+def test_groups_are_dealt_in_the_order_of_their_names_whatever_order_they_come_in():
+    expected = {"01": 0, "02": 1, "03": 2, "04": 0, "10": 1}
+    for groups in (list(expected), list(expected)[::-1], ["04", "01", "10", "04", "03", "02"]):
+        assert assign_folds(groups, 3) == expected

@@ -18,6 +18,7 @@ from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert import livecell
 from tools.convert.livecell import livecell as convert_livecell
+from tools.convert.livecell_flaws import Frame, find_sparse
 
 REAL = Path(__file__).parents[4] / "shared/data/phase_contrast"
 LARGE, SMALL = [[2, 2, 30, 2, 30, 30, 2, 30]], [[5, 5, 12, 5, 12, 12]]
@@ -167,6 +168,16 @@ def test_nearly_unannotated_images_are_told_and_dropped_by_clean(put_split, conv
     assert convert_cells(clean=True)["dropped_images"] == 1
     assert "images/a_3.tif" not in [item["image"] for item in datalist()["training"]]
     assert convert_cells(clean=True, min_share=0.5)["dropped_images"] == 2
+
+
+@pytest.mark.parametrize(("min_share", "num_sparse"), [(0.4, 1), (0.41, 2), (0.0, 1)])
+def test_an_image_with_the_very_share_of_cells_is_not_sparse(min_share, num_sparse):
+    """Ten cells are usual; one image has four, one has none."""
+    frames = [
+        Frame("train", Path(f"{number}.tif"), str(number), "a", b"", (4, 4), [b"cell"] * number, [False] * number)
+        for number in (0, 4, 10, 11, 12)
+    ]
+    assert len(find_sparse(frames, min_share)) == num_sparse
 
 
 def test_plain_coco_is_dealt_to_folds_by_unit(put, put_text, coco_document, datalist, convert_cells):

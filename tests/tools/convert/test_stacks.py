@@ -12,7 +12,7 @@ import tifffile
 
 from common.errors import InputError
 from common.reading.tiff import read_spacing
-from tools.convert.stacks import tiff
+from tools.convert.stacks import find_stacks, tiff
 
 
 def write_stack(path: Path, seed: int = 0) -> np.ndarray:
@@ -60,6 +60,14 @@ def test_folder_of_stacks_in_order_of_their_names(tmp_path):
     tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")
     testing = json.loads((tmp_path / "out" / "dataset.json").read_text())["testing"]
     assert [item["image"] for item in testing] == ["images/a.nii.gz", "images/b.nii.gz"]
+
+
+def test_order_is_that_of_the_names_whatever_order_the_folder_is_listed_in(tmp_path, monkeypatch):
+    for name in ("a.tif", "b.tif", "c.tif"):
+        write_stack(tmp_path / name)
+    listed = [tmp_path / name for name in ("b.tif", "c.tif", "a.tif")]
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(listed))
+    assert list(find_stacks(tmp_path)) == ["a", "b", "c"]
 
 
 def test_second_run_writes_only_what_changed(tmp_path):
