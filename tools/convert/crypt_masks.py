@@ -199,7 +199,7 @@ def _mask_of_geojson(path: Path) -> Mask:
     def read(shape: Shape, *, tell: Callable[..., None] = logger.debug) -> np.ndarray:
         try:
             document = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path}: not a readable GeoJSON ({error}); export it again") from error
         with naming(path):
             features, left_out = choose_features(document, MEANT)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import stat
+import struct
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from common.errors import InputError
@@ -11,10 +14,14 @@ from common.files import replacing
 from tools.checksum import checksum
 from tools.share.checks import is_shared
 
-__all__ = ["check_members", "update_model_info", "write_archive"]
+__all__ = ["UNREADABLE", "check_members", "unreadable", "update_model_info", "write_archive"]
 
 TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows
+# damaged, encrypted, packed by a method that is not there, names that no folder takes
+UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile, OverflowError, struct.error)
 MODEL_INFO = "model_info.json"
+# of what an archive unpacks to: so much is no harm, and weights hardly get smaller
+FREE_BYTES, LARGEST_RATIO, MAX_MEMBERS = 64 << 20, 20, 10_000
 
 
 def write_archive(bundle: Path, path: Path) -> None:
@@ -36,7 +43,7 @@ def write_archive(bundle: Path, path: Path) -> None:
 
 
 def check_members(path: Path) -> None:
-    """Refuse an archive that would write outside of the folder it is unpacked in.
+    """Refuse an archive that would write outside of the folder it is unpacked in, holds links, or fills the disk.
 
     Raises
     ------
@@ -45,13 +52,28 @@ def check_members(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a readable zip file ({error}); download it again") from error
-    for name in names:
+            members = archive.infolist()
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
+    size, unpacked = path.stat().st_size, sum(member.file_size for member in members)
+    if unpacked > FREE_BYTES + LARGEST_RATIO * size or len(members) > MAX_MEMBERS:
+        raise InputError(
+            f"{path}: {size} bytes that would become {unpacked} in {len(members)} files, which no bundle does; do not "
+            "unpack it"
+        )
+    for member in members:
+        name = member.filename
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise InputError(f"{path}: member {name!r} is a link, which may lead anywhere; do not unpack it")
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if ".." in parts or name.startswith(("/", "\\")) or (parts and parts[0].endswith(":")):
             raise InputError(f"{path}: member {name!r} lies outside of the archive's folder; do not unpack it")
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """The error of an archive that is damaged, or of a kind that Python does not unpack."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return InputError(f"{path}: not a readable zip file ({reason}); download it again")
 
 
 def update_model_info(folder: Path, archive: Path, url: str) -> Path:

@@ -38,7 +38,8 @@ SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*(?: (?:AND|OR|WITH) [A-Za-z0-9][A-
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w.:/~@}])/(?:home|Users|root|mnt|media|data|scratch|workspace|tmp)/\S*|\b[A-Z]:\\\S*"
 )
-SCHEMA_TIMEOUT_S = 5
+SCHEMA_TIMEOUT_S, SCHEMA_PLACE = 5, "https://github.com/Project-MONAI/"
+MAX_REASON = 200  # characters of what a check raises
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,12 @@ def check_bundle(bundle: Path) -> list[Check]:
     """
     checks = []
     for name, find_problems in CHECKS.items():
-        checks.append(Check(name, find_problems(bundle)))
+        try:
+            problems = find_problems(bundle)
+        except Exception as error:  # a stranger's files may hold anything in the place of anything
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
+            problems = [f"cannot be checked ({reason}); write the bundle's files as its neighbours'"]
+        checks.append(Check(name, problems))
         if name == "metadata" and checks[-1].problems:
             break
     return checks
@@ -98,6 +104,8 @@ def _metadata_problems(bundle: Path) -> list[str]:
 
 def _schema_problems(metadata: dict[str, Any]) -> list[str]:
     """What the schema objects to; without a network the required keys have to do."""
+    if not str(metadata["schema"]).startswith(SCHEMA_PLACE):  # no address of a stranger's is asked, nor file opened
+        return [f"schema is {str(metadata['schema'])[:100]!r}, expected MONAI's, below {SCHEMA_PLACE}"]
     try:
         with urlopen(str(metadata["schema"]), timeout=SCHEMA_TIMEOUT_S) as answer:
             schema = json.load(answer)

@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.files import replacing
 from tools.bundles import METADATA, all_bundles, find_bundle, read_metadata
 from tools.command_line import as_verb
-from tools.share.archive import check_members, update_model_info, write_archive
+from tools.share.archive import UNREADABLE, check_members, unreadable, update_model_info, write_archive
 from tools.share.bioimage import check_bioimage, write_package
 from tools.share.checks import check_bundle
 from tools.share.hub import check_hub, push
@@ -116,7 +116,10 @@ def verify(bundle: str) -> None:
         return
     check_members(Path(bundle))
     with temporary_folder("verify") as folder, zipfile.ZipFile(bundle) as archive:
-        archive.extractall(folder)
+        try:
+            archive.extractall(folder)
+        except UNREADABLE as error:
+            raise unreadable(Path(bundle), error) from error
         found = sorted(path.parents[1] for path in folder.glob(f"*/{METADATA}"))
         if len(found) != 1:
             raise InputError(f"{bundle}: {len(found)} bundles in it, expected one folder with {METADATA}")

@@ -30,6 +30,12 @@ def test_hidden_objects_are_dropped():
     assert paint((0, 0, 10, 10, 0.9), second, min_visible=0.0).labels[0, 9:13].tolist() == [1, 2, 2, 0]
 
 
+def test_an_object_that_shows_the_very_share_is_kept():
+    second = (0, 0, 10, 12, 0.5)  # shows six of its twelve columns
+    assert len(paint((0, 0, 10, 6, 0.9), second).scores) == 2
+    assert len(paint((0, 0, 10, 6, 0.9), second, min_visible=0.51).scores) == 1
+
+
 def test_small_objects_leave_their_pixels_to_others():
     found = paint((4, 4, 6, 6, 0.9), (0, 0, 10, 10, 0.5), min_area_px=5)
     assert (found.labels[:10, :10] == 1).all() and found.scores.tolist() == [0.5]

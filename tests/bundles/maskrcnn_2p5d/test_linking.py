@@ -140,6 +140,13 @@ def test_slices_and_the_shape_of_the_volume_have_to_agree():
         link_slices(slices, (3, 4, 4))
 
 
+def test_a_track_that_has_gone_on_takes_no_second_object_from_where_it_was_before():
+    stack = np.zeros((3, 4, 8), np.int32)
+    stack[0], stack[1, :, :4], stack[2, :, :4], stack[2, :, 4:] = 1, 1, 1, 2
+    linked = link_stack(stack, min_iou=0.5, min_slices=1, max_gap=1).labels
+    assert linked[:, 0, 0].tolist() == [1, 1, 1] and linked[2, 0, 4:].tolist() == [2] * 4
+
+
 def test_gaps_stay_open_on_demand():
     assert not link_stack(column((3,)), fill_gaps=False).labels[3].any()
 

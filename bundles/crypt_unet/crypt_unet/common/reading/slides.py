@@ -10,6 +10,7 @@ import tifffile
 
 from ..errors import InputError
 from .photometric import is_rgb, photometric_name
+from .tiff_file import blaming
 from .tiff_spacing import ome_spacing, resolution_um
 from .units import length_um
 from .windows import TiffWindows
@@ -93,8 +94,15 @@ def pixel_size_um(slide: TiffWindows) -> float | None:
     float or None
         µm per pixel; None where the file does not tell, tells less than 0.05 or more than 20 µm, or where pixels are
         more than 1 % longer than wide or the reverse.
+
+    Raises
+    ------
+    InputError
+        If what tells it is damaged.
     """
-    for candidate in (_from_ome(slide), _from_svs(slide), resolution_um(slide.page)):
+    with blaming(slide.path, "the size of its pixels cannot be read"):
+        candidates = (_from_ome(slide), _from_svs(slide), resolution_um(slide.page))
+    for candidate in candidates:
         if candidate is None:
             continue
         height, width = candidate
