@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,18 @@ class Metric:
     unit: str = ""
     lower_is_better: bool = False
     command: str = ""
+
+
+ALIGNED = "_aligned"
+"""What the name of a metric ends with that was measured on truth which the converter moved onto its images."""
+
+
+def metric_named(name: str, metrics: Mapping[str, Metric]) -> Metric:
+    """The metric as people read it; one that the toolbox does not know goes by its own name."""
+    if name in metrics:
+        return metrics[name]
+    base = metrics.get(name.removesuffix(ALIGNED))
+    return replace(base, title=f"{base.title}, truth aligned") if base else Metric(name)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tools.card.measured import held_out_metrics, measured_metrics
 from tools.card.numbers import rounded
 from tools.card.overview import renew_overview
 from tools.command_line import as_verb
-from tools.toolbox import read_toolbox
+from tools.toolbox import metric_named, read_toolbox
 
 __all__ = ["card"]
 
@@ -44,7 +44,8 @@ def card(bundle: str, output_dir: str = "", *, held_out: str = "") -> dict[str, 
         return {folder.name: folder / MODEL_CARD for folder in folders}
     metrics = read_toolbox(folders[0]).metrics
     scores = {
-        name: f"{rounded(entry['mean'], metrics[name].unit)}, n = {entry['n']}" for name, entry in measured.items()
+        name: f"{rounded(entry['mean'], metric_named(name, metrics).unit)}, n = {entry['n']}"
+        for name, entry in measured.items()
     }
     return scores | {"metadata": folders[0] / METADATA, "model card": folders[0] / MODEL_CARD}
 

@@ -12,7 +12,7 @@ from tools.card.evaluation import read_metric, read_overall
 from tools.card.statistics import summarise
 from tools.card.units import Cases, group_images
 from tools.checksum import checksum
-from tools.toolbox import fold_units, read_toolbox
+from tools.toolbox import ALIGNED, fold_units, read_toolbox
 
 __all__ = ["WEIGHTS", "held_out_metrics", "measured_metrics"]
 
@@ -36,7 +36,8 @@ def measured_metrics(output_dir: Path, bundle: Path) -> dict[str, dict[str, Any]
     dict of str to dict
         Metric -> ``mean`` (the value in metrics.csv; where it pools over objects the mean over cases stands under
         ``mean_per_case``), ``std`` (null for a single case), ``n``, ``n_undefined``, ``units``, ``unit``, ``ci95``,
-        ``unit_means`` (for up to 20 units), ``dataset``, ``split``, ``checkpoint_sha256``.
+        ``unit_means`` (for up to 20 units), ``dataset``, ``split``, ``checkpoint_sha256``. The names of metrics end in
+        ``_aligned`` where the converter moved the truth onto the images: those stand beside the raw ones.
 
     Raises
     ------
@@ -51,7 +52,8 @@ def measured_metrics(output_dir: Path, bundle: Path) -> dict[str, dict[str, Any]
     measured = {}
     for metric, score_of in scores.items():
         summary = _summary(score_of, cases.unit_of, output_dir / f"{metric}_raw.csv")
-        measured[metric] = _entry(overall[metric], summary, cases.unit) | origin
+        name = metric + ALIGNED if cases.aligned else metric
+        measured[name] = _entry(overall[metric], summary, cases.unit) | origin
     return measured
 
 

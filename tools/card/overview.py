@@ -10,7 +10,7 @@ from common.files import replacing
 from tools.bundles import METADATA, read_metadata
 from tools.card.numbers import number_of, rounded
 from tools.card.sections import replace_section, section
-from tools.toolbox import KEY, Metric, Toolbox, metrics_of, parse_toolbox
+from tools.toolbox import KEY, Toolbox, metric_named, metrics_of, parse_toolbox
 
 __all__ = ["overview_is_current", "overview_table", "renew_overview"]
 
@@ -75,7 +75,7 @@ def _score(metadata: Mapping[str, Any], card: str) -> tuple[str, str]:
     name = next((name for name in (*about, *metrics) if name in metrics), None)
     if name is None:
         return "not measured", "not measured"
-    metric, entry = about.get(name, Metric(name)), metrics[name]
+    metric, entry = metric_named(name, about), metrics[name]
     origin = f"{entry['dataset']}: n = {entry['n']}, {number_of(entry['units'], entry['unit'])}"
     held_out = ", left out of the training" if entry.get("held_out_sha256") else ""
     score = rounded(entry["mean"], metric.unit, DECIMALS)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tools.card.numbers import interval, number_of, rounded
-from tools.toolbox import Metric
+from tools.toolbox import Metric, metric_named
 
 __all__ = ["performance_table"]
 
@@ -33,7 +33,7 @@ def performance_table(eval_metrics: Mapping[str, Mapping[str, Any]], metrics: Ma
     """
     if not eval_metrics:
         return ""
-    about = {name: metrics.get(name, Metric(name)) for name in eval_metrics}
+    about = {name: metric_named(name, metrics) for name in eval_metrics}
     overall = _table(COLUMNS, [_overall_row(about[name], entry) for name, entry in eval_metrics.items()])
     note = f"{_about_interval(eval_metrics)} {_about_weights(eval_metrics)}"
     tables = [*_unit_tables(eval_metrics, about), *_case_tables(eval_metrics, about)]

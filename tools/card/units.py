@@ -14,11 +14,24 @@ __all__ = ["Cases", "group_images"]
 
 @dataclass(frozen=True)
 class Cases:
-    """The evaluated images: name of their dataset, kind of independent unit ("sequence"), unit of each image."""
+    """The evaluated images.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of their dataset.
+    unit : str
+        Kind of independent unit, such as "sequence".
+    unit_of : dict
+        Image -> its unit.
+    aligned : bool
+        Whether the converter moved the truth onto the images.
+    """
 
     dataset: str
     unit: str
     unit_of: dict[str, str]
+    aligned: bool = False
 
 
 def group_images(
@@ -71,4 +84,5 @@ def group_images(
     seen = {str(item.entry.get(key)) for item in dataset.training} & set(unit_of.values()) if disjoint else set()
     if seen:
         raise InputError(f"{path}: {unit} {', '.join(sorted(seen))} is under training, too, so it was not held out")
-    return Cases(dataset=dataset.name, unit=unit, unit_of=unit_of)
+    aligned = any(any(moved["moved_by"]) for moved in dataset.facts.get("alignment", {}).values())
+    return Cases(dataset=dataset.name, unit=unit, unit_of=unit_of, aligned=aligned)

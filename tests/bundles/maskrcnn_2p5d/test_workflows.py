@@ -93,7 +93,7 @@ def test_evaluation_writes_every_score(tmp_path, run):
     output = run("train", "evaluate", dataset_dir=write_dataset(tmp_path, [balls(), balls()]), network=Components())
     scores = read_metrics(output)
     assert set(scores) == {"slice_f1", *ObjectMetric.RATIOS}
-    assert all(scores[metric] > 0.8 for metric in ("seg", "seg_per_image", "iou", "f1", "slice_f1"))
+    assert all(scores[metric] > 0.8 for metric in ("seg", "seg_per_image", "mucov", "iou", "f1", "slice_f1"))
     assert scores["count_error"] == 0
     assert {f"{name}_{file}.csv" for name in scores for file in ("raw", "summary")} <= {
         p.name for p in output.iterdir()
@@ -103,7 +103,7 @@ def test_evaluation_writes_every_score(tmp_path, run):
 def test_a_volume_without_detections_scores_zero(tmp_path, run):
     dataset = write_dataset(tmp_path, [balls()])
     scores = read_metrics(run("train", "evaluate", dataset_dir=dataset, network=Components(threshold=1000.0)))
-    assert scores == {"seg": 0, "seg_per_image": 0, "iou": 0, "f1": 0, "slice_f1": 0, "count_error": 2}
+    assert scores == {"seg": 0, "seg_per_image": 0, "mucov": 0, "iou": 0, "f1": 0, "slice_f1": 0, "count_error": 2}
 
 
 @pytest.mark.slow

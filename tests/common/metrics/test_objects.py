@@ -41,6 +41,30 @@ def test_seg_per_image_is_the_mean_over_the_volumes_that_have_objects():
     assert metric.aggregate().item() == pytest.approx(1 / 2)
 
 
+@given(label_pairs())
+@settings(max_examples=40)
+def test_mucov_is_the_best_iou_of_each_object_found(pair):
+    """Written out object by object, as the paper defines it."""
+    truth, result = pair
+    best = []
+    for found in np.unique(result[result > 0]):
+        mask = result == found
+        others = [truth == true for true in np.unique(truth[truth > 0])]
+        best.append(max((np.sum(mask & true) / np.sum(mask | true) for true in others), default=0.0))
+    metric = ObjectMetric("mucov")
+    metric(*channel_first([torch.from_numpy(result[None].copy()), torch.from_numpy(truth[None].copy())]))
+    expected = np.mean(best) if best else (0.0 if truth.any() else np.nan)
+    assert metric.aggregate().item() == pytest.approx(expected, nan_ok=True)
+
+
+def test_mucov_falls_with_false_objects_which_seg_does_not_see():
+    truth, result = torch.tensor([[1, 1, 0, 0]]), torch.tensor([[1, 1, 0, 2]])
+    scores = {kind: ObjectMetric(kind) for kind in ("seg", "mucov")}
+    for metric in scores.values():
+        metric(*channel_first((result, truth)))
+    assert {kind: metric.aggregate().item() for kind, metric in scores.items()} == {"seg": 1.0, "mucov": 0.5}
+
+
 def test_f1_counts_the_objects_of_all_volumes():
     metric = ObjectMetric("f1")
     for pair in (ONE_OF_ONE, NONE_OF_THREE, NO_OBJECT):
@@ -75,7 +99,9 @@ def test_f1_pairs_each_object_once(pair):
 
 
 def test_kind_that_there_is_not():
-    with pytest.raises(ValueError, match="kind is 'dice', expected one of seg, seg_per_image, f1, iou, count_error"):
+    with pytest.raises(
+        ValueError, match="kind is 'dice', expected one of seg, seg_per_image, mucov, f1, iou, count_error"
+    ):
         ObjectMetric("dice")
 
 

@@ -181,6 +181,25 @@ def test_second_evaluation_of_the_same_weights_adds_its_metrics(bundle, dataset,
     assert list(eval_metrics(bundle)) == ["iou", "dice"]
 
 
+def test_scores_on_truth_that_was_moved_onto_the_images_stand_beside_the_raw_ones(bundle, dataset, evaluate):
+    card("some_bundle", str(evaluate(dataset())))
+    moved = {"02": {"moved_by": [0.0, -0.5, 0.0]}, "03": {"moved_by": [0.0, 0.0, 0.0]}}
+    images = dataset(name="drawn, truth aligned", alignment=moved)
+    shown = card("some_bundle", str(evaluate(images, {"iou": [0.6, 0.8, 0.9, 1.0]})))
+    assert shown["iou_aligned"] == "0.8250, n = 4"
+    measured = eval_metrics(bundle)
+    assert list(measured) == ["iou", "dice", "iou_aligned"]
+    assert measured["iou"]["dataset"] == "drawn" and measured["iou_aligned"]["dataset"] == "drawn, truth aligned"
+    assert "| IoU, truth aligned | 0.8250 |" in (bundle / "docs/README.md").read_text(encoding="utf-8")
+    assert card_disagreements(bundle) == []
+
+
+def test_measured_but_unmoved_truth_is_raw(bundle, dataset, evaluate):
+    images = dataset(alignment={"01": {"moved_by": [0.0, 0.0, 0.0]}})
+    card("some_bundle", str(evaluate(images)))
+    assert set(eval_metrics(bundle)) == set(SCORES)
+
+
 def test_other_weights_drop_what_the_former_measured(bundle, dataset, evaluate):
     images = dataset()
     card("some_bundle", str(evaluate(images, {"iou": SCORES["iou"]})))

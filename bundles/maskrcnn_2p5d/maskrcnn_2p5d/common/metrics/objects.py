@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from .pooled import PooledMetric
-from .ratios import count_error_ratio, f1_ratio, iou_ratio, seg_ratio
+from .ratios import count_error_ratio, f1_ratio, iou_ratio, mucov_ratio, seg_ratio
 
 __all__ = ["ObjectMetric"]
 
@@ -19,9 +19,12 @@ class ObjectMetric(PooledMetric):
 
     Parameters
     ----------
-    kind : {"seg", "seg_per_image", "f1", "iou", "count_error"}
+    kind : {"seg", "seg_per_image", "mucov", "f1", "iou", "count_error"}
         ``seg``: of the Cell Tracking Challenge [1]_, the mean over the objects of all images. ``seg_per_image``: the
-        mean over images of the same. Both NaN where the truth has no object. ``f1``: of objects that are matched at
+        mean over images of the same. Both NaN where the truth has no object. ``mucov``: mean unweighted coverage of
+        QCANet [2]_, how well the objects that were found fit true ones, the mean over images; 0 where none was found,
+        NaN where none is there, either.
+        ``f1``: of objects that are matched at
         an IoU above 0.5, counted over all images; NaN where neither has an object. ``iou``: of the foreground, 1 where
         both are empty, the mean over images. ``count_error``: difference in number, the mean over images.
 
@@ -34,11 +37,13 @@ class ObjectMetric(PooledMetric):
     References
     ----------
     .. [1] Maška et al. (2014), doi:10.1093/bioinformatics/btu080
+    .. [2] Tokuoka et al. (2020), doi:10.1038/s41540-020-00152-8
     """
 
     RATIOS: ClassVar = {
         "seg": seg_ratio,
         "seg_per_image": seg_ratio,
+        "mucov": mucov_ratio,
         "f1": f1_ratio,
         "iou": iou_ratio,
         "count_error": count_error_ratio,
