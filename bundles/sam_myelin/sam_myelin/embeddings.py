@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 FORMAT = "1"  # to be counted up when the same image gets another embedding: other normalisation, resizing, rounding
 ARRAY = "embedding"
+# NumPy reads the head of an array by Python's parser, which in Python 3.11 now and then fails where several threads use
+# it at once (SystemError: AST constructor recursion depth mismatch), as those of MONAI's CacheDataset do
+_READING = threading.Lock()
 
 
 def hash_weights(encoder: nn.Module) -> str:
@@ -105,7 +109,7 @@ class EmbeddingCache:
 
 def read_embedding(path: Path | str) -> np.ndarray:
     """Embedding float16 (256, h, w) in a file of `EmbeddingCache`; raises whatever a damaged one makes of it."""
-    with np.load(path, allow_pickle=False) as archive:  # a zip file, which has a checksum of its content
+    with _READING, np.load(path, allow_pickle=False) as archive:  # a zip file, which has a checksum of its content
         embedding = archive[ARRAY]
     if embedding.dtype != np.float16 or embedding.ndim != 3:
         raise ValueError(f"{embedding.dtype} of shape {embedding.shape}, expected float16 of three axes")
