@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["SUFFIXES", "stem"]
+__all__ = ["RESULT_KINDS", "SETTINGS", "SUFFIXES", "own_results", "stem"]
 
 # kind of image -> how its files' names end; the first is what we write
 SUFFIXES = {
     "volume": (".nii.gz", ".nii"),
     "picture": (".png", ".tif", ".tiff"),
-    "slide": (".tiff", ".tif", ".ome.tiff", ".ome.tif", ".svs"),
+    "slide": (".tiff", ".tif", ".ome.tiff", ".ome.tif", ".svs", ".ndpi", ".scn", ".mrxs"),
 }
-_LONGEST_FIRST = sorted(
-    {".ome.btf", ".btf", *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)}, key=len, reverse=True
-)
+_OTHERS = (".ome.btf", ".btf", ".ome.zarr", ".zarr", ".nd2", ".czi", ".lif", ".oib", ".oif")
+_LONGEST_FIRST = sorted({*_OTHERS, *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)}, key=len)[::-1]
+# of images that bundles and tools write beside each other, as <stem>_<kind>
+RESULT_KINDS = ("mask", "prob", "centre_prob", "markers", "instances", "fibres", "myelin", "axon", "overlay", "labels")
+SETTINGS = "segment.json"  # lies in a folder that python -m tools segment wrote to
 
 
 def stem(path: str | os.PathLike[str]) -> str:
@@ -23,3 +26,31 @@ def stem(path: str | os.PathLike[str]) -> str:
     name = Path(path).name
     suffix = next((suffix for suffix in _LONGEST_FIRST if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)]
+
+
+def own_results(images: Iterable[Path]) -> set[Path]:
+    """Those of the images that are results: of another one of them, or in a folder of results.
+
+    Parameters
+    ----------
+    images : iterable of Path
+        In one folder or several.
+
+    Returns
+    -------
+    set of Path
+        Such as ``a_mask.png`` where ``a.tif`` lies beside it. A ``b_mask.png`` without a ``b`` is an image, unless the
+        folder holds the settings of what was segmented into it.
+    """
+    images = list(images)
+    known = {(path.parent, stem(path)) for path in images}
+    folders = {folder for folder, _ in known if (folder / SETTINGS).is_file()}
+    return {
+        path
+        for path in images
+        if any(
+            stem(path).endswith(f"_{kind}")
+            and (path.parent in folders or (path.parent, stem(path).removesuffix(f"_{kind}")) in known)
+            for kind in RESULT_KINDS
+        )
+    }

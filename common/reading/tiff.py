@@ -14,9 +14,11 @@ import tifffile
 from ..errors import InputError
 from .photometric import as_seen, check_colours, has_gray_palette, photometric_name
 from .tiff_file import blaming, check_chain, check_page, keyframe_of, open_tiff, without_additions
-from .tiff_spacing import spacing_of
+from .tiff_spacing import pixel_size_of, spacing_of
 
-__all__ = ["TiffHeader", "decoded_size", "read_header", "read_picture", "read_spacing", "read_volume"]
+__all__ = [
+    *("TiffHeader", "decoded_size", "read_header", "read_picture", "read_pixel_size", "read_spacing", "read_volume"),
+]
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,12 @@ def read_spacing(path: Path) -> tuple[float, float, float] | None:
     """
     with open_tiff(path) as tiff, blaming(path):
         return spacing_of(tiff)
+
+
+def read_pixel_size(path: Path) -> tuple[float, float] | None:
+    """Height and width of a pixel in µm that an ImageJ or OME TIFF tells of; None where it does not."""
+    with open_tiff(path) as tiff, blaming(path):
+        return pixel_size_of(tiff)
 
 
 def decoded_size(path: Path) -> tuple[int, int]:

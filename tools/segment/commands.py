@@ -10,22 +10,32 @@ from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
-from common.names import stem as stem_of
 from tools.bundles import find_bundle
 from tools.convert.spacing import parse_spacing
+from tools.formats.scenes import Pick
 from tools.segment.description import Description, describe_bundle
-from tools.segment.files import find_images, remember_settings, segment_file
+from tools.segment.files import remember_settings, segment_file
 from tools.segment.quiet import quiet
 from tools.segment.results import MASKS
+from tools.segment.sources import Source, find_images, find_sources
 
 __all__ = ["segment", "segment_images"]
 
 logger = logging.getLogger(__name__)
 
 
-@SetParseFns(bundle=str, source=str, destination=str, spacing=str, backend=str)
+@SetParseFns(bundle=str, source=str, destination=str, spacing=str, scene=str, channel=str, time=str, backend=str)
 def segment(
-    bundle: str, source: str, destination: str, *extra, spacing: str = "", backend: str = "auto", **overrides
+    bundle: str,
+    source: str,
+    destination: str,
+    *extra,
+    spacing: str = "",
+    scene: str = "",
+    channel: str = "",
+    time: str = "",
+    backend: str = "auto",
+    **overrides,
 ) -> dict[str, object]:
     """Segment images with a bundle; its network is loaded once. Images that have their results are left out.
 
@@ -34,11 +44,18 @@ def segment(
     bundle : str
         A name in bundles/, or a bundle's folder. Its configs are code, and run with your rights.
     source : str
-        An image (NIfTI, TIFF, PNG, JPEG), a folder of images or a converted dataset, or a pattern in quotes.
+        An image (ND2, CZI, LIF, OIF, OIB, OME-Zarr, OME-TIFF, TIFF, NIfTI, PNG, JPEG; slides as SVS, NDPI, MRXS, SCN),
+        a folder of images or a converted dataset, or a pattern in quotes.
     destination : str
         Folder for the results, <image name>_<kind>.
     spacing : str
         Size of a voxel in micrometres as Z,Y,X, or of a pixel as one number, instead of what the files say.
+    scene : str
+        Which of several positions, by its name or its number from 0; all if not given.
+    channel : str
+        Which of several channels, by its name or its number from 0.
+    time : str
+        Which of several time points, by its number from 0; all if not given.
     backend : str
         torch; onnx, ONNX Runtime with what `tools export onnx` made; auto, the faster one of those that are there.
     **overrides
@@ -48,23 +65,34 @@ def segment(
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; give several images as a pattern in quotes")
     described = describe_bundle(find_bundle(bundle), backend=backend, overrides=overrides)
     target = Path(destination)
-    images = find_images(source, target)
-    return segment_images(described, images, target, _options(described, spacing))
+    pick = Pick(scene, channel, time)
+    options = _options(described, spacing)
+    sources, failures = find_sources(find_images(source, target), described, pick)
+    if not sources:
+        raise InputError(_all_of(failures, len(failures)))
+    return segment_images(described, sources, target, options, failures=failures)
 
 
 def segment_images(
-    bundle: Description, images: Sequence[Path], destination: Path, options: Mapping[str, str]
+    bundle: Description,
+    sources: Sequence[Source],
+    destination: Path,
+    options: Mapping[str, str],
+    *,
+    failures: Sequence[str] = (),
 ) -> dict[str, object]:
     """Segment those of the images that have no results yet.
 
     Parameters
     ----------
     bundle : Description
-    images : sequence of Path
+    sources : sequence of Source
     destination : Path
         Folder for the results; it is created.
     options : mapping of str to str
         As for `LoadedBundle.segment`, for all images.
+    failures : sequence of str
+        Why further files hold no image; told in the end.
 
     Returns
     -------
@@ -77,29 +105,35 @@ def segment_images(
         If a bundle or an image cannot be used. An image that cannot be used does not keep the others from theirs.
     """
     remember_settings(destination, bundle, options)
-    todo = [image for image in images if not _is_done(image, destination, bundle.mask_kind)]
-    failures: list[str] = []
+    todo = [source for source in sources if not _is_done(source, destination, bundle.mask_kind)]
+    failures, num_failed = list(failures), len(failures)
     if todo:
         with quiet() as terminal:
             from tools.segment.loaded import LoadedBundle
 
             loaded = LoadedBundle(bundle)
-            for image in tqdm(todo, desc=bundle.name, unit="image", file=terminal):
+            for source in tqdm(todo, desc=bundle.name, unit="image", file=terminal):
+                given = {**options, **source.options}
                 try:
-                    segment_file(loaded, image, destination, options)
+                    segment_file(loaded, source.path, destination, given, stem=source.stem)
                 except InputError as error:
-                    failures.append(str(error) if str(image) in str(error) else f"{image}: {error}")
+                    failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
+    if failures:
+        raise InputError(_all_of(failures, len(todo) + num_failed))
+    return {"images": len(todo), "done before": len(sources) - len(todo), "results": destination}
+
+
+def _all_of(failures: Sequence[str], num_images: int) -> str:
+    """The first failure; the others are logged."""
     for failure in failures[1:]:
         logger.error("%s", failure)
-    if failures:
-        others = f" ({len(failures)} of {len(todo)} images were not segmented)" if len(todo) > 1 else ""
-        raise InputError(failures[0] + others)
-    return {"images": len(todo), "done before": len(images) - len(todo), "results": destination}
+    return failures[0] + (f" ({len(failures)} of {num_images} images were not segmented)" if num_images > 1 else "")
 
 
-def _is_done(image: Path, destination: Path, kind: str) -> bool:
-    candidates = [destination / f"{stem_of(image)}_{kind}{ending}" for ending in MASKS]
-    return any(path.is_file() and path.stat().st_mtime >= image.stat().st_mtime for path in candidates)
+def _is_done(source: Source, destination: Path, kind: str) -> bool:
+    candidates = [destination / f"{source.stem}_{kind}{ending}" for ending in MASKS]
+    changed = source.path.stat().st_mtime
+    return any(path.is_file() and path.stat().st_mtime >= changed for path in candidates)
 
 
 def _options(bundle: Description, spacing: str) -> dict[str, str]:

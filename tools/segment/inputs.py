@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from collections.abc import Mapping
@@ -20,9 +21,12 @@ from PIL import Image
 from common.errors import InputError
 from common.reading.formats import identify
 from common.reading.pictures import opaque, read_pixels
-from common.reading.tiff import read_spacing, read_volume
+from common.reading.tiff import read_pixel_size, read_spacing, read_volume
 from tools.convert.nifti import write_volume
 from tools.convert.spacing import parse_spacing
+from tools.formats.microscopes import maker_of, read
+from tools.formats.pictures import write_picture
+from tools.formats.scenes import Pick
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
@@ -32,6 +36,7 @@ __all__ = [
     "one_line",
     "parse_boxes",
     "prepare_image",
+    "told_pixel_size",
 ]
 
 # what the readers raise for files that are damaged, or are not what they begin like
@@ -81,18 +86,18 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
     """The image of a user in a folder of its own, in a format that the bundle reads.
 
     What the bundle reads anyway is linked as it is. JPEG, and PNG where a bundle takes TIFF only, are decoded as a
-    viewer shows them and written without loss; TIFF volumes become NIfTI. A volume has the spacing that is given, else
-    the file's own.
+    viewer shows them and written without loss; TIFF volumes and those of microscopes' files become NIfTI. A volume has
+    the spacing that is given, else the file's own.
 
     Parameters
     ----------
     path : Path
-        A file of any format that `identify` knows.
+        A file of any format that `identify` or `maker_of` knows.
     bundle : Description
     folder : Path
         Empty; it is created.
     options : mapping of str to str
-        ``spacing`` is used here.
+        ``spacing`` is used here, and ``scene``, ``channel`` and ``time`` of a microscope's file.
     stem : str
         Name without ending of the file that is made.
 
@@ -106,7 +111,11 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
         If the pixels cannot be decoded, or a volume's spacing is unknown.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kind, spacing = check_kind(path, bundle), options.get("spacing")
+    spacing = options.get("spacing")
+    pick = Pick(**{name: options.get(name, "") for name in ("scene", "channel", "time")})
+    if maker_of(path) is not None or pick != Pick():
+        return _from_microscope(path, bundle, folder / stem, spacing, pick)
+    kind = check_kind(path, bundle)
     if bundle.num_axes == 3 and kind == "tiff":
         return _volume_from_tiff(path, bundle, folder / f"{stem}.nii.gz", spacing)
     suffix = ".jpg" if kind == "jpeg" else f".{kind}"
@@ -126,6 +135,12 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
     else:
         tifffile.imwrite(target, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
     return target
+
+
+def told_pixel_size(path: Path) -> dict[str, str]:
+    """The option ``pixel_size_um`` as OME or ImageJ told it; empty where they did not, or pixels are no squares."""
+    size = read_pixel_size(path) if identify(path) == "tiff" else None
+    return {"pixel_size_um": f"{size[1]:.6g}"} if size and math.isclose(*size, rel_tol=0.01) else {}
 
 
 def parse_boxes(text: str) -> np.ndarray:
@@ -176,15 +191,40 @@ def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: st
     if len(volume) == 1:
         raise InputError(f"{path}: one page, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI")
     known = parse_spacing(spacing) if spacing else read_spacing(path)
-    if known is None:
+    _write_volume(path, target, volume, known)
+    return target
+
+
+def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str | None, pick: Pick) -> Path:
+    """The image that is meant, as NIfTI, or as OME-TIFF that tells the size of its pixels."""
+    image = read(path, pick)
+    if bundle.num_axes == 3:
+        if image.axes != "ZYX":
+            raise InputError(f"{path}: one picture ({image.axes}), but {bundle.name} takes gray volumes; give a stack")
+        z, y, x = image.spacing
+        known = None if z is None or y is None or x is None else (z, y, x)
+        target = target.with_name(f"{target.name}.nii")
+        _write_volume(path, target, image.pixels, parse_spacing(spacing) if spacing else known)
+        return target
+    if image.axes.startswith("Z"):
+        raise InputError(
+            f"{path}: {len(image.pixels)} slices, but {bundle.name} takes images of two axes; export a projection, or "
+            "the slice that is in focus"
+        )
+    target = target.with_name(f"{target.name}{next(s for s in bundle.suffixes if s.startswith('.tif'))}")
+    write_picture(target, image.pixels, image.spacing)
+    return target
+
+
+def _write_volume(path: Path, target: Path, volume: np.ndarray, spacing: tuple[float, float, float] | None) -> None:
+    if spacing is None:
         raise InputError(
             f"{path}: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for "
             "example 2.0,0.8,0.8"
         )
     if volume.dtype.kind == "f" and volume.dtype.itemsize < 4:  # NIfTI has no half precision
         volume = volume.astype(np.float32)
-    write_volume(target, volume, known)
-    return target
+    write_volume(target, volume, spacing)
 
 
 def one_line(error: BaseException) -> str:

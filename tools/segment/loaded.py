@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from common.errors import InputError
 from common.tables import write_table
 from tools.segment.description import Description
-from tools.segment.inputs import parse_boxes, prepare_image
+from tools.segment.inputs import parse_boxes, prepare_image, told_pixel_size
 from tools.segment.results import STEM, Result, find_mask
 from tools.segment.words import find_input_error, for_user
 
@@ -120,6 +120,8 @@ class LoadedBundle:
         # no weights to load: the network has them
         loaded = {"network": self.network} | dict.fromkeys(self.bundle.loaders.values(), "none")
         given = {"dataset_dir": str(prepared.parent), "output_dir": str(output)}
+        if "pixel_size_um" in self.bundle.options and "pixel_size_um" not in options:
+            options = {**options, **told_pixel_size(prepared)}
         parser.update(loaded | given | _as_overrides(options, prepared, stem) | dict(overrides))
         parser.get_parsed_content("run")
         files = tuple(sorted(path for path in output.iterdir() if path.is_file()))

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from common.errors import InputError
+from tests.tools.formats.raw_files import WRITERS, drawn
 from tests.tools.serve.conftest import THRESHOLD, noise
 from tools.bundles import find_bundle
 from tools.command_line import run
@@ -188,3 +189,86 @@ def test_real_network_and_a_mistyped_knob(tmp_path, capsys):
     assert read_mask(tmp_path / "out" / image.name.replace(".nii.gz", "_markers.nii.gz"))[0].any()
     assert run(VERBS, [*command[:3], str(tmp_path / "other"), "--treshold", "0.3"]) == 1
     assert "did you mean --threshold?" in capsys.readouterr().err.splitlines()[-1]
+
+
+RAW_2D = ["a.czi", "a.zarr", "a.lif", "a.nd2", "a.oif", "a.ome.tif"]
+
+
+@pytest.mark.parametrize("name", RAW_2D)
+def test_each_frame_of_a_microscopes_file_has_its_results(stand_in, tmp_path, name):
+    pixels = drawn(times=2, channels=2)
+    WRITERS[name](tmp_path / name, pixels)
+    done = segment("swinunet_livecell", str(tmp_path / name), str(tmp_path / "out"), channel="GFP")
+    assert done["images"] == 2 and stand_in.loaded == 1
+    for time in (0, 1):
+        mask, _ = read_mask(tmp_path / "out" / f"a_t00{time}_mask.png")
+        np.testing.assert_array_equal(mask, (pixels[0, time, 1, 0] > THRESHOLD) * 255)
+    again = segment("swinunet_livecell", str(tmp_path / name), str(tmp_path / "out"), channel="GFP")
+    assert again["done before"] == 2 and stand_in.loaded == 1
+
+
+@pytest.mark.parametrize("name", RAW_2D)
+def test_volume_of_a_microscopes_file_keeps_its_spacing(stand_in, tmp_path, name):
+    pixels = drawn(times=2, channels=2, depth=3)
+    WRITERS[name](tmp_path / name, pixels)
+    segment("devonet_nsn", str(tmp_path / name), str(tmp_path / "out"), channel="0", time="1")
+    mask, spacing = read_mask(tmp_path / "out" / "a_t001_mask.nii.gz")
+    np.testing.assert_array_equal(mask, pixels[0, 1, 0] > THRESHOLD)
+    assert spacing == pytest.approx((2.0, 0.5, 0.5))
+    assert len(list((tmp_path / "out").glob("*_mask.nii.gz"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("bundle", "sizes", "options", "message"),
+    [
+        ("swinunet_livecell", {"channels": 2}, {}, "2 channels, expected one: 0 DAPI, 1 GFP; give its --channel"),
+        ("swinunet_livecell", {"channels": 2}, {"channel": "RFP"}, "no channel 'RFP'; there are 0 DAPI, 1 GFP"),
+        ("swinunet_livecell", {"scenes": 2}, {"scene": "P7"}, "no scene 'P7'; there are 0 P0, 1 P1"),
+        ("swinunet_livecell", {"times": 2}, {"time": "2"}, "no time '2'; there are 0, 1"),
+    ],
+)
+def test_what_is_not_in_a_file_is_refused_before_anything_is_written(tmp_path, bundle, sizes, options, message):
+    WRITERS["a.ome.tif"](tmp_path / "a.ome.tif", drawn(**sizes))
+    with pytest.raises(InputError, match=f"a.ome.tif: {message}"):
+        segment(bundle, str(tmp_path / "a.ome.tif"), str(tmp_path / "out"), **options)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("bundle", "sizes", "message"),
+    [
+        ("swinunet_livecell", {"depth": 3}, "3 slices, but swinunet_livecell takes images of two axes"),
+        ("devonet_nsn", {}, r"one picture \(YX\), but devonet_nsn takes gray volumes"),
+    ],
+)
+def test_other_number_of_axes_is_refused(stand_in, tmp_path, bundle, sizes, message):
+    WRITERS["a.czi"](tmp_path / "a.czi", drawn(**sizes))
+    with pytest.raises(InputError, match=f"a.czi: {message}"):
+        segment(bundle, str(tmp_path / "a.czi"), str(tmp_path / "out"))
+
+
+def test_size_that_a_volume_needs_and_nobody_told_is_refused_and_may_be_given(stand_in, tmp_path):
+    WRITERS["a.czi"](tmp_path / "a.czi", drawn(depth=3), spacing=None)
+    with pytest.raises(InputError, match=r"a.czi: does not tell the size of its voxels; give its spacing"):
+        segment("devonet_nsn", str(tmp_path / "a.czi"), str(tmp_path / "out"))
+    segment("devonet_nsn", str(tmp_path / "a.czi"), str(tmp_path / "given"), spacing="3,1,1")
+    assert read_mask(tmp_path / "given" / "a_mask.nii.gz")[1] == pytest.approx((3, 1, 1))
+
+
+def test_own_results_are_no_images(stand_in, images, tmp_path):
+    Image.fromarray(noise(0)).save(images / "a b_mask.png")
+    Image.fromarray(noise(0)).save(images / "alone_mask.png")
+    segment("swinunet_livecell", str(images), str(images / "out"))
+    again = segment("swinunet_livecell", str(images), str(images / "out"))
+    assert (again["images"], again["done before"]) == (0, len(ODD_NAMES) + 1)
+    with pytest.raises(InputError, match="no image there"):
+        segment("swinunet_livecell", str(images / "out"), str(tmp_path / "other"))
+
+
+def test_link_whose_file_is_elsewhere_says_how_to_get_it(stand_in, images, tmp_path):
+    (images / "z.tif").symlink_to(".git/annex/objects/z.tif")
+    with pytest.raises(InputError, match=r"z.tif: a link to .git/annex/objects/z.tif, .*datalad get .*1 of 6 images"):
+        segment("swinunet_livecell", str(images), str(tmp_path / "out"))
+    assert len(list((tmp_path / "out").glob("*_mask.png"))) == len(ODD_NAMES)
+    with pytest.raises(InputError, match=r"z.tif: a link to .*datalad get"):
+        segment("swinunet_livecell", str(images / "z.tif"), str(tmp_path / "out"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .datalist import DATALIST, Item, read_dataset
 from .errors import InputError
-from .names import SUFFIXES, stem
+from .names import SUFFIXES, own_results, stem
 
 __all__ = ["evaluation_items", "inference_items", "training_items", "validation_items"]
 
@@ -143,7 +143,11 @@ def _images(root: Path, kind: str, optional: Sequence[str]) -> list[dict[str, st
         return [_values(item, "image", *(key for key in optional if key in item)) for item in items]
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give --dataset_dir a folder with {DATALIST} or images")
-    images = sorted(p for p in root.iterdir() if p.name.lower().endswith(SUFFIXES[kind]) and p.name[0] != ".")
+    found = {p for p in root.iterdir() if p.name.lower().endswith(SUFFIXES[kind]) and p.name[0] != "."}
+    results = own_results(found)
+    if results:
+        logger.info("%s: %d images are results, such as %s, and are left out", root, len(results), min(results).name)
+    images = sorted(found - results)
     if not images:
         raise InputError(
             f"{root}: neither {DATALIST} nor an image ({', '.join(SUFFIXES[kind])}) in it; put images there, or "

@@ -8,7 +8,7 @@ import tifffile
 
 from .units import length_um
 
-__all__ = ["ome_spacing", "resolution_um", "spacing_of"]
+__all__ = ["ome_spacing", "pixel_size_of", "resolution_um", "spacing_of"]
 
 Spacing = tuple[float, float, float]
 
@@ -21,13 +21,20 @@ def spacing_of(tiff: tifffile.TiffFile) -> Spacing | None:
     tuple of float, or None
         In µm as (Z, Y, X); None where the file does not say it along all axes, in units of length.
     """
-    if tiff.is_ome:
-        z, y, x = ome_spacing(tiff.ome_metadata or "")
-    elif tiff.is_imagej:
-        z, y, x = _imagej_spacing(tiff)
-    else:
-        return None
+    z, y, x = _told_spacing(tiff)
     return None if z is None or y is None or x is None else (z, y, x)
+
+
+def pixel_size_of(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
+    """Height and width of a pixel of an ImageJ or OME TIFF in µm; None where the file does not tell both."""
+    _, y, x = _told_spacing(tiff)
+    return None if y is None or x is None else (y, x)
+
+
+def _told_spacing(tiff: tifffile.TiffFile) -> tuple[float | None, float | None, float | None]:
+    if tiff.is_ome:
+        return ome_spacing(tiff.ome_metadata or "")
+    return _imagej_spacing(tiff) if tiff.is_imagej else (None, None, None)
 
 
 def ome_spacing(text: str) -> tuple[float | None, float | None, float | None]:

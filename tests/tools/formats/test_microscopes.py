@@ -1,0 +1,189 @@
+"""Files of microscopes: what was written into them is what is read, or it is refused in words."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common.errors import InputError
+from tests.tools.formats.raw_files import CHANNELS, WRITERS, drawn, write_czi, write_ome_tiff, write_zarr
+from tools.formats import microscopes
+from tools.formats.microscopes import list_images, maker_of, read
+from tools.formats.scenes import Pick
+
+SPACED = [name for name in WRITERS if name != "a.oif"]  # of several scenes
+
+
+def write(folder, name, pixels, **options):
+    path = folder / name
+    WRITERS[name](path, pixels, **options)
+    return path
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_is_read_is_what_was_written(tmp_path_factory, name, data):
+    sizes = {axis: data.draw(st.integers(1, 3), axis) for axis in ("scenes", "times", "channels", "depth")}
+    sizes["scenes"] = 1 if name == "a.oif" else sizes["scenes"]
+    pixels = drawn(**sizes, seed=data.draw(st.integers(0, 99)))
+    path = write(tmp_path_factory.mktemp("raw"), name, pixels)
+    at = [data.draw(st.integers(0, sizes[axis] - 1)) for axis in ("scenes", "times", "channels")]
+    image = read(path, Pick(*(str(at[index]) for index in (0, 2, 1))))
+    expected = pixels[tuple(at)]
+    np.testing.assert_array_equal(image.pixels, expected if len(expected) > 1 else expected[0])
+    assert image.axes == ("ZYX" if len(expected) > 1 else "YX")
+    assert image.spacing[1:] == pytest.approx((0.5, 0.5))
+    assert len(expected) == 1 or image.spacing[0] == pytest.approx(2.0)
+    assert image.channels == (CHANNELS[at[2]],)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_size_that_nobody_told_is_unknown(tmp_path, name):
+    image = read(write(tmp_path, name, drawn(depth=2), spacing=None))
+    assert image.spacing == (None, None, None) or (name == "a.nd2" and image.spacing[1:] == (None, None))
+
+
+@pytest.mark.parametrize("compression", ["zstd0:ExplicitLevel=1", "zstd1:ExplicitLevel=1"])
+def test_packed_czi(tmp_path, compression):
+    pixels = drawn(depth=2)
+    write_czi(tmp_path / "a.czi", pixels, compression=compression)
+    np.testing.assert_array_equal(read(tmp_path / "a.czi").pixels, pixels[0, 0, 0])
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_several_channels_are_listed_and_one_is_taken_by_name(tmp_path, name):
+    pixels = drawn(channels=3)
+    path = write(tmp_path, name, pixels)
+    with pytest.raises(
+        InputError, match=re.escape("3 channels, expected one: 0 DAPI, 1 GFP, 2 Cy5; give its --channel")
+    ):
+        read(path)
+    for wanted in ("GFP", "gfp", "1"):
+        np.testing.assert_array_equal(read(path, Pick(channel=wanted)).pixels, pixels[0, 0, 1, 0])
+    with pytest.raises(InputError, match=re.escape("no channel 'RFP'; there are 0 DAPI, 1 GFP, 2 Cy5")):
+        read(path, Pick(channel="RFP"))
+
+
+@pytest.mark.parametrize("name", SPACED)
+def test_each_position_and_each_frame_is_an_image(tmp_path, name):
+    pixels = drawn(scenes=2, times=2)
+    path = write(tmp_path, name, pixels)
+    images = list_images(path)
+    assert len({suffix for suffix, _ in images}) == 4 and all(
+        suffix.endswith(("_t000", "_t001")) for suffix, _ in images
+    )
+    for (_, pick), expected in zip(images, pixels.reshape(-1, *pixels.shape[-2:]), strict=True):
+        np.testing.assert_array_equal(read(path, pick).pixels, expected)
+    with pytest.raises(InputError, match=r"no scene '7'; there are 0"):
+        list_images(path, Pick(scene="7"))
+    with pytest.raises(InputError, match=r"no time '2'; there are 0, 1"):
+        list_images(path, Pick(time="2"))
+
+
+def test_plate_of_ome_zarr_has_its_fields(tmp_path):
+    import ome_zarr.writer
+    import zarr
+
+    root = zarr.open_group(tmp_path / "plate.zarr", mode="w")
+    ome_zarr.writer.write_plate_metadata(root, ["A"], ["1", "2"], ["A/1", "A/2"])
+    for number, well in enumerate(("A/1", "A/2")):
+        group = root.require_group(well)
+        ome_zarr.writer.write_well_metadata(group, ["0"])
+        write_zarr(tmp_path / "plate.zarr" / well / "0", drawn(seed=number))
+    assert [suffix for suffix, _ in list_images(tmp_path / "plate.zarr")] == ["_A_1_0", "_A_2_0"]
+    np.testing.assert_array_equal(read(tmp_path / "plate.zarr", Pick(scene="A/2/0")).pixels, drawn(seed=1)[0, 0, 0, 0])
+
+
+def test_tiles_of_a_czi_are_put_together(tmp_path):
+    from pylibCZIrw import czi
+
+    tiles = drawn(scenes=3).reshape(3, 24, 40)
+    with czi.create_czi(str(tmp_path / "a.czi")) as document:
+        for number, tile in enumerate(tiles):
+            document.write(tile, plane={"C": 0, "Z": 0, "T": 0}, location=(number * 40, 0))
+        document.write_metadata("a")
+    np.testing.assert_array_equal(read(tmp_path / "a.czi").pixels, np.concatenate(tiles, axis=1))
+
+
+def test_format_is_told_by_content(tmp_path):
+    write_czi(tmp_path / "a.czi", drawn())
+    (tmp_path / "a.czi").rename(tmp_path / "a.tif")
+    assert maker_of(tmp_path / "a.tif") == "czi"
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name not in ("a.zarr", "a.ome.tif", "a.oif")])
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.95])
+def test_file_that_was_cut_off_is_refused(tmp_path, name, part):
+    path = write(tmp_path, name, drawn(channels=2, depth=3))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(InputError, match=path.name):
+        read(path, Pick(channel="1"))
+
+
+def test_missing_package_is_named(tmp_path, monkeypatch):
+    write_czi(tmp_path / "a.czi", drawn())
+    monkeypatch.setitem(__import__("sys").modules, "tools.formats.czi", None)
+    with pytest.raises(InputError, match=r"a.czi: Zeiss CZI, read by a package: pip install czifile"):
+        read(tmp_path / "a.czi")
+
+
+@pytest.mark.parametrize("missing", ["zarr.json", "0/zarr.json", "s0/zarr.json"])
+def test_zarr_without_its_parts_is_refused(tmp_path, missing):
+    write_zarr(tmp_path / "a.zarr", drawn())
+    found = [
+        path
+        for path in (tmp_path / "a.zarr").rglob("zarr.json")
+        if str(path.relative_to(tmp_path / "a.zarr")) == missing
+    ]
+    for path in found or (tmp_path / "a.zarr").rglob("zarr.json"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"a.zarr"):
+        read(tmp_path / "a.zarr")
+
+
+def test_only_the_wanted_planes_are_decoded(tmp_path, monkeypatch):
+    write_ome_tiff(tmp_path / "a.ome.tif", drawn(times=3, channels=2, depth=2))
+    tifffile.imwrite(
+        tmp_path / "b.ome.tif", drawn(times=3, channels=2, depth=2)[0], ome=True, compression="zlib",
+        photometric="minisblack", metadata={"axes": "TCZYX"},
+    )  # fmt: skip
+    decoded = []
+    original = tifffile.TiffPage.asarray
+    monkeypatch.setattr(
+        tifffile.TiffPage, "asarray", lambda page, *a, **k: decoded.append(1) or original(page, *a, **k)
+    )
+    monkeypatch.setattr(
+        tifffile.TiffFrame, "asarray", lambda page, *a, **k: decoded.append(1) or original(page, *a, **k)
+    )
+    for name in ("a.ome.tif", "b.ome.tif"):
+        np.testing.assert_array_equal(
+            read(tmp_path / name, Pick(channel="1", time="2")).pixels, drawn(times=3, channels=2, depth=2)[0, 2, 1]
+        )
+    assert len(decoded) == 2
+
+
+def test_no_image_is_told(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(InputError, match=r"a.txt: no file of a microscope that is known here"):
+        read(tmp_path / "a.txt")
+
+
+def test_names_of_all_makers_are_known_endings():
+    assert {ending.removeprefix(".").split(".")[-1] for ending in microscopes.ENDINGS} | {"tiff"} == {
+        *microscopes.MAKERS
+    }
+
+
+def test_folder_of_an_oif_that_is_gone(tmp_path):
+    path = write(tmp_path, "a.oif", drawn())
+    shutil.rmtree(tmp_path / "a.oif.files")
+    with pytest.raises(InputError, match=r"a.oif: cannot be read as Olympus OIF \(OIF storage path not found"):
+        read(path)

@@ -1,0 +1,113 @@
+"""Zeiss' CZI, put together from the blocks that its scenes are stored in; lower resolutions are passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import czifile
+import imagecodecs
+import numpy as np
+
+from common.errors import InputError
+from common.reading.units import length_um
+from tools.formats.scenes import Scene, Spacing
+
+__all__ = ["open_czi"]
+
+AXES = "SMTCZYX0"  # all others must have length 1; 0 is that of samples
+ZSTD, ZSTD_WITH_HEADER = 5, 6  # compressions that czifile does not know
+
+
+class _Block:
+    """A stored block of pixels: a plane, or a tile of one."""
+
+    def __init__(self, entry: czifile.czifile.DirectoryEntryDV) -> None:
+        self.entry = entry
+        self.start = dict(zip(entry.axes, entry.start, strict=True))
+        self.shape = dict(zip(entry.axes, entry.shape, strict=True))
+
+    def at(self, axis: str) -> int:
+        return self.start.get(axis, 0)
+
+    def pixels(self) -> np.ndarray:
+        """Shape (Y, X, samples)."""
+        segment = self.entry.data_segment()
+        if self.entry.compression in (ZSTD, ZSTD_WITH_HEADER):
+            pixels = self._unpacked(segment.data(raw=True))
+        else:
+            pixels = segment.data(resize=False)
+        return pixels.reshape(self.shape["Y"], self.shape["X"], self.shape["0"])
+
+    def _unpacked(self, data: bytes) -> np.ndarray:
+        dtype, is_split = np.dtype(self.entry.dtype[-2:]), False
+        if self.entry.compression == ZSTD_WITH_HEADER:
+            header, data = data[: data[0]], data[data[0] :]
+            is_split = len(header) == 3 and header[1] == 1 and bool(header[2] & 1)
+        values = np.frombuffer(imagecodecs.zstd_decode(data), np.uint8)
+        if is_split:  # all low bytes stand before all high ones
+            values = np.ascontiguousarray(values.reshape(2, -1).T)
+        pixels = values.reshape(-1).view(dtype).reshape(self.entry.stored_shape)
+        return pixels[..., ::-1] if pixels.shape[-1] == 3 else pixels  # blue comes first
+
+
+@contextmanager
+def open_czi(path: Path) -> Iterator[list[Scene]]:
+    """The scenes of a CZI file, while the block runs."""
+    with czifile.CziFile(path, multifile=False) as file:
+        entries = [entry for entry in file.filtered_subblock_directory if entry.shape == entry.stored_shape]
+        blocks = [_Block(entry) for entry in entries]
+        for axis in sorted({axis for block in blocks for axis in block.start} - {*AXES}):
+            if len({block.at(axis) for block in blocks}) > 1:
+                raise InputError(f"{path}: several images along the axis {axis}, expected one; export one of them")
+        metadata = ElementTree.fromstring(file.metadata())
+        channels, spacing = _channel_names(metadata), _spacing(metadata)
+        names = [element.get("Name", "") for element in metadata.iterfind(".//Dimensions/S/Scenes/Scene")]
+        scenes = []
+        for number in sorted({block.at("S") for block in blocks}):
+            of_scene = [block for block in blocks if block.at("S") == number]
+            sizes = {axis: 1 + max(block.at(axis) for block in of_scene) for axis in "TCZ"}
+            sizes |= {axis: _extent(of_scene, axis)[1] for axis in "YX"} | {"S": of_scene[0].shape["0"]}
+            name = names[number] if number < len(names) else ""
+            scenes.append(Scene(name, sizes, spacing, channels, _loader(of_scene, sizes["Z"])))
+        yield scenes
+
+
+def _extent(blocks: Sequence[_Block], axis: str) -> tuple[int, int]:
+    """Where blocks begin along an axis, and how long all of them are together."""
+    first = min(block.at(axis) for block in blocks)
+    return first, max(block.at(axis) + block.shape[axis] for block in blocks) - first
+
+
+def _loader(blocks: Sequence[_Block], depth: int) -> Callable[[int, int], np.ndarray]:
+    (top, height), (left, width) = _extent(blocks, "Y"), _extent(blocks, "X")
+
+    def load(time: int, channel: int) -> np.ndarray:
+        wanted = [block for block in blocks if block.at("T") == time and block.at("C") == channel]
+        if not wanted:
+            raise ValueError(f"no pixels of time {time}, channel {channel}")
+        dtype = np.result_type(*(block.entry.dtype[-2:] for block in wanted))
+        samples = wanted[0].shape["0"]
+        pixels = np.zeros((depth, height, width, samples), dtype)
+        for block in wanted:
+            part = block.pixels()
+            y, x = block.at("Y") - top, block.at("X") - left
+            pixels[block.at("Z"), y : y + part.shape[0], x : x + part.shape[1]] = part
+        return pixels if samples > 1 else pixels[..., 0]
+
+    return load
+
+
+def _channel_names(metadata: ElementTree.Element) -> tuple[str, ...]:
+    found = metadata.iterfind(".//Information/Image/Dimensions/Channels/Channel")
+    return tuple(channel.get("Name", "") for channel in found)
+
+
+def _spacing(metadata: ElementTree.Element) -> Spacing:
+    metres = {
+        element.get("Id"): element.findtext("Value") for element in metadata.iterfind(".//Scaling/Items/Distance")
+    }
+    z, y, x = (length_um(metres.get(axis), "m") for axis in "ZYX")
+    return z, y, x

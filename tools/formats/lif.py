@@ -1,0 +1,59 @@
+"""Leica's LIF, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import liffile
+import numpy as np
+
+from common.reading.units import length_um
+from tools.formats.scenes import Scene, Spacing
+
+__all__ = ["open_lif"]
+
+
+@contextmanager
+def open_lif(path: Path) -> Iterator[list[Scene]]:
+    """The images of a LIF file that are pictures or volumes, while the block runs; tiles of a mosaic are scenes."""
+    with liffile.LifFile(path) as file:
+        scenes = []
+        for image in file.images:
+            if image.is_flim or not {"Y", "X"} <= set(image.dims) <= {*"MTCZYXS"}:
+                continue
+            sizes, spacing, channels = dict(image.sizes), _spacing(image), _channel_names(image)
+            for tile in range(sizes.pop("M", 1)):
+                name = f"{image.path} tile {tile}" if image.sizes.get("M", 1) > 1 else image.path
+                scenes.append(Scene(name, sizes, spacing, channels, _loader(image, tile)))
+        yield scenes
+
+
+def _loader(image: liffile.LifImage, tile: int) -> Callable[[int, int], np.ndarray]:
+    def load(time: int, channel: int) -> np.ndarray:
+        at = {"T": time, "C": channel, "M": tile}
+        at = {axis: index for axis, index in at.items() if axis in image.sizes}
+        depth = image.sizes.get("Z", 1)
+        return np.stack([image.frame(**at, **({"Z": z} if depth > 1 else {})) for z in range(depth)])
+
+    return load
+
+
+def _spacing(image: liffile.LifImage) -> Spacing:
+    """From the distance between the first pixel and the last."""
+    found: dict[str, float | None] = {}
+    for dimension in image.xml_element.iterfind("./Data/Image/ImageDescription/Dimensions/DimensionDescription"):
+        axis = liffile.liffile.DIMENSION_ID.get(int(dimension.get("DimID", 0)), "?")
+        steps = int(dimension.get("NumberOfElements", 1)) - 1
+        found[axis] = length_um(abs(float(dimension.get("Length", 0))) / max(steps, 1), dimension.get("Unit"))
+    return found.get("Z"), found.get("Y"), found.get("X")
+
+
+def _channel_names(image: liffile.LifImage) -> tuple[str, ...]:
+    """The dyes, or else the colours that channels are shown in."""
+    names = []
+    for channel in image.xml_element.iterfind("./Data/Image/ImageDescription/Channels/ChannelDescription"):
+        told = {entry.findtext("Key"): entry.findtext("Value") for entry in channel.iterfind("ChannelProperty")}
+        names.append(told.get("DyeName") or channel.get("LUTName", ""))
+    return tuple(names)

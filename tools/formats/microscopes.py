@@ -1,0 +1,179 @@
+"""Files of microscopes, whatever the maker: which images are in them, and one of these."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from common.errors import InputError
+from common.reading.formats import identify, no_such_file
+from tools.formats.scenes import Image, Pick, Scene, picked, read_scene
+
+__all__ = ["ENDINGS", "is_ome_zarr", "list_images", "maker_of", "open_scenes", "read"]
+
+Reader = Callable[[Path], AbstractContextManager[list[Scene]]]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """A format.
+
+    Attributes
+    ----------
+    name : str
+        As people call it.
+    module, reader : str
+        The function that opens it.
+    package : str
+        That it takes.
+    starts : tuple of bytes
+        First bytes of its files.
+    """
+
+    name: str
+    module: str
+    reader: str
+    package: str
+    starts: tuple[bytes, ...] = ()
+
+
+MAKERS = {
+    "nd2": _Maker("Nikon ND2", "nd2_file", "open_nd2", "nd2", (b"\xda\xce\xbe\x0a", b"\0\0\0\x0cjP  ")),
+    "czi": _Maker("Zeiss CZI", "czi", "open_czi", "czifile", (b"ZISRAWFILE",)),
+    "lif": _Maker("Leica LIF", "lif", "open_lif", "liffile", (b"\x70\0\0\0",)),
+    "oib": _Maker("Olympus OIB", "oif", "open_oif", "oiffile", (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)),
+    "oif": _Maker("Olympus OIF", "oif", "open_oif", "oiffile", (b"\xff\xfe[\0F\0i\0l\0e\0I\0n\0f\0", b"[FileInfo")),
+    "zarr": _Maker("OME-Zarr", "ome_zarr_file", "open_ome_zarr", "zarr"),
+    "tiff": _Maker("TIFF", "tiff_scenes", "open_tiff_scenes", "tifffile"),
+}
+ENDINGS = (".nd2", ".czi", ".lif", ".oib", ".oif", ".ome.zarr", ".zarr")
+LONGEST_START = max(len(start) for maker in MAKERS.values() for start in maker.starts)
+ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs")
+
+
+def is_ome_zarr(path: str | PathLike[str]) -> bool:
+    """Whether a folder is a Zarr group."""
+    return Path(path).is_dir() and any(Path(path, name).is_file() for name in ZARR_FILES)
+
+
+def maker_of(path: str | PathLike[str]) -> str | None:
+    """Format of a microscope's file by its first bytes, whatever its name; None for none of them, as for TIFF.
+
+    Returns
+    -------
+    {"nd2", "czi", "lif", "oib", "oif", "zarr"} or None
+    """
+    if Path(path).is_dir():
+        return "zarr" if is_ome_zarr(path) else None
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(LONGEST_START)
+    except FileNotFoundError as error:
+        raise no_such_file(path, "give an image") from error
+    return next((kind for kind, maker in MAKERS.items() if start.startswith(maker.starts or (b"\0no",))), None)
+
+
+@contextmanager
+def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
+    """What a file holds; pixels can be read while the block runs.
+
+    Parameters
+    ----------
+    path : path
+        Of a format of `maker_of`, or TIFF.
+
+    Yields
+    ------
+    list of Scene
+
+    Raises
+    ------
+    InputError
+        If it is none of these, the package that reads it is not installed, or it is damaged.
+    """
+    kind = maker_of(path) or ("tiff" if Path(path).is_file() and identify(path) == "tiff" else None)
+    if kind is None:
+        raise InputError(f"{path}: no file of a microscope that is known here ({', '.join(ENDINGS)}, TIFF)")
+    maker = MAKERS[kind]
+    try:
+        reader: Reader = getattr(importlib.import_module(f"tools.formats.{maker.module}"), maker.reader)
+    except ModuleNotFoundError as error:
+        raise InputError(f"{path}: {maker.name}, read by a package: pip install {maker.package}") from error
+    try:
+        with reader(Path(path)) as scenes:
+            if not scenes:
+                raise InputError(f"{path}: no picture and no volume in it; export the image again")
+            yield scenes
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file makes the readers raise almost anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{path}: cannot be read as {maker.name} ({reason}); it may be damaged, copy or export it again"
+        ) from error
+
+
+def list_images(path: str | PathLike[str], pick: Pick | None = None) -> list[tuple[str, Pick]]:
+    """Images of a file that are not left open by a pick: every scene and time point, one channel.
+
+    Parameters
+    ----------
+    path : path
+        As for `open_scenes`.
+    pick : Pick, optional
+        As a user gives it.
+
+    Returns
+    -------
+    list of (str, Pick)
+        What their names have behind the file's, and what `read` takes.
+
+    Raises
+    ------
+    InputError
+        As `open_scenes`, or if what is picked is not there, or several channels are and none is picked.
+    """
+    with open_scenes(path) as scenes:
+        found = picked(path, scenes, pick or Pick())
+        return [(_suffix(scenes, one), one) for one in found]
+
+
+def read(path: str | PathLike[str], pick: Pick | None = None) -> Image:
+    """One image of a file.
+
+    Parameters
+    ----------
+    path : path
+        As for `open_scenes`.
+    pick : Pick, optional
+        Has to leave nothing open that there is more than one of.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+        As `list_images`.
+    """
+    with open_scenes(path) as scenes:
+        return read_scene(path, scenes, pick or Pick())
+
+
+def _suffix(scenes: list[Scene], pick: Pick) -> str:
+    """Such as ``_Pos3_t012``: the scene by its name where that tells it from others, else by its number."""
+    suffix = ""
+    if pick.scene:
+        names = [re.sub(r"[^\w.-]+", "_", scene.name).strip("_") for scene in scenes]
+        is_told = len({name.casefold() for name in names}) == len(names) and all(names)
+        suffix += f"_{names[int(pick.scene)]}" if is_told else f"_scene{int(pick.scene):0{len(str(len(names) - 1))}}"
+    if pick.time:
+        last = scenes[int(pick.scene or 0)].size("T") - 1
+        suffix += f"_t{int(pick.time):0{max(3, len(str(last)))}}"
+    return suffix

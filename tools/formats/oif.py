@@ -1,0 +1,61 @@
+"""Olympus' OIF and OIB, plane by plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import oiffile
+
+from common.errors import InputError
+from common.reading.units import length_um
+from tools.formats.scenes import Scene, Spacing
+
+__all__ = ["open_oif"]
+
+
+@contextmanager
+def open_oif(path: Path) -> Iterator[list[Scene]]:
+    """The only scene of an OIF or OIB file, while the block runs."""
+    with oiffile.OifFile(path) as file:
+        planes = file.series[0]  # the longest
+        lengths = dict(zip(planes.axes, planes.shape, strict=True))
+        other = [axis for axis, length in lengths.items() if axis not in "TCZ" and length > 1]
+        if other:
+            raise InputError(f"{path}: an axis {other[0]} of {lengths[other[0]]}, expected T, C, Z, Y and X; export it")
+        files = {
+            tuple(dict(zip(planes.axes, at, strict=True)).get(axis, 0) for axis in "TCZ"): name
+            for at, name in zip(planes.indices, planes, strict=True)
+        }
+        height, width = file.asarray(next(iter(planes))).shape
+        sizes = {axis: lengths.get(axis, 1) for axis in "TCZ"} | {"Y": height, "X": width}
+        channels = tuple(_channel_name(file.mainfile, number) for number in range(sizes["C"]))
+        yield [Scene("", sizes, _spacing(file.mainfile), channels, _loader(file, files, sizes["Z"]))]
+
+
+def _loader(
+    file: oiffile.OifFile, files: Mapping[tuple[int, ...], str], depth: int
+) -> Callable[[int, int], np.ndarray]:
+    def load(time: int, channel: int) -> np.ndarray:
+        return np.stack([file.asarray(files[time, channel, z]) for z in range(depth)])
+
+    return load
+
+
+def _channel_name(settings: Mapping[str, Mapping[str, object]], number: int) -> str:
+    told = settings.get(f"GUI Channel {number + 1} Parameters", {})
+    return str(told.get("DyeName") or told.get("CH Name") or "").strip()
+
+
+def _spacing(settings: Mapping[str, Mapping[str, object]]) -> Spacing:
+    reference = settings.get("Reference Image Parameter", {})
+    y, x = (
+        length_um(reference.get(f"{side}ConvertValue"), reference.get(f"{side}Unit")) for side in ("Height", "Width")
+    )
+    axes = [settings.get(f"Axis {number} Parameters Common", {}) for number in range(8)]
+    z = next(
+        (length_um(axis.get("Interval"), axis.get("UnitName")) for axis in axes if axis.get("AxisCode") == "Z"), None
+    )
+    return z, y, x

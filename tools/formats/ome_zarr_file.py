@@ -1,0 +1,91 @@
+"""OME-Zarr (NGFF 0.4 and 0.5), its full resolution, plane by plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from common.errors import InputError
+from common.reading.units import length_um
+from tools.formats.scenes import Scene, Spacing
+
+__all__ = ["open_ome_zarr"]
+
+MAX_FIELDS = 100_000  # of a plate
+
+
+@contextmanager
+def open_ome_zarr(path: Path) -> Iterator[list[Scene]]:
+    """The images of an OME-Zarr: one, those that bioformats2raw numbers, or the fields of a plate."""
+    root = zarr.open_group(path, mode="r")
+    yield [_scene(path, group, name) for name, group in _images(path, root)]
+
+
+def _images(path: Path, root: zarr.Group) -> list[tuple[str, zarr.Group]]:
+    about = _ome(root)
+    if "multiscales" in about:
+        return [(str(about["multiscales"][0].get("name") or ""), root)]
+    if "plate" in about:
+        wells = [well["path"] for well in about["plate"]["wells"]]
+        fields = [f"{well}/{image['path']}" for well in wells for image in _ome(root[well])["well"]["images"]]
+        return [(field, root[field]) for field in fields[:MAX_FIELDS]]
+    numbered = sorted((name for name in root.group_keys() if name.isdecimal()), key=int)
+    found = [(name, root[name]) for name in numbered if "multiscales" in _ome(root[name])]
+    if not found:
+        raise InputError(f"{path}: a Zarr folder without an OME image (no 'multiscales'); export it as OME-Zarr")
+    return found
+
+
+def _ome(group: zarr.Group) -> Mapping[str, Any]:
+    """Metadata of OME: under a key of their own since version 0.5."""
+    attributes = dict(group.attrs)
+    return attributes.get("ome", attributes)
+
+
+def _scene(path: Path, group: zarr.Group, name: str) -> Scene:
+    about = _ome(group)
+    multiscale = about["multiscales"][0]
+    full = multiscale["datasets"][0]
+    array = group[full["path"]]
+    axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
+    if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
+        raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it anew")
+    channels = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", []))
+    sizes = dict(zip(axes, array.shape, strict=True))
+    return Scene(name, sizes, _spacing(multiscale, full, axes), channels, _loader(array, axes))
+
+
+def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:
+    """As version 0.3 and later tell them; before, they were these five."""
+    return multiscale.get("axes", "tczyx"[-num_axes:])
+
+
+def _loader(array: zarr.Array, axes: Sequence[str]) -> Callable[[int, int], np.ndarray]:
+    def load(time: int, channel: int) -> np.ndarray:
+        at = {"T": time, "C": channel}
+        pixels = np.asarray(array[tuple(at.get(axis, slice(None)) for axis in axes)])
+        left = [axis for axis in axes if axis not in at]
+        pixels = pixels.transpose([left.index(axis) for axis in "ZYX" if axis in left])
+        return pixels if "Z" in left else pixels[None]
+
+    return load
+
+
+def _spacing(multiscale: Mapping[str, Any], full: Mapping[str, Any], axes: Sequence[str]) -> Spacing:
+    """From the scales of the dataset and of the whole, which are multiplied, and the units of the axes."""
+    scale = np.ones(len(axes))
+    found = False
+    for transformation in [
+        *full.get("coordinateTransformations", []),
+        *multiscale.get("coordinateTransformations", []),
+    ]:
+        if transformation.get("type") == "scale":
+            scale, found = scale * np.asarray(transformation["scale"], float), True
+    units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in _axes(multiscale, len(axes))]
+    told = {axis: length_um(step, unit) for axis, step, unit in zip(axes, scale.tolist(), units, strict=True) if found}
+    return told.get("Z"), told.get("Y"), told.get("X")

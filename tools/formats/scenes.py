@@ -1,0 +1,176 @@
+"""What a microscope's file holds, whatever its format: scenes, each with channels, time points and planes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+
+import numpy as np
+
+from common.errors import InputError
+
+__all__ = ["Image", "Pick", "Scene", "Spacing", "picked", "read_scene"]
+
+Spacing = tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A position of the stage, a field of view or a slide: what has one grid of pixels.
+
+    Attributes
+    ----------
+    name : str
+        As the file calls it; may be empty.
+    sizes : mapping of str to int
+        Lengths of T, C, Z, Y and X, and of S (3 for colours); an axis that is not named has length 1.
+    spacing : tuple of float or None
+        Size of a voxel in µm as (Z, Y, X); None for each that the file does not tell.
+    channels : tuple of str
+        Names of the channels, as many as there are; empty names where the file tells none.
+    load : callable
+        Takes a time point and a channel, both from 0; returns their pixels (Z, Y, X), or (Z, Y, X, S) in colours. Only
+        these are read.
+    """
+
+    name: str
+    sizes: Mapping[str, int]
+    spacing: Spacing
+    channels: tuple[str, ...]
+    load: Callable[[int, int], np.ndarray]
+
+    def size(self, axis: str) -> int:
+        """Length along an axis."""
+        return self.sizes.get(axis, 1)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Which image of a file is meant; what is empty is left open.
+
+    Attributes
+    ----------
+    scene, channel : str
+        A name, or a number from 0.
+    time : str
+        A number from 0.
+    """
+
+    scene: str = ""
+    channel: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: of one scene, one time point and one channel, or in colours.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        In the file's own type.
+    axes : str
+        Of the pixels: ``ZYX`` or ``YX``, with ``S`` behind it where they are red, green and blue.
+    spacing : tuple of float or None
+        Size of a voxel in µm as (Z, Y, X); None for each that the file does not tell.
+    channels : tuple of str
+        Name of the channel.
+    name : str
+        Of the scene.
+    """
+
+    pixels: np.ndarray
+    axes: str
+    spacing: Spacing
+    channels: tuple[str, ...]
+    name: str
+
+
+def picked(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> list[Pick]:
+    """Every image that a pick leaves open: all scenes and time points, one channel.
+
+    Parameters
+    ----------
+    path : path
+        For messages.
+    scenes : sequence of Scene
+        Of the file.
+    pick : Pick
+        As a user gives it.
+
+    Returns
+    -------
+    list of Pick
+        With numbers in the place of names; a scene or time that the file has only one of stays empty.
+
+    Raises
+    ------
+    InputError
+        If there is no such scene, channel or time point, or several channels and none is named.
+    """
+    numbers = range(len(scenes)) if not pick.scene else [_find(path, "scene", pick.scene, [s.name for s in scenes])]
+    found = []
+    for number in numbers:
+        scene = scenes[number]
+        channel = _channel(path, scene, pick.channel)
+        times = range(scene.size("T")) if not pick.time else [_find(path, "time", pick.time, [""] * scene.size("T"))]
+        is_series = scene.size("T") > 1
+        found += [
+            Pick(str(number) if len(scenes) > 1 else "", str(channel), str(time) if is_series else "") for time in times
+        ]
+    return found
+
+
+def read_scene(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> Image:
+    """The one image that a pick means.
+
+    Raises
+    ------
+    InputError
+        If it means none, or several; as `picked`.
+    """
+    found = picked(path, scenes, pick)
+    if not found:
+        raise InputError(f"{path}: no image in it; copy or export it again")
+    if len({one.scene for one in found}) > 1:
+        names = _listed([scene.name for scene in scenes])
+        raise InputError(f"{path}: {len(scenes)} scenes, expected one: {names}; give its --scene")
+    if len(found) > 1:
+        raise InputError(f"{path}: {len(found)} time points, expected one; give its --time, 0 to {len(found) - 1}")
+    scene = scenes[int(found[0].scene or 0)]
+    channel = int(found[0].channel)
+    pixels = scene.load(int(found[0].time or 0), channel)
+    axes = "ZYX" if scene.size("Z") > 1 else "YX"
+    axes += "S" if scene.size("S") > 1 else ""
+    name = scene.channels[channel] if channel < len(scene.channels) else ""
+    return Image(pixels if axes.startswith("Z") else pixels[0], axes, scene.spacing, (name,), scene.name)
+
+
+def _channel(path: str | PathLike[str], scene: Scene, wanted: str) -> int:
+    names = [*scene.channels, *[""] * scene.size("C")][: scene.size("C")]
+    if wanted:
+        return _find(path, "channel", wanted, names)
+    if len(names) > 1:
+        raise InputError(f"{path}: {len(names)} channels, expected one: {_listed(names)}; give its --channel")
+    return 0
+
+
+def _find(path: str | PathLike[str], what: str, wanted: str, names: Sequence[str]) -> int:
+    """Number of what is called so, or has this number."""
+    folded = [name.casefold() for name in names]
+    for known, name in ((list(names), wanted), (folded, wanted.casefold())):
+        if known.count(name) == 1:
+            return known.index(name)
+    if wanted.isdecimal() and int(wanted) < len(names):
+        return int(wanted)
+    there = f"there are {_listed(names)}" if len(names) > 1 else f"there is one: {_listed(names)}"
+    raise InputError(f"{path}: no {what} {wanted!r}; {there}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Numbers and names; only the numbers where there are no names."""
+    if not any(names) and len(names) > 3:
+        return f"0 to {len(names) - 1}"
+    shown = [f"{number} {name}".strip() for number, name in enumerate(names)]
+    return ", ".join(shown[:20]) + (f" and {len(shown) - 20} more" if len(shown) > 20 else "")

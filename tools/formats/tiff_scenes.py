@@ -1,0 +1,118 @@
+"""TIFF of several series, channels or time points, as OME, ImageJ and others write it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from common.errors import InputError
+from common.reading.photometric import as_seen, check_colours
+from common.reading.tiff_file import check_chain, check_page, keyframe_of, open_tiff, without_additions
+from common.reading.tiff_spacing import ome_spacing, spacing_of
+from tools.formats.scenes import Scene, Spacing
+
+__all__ = ["open_tiff_scenes"]
+
+
+@contextmanager
+def open_tiff_scenes(path: Path) -> Iterator[list[Scene]]:
+    """The series of a TIFF file, without thumbnails and lower resolutions, while the block runs."""
+    with open_tiff(path) as tiff:
+        check_chain(path, tiff)
+        series = [one.levels[0] for one in without_additions(tiff.series)]
+        images = _ome_images(tiff)
+        yield [
+            _scene(path, tiff, one, images[number] if len(images) == len(series) else None)
+            for number, one in enumerate(series)
+        ]
+
+
+def _scene(
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, ome: ElementTree.Element | None
+) -> Scene:
+    axes = series.axes
+    unknown = [axis for axis in axes if axis not in "TCZYXS"]
+    if len(unknown) == 1 and "Z" not in axes:  # pages that nobody named
+        axes = axes.replace(unknown[0], "Z")
+    lengths = dict(zip(axes, series.shape, strict=True))
+    if any(length > 1 for axis, length in lengths.items() if axis not in "TCZYXS"):
+        raise InputError(f"{path}: axes {axes} {series.shape}, expected T, C, Z, Y and X; export it anew")
+    if ome is not None:
+        spacing: Spacing = ome_spacing(ElementTree.tostring(ome, encoding="unicode"))
+        channels = tuple(channel.get("Name", "") for channel in ome.iterfind(".//{*}Channel"))
+    else:
+        spacing, channels = spacing_of(tiff) or (None, None, None), _imagej_channels(tiff, lengths)
+    name = "" if ome is None else ome.get("Name") or ome.get("ID", "")
+    return Scene(name, lengths, spacing, channels, _loader(path, tiff, series, axes))
+
+
+def _ome_images(tiff: tifffile.TiffFile) -> list[ElementTree.Element]:
+    if not tiff.is_ome:
+        return []
+    return list(ElementTree.fromstring(tiff.ome_metadata or "").iterfind("./{*}Image"))
+
+
+def _imagej_channels(tiff: tifffile.TiffFile, lengths: dict[str, int]) -> tuple[str, ...]:
+    """Labels of the first planes, where they differ."""
+    labels = list((tiff.imagej_metadata or {}).get("Labels") or [])[: lengths.get("C", 1)]
+    return tuple(map(str, labels)) if len(set(labels)) == lengths.get("C", 1) > 1 else ()
+
+
+def _loader(
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str
+) -> Callable[[int, int], np.ndarray]:
+    shape = dict(zip(axes, series.shape, strict=True))
+
+    def load(time: int, channel: int) -> np.ndarray:
+        page = keyframe_of(next(one for one in series.pages if one is not None))
+        check_colours(path, page)
+        at = {"T": time, "C": channel}
+        read = _from_pages if series.dataoffset is None else _from_memory
+        pixels, left = read(path, tiff, series, axes, at)
+        wanted = [axis for axis in "ZYXS" if axis in left]
+        others = [axis for axis in left if axis not in wanted]  # of length 1
+        pixels = pixels.transpose([left.index(axis) for axis in [*others, *wanted]])
+        pixels = pixels.reshape([shape.get(axis, 1) for axis in "ZYXS" if axis != "S" or shape.get("S", 1) > 1])
+        return as_seen(path, page, np.ascontiguousarray(pixels))
+
+    return load
+
+
+def _from_memory(
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, at: Mapping[str, int]
+) -> tuple[np.ndarray, list[str]]:
+    """Pixels of a series whose planes lie one behind the other, and their axes."""
+    page = keyframe_of(series.pages[0])
+    check_page(path, tiff, page)
+    if series.dataoffset + series.nbytes > tiff.filehandle.size:
+        raise InputError(f"{path}: truncated, pixels reach behind its {tiff.filehandle.size} bytes; copy it again")
+    dtype = np.dtype(page.dtype).newbyteorder(tiff.byteorder)
+    stored = np.memmap(path, dtype, "r", offset=series.dataoffset, shape=tuple(series.shape))
+    pixels = np.array(stored[tuple(at.get(axis, slice(None)) for axis in axes)], page.dtype)
+    return pixels, [axis for axis in axes if axis not in at]
+
+
+def _from_pages(
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, at: Mapping[str, int]
+) -> tuple[np.ndarray, list[str]]:
+    """The same of one whose planes are pages of their own; axes behind the first ones are those of a page."""
+    num_outer = next(n for n in range(len(axes) + 1) if math.prod(series.shape[:n]) == len(series.pages))
+    outer, inner = axes[:num_outer], axes[num_outer:]
+    numbers = np.arange(len(series.pages)).reshape(series.shape[:num_outer])
+    numbers = numbers[tuple(at.get(axis, slice(None)) for axis in outer)]
+    planes = []
+    for number in numbers.ravel().tolist():
+        page = series.pages[number]
+        if page is None:
+            raise InputError(f"{path}: plane {number} is missing; export it again")
+        check_page(path, tiff, page)
+        plane = page.asarray().reshape(series.shape[num_outer:])
+        planes.append(plane[tuple(at.get(axis, slice(None)) for axis in inner)])
+    pixels = np.stack(planes).reshape(*numbers.shape, *planes[0].shape)
+    return pixels, [axis for axis in axes if axis not in at]

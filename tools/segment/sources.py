@@ -1,0 +1,181 @@
+"""The images that a user names: files, folders and patterns, and which images the files of microscopes hold."""
+
+from __future__ import annotations
+
+import glob
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from common.datalist import DATALIST, read_dataset
+from common.errors import InputError
+from common.names import own_results
+from common.names import stem as stem_of
+from common.reading.formats import identify, no_such_file
+from tools.formats.microscopes import ENDINGS as RAW_ENDINGS
+from tools.formats.microscopes import is_ome_zarr, list_images, maker_of, open_scenes
+from tools.formats.scenes import Pick
+from tools.segment.description import Description
+
+__all__ = ["PICKS", "Source", "find_images", "find_sources"]
+
+logger = logging.getLogger(__name__)
+
+ENDINGS = (
+    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn", ".mrxs"),
+    *RAW_ENDINGS,
+)
+PICKS = ("scene", "channel", "time")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image of a user.
+
+    Attributes
+    ----------
+    path : Path
+        The file that holds it.
+    stem : str
+        That names of its results begin with.
+    options : mapping of str to str
+        ``scene``, ``channel`` and ``time``, where the file has to be told which of its images is meant.
+    """
+
+    path: Path
+    stem: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_images(source: str, destination: Path) -> list[Path]:
+    """The files that a user names.
+
+    Parameters
+    ----------
+    source : str
+        A file, or an OME-Zarr; a folder: the images listed under ``testing`` in its dataset.json, else all images right
+        inside it; or a pattern such as ``plate/*_w1.tif``.
+    destination : Path
+        Where the results go.
+
+    Returns
+    -------
+    list of Path
+        Sorted by name, or as the dataset lists them. Results are none of them.
+
+    Raises
+    ------
+    InputError
+        If there are none, or two of them would have results of one name.
+    """
+    path = Path(source)
+    if path.is_file() or is_ome_zarr(path):
+        images = [path]
+    elif path.is_dir():
+        if path.resolve() == destination.resolve():
+            raise InputError(f"{destination}: results beside their images would be taken for images; choose another")
+        is_dataset = (path / DATALIST).is_file()
+        images = [item.file("image") for item in read_dataset(path).testing] if is_dataset else _images_in(path)
+    elif path.is_symlink():
+        raise no_such_file(path)
+    else:
+        found = map(Path, glob.glob(source))  # noqa: PTH207  absolute patterns, too
+        images = sorted(one for one in found if one.is_file() or is_ome_zarr(one))
+        if any(image.resolve().parent == destination.resolve() for image in images):
+            raise InputError(f"{destination}: results beside their images would be taken for images; choose another")
+        images = _without_results(images)
+    if not images:
+        raise InputError(
+            f"{source}: no image there; give a file, a folder of images ({', '.join(ENDINGS)}) or a pattern in quotes"
+        )
+    _check_stems([(image, stem_of(image)) for image in images])
+    return images
+
+
+def find_sources(images: Sequence[Path], bundle: Description, pick: Pick) -> tuple[list[Source], list[str]]:
+    """Every image that files hold, as far as a pick leaves it open.
+
+    Parameters
+    ----------
+    images : sequence of Path
+        As `find_images` gives them.
+    bundle : Description
+        That they are meant for.
+    pick : Pick
+        As the user gives it.
+
+    Returns
+    -------
+    sources : list of Source
+        A time series is one for every time point, several positions are one for each.
+    failures : list of str
+        Why a file has none.
+
+    Raises
+    ------
+    InputError
+        If results of two of them would have one name.
+    """
+    sources, failures = [], []
+    for image in images:
+        try:
+            sources += _sources_of(image, bundle, pick)
+        except InputError as error:
+            failures.append(str(error))
+    _check_stems([(source.path, source.stem) for source in sources])
+    return sources, failures
+
+
+def _sources_of(image: Path, bundle: Description, pick: Pick) -> list[Source]:
+    stem, is_picked = stem_of(image), pick != Pick()
+    is_raw = maker_of(image) is not None
+    if not is_raw and identify(image) == "tiff":
+        is_raw = is_picked or _has_several(image, bundle)
+    elif not is_raw and is_picked:
+        given = next(name for name in PICKS if getattr(pick, name))
+        raise InputError(f"{image}: holds one image, leave out --{given}")
+    if not is_raw:
+        return [Source(image, stem)]
+    return [
+        Source(image, f"{stem}{suffix}", {name: value for name, value in asdict(one).items() if value})
+        for suffix, one in list_images(image, pick)
+    ]
+
+
+def _has_several(image: Path, bundle: Description) -> bool:
+    """Whether a TIFF holds channels, time points or positions; what is wrong with it is told when it is read."""
+    try:
+        with open_scenes(image) as scenes:
+            if len(scenes) > 1:  # pages that nobody calls images may be slices
+                return all(scene.name for scene in scenes)
+            is_volume = bundle.num_axes == 3 and scenes[0].size("Z") == 1
+            return scenes[0].size("C") > 1 or (scenes[0].size("T") > 1 and not is_volume)
+    except InputError:
+        return False
+
+
+def _images_in(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in files if path.is_file() or path.is_symlink() or is_ome_zarr(path)]
+    images = [path for path in files if path.name.lower().endswith(ENDINGS)]
+    others = [path.name for path in files if path not in images]
+    if images and others:
+        logger.info("%s: %d files are no images and are left out: %s ...", folder, len(others), others[0])
+    return _without_results(images)
+
+
+def _without_results(images: Sequence[Path]) -> list[Path]:
+    results = own_results(images)
+    if results:
+        logger.info("%d images are results and are left out: %s ...", len(results), min(results))
+    return [image for image in images if image not in results]
+
+
+def _check_stems(images: Sequence[tuple[Path, str]]) -> None:
+    """Refuse two images whose results would have the same names."""
+    known: dict[str, Path] = {}
+    for image, stem in images:
+        if stem in known:
+            raise InputError(f"{image}: its results would have the same name as those of {known[stem]}; rename one")
+        known[stem] = image
