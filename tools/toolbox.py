@@ -122,6 +122,8 @@ class Toolbox:
         ``prompt_source`` of inference.json becomes ``prompts``.
     result : str
         Kind of the result that counts, ``<image stem>_<kind>``.
+    object_name : str
+        What one of the objects in it is, such as ``cell``.
     inference : mapping of str to object
         Overrides of inference.json with which it writes all that a user wants to look at.
     loaders : mapping of str to str
@@ -163,6 +165,7 @@ class Toolbox:
     source: Source
     pixel_size_um: tuple[tuple[float, float], ...] = ()
     options: tuple[str, ...] = ()
+    object_name: str = "object"
     inference: Mapping[str, object] = field(default_factory=dict)
     instances: Instances | None = None
     loaders: Mapping[str, str] = field(default_factory=lambda: dict(LOADERS))

@@ -15,6 +15,7 @@ from common.reading.tiff import read_header
 from tools.command_line import reject
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.formats.labels import as_uint16, write_labels
+from tools.formats.sequences import write_tracks
 
 __all__ = ["ctc", "export_ctc"]
 
@@ -25,7 +26,7 @@ SUFFIX = "_instances.nii.gz"
 def ctc(
     pred_dir: str, destination: str, *extra, like: str | None = None, overwrite: bool = False, **unknown
 ) -> dict[str, object]:
-    """Write instance maps as results of the Cell Tracking Challenge: NN_RES/maskTTT.tif, uint16, on the original grid.
+    """Write instance maps as results of the Cell Tracking Challenge: NN_RES/maskTTT.tif and res_track.txt.
 
     Parameters
     ----------
@@ -81,11 +82,16 @@ def export_ctc(pred_dir: Path, destination: Path, *, like: Path, overwrite: bool
     if existing and not overwrite:
         raise InputError(f"{existing[0]}: is there already; choose another folder or give --overwrite")
     num_objects = 0
+    found: dict[Path, dict[int, np.ndarray]] = {}
     for frame, path in tqdm(jobs, desc="export ctc", unit="frame"):
         source = pred_dir / f"{frame.stem}{SUFFIX}"
         labels = as_uint16(source, _read_map(source, frame))
-        num_objects += int(np.count_nonzero(np.bincount(labels.ravel())[1:]))
+        of_frame = np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[1:]) + 1
+        num_objects += len(of_frame)
         write_labels(path, labels)
+        found.setdefault(path.parent, {})[int(frame.digits)] = of_frame
+    for folder, frames in found.items():
+        write_tracks(folder, frames)
     return {"sequences": len(sequences), "frames": len(jobs), "objects": num_objects, "results": destination}
 
 

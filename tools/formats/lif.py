@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import liffile
 import numpy as np
@@ -21,7 +22,7 @@ def open_lif(path: Path) -> Iterator[list[Scene]]:
     with liffile.LifFile(path) as file:
         scenes = []
         for image in file.images:
-            if image.is_flim or not {"Y", "X"} <= set(image.dims) <= {*"MTCZYXS"}:
+            if not isinstance(image, liffile.LifImage) or not {"Y", "X"} <= set(image.dims) <= {*"MTCZYXS"}:
                 continue
             sizes, spacing, channels = dict(image.sizes), _spacing(image), _channel_names(image)
             for tile in range(sizes.pop("M", 1)):
@@ -32,10 +33,11 @@ def open_lif(path: Path) -> Iterator[list[Scene]]:
 
 def _loader(image: liffile.LifImage, tile: int) -> Callable[[int, int], np.ndarray]:
     def load(time: int, channel: int) -> np.ndarray:
-        at = {"T": time, "C": channel, "M": tile}
-        at = {axis: index for axis, index in at.items() if axis in image.sizes}
-        depth = image.sizes.get("Z", 1)
-        return np.stack([image.frame(**at, **({"Z": z} if depth > 1 else {})) for z in range(depth)])
+        planes = []
+        for z in range(image.sizes.get("Z", 1)):
+            at: dict[str, Any] = {"T": time, "C": channel, "M": tile, "Z": z}
+            planes.append(image.frame(**{axis: index for axis, index in at.items() if axis in image.sizes}))
+        return np.stack(planes)
 
     return load
 
@@ -55,5 +57,5 @@ def _channel_names(image: liffile.LifImage) -> tuple[str, ...]:
     names = []
     for channel in image.xml_element.iterfind("./Data/Image/ImageDescription/Channels/ChannelDescription"):
         told = {entry.findtext("Key"): entry.findtext("Value") for entry in channel.iterfind("ChannelProperty")}
-        names.append(told.get("DyeName") or channel.get("LUTName", ""))
+        names.append(told.get("DyeName") or channel.get("LUTName") or "")
     return tuple(names)

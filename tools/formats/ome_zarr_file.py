@@ -16,8 +16,6 @@ from tools.formats.scenes import Scene, Spacing
 
 __all__ = ["open_ome_zarr"]
 
-MAX_FIELDS = 100_000  # of a plate
-
 
 @contextmanager
 def open_ome_zarr(path: Path) -> Iterator[list[Scene]]:
@@ -32,18 +30,25 @@ def _images(path: Path, root: zarr.Group) -> list[tuple[str, zarr.Group]]:
         return [(str(about["multiscales"][0].get("name") or ""), root)]
     if "plate" in about:
         wells = [well["path"] for well in about["plate"]["wells"]]
-        fields = [f"{well}/{image['path']}" for well in wells for image in _ome(root[well])["well"]["images"]]
-        return [(field, root[field]) for field in fields[:MAX_FIELDS]]
+        fields = [f"{well}/{image['path']}" for well in wells for image in _ome(_group(root, well))["well"]["images"]]
+        return [(field, _group(root, field)) for field in fields]
     numbered = sorted((name for name in root.group_keys() if name.isdecimal()), key=int)
-    found = [(name, root[name]) for name in numbered if "multiscales" in _ome(root[name])]
+    found = [(name, group) for name in numbered if "multiscales" in _ome(group := _group(root, name))]
     if not found:
         raise InputError(f"{path}: a Zarr folder without an OME image (no 'multiscales'); export it as OME-Zarr")
     return found
 
 
+def _group(root: zarr.Group, name: str) -> zarr.Group:
+    group = root[name]
+    if not isinstance(group, zarr.Group):
+        raise ValueError(f"{name} is no group")
+    return group
+
+
 def _ome(group: zarr.Group) -> Mapping[str, Any]:
     """Metadata of OME: under a key of their own since version 0.5."""
-    attributes = dict(group.attrs)
+    attributes: dict[str, Any] = dict(group.attrs)
     return attributes.get("ome", attributes)
 
 
@@ -52,6 +57,8 @@ def _scene(path: Path, group: zarr.Group, name: str) -> Scene:
     multiscale = about["multiscales"][0]
     full = multiscale["datasets"][0]
     array = group[full["path"]]
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{full['path']} is no array")
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
     if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it anew")

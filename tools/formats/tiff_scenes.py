@@ -48,7 +48,7 @@ def _scene(
         channels = tuple(channel.get("Name", "") for channel in ome.iterfind(".//{*}Channel"))
     else:
         spacing, channels = spacing_of(tiff) or (None, None, None), _imagej_channels(tiff, lengths)
-    name = "" if ome is None else ome.get("Name") or ome.get("ID", "")
+    name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
     return Scene(name, lengths, spacing, channels, _loader(path, tiff, series, axes))
 
 
@@ -88,12 +88,12 @@ def _from_memory(
     path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, at: Mapping[str, int]
 ) -> tuple[np.ndarray, list[str]]:
     """Pixels of a series whose planes lie one behind the other, and their axes."""
-    page = keyframe_of(series.pages[0])
+    page, start = keyframe_of(next(one for one in series.pages if one is not None)), series.dataoffset or 0
     check_page(path, tiff, page)
-    if series.dataoffset + series.nbytes > tiff.filehandle.size:
+    if start + series.nbytes > tiff.filehandle.size:
         raise InputError(f"{path}: truncated, pixels reach behind its {tiff.filehandle.size} bytes; copy it again")
     dtype = np.dtype(page.dtype).newbyteorder(tiff.byteorder)
-    stored = np.memmap(path, dtype, "r", offset=series.dataoffset, shape=tuple(series.shape))
+    stored = np.memmap(path, dtype, "r", offset=start, shape=tuple(series.shape))
     pixels = np.array(stored[tuple(at.get(axis, slice(None)) for axis in axes)], page.dtype)
     return pixels, [axis for axis in axes if axis not in at]
 

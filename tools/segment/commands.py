@@ -12,11 +12,14 @@ from tqdm import tqdm
 from common.errors import InputError
 from tools.bundles import find_bundle
 from tools.convert.spacing import parse_spacing
+from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
+from tools.formats.sequences import group_frames
 from tools.segment.description import Description, describe_bundle
 from tools.segment.files import remember_settings, segment_file
 from tools.segment.quiet import quiet
 from tools.segment.results import MASKS
+from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
 
 __all__ = ["segment", "segment_images"]
@@ -34,6 +37,7 @@ def segment(
     scene: str = "",
     channel: str = "",
     time: str = "",
+    save: str = "",
     backend: str = "auto",
     **overrides,
 ) -> dict[str, object]:
@@ -56,6 +60,10 @@ def segment(
         Which of several channels, by its name or its number from 0.
     time : str
         Which of several time points, by its number from 0; all if not given.
+    save : str
+        Formats that the objects are written in besides, separated by commas: ome-tiff (labels), imagej-roi, geojson
+        (QuPath), coco, ome-zarr (labels), csv (in micrometres); ctc, 01_RES of the Cell Tracking Challenge, of images
+        whose names end in the number of a frame.
     backend : str
         torch; onnx, ONNX Runtime with what `tools export onnx` made; auto, the faster one of those that are there.
     **overrides
@@ -66,11 +74,13 @@ def segment(
     described = describe_bundle(find_bundle(bundle), backend=backend, overrides=overrides)
     target = Path(destination)
     pick = Pick(scene, channel, time)
-    options = _options(described, spacing)
+    options, formats = _options(described, spacing), parse_formats(save, num_axes=described.num_axes)
     sources, failures = find_sources(find_images(source, target), described, pick)
     if not sources:
         raise InputError(_all_of(failures, len(failures)))
-    return segment_images(described, sources, target, options, failures=failures)
+    if SEQUENCES in formats:
+        group_frames(source.stem for source in sources)
+    return segment_images(described, sources, target, options, save=formats, failures=failures)
 
 
 def segment_images(
@@ -79,6 +89,7 @@ def segment_images(
     destination: Path,
     options: Mapping[str, str],
     *,
+    save: Sequence[str] = (),
     failures: Sequence[str] = (),
 ) -> dict[str, object]:
     """Segment those of the images that have no results yet.
@@ -91,6 +102,8 @@ def segment_images(
         Folder for the results; it is created.
     options : mapping of str to str
         As for `LoadedBundle.segment`, for all images.
+    save : sequence of str
+        Further formats for the objects, see `tools.formats.saving`.
     failures : sequence of str
         Why further files hold no image; told in the end.
 
@@ -115,11 +128,18 @@ def segment_images(
             for source in tqdm(todo, desc=bundle.name, unit="image", file=terminal):
                 given = {**options, **source.options}
                 try:
-                    segment_file(loaded, source.path, destination, given, stem=source.stem)
+                    segment_file(loaded, source.path, destination, given, stem=source.stem, save=save)
                 except InputError as error:
                     failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
+    for source in sources:  # done before, without these formats
+        if source not in todo and not is_saved(destination, source.stem, save):
+            labels = find_labels(destination, source.stem, bundle.mask_kind)
+            given = {**options, **source.options}
+            save_labels(labels, source.path, destination, source.stem, save, bundle.object_name, given)
     if failures:
         raise InputError(_all_of(failures, len(todo) + num_failed))
+    if SEQUENCES in save:
+        save_sequences(sources, destination, bundle.mask_kind)
     return {"images": len(todo), "done before": len(sources) - len(todo), "results": destination}
 
 

@@ -38,6 +38,8 @@ class Description:
         Of the files that it reads.
     options : tuple of str
         What may be said of an image: see `Toolbox.options`.
+    object_name : str
+        What an object in the mask is.
     loaders : mapping of str to str
         Handlers of its config that load a network's weights -> the key of the file.
     backend : {"torch", "onnx"}
@@ -56,6 +58,7 @@ class Description:
     mask_kind: str
     suffixes: tuple[str, ...]
     options: tuple[str, ...] = ()
+    object_name: str = "object"
     loaders: Mapping[str, str] = field(default_factory=dict)
     backend: str = "torch"
     spacing: tuple[float, ...] = ()
@@ -120,6 +123,7 @@ def describe_bundle(
         mask_kind=toolbox.result,
         suffixes=SUFFIXES[toolbox.input],
         options=toolbox.options,
+        object_name=toolbox.object_name,
         loaders=toolbox.loaders,
         backend=backend,
         spacing=_spacing(root, overrides) if toolbox.num_axes == 3 else (),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from tools.bundles import read_metadata
 from tools.checksum import checksum
 from tools.segment.description import Description
 from tools.segment.results import Result
-from tools.temporary import temporary_folder
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 if TYPE_CHECKING:
     from tools.segment.loaded import LoadedBundle
@@ -64,6 +64,7 @@ def segment_file(
     overrides: Mapping[str, object] | None = None,
     beside: Iterable[Path] = (),
     stem: str = "",
+    save: Sequence[str] = (),
 ) -> list[Path]:
     """Segment an image, and put what the bundle wrote into a folder, each file whole or not at all, the mask last.
 
@@ -81,6 +82,8 @@ def segment_file(
         Files that the config looks for in its output folder.
     stem : str
         That names of results begin with; the image's own if not given.
+    save : sequence of str
+        Formats that the labels are written in besides, as `tools.formats.saving` knows them.
 
     Returns
     -------
@@ -99,7 +102,8 @@ def segment_file(
         for file in beside:
             (folder / "results" / file.name).symlink_to(file.resolve())
         result = loaded.segment(image, folder, options, overrides=overrides or {}, name=str(image), stem=stem)
-        return list(_published(result, destination))
+        saved = save_labels(result.labels, image, destination, stem, save, loaded.bundle.object_name, options)
+        return [*saved, *_published(result, destination)]
 
 
 def _published(result: Result, destination: Path) -> Iterator[Path]:

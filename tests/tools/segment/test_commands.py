@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from common.errors import InputError
+from common.reading.tiff import read_spacing
 from tests.tools.formats.raw_files import WRITERS, drawn
 from tests.tools.serve.conftest import THRESHOLD, noise
 from tools.bundles import find_bundle
@@ -272,3 +273,37 @@ def test_link_whose_file_is_elsewhere_says_how_to_get_it(stand_in, images, tmp_p
     assert len(list((tmp_path / "out").glob("*_mask.png"))) == len(ODD_NAMES)
     with pytest.raises(InputError, match=r"z.tif: a link to .*datalad get"):
         segment("swinunet_livecell", str(images / "z.tif"), str(tmp_path / "out"))
+
+
+def test_objects_are_saved_in_other_formats_too(stand_in, tmp_path):
+    pixels = drawn(times=2)
+    WRITERS["a.czi"](tmp_path / "a.czi", pixels)
+    call = ("swinunet_livecell", str(tmp_path / "a.czi"), str(tmp_path / "out"))
+    segment(*call)
+    assert segment(*call, save="csv,ome-tiff,ctc")["images"] == 0, "what is there is not segmented again"
+    names = {path.name for path in (tmp_path / "out").iterdir() if "labels" in path.name}
+    assert names == {f"a_t00{time}_labels{ending}" for time in (0, 1) for ending in (".csv", ".ome.tif")}
+    assert {path.name for path in (tmp_path / "out" / "01_RES").iterdir()} == {
+        *("mask000.tif", "mask001.tif", "res_track.txt"),
+    }
+    assert (tmp_path / "out" / "a_t000_labels.csv").read_text().startswith("id,y_um,x_um,area_um2")
+    labels = tifffile.imread(tmp_path / "out" / "a_t001_labels.ome.tif")
+    np.testing.assert_array_equal(labels > 0, pixels[0, 1, 0, 0] > THRESHOLD)
+    (tmp_path / "out" / "a_t001_mask.png").unlink()
+    assert segment(*call, save="coco")["images"] == 1
+    assert (tmp_path / "out" / "a_t001_labels.coco.json").is_file()
+
+
+def test_volume_is_saved_with_its_spacing(stand_in, tmp_path):
+    WRITERS["a.czi"](tmp_path / "a.czi", drawn(depth=3))
+    segment("devonet_nsn", str(tmp_path / "a.czi"), str(tmp_path / "out"), save="ome-tiff")
+    assert read_spacing(tmp_path / "out" / "a_labels.ome.tif") == pytest.approx((2.0, 0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("save", "message"), [("tiff", "no such format"), ("ctc", "ends in no number"), ("csv,svg", "--save svg")]
+)
+def test_format_that_cannot_be_saved_is_refused_before_anything_is_written(images, tmp_path, save, message):
+    with pytest.raises(InputError, match=message):
+        segment("swinunet_livecell", str(images), str(tmp_path / "out"), save=save)
+    assert not (tmp_path / "out").exists()

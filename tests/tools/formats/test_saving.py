@@ -1,0 +1,233 @@
+"""Labels in the formats of other programs: what their own readers read is what was written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import roifile
+import shapely
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from pycocotools.coco import COCO
+from skimage.draw import polygon2mask
+
+from common.errors import InputError
+from common.reading.tiff import read_spacing
+from tools.formats.outlines import find_parts
+from tools.formats.saving import FORMATS, About, as_objects, parse_formats, saved_path, write
+from tools.formats.sequences import group_frames, write_sequence
+
+ABOUT = About("cells.png", (None, 0.5, 0.25), "cell")
+VOLUME = About("cells.nii.gz", (2.0, 0.5, 0.25), "nucleus")
+small = npst.arrays(np.int32, (7, 8), elements=st.sampled_from([0, 0, 1, 2, 7]))
+
+
+@pytest.fixture
+def labels():
+    """A square, a ring, two parts that touch in a corner, and a number above 255."""
+    labels = np.zeros((40, 50), np.int32)
+    labels[2:8, 3:9] = 1
+    labels[10:30, 10:30] = 300
+    labels[15:20, 15:20] = 0
+    labels[30:33, 40:43] = labels[33:36, 43:46] = 4
+    return labels
+
+
+@settings(max_examples=150, deadline=None)
+@given(small)
+def test_outlines_enclose_exactly_the_pixels(labels):
+    found = np.zeros_like(labels)
+    for label, parts in find_parts(labels):
+        shape = shapely.MultiPolygon([(part[0], part[1:]) for part in parts])
+        assert all(polygon.is_valid for polygon in shape.geoms)
+        assert sum(polygon.area for polygon in shape.geoms) == np.count_nonzero(labels == label)
+        y, x = np.indices(labels.shape) + 0.5
+        found[np.any([shapely.contains_xy(polygon, x, y) for polygon in shape.geoms], axis=0)] = label
+    np.testing.assert_array_equal(found, labels)
+
+
+def test_geojson_is_read_by_shapely(labels, tmp_path):
+    path = write(labels, tmp_path, "a", "geojson", ABOUT)
+    features = json.loads(path.read_text())["features"]
+    assert [feature["properties"]["name"] for feature in features] == ["cell 1", "cell 4", "cell 300"]
+    for feature, label in zip(features, (1, 4, 300), strict=True):
+        shape = shapely.from_geojson(json.dumps(feature["geometry"]))
+        assert shape.is_valid and shape.area == np.count_nonzero(labels == label)
+        assert feature["properties"]["classification"]["name"] == "Cell"
+        assert feature["properties"]["objectType"] == "detection"
+        assert feature["properties"]["measurements"] == {"Area µm^2": shape.area * 0.125}
+
+
+@settings(max_examples=30, deadline=None)
+@given(small)
+def test_coco_is_read_by_pycocotools(tmp_path_factory, labels):
+    path = write(labels, tmp_path_factory.mktemp("coco"), "a", "coco", ABOUT)
+    coco = COCO(path)
+    found = np.zeros_like(labels)
+    for annotation in coco.loadAnns(coco.getAnnIds()):
+        mask = coco.annToMask(annotation).astype(bool)
+        assert annotation["area"] == mask.sum()
+        x, y, width, height = annotation["bbox"]
+        assert mask[y : y + height, x : x + width].sum() == mask.sum()
+        found[mask] = annotation["id"]
+    np.testing.assert_array_equal(found, labels)
+    assert coco.loadImgs(1)[0]["file_name"] == "cells.png"
+
+
+def test_rois_are_read_by_roifile(labels, tmp_path):
+    rois = roifile.roiread(write(labels, tmp_path, "a", "imagej-roi", ABOUT))
+    found = np.zeros_like(labels)
+    for roi in rois:
+        rings = roi.coordinates(multi=True)
+        inside = sum(polygon2mask(labels.shape, ring[:, ::-1] - 0.5).astype(int) for ring in rings) % 2
+        found[inside.astype(bool)] = int(roi.name.split("-")[1])
+    np.testing.assert_array_equal(found, labels)
+
+
+def test_rois_of_a_volume_have_their_slices(labels, tmp_path):
+    path = write(np.stack([labels, labels * 0, labels]), tmp_path, "a", "imagej-roi", VOLUME)
+    rois = roifile.roiread(path)
+    assert sorted({roi.position for roi in rois}) == [1, 3] and len(rois) == 6
+    assert len(zipfile.ZipFile(path).namelist()) == 6
+
+
+@pytest.mark.parametrize(("depth", "about"), [(1, ABOUT), (3, VOLUME)])
+def test_ome_tiff_tells_the_size_of_its_pixels(labels, tmp_path, depth, about):
+    volume = np.stack([labels] * depth) if depth > 1 else labels
+    path = write(volume, tmp_path, "a", "ome-tiff", about)
+    pixels = tifffile.imread(path)
+    np.testing.assert_array_equal(pixels, volume)
+    assert pixels.dtype == np.uint16
+    assert read_spacing(path) == (about.spacing if depth > 1 else None)
+    assert 'PhysicalSizeX="0.25"' in tifffile.TiffFile(path).ome_metadata
+
+
+@pytest.mark.parametrize(("depth", "about"), [(1, ABOUT), (3, VOLUME)])
+def test_ome_zarr_is_read_by_ome_zarr(labels, tmp_path, depth, about):
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Label, Reader
+
+    volume = np.stack([labels] * depth) if depth > 1 else labels
+    path = write(volume, tmp_path, "a", "ome-zarr", about)
+    write(volume, tmp_path, "a", "ome-zarr", about)
+    (node, *_) = Reader(parse_url(path))()
+    np.testing.assert_array_equal(np.asarray(node.data[0]), volume)
+    assert any(isinstance(spec, Label) for spec in node.specs)
+    scale = node.metadata["coordinateTransformations"][0][0]["scale"]
+    assert scale == [2.0, 0.5, 0.25][-volume.ndim :]
+    assert [axis["unit"] for axis in node.metadata["axes"]] == ["micrometer"] * volume.ndim
+    assert [one.name for one in tmp_path.iterdir()] == ["a_labels.ome.zarr"]
+
+
+def test_large_labels_have_lower_resolutions(tmp_path):
+    import zarr
+
+    labels = np.zeros((10, 5000), np.uint16)
+    labels[:, ::2] = 7
+    group = zarr.open_group(write(labels, tmp_path, "a", "ome-zarr", ABOUT), mode="r")
+    assert [array.shape for _, array in sorted(group.arrays())] == [(10, 5000), (5, 2500), (3, 1250)]
+
+
+def test_table_is_in_micrometres(tmp_path):
+    labels = np.zeros((4, 6), np.uint8)
+    labels[1:3, 2:6] = 5
+    rows = list(csv.DictReader(write(labels, tmp_path, "a", "csv", ABOUT).open()))
+    assert [{key: float(value) for key, value in row.items()} for row in rows] == [
+        {"id": 5, "y_um": 1.0, "x_um": 1.0, "area_um2": 1.0, "diameter_um": pytest.approx(1.12838)}
+    ]
+    rows = list(csv.DictReader(write(labels, tmp_path, "b", "csv", About("b.png")).open()))
+    assert rows[0]["area_px2"] == "8" and rows[0]["x_px"] == "4"
+
+
+def test_volume_in_the_table(tmp_path):
+    labels = np.zeros((4, 6, 8), np.uint8)
+    labels[1:3, 2:6, :4] = 5
+    (row,) = csv.DictReader(write(labels, tmp_path, "a", "csv", VOLUME).open())
+    assert [float(row[name]) for name in ("z_um", "y_um", "x_um", "volume_um3")] == [4.0, 2.0, 0.5, 8.0]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_object_at_all(tmp_path, name):
+    assert write(np.zeros((5, 6), np.uint8), tmp_path, "a", name, ABOUT).exists()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_folder_that_is_none_is_told(labels, tmp_path, name):
+    (tmp_path / "no").write_text("a file, no folder")
+    with pytest.raises(InputError, match=re.escape(str(tmp_path / "no"))):
+        write(labels, tmp_path / "no", "a", name, ABOUT)
+    assert [path.name for path in tmp_path.iterdir()] == ["no"]
+
+
+@pytest.mark.parametrize(
+    ("text", "num_axes", "message"),
+    [
+        (
+            "tiff",
+            2,
+            "--save tiff: no such format; choose among ome-tiff, imagej-roi, geojson, coco, ome-zarr, csv, ctc",
+        ),
+        ("csv,geojson", 3, "--save geojson: holds no volumes; choose among ome-tiff, imagej-roi, ome-zarr, csv, ctc"),
+    ],
+)
+def test_format_that_is_none_is_refused(text, num_axes, message):
+    with pytest.raises(InputError, match=message):
+        parse_formats(text, num_axes=num_axes)
+
+
+def test_formats_are_a_list():
+    assert parse_formats("CSV, ome-tiff,csv") == ("csv", "ome-tiff") and parse_formats("") == ()
+
+
+def test_parts_of_a_mask_are_objects(caplog):
+    mask = np.array([[255, 0, 255], [255, 0, 0]])
+    with caplog.at_level("INFO"):
+        np.testing.assert_array_equal(as_objects(mask, "a.png"), [[1, 0, 2], [1, 0, 0]])
+    assert "a.png: a mask, whose 2 connected parts are taken for objects" in caplog.text
+    np.testing.assert_array_equal(as_objects(np.array([[1, 0, 2]])), [[1, 0, 2]])
+
+
+def test_every_ending_is_one_of_results(tmp_path):
+    from common.names import own_results
+
+    paths = [saved_path(tmp_path, "a", name) for name in ("ome-tiff", "ome-zarr")]
+    assert own_results([tmp_path / "a.tif", *paths]) == {*paths}
+
+
+def test_sequence_is_read_by_py_ctcmetrics(tmp_path):
+    from ctc_metrics import evaluate_sequence
+
+    rng = np.random.default_rng(0)
+    frames = {}
+    for frame in range(3):
+        labels = np.zeros((1, 40, 40), np.int32)
+        for number in range(4):
+            labels[0, 10 * number : 10 * number + 6, 5 + frame : 15 + frame] = number + 1
+        frames[frame] = labels if frame else labels * rng.integers(1, 2)
+    write_sequence(tmp_path / "01_RES", {frame: lambda one=one: one for frame, one in frames.items()})
+    truth = tmp_path / "01_GT"
+    (truth / "SEG").mkdir(parents=True)
+    (truth / "TRA").mkdir()
+    for frame, labels in frames.items():
+        tifffile.imwrite(truth / "SEG" / f"man_seg{frame:03d}.tif", labels[0].astype(np.uint16))
+        tifffile.imwrite(truth / "TRA" / f"man_track{frame:03d}.tif", labels[0].astype(np.uint16))
+    (truth / "TRA" / "man_track.txt").write_text("".join(f"{label} 0 2 0\n" for label in (1, 2, 3, 4)))
+    scores = evaluate_sequence(str(tmp_path / "01_RES"), str(truth), metrics=["Valid", "SEG", "DET", "TRA"])
+    assert {name: scores[name] for name in ("Valid", "SEG", "DET", "TRA")} == pytest.approx(
+        {"Valid": 1, "SEG": 1, "DET": 1, "TRA": 1}
+    )
+
+
+def test_frames_are_told_by_their_numbers():
+    assert group_frames(["b_t001", "a_t10", "a_t9"]) == {"01": {9: "a_t9", 10: "a_t10"}, "02": {1: "b_t001"}}
+    with pytest.raises(InputError, match="cells: ends in no number; --save ctc takes frames"):
+        group_frames(["cells"])
+    with pytest.raises(InputError, match="a01: the same frame as a1|a1: the same frame as a01"):
+        group_frames(["a1", "a01"])

@@ -1,0 +1,130 @@
+"""Results in the formats of other programs, with what the image tells of its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import tifffile
+
+from common.errors import InputError
+from common.reading.formats import identify
+from common.reading.tiff import read_pixel_size
+from common.reading.tiff_spacing import resolution_um
+from tools.formats.microscopes import maker_of, open_scenes
+from tools.formats.saving import FORMATS, About, as_objects, saved_path, write
+from tools.formats.scenes import Spacing
+from tools.formats.sequences import group_frames, write_sequence
+from tools.segment.results import MASKS, read_mask
+from tools.segment.sources import PICKS, Source
+
+__all__ = ["find_labels", "is_saved", "save_labels", "save_sequences"]
+
+
+def save_labels(
+    labels: Path,
+    image: Path,
+    destination: Path,
+    stem: str,
+    save: Sequence[str],
+    kind: str,
+    options: Mapping[str, str],
+) -> list[Path]:
+    """Write the labels of an image in further formats.
+
+    Parameters
+    ----------
+    labels : Path
+        As a bundle wrote them; of a mask, connected parts are taken for objects.
+    image : Path
+        The user's file.
+    destination : Path
+        It exists.
+    stem : str
+        That names of results begin with.
+    save : sequence of str
+        Formats.
+    kind : str
+        What an object is.
+    options
+        As for `LoadedBundle.segment`.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If a format cannot hold them, or a file cannot be written.
+    """
+    wanted = [name for name in save if name in FORMATS]
+    if not wanted:
+        return []
+    numbers, spacing = read_mask(labels)
+    numbers = as_objects(numbers, image)
+    about = About(image.name, _spacing(spacing, labels, image, options), kind)
+    return [write(numbers, destination, stem, name, about) for name in wanted]
+
+
+def is_saved(destination: Path, stem: str, save: Sequence[str]) -> bool:
+    """Whether all formats of one image are there."""
+    return all(saved_path(destination, stem, name).exists() for name in save if name in FORMATS)
+
+
+def find_labels(destination: Path, stem: str, kind: str) -> Path:
+    """The mask of an image among its results, numbered by object where that is there, too.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    names = [f"{stem}_{one}{ending}" for one in ("instances", kind) for ending in MASKS]
+    found = next((destination / name for name in names if (destination / name).is_file()), None)
+    if found is None:
+        raise InputError(f"{destination}: no {stem}_{kind}.*; segment the image again")
+    return found
+
+
+def save_sequences(sources: Sequence[Source], destination: Path, kind: str) -> None:
+    """Write what is published as ``01_RES``, ``02_RES``, ... of the Cell Tracking Challenge.
+
+    A folder of the challenge, such as ``02`` with ``t000.tif`` and so on, keeps its number.
+
+    Raises
+    ------
+    InputError
+        If names are none of frames, or there are too many objects for 16 bit.
+    """
+    sequences = group_frames(source.stem for source in sources)
+    folder = sources[0].path.resolve().parent.name
+    if len(sequences) == 1 and folder.isdecimal() and len(folder) > 1:
+        sequences = {folder: sequences["01"]}
+    for name, frames in sequences.items():
+        readers = {
+            frame: (lambda path: lambda: as_objects(read_mask(path)[0], path))(find_labels(destination, stem, kind))
+            for frame, stem in frames.items()
+        }
+        write_sequence(destination / f"{name}_RES", readers)
+
+
+def _spacing(told: tuple[float, ...], labels: Path, image: Path, options: Mapping[str, str]) -> Spacing:
+    """From the result where it tells, else as the user gives it, else from the image."""
+    if told:
+        z, y, x = told
+        return z, y, x
+    if "pixel_size_um" in options:
+        size = float(options["pixel_size_um"])
+        return None, size, size
+    if maker_of(image) is not None or any(name in options for name in PICKS):
+        with open_scenes(image) as scenes:
+            return scenes[int(options.get("scene") or 0)].spacing
+    known = None
+    if identify(labels) == "tiff":
+        with tifffile.TiffFile(labels) as tiff:
+            known = resolution_um(tiff.pages.first)
+    if known is None and identify(image) == "tiff":
+        known = read_pixel_size(image)
+    return (None, *known) if known else (None, None, None)
