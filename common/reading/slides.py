@@ -10,27 +10,30 @@ import tifffile
 
 from ..errors import InputError
 from .photometric import is_rgb, photometric_name
+from .scanners import ScannedSlide, is_scanned
 from .tiff_file import blaming
 from .tiff_spacing import ome_spacing, resolution_um
 from .units import length_um
 from .windows import TiffWindows
 
-__all__ = ["open_labels", "open_slide", "pixel_size_um"]
+__all__ = ["Slide", "nearest_level", "open_labels", "open_slide", "pixel_size_um"]
+
+Slide = TiffWindows | ScannedSlide
 
 PLAUSIBLE_UM = (0.05, 20.0)
 
 
-def open_slide(path: Path) -> TiffWindows:
+def open_slide(path: Path) -> Slide:
     """A slide whose windows can be read as RGB.
 
     Parameters
     ----------
     path : Path
-        TIFF, OME-TIFF or SVS.
+        TIFF, OME-TIFF or SVS; NDPI, MRXS, SCN and others where OpenSlide is installed.
 
     Returns
     -------
-    TiffWindows
+    TiffWindows or ScannedSlide
         Its pixels at full resolution, uint8 (Y, X, 3); close it, or use it in a ``with``.
 
     Raises
@@ -40,6 +43,8 @@ def open_slide(path: Path) -> TiffWindows:
     InputError
         If the file is not a TIFF, is truncated, or is not RGB with 8 bits per sample.
     """
+    if is_scanned(path):
+        return ScannedSlide(path)
     slide = TiffWindows(path)
     try:
         _check_rgb(slide)
@@ -81,13 +86,41 @@ def open_labels(path: Path) -> TiffWindows:
     )
 
 
-def pixel_size_um(slide: TiffWindows) -> float | None:
+def nearest_level(slide: Slide, factor: int) -> tuple[int, int]:
+    """The level of a pyramid to read where a slide is to be shrunk.
+
+    Parameters
+    ----------
+    slide : Slide
+        At full resolution.
+    factor : int
+        By which height and width are divided.
+
+    Returns
+    -------
+    level : int
+        The smallest one from which a whole number leads to what is wanted; 0 is full resolution.
+    rest : int
+        That number.
+    """
+    height, width = slide.level_shapes[0]
+    for level, (level_height, level_width) in reversed(list(enumerate(slide.level_shapes))):
+        steps = round(height / level_height), round(width / level_width)
+        fits = steps[0] == steps[1] and all(
+            abs(length - whole / steps[0]) < 2 for length, whole in ((level_height, height), (level_width, width))
+        )
+        if fits and factor % steps[0] == 0:
+            return level, factor // steps[0]
+    return 0, factor
+
+
+def pixel_size_um(slide: Slide) -> float | None:
     """Size of a slide's pixels, from the first of OME metadata, SVS description and resolution tags that tells it.
 
     Parameters
     ----------
-    slide : TiffWindows
-        An open slide.
+    slide : Slide
+        An open slide, at full resolution.
 
     Returns
     -------
@@ -100,8 +133,11 @@ def pixel_size_um(slide: TiffWindows) -> float | None:
     InputError
         If what tells it is damaged.
     """
-    with blaming(slide.path, "the size of its pixels cannot be read"):
-        candidates = (_from_ome(slide), _from_svs(slide), resolution_um(slide.page))
+    if isinstance(slide, ScannedSlide):
+        candidates = [slide.pixel_size()]
+    else:
+        with blaming(slide.path, "the size of its pixels cannot be read"):
+            candidates = [_from_ome(slide), _from_svs(slide), resolution_um(slide.page)]
     for candidate in candidates:
         if candidate is None:
             continue

@@ -39,6 +39,7 @@ __all__ = [
     "told_pixel_size",
 ]
 
+MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail
 # what the readers raise for files that are damaged, or are not what they begin like
 UNREADABLE = (
     OSError,
@@ -115,6 +116,8 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
     pick = Pick(**{name: options.get(name, "") for name in ("scene", "channel", "time")})
     if maker_of(path) is not None or pick != Pick():
         return _from_microscope(path, bundle, folder / stem, spacing, pick)
+    if path.suffix.lower() == MIRAX and bundle.suffixes[0] == ".tiff":
+        return _linked_mirax(path, folder / f"{stem}{MIRAX}")
     kind = check_kind(path, bundle)
     if bundle.num_axes == 3 and kind == "tiff":
         return _volume_from_tiff(path, bundle, folder / f"{stem}.nii.gz", spacing)
@@ -184,6 +187,13 @@ def _respaced(target: Path, spacing: str) -> Path:
     except UNREADABLE as error:
         raise InputError(f"{target.name}: cannot be decoded ({one_line(error)}); export it again") from error
     return path
+
+
+def _linked_mirax(path: Path, target: Path) -> Path:
+    """A slide whose pixels lie in a folder of the same name beside it."""
+    target.symlink_to(path.resolve())
+    target.with_suffix("").symlink_to(path.resolve().with_suffix(""))
+    return target
 
 
 def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: str | None) -> Path:

@@ -16,7 +16,7 @@ from monai.transforms import MapTransform
 
 from .common.errors import InputError
 from .common.reading.checking import check_all
-from .common.reading.slides import open_labels, open_slide, pixel_size_um
+from .common.reading.slides import Slide, nearest_level, open_labels, open_slide, pixel_size_um
 from .common.reading.windows import TiffWindows
 
 __all__ = [
@@ -56,12 +56,14 @@ def block_mean(pixels: np.ndarray, factor: int) -> np.ndarray:
     return channels_first.permute(1, 2, 0).numpy()
 
 
-def read_scaled(image: TiffWindows, factor: int, *, labels: bool = False) -> np.ndarray:
+def read_scaled(image: Slide, factor: int, *, labels: bool = False) -> np.ndarray:
     """An image, shrunk; only a band of it is in memory at full resolution.
+
+    Of a slide with a pyramid the level is read that is nearest to what is wanted.
 
     Parameters
     ----------
-    image : TiffWindows
+    image : Slide
         RGB slide or label map.
     factor : int
         As for `block_mean`.
@@ -78,6 +80,20 @@ def read_scaled(image: TiffWindows, factor: int, *, labels: bool = False) -> np.
     ValueError
         If pixels cannot be decoded.
     """
+    level, rest = (0, factor) if labels else nearest_level(image, factor)
+    if level:
+        with image.at_level(level) as smaller:
+            return _fitted(_read_bands(smaller, rest, labels=False), [-(-side // factor) for side in image.shape[:2]])
+    return _read_bands(image, factor, labels=labels)
+
+
+def _fitted(pixels: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Pixels of this height and width: the sides of levels are rounded, a row may be missing, or one too many."""
+    lacking = [max(0, side - found) for side, found in zip(shape, pixels.shape[:2], strict=True)]
+    return np.pad(pixels, [*((0, side) for side in lacking), (0, 0)], mode="edge")[: shape[0], : shape[1]]
+
+
+def _read_bands(image: Slide, factor: int, *, labels: bool) -> np.ndarray:
     height, width = image.shape[:2]
     band = max(1, BAND // factor) * factor
     bands = []

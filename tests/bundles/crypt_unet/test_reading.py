@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from crypt_unet import reading
 from crypt_unet.common.errors import InputError
@@ -129,3 +130,21 @@ def test_labels_of_another_size(write_image, transform):
 def test_slide_that_is_gone(tmp_path):
     with pytest.raises(InputError, match="gone.tiff: no such file"):
         ReadSlided("image", downsample=2)({"image": str(tmp_path / "gone.tiff")})
+
+
+@pytest.mark.parametrize("shape", [(512, 768), (510, 761)])
+def test_pyramid_is_read_at_the_nearest_level(tmp_path, shape):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    image = np.stack([np.sin(y / 40), np.cos(x / 50), np.sin((x + y) / 90)], axis=-1) * 100 + 128
+    image = np.rint(image).astype(np.uint8)
+    small = np.rint(block_mean(image[: shape[0] // 4 * 4, : shape[1] // 4 * 4], 4)).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tiff") as writer:
+        writer.write(image, photometric="rgb", tile=(128, 128), subifds=1)
+        writer.write(small, photometric="rgb", tile=(128, 128), subfiletype=1)
+    with TiffWindows(tmp_path / "a.tiff") as slide:
+        read = slide.at_level
+        slide.read = lambda *window: pytest.fail("full resolution was read")
+        slide.at_level = lambda level: read(level)
+        found = read_scaled(slide, 8)
+    whole = np.rint(block_mean(image, 8))
+    assert found.shape == whole.shape and np.abs(found - whole).max() <= 4

@@ -46,7 +46,10 @@ def test_map_comes_back_on_the_grid_and_with_the_digits_of_its_image(sequence, p
     for frame in (0, 7):
         predict(f"01_t{frame:04d}", ramp(first=frame, dtype="int32"))
     assert export() == {"sequences": 1, "frames": 2, "objects": 239, "results": tmp_path / "out"}
-    assert files(tmp_path / "out") == ["01_RES/mask0000.tif", "01_RES/mask0007.tif"]
+    assert files(tmp_path / "out") == ["01_RES/mask0000.tif", "01_RES/mask0007.tif", "01_RES/res_track.txt"]
+    tracks = np.loadtxt(tmp_path / "out/01_RES/res_track.txt", dtype=int)
+    assert tracks[0].tolist() == [1, 0, 0, 0] and tracks[6].tolist() == [7, 0, 7, 0]
+    assert tracks[-1].tolist() == [126, 7, 7, 0]
     result = read_volume(tmp_path / "out/01_RES/mask0007.tif")
     assert result.dtype == np.uint16
     np.testing.assert_array_equal(result, ramp(first=7))

@@ -17,15 +17,17 @@ __all__ = ["TiffWindows"]
 
 
 class TiffWindows:
-    """The first image of a TIFF at full resolution, of which any window can be read.
+    """The first image of a TIFF, of which any window can be read.
 
-    Only the tiles or strips under a window are decoded; those used last are kept. Of a pyramid (OME-TIFF, SVS) that
-    is level 0. An image compressed as one single strip has to be decoded whole.
+    Only the tiles or strips under a window are decoded; those used last are kept. An image compressed as one single
+    strip has to be decoded whole.
 
     Parameters
     ----------
     path : Path
         TIFF file, tiled or in strips, with any compression that imagecodecs knows.
+    level : int
+        Of a pyramid (OME-TIFF, SVS); 0 is full resolution.
     cache_bytes : int
         How much of what was decoded to keep; the tiles under one window are always kept.
 
@@ -39,6 +41,8 @@ class TiffWindows:
         (Y, X), or (Y, X, samples) where there are several samples per pixel.
     dtype : numpy.dtype
         Of the pixels, in native byte order.
+    level_shapes : tuple of (int, int)
+        Height and width of the pyramid's levels.
 
     Raises
     ------
@@ -48,11 +52,12 @@ class TiffWindows:
         If it is not a TIFF, is truncated, or holds several images or planes.
     """
 
-    def __init__(self, path: Path, *, cache_bytes: int = 1 << 27) -> None:
+    def __init__(self, path: Path, *, level: int = 0, cache_bytes: int = 1 << 27) -> None:
         self.path = Path(path)
         self._tiff = open_tiff(self.path)
         try:
-            self.page = _first_page(self.path, self._tiff)
+            pages = _first_image(self.path, self._tiff)
+            self.page = pages[level]
             check_page(self.path, self._tiff, self.page)
         except BaseException:
             self._tiff.close()
@@ -60,6 +65,7 @@ class TiffWindows:
         height, width, samples = self.page.imagelength, self.page.imagewidth, self.page.samplesperpixel
         self.shape = (height, width) if samples == 1 else (height, width, samples)
         self.dtype = np.dtype(self.page.dtype)
+        self.level_shapes = tuple((page.imagelength, page.imagewidth) for page in pages)
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._cache_bytes = cache_bytes
         self._lock = threading.Lock()
@@ -73,6 +79,10 @@ class TiffWindows:
     def close(self) -> None:
         """Close the file."""
         self._tiff.close()
+
+    def at_level(self, level: int) -> TiffWindows:
+        """The image at another level of its pyramid, opened anew."""
+        return TiffWindows(self.path, level=level, cache_bytes=self._cache_bytes)
 
     @property
     def description(self) -> str:
@@ -165,8 +175,8 @@ class TiffWindows:
         return tile[0]
 
 
-def _first_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
-    """The page of the largest image's level 0, which must be a single one."""
+def _first_image(path: Path, tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """The pages of the only image's levels, of which the first must be a single one."""
     check_chain(path, tiff)
     with blaming(path):
         series = [one for one in tiff.series if math.prod(one.shape)]
@@ -186,4 +196,6 @@ def _first_page(path: Path, tiff: tifffile.TiffFile) -> tifffile.TiffPage:
             f"{path}: axes {level.axes} {level.shape}, several planes, expected one image; export a single plane, "
             "with its colours in one page"
         )
-    return page
+    with blaming(path):
+        smaller = [[page for page in one.pages if page is not None] for one in images[0].levels[1:]]
+        return [page, *(pages[0].aspage() for pages in smaller if len(pages) == 1)]
