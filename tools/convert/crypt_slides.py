@@ -13,7 +13,7 @@ from tools.convert.crypt_masks import Mask, find_masks, naming
 
 __all__ = ["Slide", "check_masks", "find_slides"]
 
-SUFFIXES = (".tif", ".tiff", ".svs")
+SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".scn", ".mrxs")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.files import replacing
+from common.reading.slides import Slide as SlidePixels
 from common.reading.slides import open_slide
 from common.reading.windows import TiffWindows
 from common.tables import format_table
@@ -201,6 +202,6 @@ def _write_patches(path: Path, image: Path, labels: np.ndarray | None, rules: Pa
     return index
 
 
-def _rows_of(image: TiffWindows) -> Callable[[int, int], np.ndarray]:
+def _rows_of(image: SlidePixels) -> Callable[[int, int], np.ndarray]:
     """Function that reads whole rows, from the first to the one behind the last."""
     return lambda top, bottom: image.read(top, 0, bottom - top, image.shape[1])

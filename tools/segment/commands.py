@@ -27,7 +27,9 @@ __all__ = ["segment", "segment_images"]
 logger = logging.getLogger(__name__)
 
 
-@SetParseFns(bundle=str, source=str, destination=str, spacing=str, scene=str, channel=str, time=str, backend=str)
+@SetParseFns(
+    bundle=str, source=str, destination=str, spacing=str, scene=str, channel=str, time=str, save=str, backend=str
+)
 def segment(
     bundle: str,
     source: str,

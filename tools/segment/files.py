@@ -16,7 +16,8 @@ from tools.bundles import read_metadata
 from tools.checksum import checksum
 from tools.segment.description import Description
 from tools.segment.results import Result
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from tools.segment.saving import save_labels
+from tools.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from tools.segment.loaded import LoadedBundle
