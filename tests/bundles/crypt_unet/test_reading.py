@@ -147,4 +147,5 @@ def test_pyramid_is_read_at_the_nearest_level(tmp_path, shape):
         slide.at_level = lambda level: read(level)
         found = read_scaled(slide, 8)
     whole = np.rint(block_mean(image, 8))
-    assert found.shape == whole.shape and np.abs(found - whole).max() <= 4
+    assert found.shape == whole.shape and np.abs(found - whole)[:-1, :-1].max() <= 1
+    assert np.abs(found - whole).max() < 8  # where the level has a row less
