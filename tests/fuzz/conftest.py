@@ -50,13 +50,13 @@ def limited_memory() -> Iterator[None]:
 def holds(read: Callable[[Path], object], path: Path) -> None:
     """The promise: a reader reads a file or refuses it in words, in two seconds and 500 MiB."""
     refusal: BaseException | None = None
-    started = time.perf_counter()
+    started = time.process_time()  # of this process: others may be using the machine
     try:
         with limited_memory():
             read(path)
     except EXPECTED as error:
         refusal = error
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     assert seconds < MAX_SECONDS, f"took {seconds:.1f} s"
     assert refusal is None or str(refusal).strip()
     while refusal is not None:

@@ -18,6 +18,7 @@ from tools.convert.crypt_masks import find_masks
 from tools.segment.inputs import parse_boxes
 from tools.share import checks
 from tools.share.commands import verify
+from tools.share.packages import package_of
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "devonet_nsn"
 DATALIST = {
@@ -132,6 +133,7 @@ FILES = {
 def test_zip(fuzz, monkeypatch):
     """But for the weights, whose check runs the bundle's code on purpose, in a process of its own."""
     monkeypatch.setitem(checks.CHECKS, "weights", lambda bundle: [str(name) for name in checks._large_files(bundle)])
+    package_of("numpy")  # reads what is installed, once for all
     metadata = json.loads(FILES["a/configs/metadata.json"])
 
     def with_document(name, document):

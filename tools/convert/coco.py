@@ -303,4 +303,5 @@ def _canonical(compressed: bytes, shape: tuple[int, int]) -> list[int]:
 def _licence(document: dict) -> str:
     """Name of the first licence."""
     records = document.get("licenses")
-    return str(records[0].get("name", "")) if isinstance(records, list) and records and records[0] else ""
+    first = records[0] if isinstance(records, list) and records else None
+    return str(first.get("name", "")) if isinstance(first, dict) else ""

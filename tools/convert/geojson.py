@@ -12,6 +12,7 @@ from skimage.draw import polygon
 __all__ = ["choose_features", "find_polygons", "rasterise"]
 
 SURROUNDINGS = ("tissue", "region", "roi", "background", "other", "slide")  # classes of what objects lie in
+MAX_DEPTH = 20  # of collections in one another
 OUTSIDE_PX = 1.0  # a contour along the border of the image may lie this far outside
 Polygon = list[np.ndarray]
 
@@ -118,7 +119,10 @@ def _features(document: object) -> list:
     if isinstance(document, list):
         return document
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
-        return document.get("features") or []
+        features = document.get("features") or []
+        if not isinstance(features, list):
+            raise ValueError(f"features are {type(features).__name__}, expected a list; export the annotations again")
+        return features
     return [document]
 
 
@@ -130,8 +134,8 @@ def _class_of(feature: object) -> str:
     return name.strip() if isinstance(name, str) else ""
 
 
-def _polygons(feature: Any, where: str) -> Iterator[list]:
-    """Lists of rings of one feature or geometry."""
+def _polygons(feature: Any, where: str, depth: int = 0) -> Iterator[list]:
+    """Lists of rings of one feature or geometry, which may be a collection of others."""
     is_feature = isinstance(feature, dict) and feature.get("type") == "Feature"
     geometry: Any = feature.get("geometry") if is_feature else feature
     kind = geometry.get("type") if isinstance(geometry, dict) else type(geometry).__name__
@@ -140,8 +144,11 @@ def _polygons(feature: Any, where: str) -> Iterator[list]:
     elif kind == "MultiPolygon":
         polygons = geometry.get("coordinates")
     elif kind == "GeometryCollection":
-        for member in geometry.get("geometries") or []:
-            yield from _polygons(member, where)
+        members = geometry.get("geometries") or []
+        if not isinstance(members, list) or depth == MAX_DEPTH:
+            raise ValueError(f"{where}: a collection without a list of geometries, or one in another too often")
+        for member in members:
+            yield from _polygons(member, where, depth + 1)
         return
     else:
         raise ValueError(f"{where}: {kind}, expected Polygon or MultiPolygon; export areas, not lines or points")

@@ -41,6 +41,17 @@ def test_small_objects_leave_their_pixels_to_others():
     assert (found.labels[:10, :10] == 1).all() and found.scores.tolist() == [0.5]
 
 
+@pytest.mark.parametrize(("min_area_px", "num_found"), [(4, 1), (5, 0)])
+def test_the_smallest_area_is_one(min_area_px, num_found):
+    assert len(paint((4, 4, 6, 6, 0.9), min_area_px=min_area_px).scores) == num_found
+
+
+def test_a_mask_counts_one_pixel_around_its_box_and_no_further():
+    found = paint_detections(np.array([[6.0, 6.0, 10.0, 10.0]]), np.array([0.9]), np.ones((1, 20, 20)))
+    assert np.argwhere(found.labels).min(axis=0).tolist() == [5, 5]
+    assert np.argwhere(found.labels).max(axis=0).tolist() == [11, 11]
+
+
 def test_a_mask_is_what_lies_above_the_threshold():
     masks = np.array([[[0.5, 0.51, 0.3, 0.9]]])
     found = paint_detections(np.array([[0.0, 0.0, 4.0, 1.0]]), np.array([0.8]), masks)

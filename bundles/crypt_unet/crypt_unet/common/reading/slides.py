@@ -47,8 +47,9 @@ def open_slide(path: Path) -> Slide:
         return ScannedSlide(path)
     slide = TiffWindows(path)
     try:
-        _check_rgb(slide)
-    except InputError:
+        with blaming(slide.path):
+            _check_rgb(slide)
+    except BaseException:
         slide.close()
         raise
     return slide

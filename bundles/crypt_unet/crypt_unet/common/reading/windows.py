@@ -56,16 +56,17 @@ class TiffWindows:
         self.path = Path(path)
         self._tiff = open_tiff(self.path)
         try:
-            pages = _first_image(self.path, self._tiff)
-            self.page = pages[level]
-            check_page(self.path, self._tiff, self.page)
+            with blaming(self.path):
+                pages = _first_image(self.path, self._tiff)
+                self.page = pages[level]
+                check_page(self.path, self._tiff, self.page)
+                height, width, samples = self.page.imagelength, self.page.imagewidth, self.page.samplesperpixel
+                self.shape = (height, width) if samples == 1 else (height, width, samples)
+                self.dtype = np.dtype(self.page.dtype)
+                self.level_shapes = tuple((page.imagelength, page.imagewidth) for page in pages)
         except BaseException:
             self._tiff.close()
             raise
-        height, width, samples = self.page.imagelength, self.page.imagewidth, self.page.samplesperpixel
-        self.shape = (height, width) if samples == 1 else (height, width, samples)
-        self.dtype = np.dtype(self.page.dtype)
-        self.level_shapes = tuple((page.imagelength, page.imagewidth) for page in pages)
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._cache_bytes = cache_bytes
         self._lock = threading.Lock()
