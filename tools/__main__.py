@@ -22,7 +22,6 @@ VERBS = {
     "sample myelin": ("tools.sample.myelin:myelin", "synthetic electron microscopy of nerves in BIDS"),
     "sample": ("tools.sample.formats:sample", "BUNDLE DST: the one of these that a bundle's road begins with"),
     "segment": ("tools.segment.commands:segment", "images with a bundle: masks, tables, outlines"),
-    "devonet": ("tools.devonet:devonet", "nuclei in raw volumes: instances, tables, results and scores"),
     "score": (
         "tools.score.commands:score",
         "SEG, DET and OP_CSB of results against truth, as the challenge has them",

@@ -97,10 +97,13 @@ class Instances:
         Its config file that does so.
     foreground : str
         Name of the bundle whose masks it separates.
+    name : str
+        What both together are called on the command line, in the place of a bundle.
     """
 
     config: str
     foreground: str
+    name: str
 
 
 @dataclass(frozen=True)

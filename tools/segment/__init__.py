@@ -1,1 +1,1 @@
-"""A bundle's network, loaded once, run on images: the command line, the server and devonet are thin over it."""
+"""A bundle's network, loaded once, run on images: the command line and the server are thin over it."""

@@ -10,12 +10,11 @@ from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
-from tools.bundles import find_bundle
 from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
 from tools.formats.sequences import group_frames
-from tools.segment.description import Description, describe_bundle
+from tools.segment.description import Description, describe
 from tools.segment.files import remember_settings, segment_file
 from tools.segment.quiet import quiet
 from tools.segment.results import MASKS
@@ -42,16 +41,18 @@ def segment(
     save: str = "",
     backend: str = "auto",
     **overrides,
-) -> dict[str, object]:
+) -> dict[str, object] | str:
     """Segment images with a bundle; its network is loaded once. Images that have their results are left out.
 
     Parameters
     ----------
     bundle : str
-        A name in bundles/, or a bundle's folder. Its configs are code, and run with your rights.
+        A name in bundles/, or a bundle's folder, whose configs are code and run with your rights; or what two bundles
+        together are called, such as nuclei: one finds the foreground, the other separates it into objects.
     source : str
         An image (ND2, CZI, LIF, OIF, OIB, OME-Zarr, OME-TIFF, TIFF, NIfTI, PNG, JPEG; slides as SVS, NDPI, MRXS, SCN),
-        a folder of images or a converted dataset, or a pattern in quotes.
+        a folder of images or a converted dataset, a pattern in quotes; where two bundles work together also a dataset
+        of the Cell Tracking Challenge, which is scored where it has truth.
     destination : str
         Folder for the results, <image name>_<kind>.
     spacing : str
@@ -73,8 +74,15 @@ def segment(
     """
     if extra:
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; give several images as a pattern in quotes")
-    described = describe_bundle(find_bundle(bundle), backend=backend, overrides=overrides)
-    target = Path(destination)
+    described, target = describe(bundle, backend=backend, overrides=overrides), Path(destination)
+    if described.foreground is not None and Path(source).is_dir():
+        from tools.segment.challenge import is_challenge, segment_challenge
+
+        if is_challenge(Path(source)):
+            for name, value in {"save": save, "scene": scene, "channel": channel, "time": time}.items():
+                if value:
+                    raise InputError(f"--{name} {value}: {source} is a dataset of the challenge; leave it out")
+            return segment_challenge(described, Path(source), target, spacing=parse_spacing(spacing or None))
     pick = Pick(scene, channel, time)
     options, formats = _options(described, spacing), parse_formats(save, num_axes=described.num_axes)
     sources, failures = find_sources(find_images(source, target), described, pick)
@@ -124,9 +132,9 @@ def segment_images(
     failures, num_failed = list(failures), len(failures)
     if todo:
         with quiet() as terminal:
-            from tools.segment.loaded import LoadedBundle
+            from tools.segment.loaded import load
 
-            loaded = LoadedBundle(bundle)
+            loaded = load(bundle)
             for source in tqdm(todo, desc=bundle.name, unit="image", file=terminal):
                 given = {**options, **source.options}
                 try:

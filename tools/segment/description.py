@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
 from common.names import SUFFIXES
-from tools.bundles import read_metadata
+from tools.bundles import all_bundles, find_bundle, read_metadata
 from tools.segment.backend import choose_backend
 from tools.toolbox import read_toolbox
 
-__all__ = ["Description", "describe_bundle"]
+__all__ = ["Description", "describe", "describe_bundle", "find_combination"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Description:
         Its config file that is run.
     overrides : mapping of str to object
         Of that config, for all images.
+    foreground : Description or None
+        The bundle whose probabilities it separates into objects.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Description:
     spacing: tuple[float, ...] = ()
     config: str = "inference.json"
     overrides: Mapping[str, object] = field(default_factory=dict)
+    foreground: Description | None = None
 
     @property
     def configs(self) -> list[Path]:
@@ -140,3 +143,51 @@ def _spacing(root: Path, overrides: Mapping[str, object]) -> tuple[float, ...]:
     except (OSError, KeyError, TypeError, ValueError):
         return ()
     return spacing if len(spacing) == 3 and all(0 < step < math.inf for step in spacing) else ()
+
+
+def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, object] | None = None) -> Description:
+    """Describe what a name on the command line stands for.
+
+    Parameters
+    ----------
+    name : str
+        Of a bundle, its folder, or what two bundles together are called, one of which separates what the other finds.
+    backend : {"torch", "onnx", "auto"}
+        See `choose_backend`.
+    overrides : mapping, optional
+        Of its inference.json; of two bundles those of the one that separates. ``foreground_ckpt_path`` is the other's
+        checkpoint.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    InputError
+        As `describe_bundle`, or if nothing is called so.
+    """
+    separating = find_combination(name)
+    if separating is None:
+        return describe_bundle(find_bundle(name), backend=backend, overrides=overrides)
+    instances = read_toolbox(separating).instances
+    if instances is None:
+        raise InputError(f"{separating}: separates nothing; its metadata changed meanwhile")
+    rest = dict(overrides or {})
+    weights = rest.pop("foreground_ckpt_path", None)
+    given = {} if weights is None else {"ckpt_path": weights}
+    foreground = describe_bundle(find_bundle(instances.foreground), backend=backend, overrides=given)
+    # its own network is run by the config that separates, for which nothing is exported
+    described = describe_bundle(separating, overrides=rest)
+    return replace(
+        described, name=instances.name, config=instances.config, mask_kind="instances", foreground=foreground
+    )
+
+
+def find_combination(name: str) -> Path | None:
+    """The bundle that separates what another one finds, where both together are called so."""
+    for bundle in all_bundles():
+        instances = read_toolbox(bundle).instances
+        if instances is not None and instances.name == name:
+            return bundle
+    return None

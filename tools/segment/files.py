@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from tools.segment.saving import save_labels
 from tools.temporary import temporary_folder
 
 if TYPE_CHECKING:
-    from tools.segment.loaded import LoadedBundle
+    from tools.segment.loaded import Loaded
 
 __all__ = ["remember_settings", "segment_file"]
 
@@ -41,6 +41,8 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
         "overrides": {key: str(value) for key, value in bundle.overrides.items() if not key.endswith("_path")},
         "options": dict(options),
     }
+    if bundle.foreground is not None:
+        settings["foreground_weights_sha256"] = checksum(bundle.foreground.weights)
     path = destination / SETTINGS
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -57,13 +59,12 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
 
 
 def segment_file(
-    loaded: LoadedBundle,
+    loaded: Loaded,
     image: Path,
     destination: Path,
     options: Mapping[str, str],
     *,
     overrides: Mapping[str, object] | None = None,
-    beside: Iterable[Path] = (),
     stem: str = "",
     save: Sequence[str] = (),
 ) -> list[Path]:
@@ -71,7 +72,7 @@ def segment_file(
 
     Parameters
     ----------
-    loaded : LoadedBundle
+    loaded : LoadedBundle or LoadedPair
     image : Path
     destination : Path
         Where ``<stem>_<kind>`` go; it exists.
@@ -79,8 +80,6 @@ def segment_file(
         As for `LoadedBundle.segment`.
     overrides : mapping, optional
         Of the config, for this image.
-    beside : iterable of Path
-        Files that the config looks for in its output folder.
     stem : str
         That names of results begin with; the image's own if not given.
     save : sequence of str
@@ -100,8 +99,6 @@ def segment_file(
     # not in the destination, whose name may hold what a config takes for its own: @ % $
     with temporary_folder("segment") as folder:
         (folder / "results").mkdir()
-        for file in beside:
-            (folder / "results" / file.name).symlink_to(file.resolve())
         result = loaded.segment(image, folder, options, overrides=overrides or {}, name=str(image), stem=stem)
         saved = save_labels(result.labels, image, destination, stem, save, loaded.bundle.object_name, options)
         return [*saved, *_published(result, destination)]

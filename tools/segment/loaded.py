@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +20,7 @@ from tools.segment.inputs import parse_boxes, prepare_image, told_pixel_size
 from tools.segment.results import STEM, Result, find_mask
 from tools.segment.words import find_input_error, for_user
 
-__all__ = ["LoadedBundle"]
+__all__ = ["Loaded", "LoadedBundle", "LoadedPair", "load"]
 
 PROMPT_COLUMNS = ("id", "x", "y", "x_min", "y_min", "x_max", "y_max")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -127,6 +128,56 @@ class LoadedBundle:
         files = tuple(sorted(path for path in output.iterdir() if path.is_file()))
         mask = find_mask(output, stem, self.bundle.mask_kind)
         return Result(prepared, mask, files, time.perf_counter() - started, stem)
+
+
+class LoadedPair:
+    """Two bundles: one finds a foreground, the other one separates it into objects.
+
+    Parameters
+    ----------
+    bundle : Description
+        With a foreground.
+
+    Raises
+    ------
+    InputError
+        As `LoadedBundle`.
+    """
+
+    def __init__(self, bundle: Description) -> None:
+        if bundle.foreground is None:
+            raise TypeError(f"{bundle.name} separates nothing")
+        self.bundle = bundle
+        self.foreground, self.separating = LoadedBundle(bundle.foreground), LoadedBundle(bundle)
+
+    def segment(
+        self,
+        image: Path,
+        folder: Path,
+        options: Mapping[str, str] = NOTHING,
+        *,
+        overrides: Mapping[str, object] = NOTHING,
+        name: str = "the image",
+        stem: str = STEM,
+    ) -> Result:
+        """Run both on one image; see `LoadedBundle.segment`. Files of both are among the result's."""
+        first = folder / "foreground"
+        (first / "results").mkdir(parents=True)
+        probability = {**overrides, "save_probability": True}
+        found = self.foreground.segment(image, first, options, overrides=probability, name=name, stem=stem)
+        for file in found.files:
+            (folder / "results" / file.name).symlink_to(file)
+        result = self.separating.segment(image, folder, options, overrides=overrides, name=name, stem=stem)
+        own = tuple(file for file in result.files if not file.is_symlink())
+        return replace(result, files=(*found.files, *own), seconds=found.seconds + result.seconds)
+
+
+Loaded = LoadedBundle | LoadedPair
+
+
+def load(bundle: Description) -> Loaded:
+    """The network or networks that a description stands for."""
+    return LoadedBundle(bundle) if bundle.foreground is None else LoadedPair(bundle)
 
 
 def _as_overrides(options: Mapping[str, str], image: Path, stem: str) -> dict[str, object]:

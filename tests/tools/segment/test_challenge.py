@@ -1,4 +1,4 @@
-"""Both DevoNet bundles from raw volumes: once through on a small embryo, and what must stop before it starts."""
+"""Two bundles together on raw volumes: once through on a small embryo, and what must stop before it starts."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import tifffile
 
 from common.errors import InputError
 from common.reading.tiff import read_spacing
-from tools.devonet import _find_sequences, devonet
 from tools.sample.ctc import ctc
 from tools.score.commands import score_folders
+from tools.segment.challenge import is_challenge
+from tools.segment.commands import segment
+from tools.segment.results import read_mask
 
 SPACING = "2.0,0.8,0.8"
 
@@ -24,7 +26,7 @@ SPACING = "2.0,0.8,0.8"
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One embryo of two frames in the challenge's layout."""
-    folder = tmp_path_factory.mktemp("devonet") / "source"
+    folder = tmp_path_factory.mktemp("nuclei") / "source"
     ctc(str(folder), num_sequences=1, num_frames=2)
     return folder
 
@@ -33,7 +35,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(source: Path) -> tuple[Path, str]:
     """Folder of a finished run, and what it printed."""
     destination = source.parent / "out"
-    return destination, devonet(str(source), str(destination), spacing=SPACING)
+    return destination, segment("nuclei", str(source), str(destination), spacing=SPACING)
 
 
 @pytest.mark.slow
@@ -69,10 +71,12 @@ def test_a_second_run_does_only_what_is_missing(source, done, monkeypatch):
     os.utime(kept, (kept.stat().st_atime, kept.stat().st_mtime + 5))
     before = kept.stat().st_mtime
     missing.unlink()
-    assert devonet(str(source), str(destination), spacing=SPACING) == text
+    assert segment("nuclei", str(source), str(destination), spacing=SPACING) == text
     assert missing.exists() and kept.stat().st_mtime == before
-    monkeypatch.setattr("tools.devonet.segment_file", lambda *run, **given: pytest.fail("nothing was left to do"))
-    assert devonet(str(source), str(destination), spacing=SPACING) == text
+    monkeypatch.setattr(
+        "tools.segment.challenge.segment_file", lambda *run, **given: pytest.fail("nothing was left to do")
+    )
+    assert segment("nuclei", str(source), str(destination), spacing=SPACING) == text
 
 
 @pytest.mark.slow
@@ -81,61 +85,72 @@ def test_results_of_other_weights_are_not_mixed(source, done, tmp_path):
     other = tmp_path / "model.pt"
     other.write_bytes(b"other weights")
     with pytest.raises(InputError, match="results of other weights"):
-        devonet(str(source), str(destination), spacing=SPACING, ndn_weights=str(other))
+        segment("nuclei", str(source), str(destination), spacing=SPACING, ckpt_path=str(other))
 
 
 @pytest.mark.slow
 def test_one_stack_without_truth(source, tmp_path):
     stack = tmp_path / "my embryo.tif"
     shutil.copy(source / "01" / "t000.tif", stack)
-    text = devonet(str(stack), str(tmp_path / "out"), spacing=SPACING)
-    result = tifffile.imread(tmp_path / "out" / "instances" / "my embryo.tif")
+    segment("nuclei", str(stack), str(tmp_path / "out"), spacing=SPACING, save="ome-tiff,csv")
+    result = tifffile.imread(tmp_path / "out" / "my embryo_labels.ome.tif")
     assert result.shape == tifffile.imread(stack).shape and result.max() > 0
-    assert np.allclose(read_spacing(tmp_path / "out" / "instances" / "my embryo.tif"), (2.0, 0.8, 0.8))
-    assert "SEG" not in text
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "my embryo_instances.nii.gz")[0], result)
+    assert np.allclose(read_spacing(tmp_path / "out" / "my embryo_labels.ome.tif"), (2.0, 0.8, 0.8))
+    assert {"my embryo_mask.nii.gz", "my embryo_nuclei.csv", "my embryo_labels.csv"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+    again = segment("nuclei", str(stack), str(tmp_path / "out"), spacing=SPACING)
+    assert (again["images"], again["done before"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: None, "no such file or folder; give a dataset"),
-        (lambda folder: folder.mkdir(), "neither sequences .* nor TIFF stacks"),
+        (lambda folder: None, "no image there; give a file, a folder"),
+        (lambda folder: folder.mkdir(), "no image there"),
         (lambda folder: (folder / "01").mkdir(parents=True), "no image found"),
     ],
 )
 def test_nothing_is_written_for_a_source_that_cannot_be_used(tmp_path, make, message):
     make(tmp_path / "source")
     with pytest.raises((InputError, FileNotFoundError), match=message):
-        devonet(str(tmp_path / "source"), str(tmp_path / "out"), spacing=SPACING)
+        segment("nuclei", str(tmp_path / "source"), str(tmp_path / "out"), spacing=SPACING)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
 def test_results_of_other_images_are_not_mixed(source, done, tmp_path):
     destination, _ = done
-    stack = tmp_path / "other.tif"
-    shutil.copy(source / "01" / "t000.tif", stack)
+    shutil.copytree(source / "01", tmp_path / "other" / "02")
     with pytest.raises(InputError, match="01_t000_instances.nii.gz: of an image that is not in the source"):
-        devonet(str(stack), str(destination), spacing=SPACING)
+        segment("nuclei", str(tmp_path / "other"), str(destination), spacing=SPACING)
 
 
 def test_single_slice_is_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "flat.tif", np.zeros((16, 16), np.uint16), photometric="minisblack")
-    with pytest.raises(InputError, match="flat.tif: a single slice, expected a volume"):
-        devonet(str(tmp_path / "flat.tif"), str(tmp_path / "out"), spacing=SPACING)
+    (tmp_path / "source" / "01").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "source" / "01" / "t000.tif", np.zeros((16, 16), np.uint16), photometric="minisblack")
+    with pytest.raises(InputError, match="t000.tif: a single slice, expected a volume"):
+        segment("nuclei", str(tmp_path / "source"), str(tmp_path / "out"), spacing=SPACING)
     assert not (tmp_path / "out").exists()
 
 
 def test_one_sequence_without_its_parent_is_told_that_its_truth_is_not_seen(source, caplog):
-    assert _find_sequences(source / "01") == {}
+    assert not is_challenge(source / "01") and is_challenge(source)
     assert "give the folder above it" in caplog.text
 
 
+def test_options_for_single_files_are_refused(source, tmp_path):
+    with pytest.raises(InputError, match="--channel 1: .* is a dataset of the challenge; leave it out"):
+        segment("nuclei", str(source), str(tmp_path / "out"), spacing=SPACING, channel="1")
+    assert not (tmp_path / "out").exists()
+
+
 def test_missing_checkpoint_is_named(source, tmp_path):
-    with pytest.raises(InputError, match="nowhere.pt: no such checkpoint"):
-        devonet(str(source), str(tmp_path / "out"), spacing=SPACING, nsn_weights="nowhere.pt")
+    with pytest.raises(InputError, match="nowhere.pt: no such file, so devonet_nsn has no weights"):
+        segment("nuclei", str(source), str(tmp_path / "out"), spacing=SPACING, foreground_ckpt_path="nowhere.pt")
 
 
 def test_spacing_is_required(source, tmp_path):
     with pytest.raises(InputError, match="spacing"):
-        devonet(str(source), str(tmp_path / "out"))
+        segment("nuclei", str(source), str(tmp_path / "out"))

@@ -1,0 +1,179 @@
+"""A dataset of the Cell Tracking Challenge to instances, tables and scores, by two bundles one after the other."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from common.errors import InputError
+from common.files import replacing
+from common.reading.tiff import read_header
+from tools.checksum import checksum
+from tools.command_line import as_table
+from tools.convert.ctc import ctc as convert_ctc
+from tools.convert.ctc_layout import find_sequences
+from tools.formats.ctc import export_ctc
+from tools.overlay import overlay
+from tools.score.commands import score_folders
+from tools.score.summary import as_json, as_text, summarise_sequences
+from tools.segment.description import Description
+from tools.segment.files import segment_file
+from tools.segment.quiet import quiet
+
+__all__ = ["is_challenge", "segment_challenge"]
+
+logger = logging.getLogger(__name__)
+
+NUCLEI = ("_instances.nii.gz", "_nuclei.csv")
+SEQUENCE = re.compile(r"\d{2,}(_GT|_ST)?")
+
+
+def is_challenge(source: Path) -> bool:
+    """Whether a folder is a dataset of the Cell Tracking Challenge, which holds 01, 01_GT, ....
+
+    A single one of its sequences is none, which is logged where there is truth beside it.
+    """
+    if source.is_dir() and any(SEQUENCE.fullmatch(path.name) for path in source.iterdir() if path.is_dir()):
+        return True
+    if (source.parent / f"{source.resolve().name}_GT").is_dir():
+        logger.warning("%s: taken as single stacks; give the folder above it to have its truth compared", source)
+    return False
+
+
+def segment_challenge(
+    bundle: Description, source: Path, destination: Path, *, spacing: tuple[float, float, float]
+) -> str:
+    """Segment a dataset of the Cell Tracking Challenge with two bundles, and score it where there is truth.
+
+    Images whose results are there already are left out, so that an interrupted run goes on.
+
+    Parameters
+    ----------
+    bundle : Description
+        With a foreground.
+    source : Path
+    destination : Path
+        Folder to write to: ``dataset/`` (NIfTI), ``results/`` (masks, markers, instances, tables), ``NN_RES/``,
+        ``scores.json`` where there is truth, ``overlay.png`` of the volume with the most nuclei.
+    spacing : tuple of float
+        Voxel spacing in µm as (Z, Y, X).
+
+    Returns
+    -------
+    str
+        What was done, and the scores where there is truth.
+
+    Raises
+    ------
+    InputError
+        If the source cannot be used, a step fails, or the destination holds results of other weights or of images that
+        the source does not have.
+    """
+    sequences = find_sequences(source)
+    frames = [frame for of_sequence in sequences.values() for frame in of_sequence]
+    _check_volumes([frame.image for frame in frames])
+    dataset, results = destination / "dataset", destination / "results"
+    _check_same_images(results, {frame.stem for frame in frames})
+    _check_same_weights(destination, bundle)
+    convert_ctc(source, dataset, spacing=spacing, test=["all"])
+    items = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["testing"]
+    images = [(dataset / item["image"]).resolve() for item in items]
+    results.mkdir(parents=True, exist_ok=True)
+    _segment(bundle, _without_result(images, results), results)
+    export_ctc(results, destination, like=source, overwrite=True)
+    counts = np.array([_count_nuclei(results, image) for image in images])
+    crowded = items[int(np.argmax(counts[:, 0]))]
+    _draw(dataset, results, crowded, destination / "overlay.png")
+    about = {
+        "volumes": len(images),
+        "nuclei": f"{counts[:, 0].sum()}, {counts[:, 1].sum()} of them foreground without a marker",
+        "tables and volumes": results,
+        "results as TIFF": ", ".join(str(destination / f"{sequence}_RES") for sequence in sequences),
+        "picture": f"{destination / 'overlay.png'} ({_stem(Path(crowded['image']))})",
+    }
+    has_truth = any(frame.label_files or frame.markers for frame in frames)
+    return "\n\n".join([as_table(about), *([_score(source, destination)] if has_truth else [])])
+
+
+def _check_volumes(images: Sequence[Path]) -> None:
+    """Refuse single slices."""
+    for image in images:
+        if read_header(image).shape[0] == 1:
+            raise InputError(f"{image}: a single slice, expected a volume; these networks know volumes only")
+
+
+def _check_same_images(results: Path, stems: set[str]) -> None:
+    """Refuse a folder with results of images that the source does not have: they would be exported with the others."""
+    for path in sorted(results.glob("*_instances.nii.gz")):
+        if path.name.removesuffix("_instances.nii.gz") not in stems:
+            raise InputError(f"{path}: of an image that is not in the source; choose another folder, or remove it")
+
+
+def _check_same_weights(destination: Path, bundle: Description) -> None:
+    """Refuse to go on with results of other weights; note down these ones."""
+    path = destination / "weights.json"
+    pair = [one for one in (bundle.foreground, bundle) if one is not None]
+    checksums = {one.root.name: checksum(one.weights) for one in pair}
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != checksums:
+            raise InputError(f"{destination}: holds results of other weights; choose another folder, or remove it")
+        return
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(checksums, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _segment(bundle: Description, images: Sequence[Path], results: Path) -> None:
+    if not images:
+        return
+    with quiet() as terminal:
+        from tools.segment.loaded import load
+
+        loaded = load(bundle)
+        for image in tqdm(images, desc=bundle.name, unit="volume", file=terminal):
+            segment_file(loaded, image, results, {})
+
+
+def _without_result(images: Sequence[Path], results: Path) -> list[Path]:
+    """Images that lack a result, or are newer."""
+    todo = []
+    for image in images:
+        files = [results / f"{_stem(image)}{kind}" for kind in NUCLEI]
+        oldest = min((file.stat().st_mtime if file.is_file() else 0.0) for file in files)
+        if oldest < image.stat().st_mtime:
+            todo.append(image)
+    return todo
+
+
+def _count_nuclei(results: Path, image: Path) -> tuple[int, int]:
+    """Number of nuclei of an image, and how many of them no marker began."""
+    with (results / f"{_stem(image)}_nuclei.csv").open(encoding="utf-8", newline="") as file:
+        began = [row["marker"] == "1" for row in csv.DictReader(file)]
+    return len(began), began.count(False)
+
+
+def _draw(dataset: Path, results: Path, item: dict[str, str], picture: Path) -> None:
+    image = dataset / item["image"]
+    label = dataset / item["label"] if "label" in item and "annotated_slices" not in item else None
+    overlay(image, results / f"{_stem(image)}_instances.nii.gz", picture, label=label)
+
+
+def _score(source: Path, destination: Path) -> str:
+    scores, total = summarise_sequences(score_folders(source, destination))
+    with replacing(destination / "scores.json") as partial:
+        partial.write_text(as_json(scores, total) + "\n")
+    return as_text(scores, total)
+
+
+def _stem(image: Path) -> str:
+    return image.name.removesuffix(".nii.gz")
