@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import multiprocessing
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, find_write_error
+from tools.lifeline import end_with_parent
 from tools.segment.description import Description
 from tools.segment.results import Result
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure, no_room
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 START_TIMEOUT_S = 600.0
 CHECK_S = 30.0  # for the header of an image
 GIVEN_UP = Failure(CLIENT_CLOSED_REQUEST, "given up, since who asked has gone")
-PR_SET_PDEATHSIG = 1
 TOO_LARGE = "the image takes more memory than there is for one, at the resolution that the bundle works at; crop it"
 READY, CHECKED = "ready", "checked"
 
@@ -139,7 +138,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
     # nobody watches the progress bars of a server
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     interruption = _Interruption()
-    _end_with_server()
+    end_with_parent()
     try:
         import torch
 
@@ -180,12 +179,6 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
         connection.send(answer)
         gc.collect()
     gc.unfreeze()  # what stays frozen to the end is reported as leaked
-
-
-def _end_with_server() -> None:
-    """Have the system end this process when the one that started it is gone, however that ended."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _limit_memory(max_bytes: int) -> None:

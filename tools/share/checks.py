@@ -19,6 +19,7 @@ import yaml
 from common.errors import InputError
 from tools.bundles import read_metadata
 from tools.card.files import card_disagreements
+from tools.lifeline import end_with_parent
 from tools.share.packages import needed_packages
 from tools.toolbox import KEY, parse_toolbox
 
@@ -147,6 +148,7 @@ def _weights_problems(bundle: Path) -> list[str]:
         capture_output=True,
         text=True,
         cwd=Path(__file__).resolve().parents[2],
+        preexec_fn=end_with_parent if sys.platform == "linux" else None,
     )
     if done.returncode == 0:
         return []

@@ -120,3 +120,35 @@ def test_prompt_outside_the_image(point, box):
     prompts = Prompts(np.array([4, 8]), np.array([[1, 1], point], float), np.array([[0, 0, 39, 29], box], float))
     with pytest.raises(InputError, match="a.tsv: 1 of 2 prompts outside the image, the first has id 8 .* 0 to 39 in x"):
         check_inside(prompts, (30, 40), "a.tsv")
+
+
+@pytest.mark.parametrize("place", [[0, 0], [39, 29], [-0.5, -0.5], [39.5, 29.5]])
+def test_prompts_reach_to_the_very_border(place):
+    border = Prompts(np.array([1]), np.array([place], float), np.array([[0, 0, 39, 29]], float))
+    check_inside(border, (30, 40), "a.tsv")
+
+
+@pytest.mark.parametrize("place", [[-0.6, 3], [3, -0.6], [39.6, 3], [3, 29.6]])
+def test_half_a_pixel_is_all_that_a_prompt_may_lie_beyond_the_border(place):
+    beyond = Prompts(np.array([1]), np.array([place], float), np.full((1, 4), np.nan))
+    with pytest.raises(InputError, match="1 of 1 prompts outside the image"):
+        check_inside(beyond, (30, 40), "a.tsv")
+
+
+def test_boxes_of_axons_in_the_corners_are_cut_at_the_border():
+    axon = np.zeros((30, 40), bool)
+    axon[:4, :4] = axon[:4, -4:] = axon[-4:, :4] = axon[-4:, -4:] = True
+    prompts = prompts_from_axons(axon, g_ratio=0.5)
+    assert prompts.boxes.tolist() == [[0, 0, 5, 5], [34, 0, 39, 5], [0, 24, 5, 29], [34, 24, 39, 29]]
+    check_inside(prompts, axon.shape, "a.tsv")
+
+
+def test_a_fibre_without_an_axon_has_a_box_and_no_point():
+    labels = np.zeros((8, 9), np.int32)
+    labels[:, :4], labels[:, 5:] = 1, 2
+    axon = np.zeros(labels.shape, bool)
+    axon[3:5, 6:8] = True
+    prompts = prompts_from_labels(labels, axon)
+    assert np.isnan(prompts.points[0]).all() and prompts.boxes[0].tolist() == [0, 0, 3, 7]
+    points, known = random_points(np.where(axon, labels, 0), prompts.ids, num_points=3, rng=np.random.default_rng(0))
+    assert known.tolist() == [[-1] * 3, [1] * 3] and not points[0].any() and axon[3, int(points[1, 0, 0])]

@@ -98,3 +98,17 @@ def test_neck_has_to_be_narrow_enough():
     mask = draw_disks((60, 50), (60, 76))
     assert split_cells(mask, min_depth=20).max() == 1
     assert split_cells(mask, min_distance=30).max() == 1
+
+
+@pytest.mark.parametrize(("min_area", "num_cells"), [(20, 2), (21, 1)])
+def test_a_cell_of_the_very_area_is_kept(min_area, num_cells):
+    mask = np.zeros((20, 40), bool)
+    mask[2:6, 2:7], mask[8:18, 20:30] = True, True  # of 20 and of 100 pixels
+    assert split_cells(mask, min_area=min_area).max() == num_cells
+
+
+@pytest.mark.parametrize(("min_depth", "num_cells"), [(2, 2), (4, 2), (7, 1)])
+def test_a_neck_is_cut_where_it_is_narrower_by_the_depth(min_depth, num_cells):
+    """Two disks of radius 15, joined where they are 9 wide on each side: narrower by 6."""
+    mask = draw_disks((60, 50), (60, 74))
+    assert split_cells(mask, min_depth=min_depth).max() == num_cells

@@ -50,6 +50,12 @@ def test_no_line_is_left_out_between_sheaths_that_touch():
     assert (fibres.labels[1:8, 1:10] == 1).all() and (fibres.labels[1:8, 10:19] == 2).all()
 
 
+def test_an_axon_with_a_single_pixel_of_myelin_is_not_bare():
+    axon, myelin = np.zeros((2, 9, 9), bool)
+    axon[3:6, 3:6], myelin[2, 4] = True, True
+    assert label_fibres(axon, myelin).bare_axons == ()
+
+
 def test_axons_alone_are_fibres_of_their_very_pixels():
     axon = np.zeros((9, 20), bool)
     axon[3:6, 3:6] = axon[3:6, 14:17] = True
