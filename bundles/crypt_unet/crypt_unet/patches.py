@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -14,8 +13,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from .common.datalist import read_dataset
 from .common.errors import InputError
-from .common.items import DATALIST
 
 __all__ = ["ReadPatchIndexd", "read_patch_index"]
 
@@ -67,11 +66,13 @@ class ReadPatchIndexd(MapTransform):
 
 def _indexed_size(dataset_dir: str | os.PathLike) -> int:
     """Size of the patches in the index, in slide pixels; a datalist written by hand need not tell it."""
-    path = Path(dataset_dir, DATALIST)
     try:
-        size = json.loads(path.read_text()).get("patch_size", DEFAULT_PATCH_SIZE)
-    except (OSError, ValueError, AttributeError):
+        dataset = read_dataset(dataset_dir)
+    except InputError:
         return DEFAULT_PATCH_SIZE  # the reading of the items tells what is wrong
+    size = dataset.facts.get("patch_size", DEFAULT_PATCH_SIZE)
     if not isinstance(size, int) or size < 1:
-        raise InputError(f"{path}: patch_size is {size!r}, expected a positive whole number; convert the data again")
+        raise InputError(
+            f"{dataset.path}: patch_size is {size!r}, expected a positive whole number; convert the data again"
+        )
     return size
