@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.errors import InputError
 from tools.convert.crypts import crypts as convert_crypts
 from tools.convert.ctc import ctc as convert_ctc
 from tools.convert.livecell import livecell as convert_livecell
@@ -22,6 +24,23 @@ SPACING = (2.0, 0.7, 0.5)
 def convert(tmp_path):
     """Function that converts ``tmp_path/source`` to ``tmp_path/out``."""
     return lambda **options: convert_ctc(tmp_path / "source", tmp_path / "out", **{"spacing": SPACING} | options)
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """Function that makes of a converter one that expects an error, and no output unless the fault is in the pixels."""
+
+    def of(convert: Callable[..., object]) -> Callable[..., None]:
+        def check(match: str, error: type[Exception] = InputError, *, in_pixels: bool = False, **options) -> None:
+            with pytest.raises(error, match=match):
+                convert(**options)
+            assert not (tmp_path / "out/dataset.json").exists()
+            assert not list((tmp_path / "out").rglob(".partial*"))
+            assert in_pixels or not (tmp_path / "out").exists()
+
+        return check
+
+    return of
 
 
 @pytest.fixture

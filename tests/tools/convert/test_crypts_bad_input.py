@@ -10,18 +10,9 @@ from tools.convert.crypts import crypts as convert_crypts
 
 
 @pytest.fixture
-def refuses(tmp_path, convert_slides):
-    """Function that converts and expects an InputError; only a fault in the pixels may come after the first file."""
-
-    def check(match: str, *, in_pixels: bool = False, **options) -> None:
-        with pytest.raises(InputError, match=match):
-            convert_slides(**options)
-        assert not (tmp_path / "out/dataset.json").exists()
-        assert not list((tmp_path / "out").rglob(".partial*"))
-        if not in_pixels:
-            assert not (tmp_path / "out").exists()
-
-    return check
+def refuses(refusal, convert_slides):
+    """Function that converts and expects an error."""
+    return refusal(convert_slides)
 
 
 @pytest.fixture

@@ -10,18 +10,9 @@ from tools.convert.ctc import ctc as convert_ctc
 
 
 @pytest.fixture
-def refuses(tmp_path):
-    """Function that converts and expects an InputError; only a fault in the pixels may come after the first volume."""
-
-    def check(match: str, *, in_pixels: bool = False, **options) -> None:
-        with pytest.raises(InputError, match=match):
-            convert_ctc(tmp_path / "source", tmp_path / "out", **{"spacing": (2, 1, 1)} | options)
-        assert not (tmp_path / "out" / "dataset.json").exists()
-        assert not list((tmp_path / "out").rglob(".partial*"))
-        if not in_pixels:
-            assert not (tmp_path / "out").exists()
-
-    return check
+def refuses(refusal, convert):
+    """Function that converts and expects an error."""
+    return refusal(convert)
 
 
 def test_source_that_does_not_exist(tmp_path):

@@ -19,15 +19,9 @@ COLOURS = np.stack([np.zeros((40, 50), "u1")] * 2 + [np.full((40, 50), 9, "u1")]
 
 
 @pytest.fixture
-def refuses(tmp_path, convert_cells):
-    """Function that converts and expects an error and no output."""
-
-    def check(match: str, error: type[Exception] = InputError, **options) -> None:
-        with pytest.raises(error, match=match):
-            convert_cells(**options)
-        assert not (tmp_path / "out").exists()
-
-    return check
+def refuses(refusal, convert_cells):
+    """Function that converts and expects an error."""
+    return refusal(convert_cells)
 
 
 @pytest.fixture
