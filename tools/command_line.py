@@ -124,24 +124,12 @@ def listed(text: str) -> list[str]:
 
 def whole_number(flag: str, value: object, *, minimum: int) -> int:
     """A flag's value as an integer of at least ``minimum``; InputError if it is not one."""
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = None
-    if number is None or number < minimum:
-        raise InputError(f"--{flag} {value}: expected a whole number, at least {minimum}")
-    return number
+    return _told(flag, at_least(minimum), str(value))
 
 
 def positive_number(flag: str, value: object) -> float:
     """A flag's value as a finite number above 0; InputError if it is not one."""
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise InputError(f"--{flag} {value}: expected a number above 0")
-    return number
+    return _told(flag, positive, str(value))
 
 
 def as_table(result: object) -> str:
@@ -262,12 +250,17 @@ def _read(parameter: inspect.Parameter, value: Any, reader: Callable[[Any], obje
         return value
     elif not value and not isinstance(default, str) and default is not parameter.empty:
         return default
+    return _told(parameter.name, reader, value) if reader else value
+
+
+def _told(flag: str, reader: Callable[[Any], Any], value: Any) -> Any:
+    """What a reader makes of a flag's value; its ValueError as one that names the flag."""
     try:
-        return reader(value) if reader else value
+        return reader(value)
     except InputError:
         raise
     except ValueError as error:
-        raise InputError(f"--{parameter.name} {value}: {error}") from error
+        raise InputError(f"--{flag} {value}: {error}") from error
 
 
 def _as_text(parameter: inspect.Parameter) -> inspect.Parameter:
