@@ -450,6 +450,7 @@ def test_monai_loads_the_network_with_its_shipped_weights(bundle, network, tmp_p
     assert all(torch.equal(value, shipped[name]) for name, value in loaded.state_dict().items())
 
 
+@pytest.mark.slow
 def test_every_bundle_imports_beside_the_others():
     names = sorted(path.parent.parent.name for path in ROOT.glob("bundles/*/configs/metadata.json"))
     code = f"import sys; sys.path[:0] = {[str(ROOT / 'bundles' / name) for name in names]}; import {', '.join(names)}"

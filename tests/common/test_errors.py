@@ -87,6 +87,7 @@ def test_statistics_do_not_log_a_traceback(caplog):
     assert not any(record.exc_info for record in caplog.records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "more"),
     [("inference", ["--ckpt_path", "none"]), ("train", ["--cache_rate", "0.0", "--fold", "0", "--num_workers", "1"])],

@@ -121,7 +121,7 @@ def test_convert_ctc_from_the_shell(sequence, datalist, tmp_path):
     refused = python(*arguments, "--tset", "02")
     assert (refused.returncode, refused.stderr.splitlines()) == (
         1,
-        ["error: unknown flag --tset; did you mean --test? known: --spacing --folds --test --name --licence"],
+        ["error: unknown flag --tset; did you mean --test? known: --spacing --folds --test --name --licence --align"],
     )
     assert not (tmp_path / "out").exists()
     done = python(*arguments, "--test", "02", "--name", "2024_01")

@@ -111,7 +111,8 @@ def test_command_writes_a_png_and_refuses_files_of_other_grids(tmp_path):
         nib.save(nib.Nifti1Image(np.ones(shape, np.uint8), np.eye(4)), tmp_path / f"{name}.nii.gz")
     paths = {name: str(tmp_path / f"{name}.nii.gz") for name in ("image", "other", "missing")}
     overlay(paths["image"], paths["image"], str(tmp_path / "picture.png"))
-    assert Image.open(tmp_path / "picture.png").format == "PNG"
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.format == "PNG"
     with pytest.raises(InputError, match="other.nii.gz: shape .5, 12, 12.*give files of one grid"):
         overlay(paths["image"], paths["other"], str(tmp_path / "no.png"))
     with pytest.raises(InputError, match="missing.nii.gz: no such file"):
@@ -144,7 +145,8 @@ def test_slide_with_its_mask_is_drawn_and_a_mask_of_another_size_refused(tmp_pat
         tifffile.imwrite(tmp_path / f"{name}.tiff", np.ones(shape, np.uint8))
     slide, mask, other, picture = (str(tmp_path / name) for name in ("slide.tiff", "mask.tiff", "other.tiff", "o.png"))
     overlay(slide, mask, picture, label=mask)
-    assert Image.open(picture).size == (104, 40)
+    with Image.open(picture) as drawn:
+        assert drawn.size == (104, 40)
     with pytest.raises(InputError, match=r"other.tiff: shape .50, 40., its image .40, 50.; give files of one grid"):
         overlay(slide, other, picture)
     (tmp_path / "text.png").write_text("no picture")

@@ -109,7 +109,8 @@ class EmbeddingCache:
 
 def read_embedding(path: Path | str) -> np.ndarray:
     """Embedding float16 (256, h, w) in a file of `EmbeddingCache`; raises whatever a damaged one makes of it."""
-    with _READING, np.load(path, allow_pickle=False) as archive:  # a zip file, which has a checksum of its content
+    # a zip file, which has a checksum of its content; NumPy alone would leave a damaged one open
+    with _READING, Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
         embedding = archive[ARRAY]
     if embedding.dtype != np.float16 or embedding.ndim != 3:
         raise ValueError(f"{embedding.dtype} of shape {embedding.shape}, expected float16 of three axes")

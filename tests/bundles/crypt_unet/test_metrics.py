@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 import torch
@@ -12,6 +10,8 @@ from crypt_unet.metrics import ObjectF1Metric, PatchMetric
 from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
 from monai.metrics import DiceMetric
+
+from tests.tables import read_rows
 
 # two crypts, both found
 FOUND = (torch.tensor([[[1, 1, 0, 1]]]), torch.tensor([[[4, 4, 0, 9]]]))
@@ -121,7 +121,7 @@ def test_evaluator_writes_one_row_per_slide(tmp_path):
         ],
     )
     evaluator.run()
-    overall = dict(csv.reader((tmp_path / "metrics.csv").open()))
+    overall = dict(read_rows(tmp_path / "metrics.csv"))
     assert {name: float(value) for name, value in overall.items()} == pytest.approx(
         {"f1": 0, "patch_dice": (2 / 3 + 1 + 1) / 3, "patch_iou": (0.5 + 1 + 1) / 3}
     )

@@ -134,7 +134,8 @@ def test_all_files_are_there_and_agree(tmp_path, caplog):
     assert len(features) == len(rows) == number > 3
     assert "area_um2" in header
     assert f"wrote {number} crypts of B1_a.ome.tiff to {tmp_path}" in caplog.messages
-    assert Image.open(tmp_path / "B1_a_overlay.png").size == (146, 133)
+    with Image.open(tmp_path / "B1_a_overlay.png") as picture:
+        assert picture.size == (146, 133)
     assert read_csv(tmp_path / "rle.csv") == [["id", "predicted"], ["B1_a", encode_rle(expected_mask())]]
 
 

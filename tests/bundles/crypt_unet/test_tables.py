@@ -1,7 +1,5 @@
 """The table of crypts against scikit-image's measures of the whole mask."""
 
-import csv
-
 import numpy as np
 import pytest
 from crypt_unet.common.tables import write_table
@@ -10,6 +8,8 @@ from crypt_unet.saving import PLACE_DIGITS
 from crypt_unet.tables import COLUMNS, UM_COLUMNS, measure_crypts
 from skimage.draw import ellipse
 from skimage.measure import label, regionprops
+
+from tests.tables import read_rows
 
 
 def slanted(degrees: float) -> Crypt:
@@ -60,7 +60,7 @@ def test_micrometres_come_with_the_size_of_pixels():
 
 def test_places_on_large_slides_keep_their_digits(tmp_path):
     write_table(tmp_path / "a.csv", *measure_crypts([Crypt(123456, 9, np.ones((3, 3), bool))]), digits=PLACE_DIGITS)
-    header, row = csv.reader((tmp_path / "a.csv").open(newline=""))
+    header, row = read_rows(tmp_path / "a.csv")
     assert header == list(COLUMNS)
     assert row[:4] == ["1", "123457.5", "10.5", "9"]
 

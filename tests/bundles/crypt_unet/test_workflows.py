@@ -1,6 +1,5 @@
 """From slides on disk to masks, polygons and tables, through the configs; bad input ends with one clear error."""
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import nn
 
 from common.labels.run_lengths import decode_rle
 from tests.refusals import refusing
+from tests.tables import read_records, read_rows
 from tools.convert.crypts import crypts as convert_crypts
 from tools.convert.geojson import find_polygons, rasterise
 from tools.sample.crypts import crypts
@@ -56,9 +56,9 @@ def test_a_slide_becomes_mask_polygons_run_lengths_table_and_picture(write_image
     truth, mask = (pixels == GREEN).all(axis=-1), tifffile.imread(results / "one_mask.tiff") > 0
     assert mask.shape == truth.shape
     assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.97
-    rows = list(csv.DictReader((results / "one_crypts.csv").open()))
+    rows = read_records(results / "one_crypts.csv")
     np.testing.assert_allclose([float(row["area_um2"]) for row in rows], np.pi * 24**2, rtol=0.05)
-    encodings = {row["id"]: row["predicted"] for row in csv.DictReader((results / "rle.csv").open())}
+    encodings = {row["id"]: row["predicted"] for row in read_records(results / "rle.csv")}
     np.testing.assert_array_equal(decode_rle(encodings["one"], mask.shape), mask)
     polygons = find_polygons(json.loads((results / "one_crypts.geojson").read_text()))
     assert len(polygons) == 2
@@ -179,5 +179,5 @@ def test_evaluation_of_an_ensemble_of_two(open_workflow, tmp_path):
     )
     workflow.initialize()
     workflow.run()
-    scores = dict(csv.reader((tmp_path / "output" / "metrics.csv").open()))
+    scores = dict(read_rows(tmp_path / "output" / "metrics.csv"))
     assert {"dice", "iou", "patch_dice", "patch_iou"} <= scores.keys()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import pytest
@@ -13,6 +12,8 @@ from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
 from monai.metrics import DiceMetric, MeanIoU
 from swinunet_livecell.common.items import evaluation_items
 from swinunet_livecell.metrics import CellTypeTable
+
+from tests.tables import read_records, read_rows
 
 IMAGES = {
     # name: predicted, truth, cell type; IoU 1/2, 1/3, 1 (empty against empty), 0
@@ -43,7 +44,7 @@ def evaluate(tmp_path, items, batch_size, epochs=1):
     )
     for _ in range(epochs):
         evaluator.run()
-    return list(csv.DictReader((tmp_path / "per_cell_type.csv").open()))
+    return read_records(tmp_path / "per_cell_type.csv")
 
 
 def to_items(keep_cell_type: bool = True):
@@ -65,7 +66,7 @@ def test_table_has_a_row_per_cell_type(tmp_path, batch_size, epochs):
 
 def test_row_of_all_is_what_monai_says(tmp_path):
     rows = evaluate(tmp_path, to_items(), 2)
-    overall = dict(csv.reader((tmp_path / "metrics.csv").open()))
+    overall = dict(read_rows(tmp_path / "metrics.csv"))
     for name in ("iou", "dice"):
         assert float(rows[-1][f"{name}_mean"]) == pytest.approx(float(overall[name]), abs=1e-4)
 

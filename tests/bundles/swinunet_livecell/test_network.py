@@ -92,6 +92,7 @@ def exported(network, tmp_path):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_exported_torchscript_gives_the_same_logits(network, exported, tmp_path, size):
     image, path = torch.rand(1, 1, *size), tmp_path / "model.ts"

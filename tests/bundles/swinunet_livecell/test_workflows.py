@@ -1,6 +1,5 @@
 """From images on disk to masks, cells and scores, through the configs; bad input ends with one clear error."""
 
-import csv
 import json
 import os
 import subprocess
@@ -18,6 +17,7 @@ from skimage.draw import disk
 from torch import nn
 
 from tests.refusals import refusing
+from tests.tables import read_records
 
 BACKGROUND, CELL = 100, 160
 CENTRES = ((60, 70), (60, 100), (150, 250))
@@ -140,7 +140,7 @@ def test_evaluation_at_the_original_size_by_cell_type(write_dataset, run, mode):
         ("testing", photograph(labels), labels, {}),
     )
     results = run("train", "evaluate", dataset_dir=folder, pretrained=False, mode=mode)
-    rows = {row["cell_type"]: row for row in csv.DictReader((results / "per_cell_type.csv").open())}
+    rows = {row["cell_type"]: row for row in read_records(results / "per_cell_type.csv")}
     assert {name: int(row["n"]) for name, row in rows.items()} == {"A172": 1, "SKOV3": 2, "unknown": 1, "all": 4}
     tolerance = 0.001 if mode == "crop" else 0.15
     expected = {"A172": 1.0, "SKOV3": (iou(labels > 0, shifted > 0) + 1) / 2, "unknown": 1.0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ import pytest
 import tifffile
 
 from common.labels.run_lengths import encode_rle
+from tests.tables import read_rows
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert import crypts
@@ -32,10 +32,6 @@ def blobs() -> np.ndarray:
 LABELS = np.zeros((40, 50), int)
 LABELS[2:8, 3:9] = LABELS[8:12, 9:12] = 1  # 8 neighbours: a corner joins them
 LABELS[20:30, 40:50] = 2
-
-
-def rows_of(path: Path) -> list[list[str]]:
-    return list(csv.reader(path.open()))
 
 
 @pytest.fixture
@@ -74,7 +70,7 @@ def test_images_labels_and_patches_are_written(two_slides, convert_slides, datal
         ],
         "testing": [],
     }
-    header, *rows = rows_of(out / "patches/B1_a.csv")
+    header, *rows = read_rows(out / "patches/B1_a.csv")
     assert header == ["y", "x", "annotated"]
     assert [tuple(map(int, row)) for row in rows] == [
         (y, x, int(LABELS[y : y + 16, x : x + 16].any())) for y in (0, 8, 16, 24) for x in (0, 8, 16, 24, 32, 34)
@@ -130,7 +126,7 @@ def test_slides_under_testing_need_no_mask_file(put_slide, convert_slides, datal
     assert convert_slides(test=["all"])["labelled"] == 0
     (item,) = datalist()["testing"]
     assert set(item) == {"image", "patches", "slide"}
-    assert rows_of(tmp_path / "out/patches/s.csv") == [["y", "x", "annotated"], ["0", "0", "0"]]
+    assert read_rows(tmp_path / "out/patches/s.csv") == [["y", "x", "annotated"], ["0", "0", "0"]]
 
 
 def test_pixel_size_comes_from_the_file_unless_given(put_slide, convert_slides, datalist, tmp_path):

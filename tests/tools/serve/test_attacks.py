@@ -109,9 +109,9 @@ def test_slow_uploads_block_nobody_and_are_ended(server, monkeypatch):
     for connection in slow:
         connection.close()
     monkeypatch.setattr("tools.serve.requests.STALL_S", 0.3)
-    connection = _begin(server, body[:100], len(body))
-    connection.settimeout(20)
-    assert b" 408 " in connection.recv(1 << 16)
+    with _begin(server, body[:100], len(body)) as connection:
+        connection.settimeout(20)
+        assert b" 408 " in connection.recv(1 << 16)
 
 
 def test_client_that_hangs_up_frees_its_place(server):
@@ -140,6 +140,7 @@ def test_client_that_hangs_up_while_it_is_segmented_harms_nobody(server):
     assert server.post(png(noise(0))).status_code == 200
 
 
+@pytest.mark.slow
 def test_two_hundred_at_once(server):
     """None lost, none mixed up: refused ones come again when they are told to, and all get the mask of their image."""
     refused = []
@@ -166,8 +167,8 @@ def test_two_hundred_at_once(server):
 @pytest.mark.parametrize("name", [b"a%0Ab.png", b"../../etc/x.png", b"a\r\nX-Evil: 1.png", b"\xff\xfe"])
 def test_names_are_never_used(server, name):
     body = _form(png(noise(0)), name)
-    connection = _begin(server, body, len(body))
-    answer = connection.recv(1 << 16)
+    with _begin(server, body, len(body)) as connection:
+        answer = connection.recv(1 << 16)
     assert b" 200 OK" in answer or b" 400 " in answer
     assert b"X-Evil" not in answer and b"etc" not in answer
     assert all(job.image.name == "upload" for job in server.worker.jobs)

@@ -146,6 +146,7 @@ def test_weights_that_do_not_load_are_found(copy, shared_process, damage, messag
         load_network(copy)
 
 
+@pytest.mark.slow
 def test_what_keeps_weights_from_loading_is_told_in_one_line(copy):
     torch.save({"model": {}}, copy / "models/model.pt")
     (problem,) = REAL_CHECK(copy)

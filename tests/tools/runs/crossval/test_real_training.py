@@ -30,10 +30,11 @@ class KilledAfterAnEpoch(warm.WarmProcess):
             self.stdout = self._until_killed(self.stdout)
 
     def _until_killed(self, lines):
-        for line in lines:
-            yield line
-            if "SupervisedTrainer" in line and "Epoch[1] Complete" in line:
-                self._process.kill()
+        with lines:
+            for line in lines:
+                yield line
+                if "SupervisedTrainer" in line and "Epoch[1] Complete" in line:
+                    self._process.kill()
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ def in_this_process(monkeypatch):
     set_determinism(seed=None)
 
 
+@pytest.mark.slow
 def test_two_trials_of_devonet_nsn(tmp_path, in_this_process, capsys):
     source, dataset, space, out = (str(tmp_path / name) for name in ("source", "dataset", "space.json", "out"))
     source_format = read_toolbox(find_bundle("devonet_nsn")).source
