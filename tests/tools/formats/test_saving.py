@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import zipfile
@@ -20,6 +19,7 @@ from skimage.draw import polygon2mask
 
 from common.errors import InputError
 from common.reading.tiff import read_spacing
+from tests.tables import read_records
 from tools.formats.outlines import find_parts
 from tools.formats.saving import FORMATS, About, as_objects, parse_formats, saved_path, write
 from tools.formats.sequences import group_frames, write_sequence
@@ -138,18 +138,18 @@ def test_large_labels_have_lower_resolutions(tmp_path):
 def test_table_is_in_micrometres(tmp_path):
     labels = np.zeros((4, 6), np.uint8)
     labels[1:3, 2:6] = 5
-    rows = list(csv.DictReader(write(labels, tmp_path, "a", "csv", ABOUT).open()))
+    rows = read_records(write(labels, tmp_path, "a", "csv", ABOUT))
     assert [{key: float(value) for key, value in row.items()} for row in rows] == [
         {"id": 5, "y_um": 1.0, "x_um": 1.0, "area_um2": 1.0, "diameter_um": pytest.approx(1.12838)}
     ]
-    rows = list(csv.DictReader(write(labels, tmp_path, "b", "csv", About("b.png")).open()))
+    rows = read_records(write(labels, tmp_path, "b", "csv", About("b.png")))
     assert rows[0]["area_px2"] == "8" and rows[0]["x_px"] == "4"
 
 
 def test_volume_in_the_table(tmp_path):
     labels = np.zeros((4, 6, 8), np.uint8)
     labels[1:3, 2:6, :4] = 5
-    (row,) = csv.DictReader(write(labels, tmp_path, "a", "csv", VOLUME).open())
+    (row,) = read_records(write(labels, tmp_path, "a", "csv", VOLUME))
     assert [float(row[name]) for name in ("z_um", "y_um", "x_um", "volume_um3")] == [4.0, 2.0, 0.5, 8.0]
 
 
