@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from common.datalist import Item, read_dataset
 from common.errors import InputError
 from common.files import replacing
 from common.reading.tiff import read_header
@@ -83,20 +84,20 @@ def segment_challenge(
     _check_same_images(results, {frame.stem for frame in frames})
     _check_same_weights(destination, bundle)
     convert_ctc(source, dataset, spacing=spacing, test=["all"])
-    items = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))["testing"]
-    images = [(dataset / item["image"]).resolve() for item in items]
+    items = read_dataset(dataset).testing
+    images = [item.image.resolve() for item in items]
     results.mkdir(parents=True, exist_ok=True)
     _segment(bundle, _without_result(images, results), results)
     export_ctc(results, destination, like=source, overwrite=True)
     counts = np.array([_count_nuclei(results, image) for image in images])
     crowded = items[int(np.argmax(counts[:, 0]))]
-    _draw(dataset, results, crowded, destination / "overlay.png")
+    _draw(results, crowded, destination / "overlay.png")
     about = {
         "volumes": len(images),
         "nuclei": f"{counts[:, 0].sum()}, {counts[:, 1].sum()} of them foreground without a marker",
         "tables and volumes": results,
         "results as TIFF": ", ".join(str(destination / f"{sequence}_RES") for sequence in sequences),
-        "picture": f"{destination / 'overlay.png'} ({_stem(Path(crowded['image']))})",
+        "picture": f"{destination / 'overlay.png'} ({_stem(crowded.image)})",
     }
     has_truth = any(frame.label_files or frame.markers for frame in frames)
     return "\n\n".join([as_table(about), *([_score(source, destination)] if has_truth else [])])
@@ -162,10 +163,9 @@ def _count_nuclei(results: Path, image: Path) -> tuple[int, int]:
     return len(began), began.count(False)
 
 
-def _draw(dataset: Path, results: Path, item: dict[str, str], picture: Path) -> None:
-    image = dataset / item["image"]
-    label = dataset / item["label"] if "label" in item and "annotated_slices" not in item else None
-    overlay(image, results / f"{_stem(image)}_instances.nii.gz", picture, label=label)
+def _draw(results: Path, item: Item, picture: Path) -> None:
+    label = item.file("label") if item.is_complete else None
+    overlay(item.image, results / f"{_stem(item.image)}_instances.nii.gz", picture, label=label)
 
 
 def _score(source: Path, destination: Path) -> str:
