@@ -183,7 +183,7 @@ def test_workflow_has_every_property_that_monai_expects(workflow, name):
 
 
 def test_initialize_of_training_needs_neither_data_nor_weights(workflow):
-    workflow("train", dataset_dir="/nowhere", ckpt_path="/nowhere/model.pt")
+    assert workflow("train", dataset_dir="/nowhere", ckpt_path="/nowhere/model.pt").parser["dataset_dir"] == "/nowhere"
 
 
 def test_shipped_weights_never_replace_those_of_an_interrupted_training(bundle):
@@ -454,7 +454,7 @@ def test_monai_loads_the_network_with_its_shipped_weights(bundle, network, tmp_p
 def test_every_bundle_imports_beside_the_others():
     names = sorted(path.parent.parent.name for path in ROOT.glob("bundles/*/configs/metadata.json"))
     code = f"import sys; sys.path[:0] = {[str(ROOT / 'bundles' / name) for name in names]}; import {', '.join(names)}"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0
 
 
 def test_model_card_and_metadata_agree(bundle):

@@ -22,7 +22,7 @@ def refuse(item):
 
 
 def caught(run, *arguments) -> BaseException:
-    with pytest.raises(Exception, match=".") as info:
+    with pytest.raises((InputError, KeyError, RuntimeError), match=".") as info:
         run(*arguments)
     return info.value
 

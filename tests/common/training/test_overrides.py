@@ -84,9 +84,15 @@ def test_size_of_a_plane_has_two_numbers():
     ]
 
 
+def initialized(workflow):
+    """The config of a workflow that was not refused."""
+    workflow.initialize()
+    return workflow.parser
+
+
 @pytest.mark.parametrize("name", ["train", "inference"])
 def test_configs_as_they_are_pass(open_workflow, name):
-    open_workflow(name).initialize()
+    assert "network" in initialized(open_workflow(name))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +119,8 @@ def test_mistakes_are_refused_from_python_too(open_workflow, overrides, message)
     ],
 )
 def test_right_overrides_pass(open_workflow, overrides):
-    open_workflow("train", **overrides).initialize()
+    parser = initialized(open_workflow("train", **overrides))
+    assert {key: parser[key] for key in overrides} == overrides
 
 
 def test_keys_that_experiment_tracking_adds_pass(open_workflow, tmp_path):
@@ -121,15 +128,13 @@ def test_keys_that_experiment_tracking_adds_pass(open_workflow, tmp_path):
         "handlers_id": DEFAULT_MLFLOW_SETTINGS["handlers_id"],
         "configs": {**DEFAULT_MLFLOW_SETTINGS["configs"], "save_execute_config": str(tmp_path / "executed.json")},
     }
-    open_workflow("train", tracking=settings).initialize()
+    assert "network" in initialized(open_workflow("train", tracking=settings))
 
 
 def test_mistakes_are_found_against_the_bundle_that_runs(open_workflow, bundle_root, tmp_path):
     shutil.copytree(bundle_root / "configs", tmp_path / "configs")
     (tmp_path / "configs" / "special.json").write_text('{"special": 1}')
-    workflow = open_workflow("inference", bundle_root=str(tmp_path), special=2)
-    workflow.initialize()
-    assert workflow.parser["special"] == 2
+    assert initialized(open_workflow("inference", bundle_root=str(tmp_path), special=2))["special"] == 2
 
 
 @pytest.mark.parametrize("name", ["run_name", "tracking", "workflow_type"])
