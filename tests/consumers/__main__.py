@@ -1,0 +1,106 @@
+"""Programs that open MONAI bundles, each started as it is, on the bundles as they are.
+
+``.ci/consumers`` runs this. Every program gets an environment of its own over the present one, so that torch and MONAI
+are shared and what it pins stays there. The outcome of each goes into the table of docs/consumers.md, with its version.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from sysconfig import get_path
+
+from tools.bundles import find_bundle
+from tools.command_line import run as run_tools
+from tools.toolbox import read_toolbox
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "docs" / "consumers.md"
+START, END = "<!-- consumers: written by .ci/consumers -->", "<!-- /consumers -->"
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A program, what it needs, and the script that starts it on a bundle and ends with an error if it fails."""
+
+    name: str
+    requirements: tuple[str, ...]
+    script: str
+    bundles: tuple[str, ...]
+
+
+CONSUMERS = [
+    Consumer(
+        "NVFlare simulator, two sites, two rounds",
+        ("nvflare==2.7.3", "monai-nvflare==0.4.0"),
+        "nvflare_simulation.py",
+        ("devonet_nsn", "crypt_unet"),
+    ),
+]
+
+
+def make_environment(folder: Path, requirements: Sequence[str]) -> Path:
+    """Python of an environment over the present one."""
+    venv.create(folder, with_pip=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "beneath.pth").write_text(get_path("purelib") + "\n")
+    python = folder / "bin/python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
+    return python
+
+
+def make_dataset(bundle: str, folder: Path, seed: int) -> Path:
+    """A synthetic sample for the bundle, converted."""
+    from tools.__main__ import VERBS
+
+    source = read_toolbox(find_bundle(bundle)).source
+    for words in (
+        ["sample", source.format, str(folder / "source"), "--seed", str(seed)],
+        ["convert", source.format, str(folder / "source"), str(folder / "dataset"), *source.convert],
+    ):
+        if run_tools(VERBS, words):
+            raise RuntimeError(f"python -m tools {' '.join(words)} failed")
+    return folder / "dataset"
+
+
+def outcome(consumer: Consumer, python: Path, bundle: str, work: Path) -> str:
+    """What the program said of a bundle in its last line."""
+    work.mkdir(parents=True)
+    folder, toolbox = find_bundle(bundle), read_toolbox(find_bundle(bundle))
+    first, second = (make_dataset(bundle, work / f"data_{seed}", seed) for seed in (1, 2))
+    overrides = json.dumps({**toolbox.offline, **toolbox.brief})
+    script = Path(__file__).parent / consumer.script
+    done = subprocess.run(
+        [python, script, folder, first, second, work, overrides], capture_output=True, text=True, cwd=work
+    )
+    lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
+    print(f"{consumer.name}, {bundle}: {'ok' if done.returncode == 0 else 'FAILED'}: {lines[-1]}", flush=True)
+    return lines[-1] if done.returncode == 0 else f"fails: {lines[-1]}"
+
+
+def main() -> None:
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for number, consumer in enumerate(CONSUMERS):
+            python = make_environment(Path(temporary, f"environment_{number}"), consumer.requirements)
+            for bundle in consumer.bundles:
+                said = outcome(consumer, python, bundle, Path(temporary, f"work_{number}", bundle))
+                rows.append([consumer.name, ", ".join(consumer.requirements), bundle, said.replace("|", "/")])
+    lines = [["program", "version", "bundle", "result"], ["---"] * 4, *rows]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    text = TABLE.read_text(encoding="utf-8")
+    head, rest = text.split(START)
+    TABLE.write_text(f"{head}{START}\n\n{table}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    print(f"MONAI {version('monai')}, torch {version('torch')}: {TABLE}")
+    sys.exit(any(row[-1].startswith("fails") for row in rows))
+
+
+if __name__ == "__main__":
+    main()
