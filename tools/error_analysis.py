@@ -127,7 +127,9 @@ def errors(dataset_dir: Path, results_dir: Path) -> dict[str, str]:
         mask = results_dir / f"{stem(item.name)}_mask.nii.gz"
         if not mask.is_file():
             raise InputError(f"{mask}: no such file; run inference on the whole of {dataset_dir} first")
-        image, labels, result = (nifti.read_volume(path) for path in (item.file("image"), item.file("label"), mask))
+        image = nifti.read_volume(item.file("image"))
+        labels = nifti.read_volume_onto(item.file("label"), item.file("image"))
+        result = nifti.read_volume_onto(mask, item.file("image"), "the mask")
         total.update(count_errors(image, labels, result > 0))
     return _summary(total, len(items))
 

@@ -125,7 +125,7 @@ def overlay(image: Path, result: Path, destination: Path, *, label: Path | None 
         File of the truth (green outlines; white where both agree).
     """
     paths = [path for path in (image, result, label) if path]
-    arrays = [read_image(path) for path in paths]
+    arrays = [read_image(image), *(_read_onto(path, image) for path in paths[1:])]
     grid = arrays[0].shape[:2] if _is_rgb(arrays[0]) else arrays[0].shape
     for path, array in zip(paths[1:], arrays[1:], strict=True):
         if array.shape != grid:
@@ -143,6 +143,16 @@ def read_image(path: Path) -> np.ndarray:
     if plane.ndim != 2 and not _is_rgb(plane):
         raise InputError(f"{path}: {plane.dtype} of shape {plane.shape}, expected a gray plane or RGB of 8 bit")
     return plane
+
+
+def _read_onto(path: Path, image: Path) -> np.ndarray:
+    """The same, of a volume on the grid of its image."""
+    if not images.is_volume(path) or not images.is_volume(image):
+        return read_image(path)
+    shape, grid = (nifti.open_nifti(one).shape[:3][::-1] for one in (path, image))
+    if sorted(shape) != sorted(grid):
+        raise InputError(f"{path}: shape {shape}, its image {grid}; give files of one grid")
+    return nifti.read_volume_onto(path, image, "the volume")
 
 
 def _read_spacing(path: Path) -> tuple[float, ...]:

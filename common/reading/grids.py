@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 
-__all__ = ["TOLERANCE", "find_turn"]
+from ..errors import InputError
+
+__all__ = ["TOLERANCE", "find_turn", "turn_onto"]
 
 TOLERANCE = 0.25  # of a voxel, by which the corners of two grids may differ; headers hold 32 bit numbers
 
@@ -44,3 +47,56 @@ def find_turn(
     corners = np.array(list(product(*((0, length - 1) for length in shape))), float).T
     found = step[:3, :3] @ corners + step[:3, 3:]
     return (order, flipped) if np.abs(found - (turn @ corners + offset[:, None])).max() < TOLERANCE else None
+
+
+def turn_onto(
+    name: str,
+    what: str,
+    shape: Sequence[int],
+    affine: np.ndarray,
+    image_shape: Sequence[int],
+    image_affine: np.ndarray,
+    *,
+    says_where: bool,
+) -> tuple[tuple[int, int, int], tuple[int, ...]] | None:
+    """How a volume that belongs to an image is brought onto the image's grid.
+
+    Parameters
+    ----------
+    name, what : str
+        Of the file, and of what it holds, for messages.
+    shape, image_shape : sequence of 3 ints
+        As stored.
+    affine, image_affine : ndarray, shape (4, 4)
+        From voxels to micrometres.
+    says_where : bool
+        Whether the volume's header holds a place, or only the size of its voxels.
+
+    Returns
+    -------
+    tuple or None
+        As `find_turn`; None where nothing has to be done.
+
+    Raises
+    ------
+    InputError
+        If the volume lies elsewhere than the image.
+    """
+    shape, image_shape = tuple(shape), tuple(image_shape)
+    sizes, image_sizes = voxel_sizes(affine), voxel_sizes(image_affine)
+    if not says_where and shape == image_shape and np.allclose(sizes, image_sizes, rtol=0.01, atol=0):
+        return None
+    turn = find_turn(shape, affine, image_shape, image_affine)
+    if turn is None and shape != image_shape:
+        raise InputError(f"{name}: {what} has shape {shape}, its image {image_shape}; both must lie on the same grid")
+    if turn is None:
+        distance = np.linalg.norm((affine - image_affine)[:3, 3])
+        raise InputError(
+            f"{name}: {what} lies elsewhere than its image, by its header: its first voxel is {distance:.3g} um away, "
+            f"its spacing {_spacing_of(affine)}, the image's {_spacing_of(image_affine)}; bring it onto that grid"
+        )
+    return None if turn == ((0, 1, 2), ()) else turn
+
+
+def _spacing_of(affine: np.ndarray) -> str:
+    return " x ".join(f"{step:.3g}" for step in voxel_sizes(affine))

@@ -13,10 +13,9 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import LoadImage, LoadImaged, MapTransform
 from monai.utils import convert_to_numpy
-from nibabel.affines import voxel_sizes
 
 from ..errors import InputError
-from .grids import find_turn
+from .grids import turn_onto
 from .nifti import NIFTI_SUFFIXES, UNREADABLE, check_nifti, unreadable
 
 __all__ = ["CheckVolumed", "CheckedLoadImage", "CheckedLoadImaged"]
@@ -105,22 +104,13 @@ def _check_spacing(volume: MetaTensor, name: str) -> None:
 
 def _onto_grid(labels: MetaTensor, image: MetaTensor, name: str, key: Hashable) -> MetaTensor:
     """A label image (1, X, Y, Z) on the grid of its image; InputError where it describes another place."""
-    shape, image_shape = tuple(labels.shape[1:]), tuple(image.shape[1:])
     affine, image_affine = (convert_to_numpy(volume.affine) for volume in (labels, image))
-    if not _says_where(labels) and shape == image_shape and _same_spacing(affine, image_affine):
-        return labels
-    turn = find_turn(shape, affine, image_shape, image_affine)
-    if turn is None and shape != image_shape:
-        raise InputError(f"{name}: {key} has shape {shape}, its image {image_shape}; both must lie on the same grid")
+    turn = turn_onto(
+        name, str(key), labels.shape[1:], affine, image.shape[1:], image_affine, says_where=_says_where(labels)
+    )
     if turn is None:
-        distance = np.linalg.norm((affine - image_affine)[:3, 3])
-        raise InputError(
-            f"{name}: {key} lies elsewhere than its image, by its header: its first voxel is {distance:.3g} um away, "
-            f"its spacing {_spacing_of(affine)}, the image's {_spacing_of(image_affine)}; bring it onto that grid"
-        )
-    order, flipped = turn
-    if order == (0, 1, 2) and not flipped:
         return labels
+    order, flipped = turn
     logger.info("%s: turned onto the grid of its image, axes %s, reversed %s", name, order, flipped)
     meta = {item: value for item, value in labels.meta.items() if item != "affine"}
     turned = labels.permute(0, *(axis + 1 for axis in order)).flip([axis + 1 for axis in flipped])
@@ -130,11 +120,3 @@ def _onto_grid(labels: MetaTensor, image: MetaTensor, name: str, key: Hashable) 
 def _says_where(volume: MetaTensor) -> bool:
     """Whether the header of a NIfTI holds a place, or only the size of its voxels."""
     return any(int(volume.meta.get(code, 1)) for code in ("sform_code", "qform_code"))
-
-
-def _same_spacing(affine: np.ndarray, other: np.ndarray) -> bool:
-    return np.allclose(voxel_sizes(affine), voxel_sizes(other), rtol=0.01, atol=0)
-
-
-def _spacing_of(affine: np.ndarray) -> str:
-    return " x ".join(f"{step:.3g}" for step in voxel_sizes(affine))

@@ -19,6 +19,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from ..errors import InputError
 from .formats import NIFTI_1, NIFTI_HEADER_BYTES, identify, no_such_file
+from .grids import turn_onto
 
 __all__ = [
     "NIFTI_SUFFIXES",
@@ -29,6 +30,7 @@ __all__ = [
     "read_plane",
     "read_spacing",
     "read_volume",
+    "read_volume_onto",
     "unreadable",
 ]
 
@@ -145,6 +147,37 @@ def read_volume(path: str | PathLike[str]) -> np.ndarray:
     except (*UNREADABLE, MemoryError) as error:
         raise unreadable(path, error) from error
     return voxels.reshape((*image.shape, 1)[:3]).T
+
+
+def read_volume_onto(path: str | PathLike[str], image: str | PathLike[str], what: str = "the label") -> np.ndarray:
+    """Voxels of a volume on the grid of the image that it belongs to, by what the headers of both say.
+
+    Parameters
+    ----------
+    path, image : path
+        NIfTI files.
+    what : str
+        What the volume is, for messages.
+
+    Returns
+    -------
+    ndarray, shape (Z, Y, X)
+        Axes in another order or direction are turned.
+
+    Raises
+    ------
+    InputError
+        As `read_volume`, or if the volume lies elsewhere than the image.
+    """
+    own, other = open_nifti(path), open_nifti(image)
+    shape, image_shape = ((*one.shape, 1)[:3] for one in (own, other))
+    says_where = bool(own.header["sform_code"]) or bool(own.header["qform_code"])
+    turn = turn_onto(str(path), what, shape, own.affine, image_shape, other.affine, says_where=says_where)
+    voxels = read_volume(path)
+    if turn is None:
+        return voxels
+    order, flipped = turn
+    return np.flip(voxels.T.transpose(order), flipped).T
 
 
 def read_plane(path: str | PathLike[str], z: int) -> np.ndarray:

@@ -68,3 +68,23 @@ def test_command_pools_volumes_and_names_a_missing_result(tmp_path):
     assert (summary["IoU, voxels pooled"], summary["nuclei missed"]) == ("1.0000", "0 of 3")
     with pytest.raises(InputError, match="a_mask.nii.gz: no such file; run inference"):
         errors(str(tmp_path), str(tmp_path / "empty"))
+
+
+def test_mask_that_is_stored_the_other_way_round_is_turned(tmp_path):
+    image, labels = nuclei()
+    reversed_x = np.diag([-1.0, 1, 1, 1])
+    reversed_x[0, 3] = image.shape[2] - 1
+    mask = (labels > 0).astype(np.uint8)
+    mask[:, :, 5:] = 0
+    nib.save(nib.Nifti1Image(image.T, np.eye(4)), tmp_path / "a.nii.gz")
+    nib.save(nib.Nifti1Image(labels.T, np.eye(4)), tmp_path / "a_label.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps({"testing": [{"image": "a.nii.gz", "label": "a_label.nii.gz"}]}))
+    found = []
+    for stored, affine in ((mask.T, np.eye(4)), (mask.T[::-1], reversed_x)):
+        nib.save(nib.Nifti1Image(stored, affine), tmp_path / "a_mask.nii.gz")
+        found.append(errors(str(tmp_path), str(tmp_path)))
+    assert found[0] == found[1] and found[0]["IoU, voxels pooled"] == "0.5000"
+    reversed_x[0, 3] += 30
+    nib.save(nib.Nifti1Image(stored, reversed_x), tmp_path / "a_mask.nii.gz")
+    with pytest.raises(InputError, match="a_mask.nii.gz: the mask lies elsewhere than its image"):
+        errors(str(tmp_path), str(tmp_path))

@@ -121,12 +121,39 @@ def test_command_writes_a_png_and_refuses_files_of_other_grids(tmp_path):
 
 
 def test_command_takes_the_spacing_of_the_image(tmp_path):
-    for name, step in (("image", 4), ("mask", 1)):
-        volume = nib.Nifti1Image(np.ones((12, 12, 6), np.uint8), np.diag([2, 2, step, 1]))
+    for name in ("image", "mask"):
+        volume = nib.Nifti1Image(np.ones((12, 12, 6), np.uint8), np.diag([2, 2, 4, 1]))
         nib.save(volume, tmp_path / f"{name}.nii.gz")
     picture = tmp_path / "picture.png"
     overlay(str(tmp_path / "image.nii.gz"), str(tmp_path / "mask.nii.gz"), str(picture))
     xz_panels(np.asarray(Image.open(picture)), 6 * ENLARGEMENT * 2)  # tells the height
+
+
+def test_mask_is_drawn_where_its_header_says(tmp_path):
+    rng = np.random.default_rng(0)
+    image, mask = rng.integers(0, 9, (12, 10, 6)).astype(np.uint8), np.zeros((12, 10, 6), np.uint8)
+    mask[2:5, 3:6, 1:4] = 1
+    reversed_x = np.diag([-1.0, 1, 1, 1])
+    reversed_x[0, 3] = 11
+    elsewhere = np.eye(4)
+    elsewhere[0, 3] = 30
+    for name, volume, affine in (
+        ("image", image, np.eye(4)),
+        ("same", mask, np.eye(4)),
+        ("reversed", mask[::-1], reversed_x),
+        ("elsewhere", mask, elsewhere),
+        ("coarser", mask, np.diag([2.0, 2, 2, 1])),
+    ):
+        nib.save(nib.Nifti1Image(volume, affine), tmp_path / f"{name}.nii.gz")
+    drawn = {}
+    for name in ("same", "reversed"):
+        overlay(tmp_path / "image.nii.gz", tmp_path / f"{name}.nii.gz", tmp_path / f"{name}.png")
+        drawn[name] = np.asarray(Image.open(tmp_path / f"{name}.png"))
+    np.testing.assert_array_equal(drawn["same"], drawn["reversed"])
+    for name in ("elsewhere", "coarser"):
+        with pytest.raises(InputError, match=f"{name}.nii.gz: the volume lies elsewhere than its image"):
+            overlay(tmp_path / "image.nii.gz", tmp_path / f"{name}.nii.gz", tmp_path / "no.png")
+    assert not (tmp_path / "no.png").exists()
 
 
 def test_plane_is_shrunk_and_outlined_beside_itself():

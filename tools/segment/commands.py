@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from tools.segment.sources import Source, find_images, find_sources
 __all__ = ["segment", "segment_images"]
 
 logger = logging.getLogger(__name__)
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @SetParseFns(
@@ -141,6 +145,11 @@ def segment_images(
                     segment_file(loaded, source.path, destination, given, stem=source.stem, save=save)
                 except InputError as error:
                     failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
+                except Exception as error:
+                    full = _full_disk(error)
+                    if full is None:
+                        raise
+                    raise full from error
     for source in sources:  # done before, without these formats
         if source not in todo and not is_saved(destination, source.stem, save):
             labels = find_labels(destination, source.stem, bundle.mask_kind)
@@ -151,6 +160,16 @@ def segment_images(
     if SEQUENCES in save:
         save_sequences(sources, destination, bundle.mask_kind)
     return {"images": len(todo), "done before": len(sources) - len(todo), "results": destination}
+
+
+def _full_disk(error: BaseException | None) -> InputError | None:
+    """What to tell where an error, or a cause of it, is that nothing more can be written; every image would fail."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK:
+            where = error.filename or tempfile.gettempdir()
+            return InputError(f"{where}: {error.strerror}; make room, and give the same command again to go on")
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _all_of(failures: Sequence[str], num_images: int) -> str:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
-from common.training.overrides import find_mistakes, find_wrong_values
+from common.training.overrides import find_misread_paths, find_mistakes, find_wrong_values
 from tests.refusals import refusing
 
 SIZE = [32, 64, 64]
@@ -141,3 +141,47 @@ def test_mistakes_are_found_against_the_bundle_that_runs(open_workflow, bundle_r
 def test_names_that_programs_driving_bundles_add_are_no_mistakes(name):
     """MonaiAlgo gives every client a run_name, whether or not an experiment is tracked."""
     assert find_mistakes({**KNOWN, name: "client_1"}, KNOWN) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        ("run#3", "run"),
+        ("1e3", 1000.0),
+        ("2024_01_31", 20240131),
+        ("plates,1", ("plates", 1)),
+        ("[x]", ["x"]),
+        ("True", True),
+        ("@home", "@home"),
+        ("$lab", "$lab"),
+        ("$lab 3", "$lab 3"),
+    ],
+)
+@pytest.mark.parametrize("joined", [True, False])
+def test_folder_that_is_read_as_something_else_is_told_how_to_give_it(text, read_as, joined):
+    arguments = ["run", *([f"--dataset_dir={text}"] if joined else ["--dataset_dir", text]), "--fold", "0"]
+    (mistake,) = find_misread_paths({"dataset_dir": read_as, "fold": 0}, arguments)
+    assert mistake.startswith(f"--dataset_dir {text} is read as ")
+    assert f"write --dataset_dir ./{text}" in mistake
+    assert find_misread_paths({"dataset_dir": f"./{text}"}, ["run", f"--dataset_dir=./{text}"]) == []
+
+
+@pytest.mark.parametrize("text", ["a b", "~x", "Zellen ä", "a@b", "a%b", "a$b", "-x", "a::b", "/data/run#3", "none"])
+def test_folder_that_is_read_as_it_is_passes(text):
+    assert find_misread_paths({"output_dir": text}, ["run", "--output_dir", text]) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "@bundle_root",
+            "$@bundle_root + '/data'",
+            "$os.path.join(@a, 'b')",
+            "$pathlib.Path('x')",
+            "$os.environ['X']",
+        ),
+    ],
+)
+def test_references_and_expressions_are_no_folders(value):
+    assert find_misread_paths({"output_dir": value, "bundle_root": "."}) == []

@@ -113,3 +113,24 @@ def test_coco_of_windows_and_label_tools(tmp_path):
     shutil.copy(CASES / "coco_thumb" / "images" / "a.tif", tmp_path / "images" / "sub")
     found = convert_livecell(tmp_path / "coco.json", tmp_path / "out")
     assert (found["images"], found["objects"]) == (1, 1)
+
+
+@pytest.mark.parametrize("segmentation", [None, [], [[]], "none"])
+def test_box_without_polygon_is_named(tmp_path, segmentation):
+    document = json.loads((CASES / "coco_thumb" / "coco.json").read_text())
+    box = {**document["annotations"][0], "id": 7, "bbox": [5, 5, 10, 8], "segmentation": segmentation}
+    if segmentation == "none":
+        del box["segmentation"]
+    document["annotations"].append(box)
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    shutil.copytree(CASES / "coco_thumb" / "images", tmp_path / "images")
+    with pytest.raises(InputError, match=r"coco.json: annotation (7 of a.tif|2 of the list)"):
+        convert_livecell(tmp_path / "coco.json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_coco_is_told_in_words(tmp_path):
+    path = CASES.parent / "damaged" / "coco.json"
+    with pytest.raises(InputError, match=r"coco.json: annotation 3 of A172_Phase_1.tif: run lengths of 1024 pixels"):
+        convert_livecell(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

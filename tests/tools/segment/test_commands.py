@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import nibabel as nib
@@ -307,3 +308,42 @@ def test_format_that_cannot_be_saved_is_refused_before_anything_is_written(image
     with pytest.raises(InputError, match=message):
         segment("swinunet_livecell", str(images), str(tmp_path / "out"), save=save)
     assert not (tmp_path / "out").exists()
+
+
+def test_folder_that_cannot_be_written_is_told_before_a_network_is_loaded(stand_in, images, tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    assert run(VERBS, ["segment", "swinunet_livecell", str(images), str(tmp_path / "file" / "out")]) == 1
+    (error,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert f"{tmp_path / 'file' / 'out'}: cannot write there" in error and stand_in.loaded == 0
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("where", ["results", "network", "formats"])
+def test_disk_that_is_full_is_one_line_and_leaves_nothing_half(stand_in, images, tmp_path, monkeypatch, capsys, where):
+    command = ["segment", "swinunet_livecell", str(images), str(tmp_path / "out"), "--save", "csv"]
+    if where == "results":
+        monkeypatch.setattr("tools.segment.files.shutil.copyfile", full)
+    elif where == "network":
+        monkeypatch.setattr(StandIn, "segment", full)
+    else:
+        monkeypatch.setattr("tools.formats.object_table.write_table", full)
+    assert run(VERBS, command) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and "No space left on device" in error
+    assert {path.name.split("_")[-1] for path in (tmp_path / "out").iterdir()} <= {"segment.json", "labels.csv"}
+
+
+@pytest.mark.parametrize(
+    "name", ["run#3", "plates,1", "1e3", "2024_01_31", "@home", "%data", "$lab", "~x", "a b", "Zellen ä", "[1]"]
+)
+def test_folders_of_any_name(stand_in, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    tifffile.imwrite(tmp_path / name / "a.tif", noise(0), photometric="minisblack")
+    out = f"{name}+{name}"
+    assert run(VERBS, ["segment", "swinunet_livecell", name, out]) == 0
+    assert (tmp_path / out / "a_mask.png").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, out])

@@ -8,7 +8,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from monai.bundle import ConfigParser
 
 from ..errors import InputError
 
-__all__ = ["check_overrides", "find_mistakes", "find_wrong_values"]
+__all__ = ["check_overrides", "find_misread_paths", "find_mistakes", "find_wrong_values"]
 
 # what programs that drive bundles add of their own: experiment tracking and federated learning, MONAI Label
 _DRIVERS_NAMES = {"experiment_name", "run_name", "tracking", "tracking_uri", "workflow_type"}
@@ -174,6 +175,52 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
     ]
 
 
+def find_misread_paths(config: Mapping[str, Any], arguments: Sequence[str] = ()) -> list[str]:
+    """Describe every path that the command line, or MONAI, does not take for what was typed.
+
+    Fire, by which MONAI reads its command line, takes text for Python where it can: ``1e3`` is a number, ``a,b`` a
+    tuple, and of ``run#3`` the end is a comment. MONAI takes ``@a`` for the value of ``a``, and ``$a`` for an
+    expression. With ``./`` before, all of them are plain names.
+
+    Parameters
+    ----------
+    config : mapping
+        The config that is about to run, overrides included.
+    arguments : sequence of str
+        The command line, where there is one.
+
+    Returns
+    -------
+    list of str
+        One message for each.
+    """
+    typed = _typed(arguments)
+    mistakes = []
+    for key, value in config.items():
+        if not key.endswith(("_dir", "_path")) or value is None:
+            continue
+        text = typed.get(key, str(value))
+        if not isinstance(value, (str, os.PathLike)) or text != str(value):
+            mistakes.append(f"--{key} {text} is read as {value!r}, not as a name; write --{key} ./{text}")
+        elif text.startswith("@") and text[1:] not in config and re.fullmatch(r"@[^+()'\"#:]+", text):
+            mistakes.append(f"--{key} {text} is read as a reference; write --{key} ./{text} for a folder of that name")
+        elif re.fullmatch(r"\$[^@+()'\"\[]+", text) and "." not in text:
+            mistakes.append(
+                f"--{key} {text} is read as an expression; write --{key} ./{text} for a folder of that name"
+            )
+    return mistakes
+
+
+def _typed(arguments: Sequence[str]) -> dict[str, str]:
+    """Options of a command line as they were typed."""
+    typed = {}
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            typed[key.replace("-", "_")] = value if equals else following
+    return typed
+
+
 def _size_rule(default: list[int]) -> tuple[Callable[[Any], bool], str]:
     """Rule of a size in pixels or voxels, which needs as many numbers as its default has."""
     axes = ["Z", "Y", "X"][-len(default) :]
@@ -202,7 +249,9 @@ def check_overrides(bundle_root: str | os.PathLike[str]) -> None:
             known.update({key.removeprefix("+"): value for key, value in json.loads(path.read_text()).items()})
     if not known:  # monai.bundle.load() leaves bundle_root at "." wherever it is called, and overrides nothing
         return
-    mistakes = find_mistakes(config, known) or find_wrong_values(config, known)
+    arguments = sys.argv[1:] if Path(sys.argv[0]).match("monai/bundle/__main__.py") else []
+    mistakes = find_misread_paths(config, arguments)
+    mistakes = mistakes or find_mistakes(config, known) or find_wrong_values(config, known)
     if mistakes:
         raise InputError("; ".join(mistakes))
 
