@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import logging
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from .files import replacing
+from .errors import InputError
+from .files import holding, replacing
 
-__all__ = ["format_table", "from_cell", "to_cell", "write_table"]
+__all__ = ["format_table", "from_cell", "put_row", "to_cell", "write_table"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +84,51 @@ def write_table(
             format_table(columns, rows, digits=digits, delimiter=delimiter), encoding="utf-8", newline=""
         )
     logger.info("wrote %s", path)
+
+
+def put_row(path: Path, columns: Sequence[str], row: Sequence[object], *, thing: str) -> None:
+    """Add a row to a CSV file, or replace it; all other rows stay, also those that other processes add.
+
+    Parameters
+    ----------
+    path : Path
+        File with these columns, which need not exist yet. Its rows are ordered by the first column.
+    columns : sequence of str
+    row : sequence
+        The first value tells which row it is.
+    thing : str
+        What a row is of, for messages.
+
+    Raises
+    ------
+    InputError
+        If there is a file that is not such a table.
+    """
+    with holding(path.parent):
+        rows = (_read_rows(path, columns, thing) if path.exists() else {}) | {str(row[0]): row}
+        write_table(path, columns, [rows[name] for name in sorted(rows)])
+
+
+def _read_rows(path: Path, columns: Sequence[str], thing: str) -> dict[str, Sequence[object]]:
+    """Rows of a table by their first value."""
+    limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable CSV ({error}); move it away, or give another --output_dir") from error
+    finally:
+        csv.field_size_limit(limit)
+    found = "columns " + (",".join(header)[:100] or "missing")
+    if header == list(columns):
+        short = (f"line {n} has {len(row)} values" for n, row in enumerate(rows, 2) if len(row) != len(columns))
+        found = next(short, "")
+    if not found and len({name for name, *_ in rows}) < len(rows):
+        found = f"{'an' if columns[0][0] in 'aeiou' else 'a'} {columns[0]} has two rows"
+    if found:
+        expected = f"expected {','.join(columns)} and a row per {thing}"
+        raise InputError(f"{path}: {found}, {expected}; move it away, or give another --output_dir")
+    return {from_cell(row[0]): [from_cell(value) for value in row] for row in rows}
 
 
 def _is_number(text: str) -> bool:

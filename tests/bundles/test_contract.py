@@ -375,7 +375,8 @@ def test_clients_of_a_federation_train_on_their_own_data_from_the_mean_of_all(bu
     second = tmp_path / "second"
     shutil.copytree(dataset_dir, second)
     listed = read_json(second / "dataset.json")
-    training = [item for item in listed["training"] if item["fold"] == 0] + listed["training"][-1:]
+    held_out, others = ([item for item in listed["training"] if (item["fold"] == 0) == held] for held in (True, False))
+    training = held_out + others[-1:]
     (second / "dataset.json").write_text(json.dumps({**listed, "training": training}))
     finish(
         start_module(

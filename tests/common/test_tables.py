@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.tables import from_cell, to_cell, write_table
+from common.errors import InputError
+from common.tables import from_cell, put_row, to_cell, write_table
 
 
 def read(path: Path) -> list[list[str]]:
@@ -60,3 +61,16 @@ def test_every_text_comes_back_and_what_is_computed_is_a_number(text):
 def test_all_digits_and_other_delimiters(tmp_path):
     write_table(tmp_path / "a.tsv", ("id", "value"), [("n/a", 0.1 + 0.2)], digits=None, delimiter="\t")
     assert (tmp_path / "a.tsv").read_bytes() == b"id\tvalue\nn/a\t0.30000000000000004\n"
+
+
+def test_rows_are_put_in_order_one_for_each_name(tmp_path):
+    for row in (("b", 1, 0.5), ("=a", 2, 1 / 3), ("b", 3, 0.25)):
+        put_row(tmp_path / "a.csv", ("name", "number", "part"), row, thing="image")
+    assert read(tmp_path / "a.csv") == [["name", "number", "part"], ["'=a", "2", "0.333333"], ["b", "3", "0.25"]]
+
+
+def test_a_file_that_is_another_table_stays(tmp_path):
+    (tmp_path / "a.csv").write_text("name,part\nb,1\n")
+    with pytest.raises(InputError, match=r"a\.csv: columns name,part, expected name,number and a row per image; move"):
+        put_row(tmp_path / "a.csv", ("name", "number"), ("b", 1), thing="image")
+    assert (tmp_path / "a.csv").read_text() == "name,part\nb,1\n"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .common.errors import InputError
-from .common.files import holding
 from .common.labels.run_lengths import encode_rle, parse_rle
-from .common.tables import from_cell, write_table
+from .common.tables import put_row
 from .crypts import Crypt, paint
 
 __all__ = ["COLUMNS", "encode_crypts", "put_run_lengths"]
@@ -65,9 +61,7 @@ def put_run_lengths(path: Path, identifier: str, encoding: str) -> None:
     InputError
         If there is a file that is not such a table.
     """
-    with holding(path.parent):
-        rows = (_read_rows(path) if path.exists() else {}) | {identifier: encoding}
-        write_table(path, COLUMNS, sorted(rows.items()))
+    put_row(path, COLUMNS, (identifier, encoding), thing="slide")
 
 
 def _join(starts: np.ndarray, lengths: np.ndarray) -> str:
@@ -78,24 +72,3 @@ def _join(starts: np.ndarray, lengths: np.ndarray) -> str:
     is_gap = ends[:-1] < starts[1:]
     starts, ends = starts[np.append(True, is_gap)], ends[np.append(is_gap, True)]
     return " ".join(map(str, np.column_stack([starts + 1, ends - starts]).ravel().tolist()))
-
-
-def _read_rows(path: Path) -> dict[str, str]:
-    """Run lengths by id."""
-    limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a readable CSV ({error}); move it away, or give another --output_dir") from error
-    finally:
-        csv.field_size_limit(limit)
-    found = "columns " + (",".join(header)[:100] or "missing")
-    if header == COLUMNS:
-        found = next((f"line {n} has {len(row)} values" for n, row in enumerate(rows, 2) if len(row) != 2), "")
-    if not found and len(dict(rows)) < len(rows):
-        found = "an id has two rows"
-    if found:
-        expected = f"expected {','.join(COLUMNS)} and a row per slide"
-        raise InputError(f"{path}: {found}, {expected}; move it away, or give another --output_dir")
-    return {from_cell(identifier): encoding for identifier, encoding in rows}

@@ -1,5 +1,5 @@
-"""Cells in phase contrast: gray images in, masks out."""
+"""Cells in phase contrast: gray images in, masks and single cells out."""
 
-from .network import SwinUNet
+from .architectures import build_network
 
-__all__ = ["SwinUNet"]
+__all__ = ["build_network"]

@@ -1,74 +1,109 @@
-"""Single cells out of a mask in which they touch."""
+"""Single cells out of what the network tells of every pixel."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import convert_to_dst_type, convert_to_numpy
 from scipy import ndimage
-from skimage.feature import peak_local_max
 from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
-__all__ = ["split_cells"]
+__all__ = ["FindCellsd", "find_cells", "how_sure"]
 
-SMOOTHING_PX = 1.0
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+SMOOTHING_PX = 1.0
 
 
-def split_cells(
-    probability: np.ndarray,
-    threshold: float = 0.5,
-    min_area: float = 30,
-    min_distance: float = 10,
-    min_depth: float = 2,
+def find_cells(
+    probability: np.ndarray, threshold: float = 0.5, min_area: float = 30, min_dip: float = 0.1
 ) -> np.ndarray:
-    """Cut a mask into cells where it is narrow: a watershed of the distance to the background.
+    """Cut the mask of cells where their depth dips: a watershed from the summits of the depth.
 
-    Every maximum of the distance is a cell, unless a way leads from it to a higher one on which the distance never
-    falls by ``min_depth``; without this condition long and ragged cells fall to pieces.
+    A cell is deepest in its middle, at 1, whatever its size, and borders between cells are told apart from them; so a
+    summit of the depth, less the border, is a cell, unless a way leads from it to a higher one on which it never falls
+    by ``min_dip``. What a cell stretches out stays with it; a part of the mask without a summit is a cell of its own.
 
     Parameters
     ----------
-    probability : ndarray of float or bool, shape (Y, X)
-        Probability of cells, or a mask.
+    probability : ndarray of float, shape (3, Y, X)
+        Of cell, depth and border, from 0 to 1: see `targets.cell_targets`.
     threshold : float
-        Cells are where the probability is at least this; without effect on a mask.
+        Cells are where their probability is at least this.
     min_area : float
         Smaller cells are dropped, in pixels.
-    min_distance : float
-        The centres of cells in one piece of the mask are farther apart than this, in pixels.
-    min_depth : float
-        How much narrower a neck is on each side than the smaller of the cells that it joins, in pixels.
+    min_dip : float
+        Larger ones separate less.
 
     Returns
     -------
     ndarray of int32, shape (Y, X)
         0 is background, 1 to n are cells; all 0 if there is none.
     """
-    mask = np.ascontiguousarray(probability if probability.dtype == bool else probability >= threshold)
+    mask = probability[0] >= threshold
     parts, num_parts = ndimage.label(mask)
-    distance = np.zeros(mask.shape) if mask.all() else ndimage.distance_transform_edt(mask)
-    distance = ndimage.gaussian_filter(distance, SMOOTHING_PX) * mask
-    centres = _find_centres(distance, parts, min_distance, min_depth)
+    height = ndimage.gaussian_filter(probability[1] * (1 - probability[2]), SMOOTHING_PX).clip(0, 1) * mask
+    levelled = reconstruction((height - min_dip).clip(0), height)
     # scikit-image's watershed gives Fortran-ordered markers back unflooded, so they are made C-ordered here
     markers = np.zeros(mask.shape, np.int32)
-    markers[tuple(centres.T)] = np.arange(1, len(centres) + 1)
-    cells = watershed(-distance, markers, mask=mask) if len(centres) else markers
-    left_over = mask & (cells == 0)  # parts too thin to hold a centre are one cell each
-    cells[left_over] = len(centres) + parts[left_over]
-    return _without_small(cells, len(centres) + num_parts, min_area)
+    num_markers = ndimage.label(local_maxima(levelled) & mask, EIGHT_NEIGHBOURS, output=markers)
+    cells = watershed(-height, markers, mask=mask) if num_markers else markers
+    left_over = mask & (cells == 0)
+    cells[left_over] = num_markers + parts[left_over]
+    return _without_small(cells, num_markers + num_parts, min_area)
 
 
-def _find_centres(distance: np.ndarray, parts: np.ndarray, min_distance: float, min_depth: float) -> np.ndarray:
-    """Row and column of the highest pixel of every maximum that is deep enough, shape (n, 2)."""
-    levelled = reconstruction((distance - min_depth).clip(0), distance)
-    maxima, num_maxima = ndimage.label(local_maxima(levelled), EIGHT_NEIGHBOURS)
-    if not num_maxima:
-        return np.zeros((0, 2), int)
-    highest = np.array(ndimage.maximum_position(distance, maxima, np.arange(1, num_maxima + 1)))
-    heights = np.zeros_like(distance)
-    heights[tuple(highest.T)] = distance[tuple(highest.T)]
-    radius = max(1, round(min_distance))
-    return peak_local_max(heights, min_distance=radius, exclude_border=False, labels=parts, p_norm=2)
+def how_sure(probability: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """How sure each cell is one, float64 (n,) from 0 to 1 in the order of their numbers.
+
+    The mean probability of its pixels times its largest depth: what is torn off a cell, or seen of one only in part,
+    has no summit of 1.
+    """
+    numbers = np.arange(1, cells.max(initial=0) + 1)
+    mean, depth = ndimage.mean(probability[0], cells, numbers), ndimage.maximum(probability[1], cells, numbers)
+    return (np.asarray(mean, float) * np.asarray(depth, float)).reshape(-1)
+
+
+class FindCellsd(MapTransform):
+    """Adds the cells that `find_cells` finds, int32 (1, Y, X), and how sure they are.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Probabilities (3, Y, X), as `find_cells` takes them.
+    threshold, min_area, min_dip
+        As for `find_cells`.
+    cells_key, scores_key : str
+        What is added.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        threshold: float = 0.5,
+        min_area: float = 30,
+        min_dip: float = 0.1,
+        cells_key: str = "cells",
+        scores_key: str = "scores",
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.threshold, self.min_area, self.min_dip = threshold, min_area, min_dip
+        self.cells_key, self.scores_key = cells_key, scores_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        for key in self.key_iterator(data):
+            probability = convert_to_numpy(data[key])
+            cells = find_cells(probability, self.threshold, self.min_area, self.min_dip)
+            data[self.cells_key] = convert_to_dst_type(cells[None], data[key], dtype=torch.int32)[0]
+            data[self.scores_key] = torch.from_numpy(how_sure(probability, cells))
+        return data
 
 
 def _without_small(cells: np.ndarray, num_cells: int, min_area: float) -> np.ndarray:

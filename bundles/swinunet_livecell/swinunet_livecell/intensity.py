@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping
 
 import numpy as np
@@ -9,10 +10,14 @@ import torch
 from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type, convert_to_numpy
 
-__all__ = ["ScalePhaseContrastd", "scale_phase_contrast"]
+__all__ = ["ScalePhaseContrastd", "WarnOfContrastd", "scale_phase_contrast", "unlike_phase_contrast"]
+
+logger = logging.getLogger(__name__)
 
 # percentiles beyond which a pixel is dirt, a dead cell's glare, or a dead pixel
 _TAILS = (0.5, 99.5)
+# part of the range of grays that lies below the background: in 82 images of phase contrast it is from 0.32 to 0.48
+_LEAST_DARK, _MOST_DARK = 0.1, 0.9
 
 
 def scale_phase_contrast(image: np.ndarray) -> np.ndarray:
@@ -49,3 +54,42 @@ class ScalePhaseContrastd(MapTransform):
             scaled = scale_phase_contrast(convert_to_numpy(data[key]))
             data[key] = convert_to_dst_type(scaled, data[key], dtype=torch.float32)[0]
         return data
+
+
+def unlike_phase_contrast(image: np.ndarray) -> str | None:
+    """Why an image does not look like phase contrast, where cells are both darker and brighter than the background.
+
+    Parameters
+    ----------
+    image : ndarray of any number type, any shape
+        Gray values of one image.
+
+    Returns
+    -------
+    str or None
+        None where it does, and where it is constant.
+    """
+    lowest, background, highest = np.percentile(image, [_TAILS[0], 50, _TAILS[1]])
+    if highest <= lowest:
+        return None
+    dark = (background - lowest) / (highest - lowest)
+    if dark < _LEAST_DARK:
+        return "hardly anything is darker than the background, as in fluorescence"
+    if dark > _MOST_DARK:
+        return "hardly anything is brighter than the background, as in a stain or an inverted image"
+    return None
+
+
+class WarnOfContrastd(MapTransform):
+    """Logs a warning for images that `unlike_phase_contrast` finds something wrong with; changes nothing."""
+
+    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+        for key in self.key_iterator(data):
+            reason = unlike_phase_contrast(convert_to_numpy(data[key]))
+            if reason:
+                logger.warning(
+                    "%s: %s; the network knows phase contrast only, look at the mask before you use results",
+                    data[key].meta.get("filename_or_obj", "image"),
+                    reason,
+                )
+        return dict(data)

@@ -1,14 +1,15 @@
-"""The table of scores per cell type, written after an evaluation."""
+"""What an evaluation scores, and the table of scores per cell type that it leaves."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
+import torch
 from ignite.engine import Engine, Events
 from monai.utils import string_list_all_gather
 
@@ -16,12 +17,29 @@ from .cell_types import per_type_table
 from .common.files import prepare_output_dir
 from .common.tables import write_table
 
-__all__ = ["CellTypeTable"]
+__all__ = ["CellTypeTable", "to_masks"]
 
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "per_cell_type.csv"
 UNKNOWN = "unknown"
+
+
+def to_masks(
+    items: Sequence[Mapping[str, torch.Tensor]], threshold: float
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Masks (1, Y, X) of cells, predicted and true, uint8.
+
+    Parameters
+    ----------
+    items : sequence of mapping
+        With ``pred``, probabilities (C, Y, X), the first that of cells, and ``label``, targets with channels in the
+        same order, or a label image (1, Y, X).
+    threshold : float
+        Cells are where the probability is at least this.
+    """
+    predicted = [(item["pred"][:1] >= threshold).byte() for item in items]
+    return predicted, [(item["label"][:1] > 0).byte() for item in items]
 
 
 class CellTypeTable:

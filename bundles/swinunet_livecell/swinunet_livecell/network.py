@@ -9,7 +9,10 @@ from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlo
 
 from .attention import WindowAttention
 
-__all__ = ["PatchExpanding", "SwinUNet"]
+__all__ = ["CHANNELS", "PatchExpanding", "SwinUNet", "block_pair", "initialize"]
+
+# what the networks tell of every pixel: whether it is a cell, how deep in one, and whether it is between two
+CHANNELS = ("cell", "depth", "border")
 
 PATCH = 4
 WINDOW = 7
@@ -75,6 +78,7 @@ class SwinUNet(nn.Module):
 
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 256)) -> None:
         super().__init__()
+        self.architecture, self.encoder_name = "swinunet", None
         *levels, deepest = widths
         self.multiple = PATCH * 2 ** len(levels)
         self.embed = nn.Conv2d(1, levels[0], kernel_size=PATCH, stride=PATCH)
@@ -88,11 +92,11 @@ class SwinUNet(nn.Module):
         self.up = nn.ModuleList(block_pair(width) for width in levels)
         self.up_norm = nn.LayerNorm(levels[0])
         self.expand_to_pixels = PatchExpanding(levels[0], levels[0], scale=PATCH)
-        self.head = nn.Linear(levels[0], 1)  # on channels last, a 1 x 1 convolution
-        self.apply(_initialize)
+        self.head = nn.Linear(levels[0], len(CHANNELS))  # on channels last, a 1 x 1 convolution
+        self.apply(initialize)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits of cells.
+        """Logits of cells, of their depth and of the borders between them.
 
         Parameters
         ----------
@@ -101,7 +105,7 @@ class SwinUNet(nn.Module):
 
         Returns
         -------
-        Tensor of float, shape (B, 1, Y, X)
+        Tensor of float, shape (B, 3, Y, X)
         """
         height, width = image.shape[-2:]
         below, beside = -height % self.multiple, -width % self.multiple
@@ -120,7 +124,8 @@ class SwinUNet(nn.Module):
         return pixels.permute(0, 3, 1, 2)[..., :height, :width]
 
 
-def _initialize(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
+    """Weights of a linear layer as those of the Swin Transformer start."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=WEIGHT_STD)
         if module.bias is not None:

@@ -1,4 +1,4 @@
-"""What an image's segmentation leaves on disk: mask, probability and single cells."""
+"""What an image's segmentation leaves on disk: mask, probability, single cells and their tables."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from monai.utils import convert_to_numpy
 from .common.files import prepare_output_dir
 from .common.labels.saving import MAX_PNG_LABEL, write_labels, write_png
 from .common.names import stem
-from .instances import split_cells
+from .common.reading.pictures import read_gray
+from .common.tables import put_row, write_table
+from .tables import COLUMNS, SUMMARY_COLUMNS, measure_cells, summarize
 
-__all__ = ["SaveMaskd", "write_mask", "write_probability"]
+__all__ = ["SaveCellsd", "write_mask", "write_probability"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +36,13 @@ def write_probability(path: Path, probability: np.ndarray) -> None:
     write_png(path, scaled.round().astype(np.uint16))
 
 
-class SaveMaskd(MapTransform):
-    """Writes the mask of an image as ``<stem>_mask.png`` and, if wanted, what it was made from and is made of.
+class SaveCellsd(MapTransform):
+    """Writes the mask of an image as ``<stem>_mask.png``, and its cells: numbered, and in tables.
 
     Parameters
     ----------
     keys : collection of str
-        Probabilities (1, Y, X) at the image's original size.
+        Probabilities (3, Y, X) at the image's original size, the first that of cells.
     output_dir : path
         Folder for the results; it is created.
     image_key : str
@@ -50,14 +52,15 @@ class SaveMaskd(MapTransform):
     save_probability : bool
         Whether to write ``<stem>_prob.png``, 0 to 65535.
     save_instances : bool
-        Whether to write ``<stem>_instances.png``, cells numbered from 1; ``.tif`` if they are more than 65535.
-    min_area, min_distance, min_depth : float
-        As for `split_cells`; only for the instances.
+        Whether to write ``<stem>_instances.png``, cells numbered from 1 (``.tif`` if they are more than 65535),
+        ``<stem>_cells.csv``, a line for each, and a line for the image in ``summary.csv``.
+    cells_key, scores_key : str
+        What `FindCellsd` found, for the instances.
 
     Raises
     ------
     InputError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or holds a summary.csv that is none.
     ValueError
         If the probability does not have the image's original size.
     """
@@ -69,16 +72,15 @@ class SaveMaskd(MapTransform):
         image_key: str = "image",
         threshold: float = 0.5,
         save_probability: bool = False,
-        save_instances: bool = False,
-        min_area: float = 30,
-        min_distance: float = 10,
-        min_depth: float = 2,
+        save_instances: bool = True,
+        cells_key: str = "cells",
+        scores_key: str = "scores",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.output_dir, self.image_key, self.threshold = Path(output_dir), image_key, threshold
         self.save_probability, self.save_instances = save_probability, save_instances
-        self.min_area, self.min_distance, self.min_depth = min_area, min_distance, min_depth
+        self.cells_key, self.scores_key = cells_key, scores_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         meta = data[self.image_key].meta
@@ -90,11 +92,23 @@ class SaveMaskd(MapTransform):
                 raise ValueError(
                     f"{meta['filename_or_obj']}: result {probability.shape}, image {shape}; undo all resizing first"
                 )
+            mask = probability >= self.threshold
             if self.save_probability:
                 write_probability(self.output_dir / f"{name}_prob.png", probability)
             if self.save_instances:
-                cells = split_cells(probability, self.threshold, self.min_area, self.min_distance, self.min_depth)
-                write_labels(self.output_dir, f"{name}_instances", cells)
-            write_mask(self.output_dir / f"{name}_mask.png", probability >= self.threshold)
+                cells = convert_to_numpy(data[self.cells_key])[0]
+                self._write_cells(name, meta["filename_or_obj"], cells, convert_to_numpy(data[self.scores_key]))
+                summary = summarize(name, cells, mask)
+                put_row(self.output_dir / "summary.csv", SUMMARY_COLUMNS, summary, thing="image")
+            write_mask(self.output_dir / f"{name}_mask.png", mask)
+            if not mask.any():
+                logger.warning(
+                    "%s: no cell found; look at the image, or give a smaller --threshold", meta["filename_or_obj"]
+                )
             logger.info("wrote the mask of %s to %s", Path(meta["filename_or_obj"]).name, self.output_dir)
         return dict(data)
+
+    def _write_cells(self, name: str, source: str, cells: np.ndarray, scores: np.ndarray) -> None:
+        write_labels(self.output_dir, f"{name}_instances", cells)
+        rows = measure_cells(cells, read_gray(source).astype(np.float64), scores)
+        write_table(self.output_dir / f"{name}_cells.csv", COLUMNS, rows)

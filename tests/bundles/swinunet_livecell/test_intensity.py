@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
-from swinunet_livecell.intensity import ScalePhaseContrastd, scale_phase_contrast
+from swinunet_livecell.intensity import (
+    ScalePhaseContrastd,
+    WarnOfContrastd,
+    scale_phase_contrast,
+    unlike_phase_contrast,
+)
 
 
 def field(num_cells: int = 12) -> np.ndarray:
@@ -66,3 +71,28 @@ def test_transform_keeps_metadata():
     scaled = ScalePhaseContrastd("image")({"image": image})["image"]
     assert (scaled.dtype, scaled.meta["filename_or_obj"]) == (torch.float32, "a.png")
     np.testing.assert_array_equal(scaled.numpy()[0], scale_phase_contrast(field()))
+
+
+def phase_contrast(seed: int = 0) -> np.ndarray:
+    """A background with darker and brighter spots."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(128, 2, (60, 80))
+    image[10:20, 10:20], image[30:40, 30:40] = 160, 100
+    return image.round()
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (phase_contrast(), None),
+        (255 - phase_contrast(), None),
+        (phase_contrast().clip(126), "darker than the background, as in fluorescence"),
+        (phase_contrast().clip(None, 130), "brighter than the background, as in a stain"),
+        (np.full((5, 5), 7), None),
+    ],
+)
+def test_other_contrasts_are_told(image, reason, caplog):
+    found = unlike_phase_contrast(image.astype(np.uint8))
+    assert found is None if reason is None else reason in found
+    WarnOfContrastd("image")({"image": MetaTensor(image[None], meta={"filename_or_obj": "a.png"})})
+    assert ("a.png: hardly anything" in caplog.text) == (reason is not None)

@@ -11,7 +11,7 @@ from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
 from monai.metrics import DiceMetric, MeanIoU
 from swinunet_livecell.common.items import evaluation_items
-from swinunet_livecell.metrics import CellTypeTable
+from swinunet_livecell.metrics import CellTypeTable, to_masks
 
 from tests.tables import read_records, read_rows
 
@@ -82,3 +82,12 @@ def test_datalist_hands_on_the_cell_type(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({"training": [], "testing": [item]}))
     (handed_on,) = evaluation_items(tmp_path, extra=["cell_type"])
     assert handed_on["cell_type"] == "A172"
+
+
+def test_masks_are_those_of_the_first_channel_and_of_all_cells():
+    prediction = torch.tensor([[[0.2, 0.4, 0.9]], [[1.0, 1.0, 1.0]]])
+    for truth in ([[[0, 3, 70000]]], [[[-1.0, 1.0, 1.0]], [[1.0, 0.5, 0.0]]]):
+        predicted, true = to_masks([{"pred": prediction, "label": torch.tensor(truth)}] * 2, threshold=0.4)
+        assert [mask.tolist() for mask in predicted] == [[[[0, 1, 1]]]] * 2
+        assert [mask.tolist() for mask in true] == [[[[0, 1, 1]]]] * 2
+        assert predicted[0].dtype == true[0].dtype == torch.uint8

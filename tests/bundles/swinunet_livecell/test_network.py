@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from monai.bundle import ckpt_export, onnx_export
-from swinunet_livecell.network import PatchExpanding, SwinUNet
+from swinunet_livecell.network import CHANNELS, PatchExpanding, SwinUNet
 from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
 
 SIZES = [(32, 32), (224, 224)]
@@ -26,7 +26,7 @@ def network() -> SwinUNet:
 
 
 def test_size_is_that_of_the_original(network):
-    assert count(network) == 3_040_025
+    assert count(network) == 3_040_091
     assert 3.0e6 <= count(network) <= 3.1e6
 
 
@@ -42,7 +42,7 @@ def test_blocks_are_pairs_of_windows_in_place_and_shifted(network):
 @pytest.mark.parametrize("size", [(32, 32), (50, 33), (1, 1)])
 def test_logits_have_the_size_of_the_image(network, size):
     with torch.inference_mode():
-        assert network(torch.zeros(2, 1, *size)).shape == (2, 1, *size)
+        assert network(torch.zeros(2, 1, *size)).shape == (2, len(CHANNELS), *size)
 
 
 def test_what_is_padded_is_cropped_at_the_same_end(network):

@@ -8,7 +8,8 @@ from monai.transforms import Activationsd, Compose, Invertd, Resized
 from PIL import Image
 from swinunet_livecell.common.errors import InputError
 from swinunet_livecell.common.reading.picture_transforms import ReadGrayd
-from swinunet_livecell.saving import SaveMaskd
+from swinunet_livecell.saving import SaveCellsd
+from swinunet_livecell.tables import COLUMNS, SUMMARY_COLUMNS
 
 SHAPE = (52, 70)
 
@@ -17,10 +18,12 @@ SHAPE = (52, 70)
 def item(write_image):
     """An item as it comes out of the evaluator: cells in the upper left and lower right corner."""
     read = ReadGrayd("image")({"image": str(write_image("A172_1.tif", np.zeros(SHAPE, np.uint8)))})
-    probability = torch.full((1, *SHAPE), 0.25)
+    probability = torch.full((3, *SHAPE), 0.25)
     probability[:, :20, :10] = 1.0
     probability[:, 30:, 50:] = 0.5
-    return read | {"pred": probability}
+    cells = torch.zeros(1, *SHAPE, dtype=torch.int32)
+    cells[:, :20, :10], cells[:, 30:, 50:] = 1, 2
+    return read | {"pred": probability, "cells": cells, "scores": torch.tensor([1.0, 0.5])}
 
 
 def read_png(path) -> np.ndarray:
@@ -29,18 +32,21 @@ def read_png(path) -> np.ndarray:
 
 def test_mask_is_0_and_255_where_it_should_be(item, tmp_path):
     output_dir = tmp_path / "new" / "output"
-    SaveMaskd("pred", output_dir)(item)
+    SaveCellsd("pred", output_dir, save_instances=False)(item)
     assert [path.name for path in output_dir.iterdir()] == ["A172_1_mask.png"]
     mask = read_png(output_dir / "A172_1_mask.png")
     assert mask.dtype == np.uint8
     np.testing.assert_array_equal(mask, 255 * (item["pred"][0].numpy() >= 0.5))
 
 
-def test_probability_and_instances_on_request(item, tmp_path):
-    SaveMaskd("pred", tmp_path / "out", save_probability=True, save_instances=True)(item)
+def test_cells_their_table_and_the_probability(item, tmp_path):
+    SaveCellsd("pred", tmp_path / "out", save_probability=True)(item)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        f"A172_1_{kind}.png" for kind in ("mask", "prob", "instances")
-    }
+        f"A172_1_{kind}" for kind in ("mask.png", "prob.png", "instances.png", "cells.csv")
+    } | {"summary.csv"}
+    header, *rows = (tmp_path / "out/A172_1_cells.csv").read_text().splitlines()
+    assert header.split(",") == list(COLUMNS)
+    assert [row.split(",")[0] for row in rows] == ["1", "2"]
     probability = read_png(tmp_path / "out/A172_1_prob.png")
     assert probability.dtype == np.uint16
     np.testing.assert_allclose(probability / 65535, item["pred"][0], atol=1e-5)
@@ -49,7 +55,7 @@ def test_probability_and_instances_on_request(item, tmp_path):
 
 
 def test_interrupted_writing_leaves_the_old_file(item, tmp_path, monkeypatch):
-    SaveMaskd("pred", tmp_path / "out")(item)
+    SaveCellsd("pred", tmp_path / "out", save_instances=False)(item)
     before = (tmp_path / "out/A172_1_mask.png").read_bytes()
 
     def fail(self, file, **options):
@@ -58,7 +64,7 @@ def test_interrupted_writing_leaves_the_old_file(item, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(KeyboardInterrupt):
-        SaveMaskd("pred", tmp_path / "out", threshold=0.1)(item)
+        SaveCellsd("pred", tmp_path / "out", threshold=0.1, save_instances=False)(item)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["A172_1_mask.png"]
     assert (tmp_path / "out/A172_1_mask.png").read_bytes() == before
 
@@ -66,13 +72,13 @@ def test_interrupted_writing_leaves_the_old_file(item, tmp_path, monkeypatch):
 def test_result_of_another_size(item, tmp_path):
     item["pred"] = item["pred"][:, :32, :32]
     with pytest.raises(ValueError, match=r"A172_1\.tif: result \(32, 32\), image \(52, 70\)"):
-        SaveMaskd("pred", tmp_path)(item)
+        SaveCellsd("pred", tmp_path)(item)
 
 
 def test_folder_that_cannot_be_made(item, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="give another --output_dir"):
-        SaveMaskd("pred", tmp_path / "file" / "out")(item)
+        SaveCellsd("pred", tmp_path / "file" / "out")(item)
 
 
 def test_squashed_image_gives_a_mask_of_the_original_size(write_image, tmp_path):
@@ -89,9 +95,26 @@ def test_squashed_image_gives_a_mask_of_the_original_size(write_image, tmp_path)
         [
             Invertd("pred", transform=preprocessing, orig_keys="image", nearest_interp=False, to_tensor=True),
             Activationsd("pred", sigmoid=True),
-            SaveMaskd("pred", tmp_path / "out"),
+            SaveCellsd("pred", tmp_path / "out", save_instances=False),
         ]
     )(item)
     mask = read_png(tmp_path / "out/a_mask.png")
     assert mask.shape == SHAPE
     assert np.mean(mask == pixels) > 0.98
+
+
+def test_an_image_without_cells_is_told(item, tmp_path, caplog):
+    item["pred"], item["cells"], item["scores"] = 0 * item["pred"], 0 * item["cells"], torch.zeros(0)
+    SaveCellsd("pred", tmp_path / "out")(item)
+    assert "A172_1.tif: no cell found" in caplog.text
+    assert (tmp_path / "out/summary.csv").read_text().splitlines()[1] == "A172_1,0,0,nan"
+
+
+def test_summary_has_a_line_per_image(item, write_image, tmp_path):
+    SaveCellsd("pred", tmp_path / "out")(item)
+    other = ReadGrayd("image")({"image": str(write_image("A172_0.tif", np.zeros(SHAPE, np.uint8)))})
+    for _ in range(2):
+        SaveCellsd("pred", tmp_path / "out")(item | other)
+    header, *rows = (tmp_path / "out/summary.csv").read_text().splitlines()
+    assert header.split(",") == list(SUMMARY_COLUMNS)
+    assert [row.split(",")[:2] for row in rows] == [["A172_0", "2"], ["A172_1", "2"]]

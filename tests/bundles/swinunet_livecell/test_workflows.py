@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 from skimage.draw import disk
 from torch import nn
 
 from tests.refusals import refusing
-from tests.tables import read_records
+from tests.tables import read_records, read_rows
 
 BACKGROUND, CELL = 100, 160
 CENTRES = ((60, 70), (60, 100), (150, 250))
@@ -25,10 +26,13 @@ ROOT = Path(__file__).parents[3] / "bundles" / "swinunet_livecell"
 
 
 class BrightIsCell(nn.Module):
-    """A stand-in for the trained network; the background is at 0 after scaling."""
+    """A stand-in for the trained network; the background is at 0 after scaling, and no pixel is a border."""
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return 8 * (image - 1)
+        cell = 8 * (image - 1)
+        distance = distance_transform_edt(np.pad(cell.numpy() > 0, ((0, 0), (0, 0), (1, 1), (1, 1))), [9, 9, 1, 1])
+        depth = torch.from_numpy(distance[..., 1:-1, 1:-1]).float() / max(1, distance.max())
+        return torch.cat([cell, torch.logit(depth, eps=1e-4), torch.full_like(cell, -10)], dim=1)
 
 
 @pytest.fixture
@@ -76,7 +80,9 @@ def test_every_image_of_a_folder_becomes_a_mask_of_its_own_size(write_image, run
     for name, labels in truths.items():
         folder = write_image(f"images/{name}.png", photograph(labels)).parent
     results = run("inference", dataset_dir=folder, mode=mode)
-    assert {path.name for path in results.iterdir()} == {f"{name}_mask.png" for name in truths}
+    kinds = ("mask.png", "instances.png", "cells.csv")
+    names = {f"{name}_{kind}" for name in truths for kind in kinds}
+    assert {path.name for path in results.iterdir()} == names | {"summary.csv"}
     for name, labels in truths.items():
         mask = np.array(Image.open(results / f"{name}_mask.png"))
         assert mask.dtype == np.uint8
@@ -84,10 +90,10 @@ def test_every_image_of_a_folder_becomes_a_mask_of_its_own_size(write_image, run
         assert iou(mask > 0, labels > 0) > (0.999 if mode == "crop" else 0.85)
 
 
-def test_cells_and_probabilities_on_request(write_image, run):
+def test_cells_are_told_apart_and_probabilities_written_on_request(write_image, run):
     labels = cells()
     folder = write_image("images/a.png", photograph(labels)).parent
-    results = run("inference", dataset_dir=folder, save_instances=True, save_probability=True)
+    results = run("inference", dataset_dir=folder, save_probability=True)
     found = np.array(Image.open(results / "a_instances.png"))
     assert found.max() == 3, "two of the three cells touch"
     assert [iou(found == found[centre], labels == labels[centre]) > 0.9 for centre in CENTRES] == [True] * 3
@@ -98,8 +104,28 @@ def test_cells_and_probabilities_on_request(write_image, run):
 
 def test_knobs_of_the_splitting_reach_it(write_image, run):
     folder = write_image("images/a.png", photograph(cells())).parent
-    results = run("inference", dataset_dir=folder, save_instances=True, min_depth=40)
-    assert np.array(Image.open(results / "a_instances.png")).max() == 2, "no neck is 40 pixels deep"
+    results = run("inference", dataset_dir=folder, min_dip=0.9)
+    assert np.array(Image.open(results / "a_instances.png")).max() == 2, "no neck is so narrow"
+
+
+def test_only_the_mask_on_request(write_image, run):
+    folder = write_image("images/a.png", photograph(cells())).parent
+    results = run("inference", dataset_dir=folder, save_instances=False)
+    assert [path.name for path in results.iterdir()] == ["a_mask.png"]
+
+
+def test_table_has_a_line_per_cell_in_the_gray_values_of_the_file(write_image, run):
+    labels = cells()
+    folder = write_image("images/a.png", photograph(labels)).parent
+    results = run("inference", dataset_dir=folder)
+    rows = read_records(results / "a_cells.csv")
+    assert [float(row["mean"]) for row in rows] == [CELL] * 3
+    assert sum(float(row["area"]) for row in rows) == pytest.approx((labels > 0).sum(), rel=0.01)
+    (summary,) = read_records(results / "summary.csv")
+    assert (summary["image"], summary["cells"]) == ("a", "3")
+    assert float(summary["confluence"]) == pytest.approx((labels > 0).mean(), rel=0.01)
+    places = {(round(float(row["y"]), -1), round(float(row["x"]), -1)) for row in rows}
+    assert places == set(CENTRES)
 
 
 def test_sixteen_bit_images_give_the_same_mask(write_image, run):
@@ -148,6 +174,11 @@ def test_evaluation_at_the_original_size_by_cell_type(write_dataset, run, mode):
     per_image = [float(line.split(",")[1]) for line in (results / "iou_raw.csv").read_text().splitlines()[1:]]
     assert per_image[2] == 1, "empty against empty"
     assert float(rows["all"]["iou_mean"]) == pytest.approx(np.mean(per_image), abs=1e-6)
+    scores = dict(read_rows(results / "metrics.csv"))
+    assert set(scores) == {"iou", "dice", "f1", "seg", "ap50_coco", "ap_coco"}
+    if mode == "crop":
+        assert float(scores["f1"]) == float(scores["ap50_coco"]) == 1
+        assert 0.5 < float(scores["ap_coco"]) < 1 and 0.5 < float(scores["seg"]) < 1
 
 
 @pytest.mark.slow
@@ -160,7 +191,8 @@ def test_training_on_images_smaller_than_a_patch_and_without_cells(write_dataset
         ("training", photograph(empty), empty, {"fold": 1}),
     )
     sizes = {"patch_size": [128, 128], "image_size": [64, 64]}
-    workflow = open_workflow("train", dataset_dir=str(folder), mode=mode, max_epochs=1, batch_size=4, **sizes)
+    brief = {"max_epochs": 1, "batch_size": 4, "patches_per_epoch": 8, "encoder_weights": "none"}
+    workflow = open_workflow("train", dataset_dir=str(folder), mode=mode, **brief, **sizes)
     workflow.initialize()
     workflow.run()
     progress = torch.load(tmp_path / "output" / "resume.pt", weights_only=True)["progress"]
@@ -172,6 +204,7 @@ def test_a_training_does_not_go_on_in_another_mode(write_dataset, open_workflow)
     labels = cells(100, 140)
     folder = write_dataset(*[("training", photograph(labels), labels, {"fold": fold}) for fold in (0, 1)])
     options = {"dataset_dir": str(folder), "patch_size": [32, 32], "image_size": [32, 32], "max_epochs": 1}
+    options |= {"patches_per_epoch": 8, "encoder_weights": "none"}
     for mode in ("crop", "resize"):
         workflow = open_workflow("train", mode=mode, **options)
         workflow.initialize()
@@ -196,7 +229,8 @@ def test_training_is_tracked_by_clearml(write_dataset, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "monai.bundle", "run", "training"]
         + ["--config_file", "['configs/train.json','configs/clearml.json']", "--dataset_dir", str(folder)]
-        + ["--output_dir", str(tmp_path / "output"), "--max_epochs", "1", "--patch_size", "[32,32]"],
+        + ["--output_dir", str(tmp_path / "output"), "--max_epochs", "1", "--patch_size", "[32,32]"]
+        + ["--patches_per_epoch", "8", "--encoder_weights", "none"],
         cwd=ROOT,
         env=os.environ | offline,
         capture_output=True,

@@ -73,7 +73,7 @@ def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
     assert {path.name for path in served.files} == {path.name for path in (tmp_path / "out").iterdir()}
     if served.table:
         assert len(served.table.read_text().splitlines()) - 1 > 0
-    assert (served.table is not None) == (name not in ("devonet_nsn", "swinunet_livecell"))
+    assert (served.table is not None) == (name != "devonet_nsn")
 
 
 def test_boxes_choose_the_fibres(segment, tmp_path):

@@ -1,0 +1,41 @@
+"""The networks that the bundle offers, by name."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from .common.errors import InputError
+from .hybrid import HybridUNet
+from .network import SwinUNet
+
+__all__ = ["ARCHITECTURES", "build_network"]
+
+ARCHITECTURES = {
+    "hybrid": HybridUNet,
+    "unet": lambda: HybridUNet(attention=False),
+    "swinunet": SwinUNet,
+}
+
+
+def build_network(architecture: str = "hybrid") -> nn.Module:
+    """A network that is not trained.
+
+    Parameters
+    ----------
+    architecture : str
+        ``hybrid``: an encoder that starts from ImageNet, and Swin blocks. ``unet``: the same without Swin blocks.
+        ``swinunet``: Swin blocks alone, from scratch.
+
+    Returns
+    -------
+    Module
+        Takes gray images (B, 1, Y, X), gives logits (B, 3, Y, X) of `network.CHANNELS`.
+
+    Raises
+    ------
+    InputError
+        If the architecture is unknown.
+    """
+    if architecture not in ARCHITECTURES:
+        raise InputError(f"--architecture {architecture}: unknown; choose one of {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[architecture]()

@@ -1,0 +1,240 @@
+"""Patches of a training: drawn from images that are read once; turned, mirrored and zoomed as they are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from monai.config import KeysCollection
+from monai.data import CacheDataset
+from monai.transforms import MapTransform, Randomizable, RandomizableTransform
+
+from ..errors import InputError
+
+__all__ = ["DrawnPatches", "RandCutPatchd", "cut_patch"]
+
+IGNORED = -1
+
+
+def cut_patch(
+    image: torch.Tensor,
+    centre: Sequence[float],
+    size: Sequence[int],
+    *,
+    zoom: float = 1.0,
+    angle: float = 0.0,
+    mirror: bool = False,
+    mode: str = "bilinear",
+    outside: float = 0.0,
+) -> torch.Tensor:
+    """Cut a patch around a point, turned about it.
+
+    Only the neighbourhood of the point is touched, so the size of the image does not matter.
+
+    Parameters
+    ----------
+    image : Tensor, shape (C, Y, X)
+        Of any dtype.
+    centre : sequence of 2 floats
+        Row and column of the pixel that becomes the middle of the patch.
+    size : sequence of 2 ints
+        Height and width of the patch.
+    zoom : float
+        Above 1 things look larger.
+    angle : float
+        In radians; what is turned is the patch.
+    mirror : bool
+        Whether left and right are swapped.
+    mode : str
+        ``bilinear`` or ``nearest``.
+    outside : float
+        Value where the patch reaches beyond the image.
+
+    Returns
+    -------
+    Tensor of float32, shape (C, *size)
+    """
+    height, width = size
+    radius = int(np.ceil(np.hypot(height, width) / 2 / zoom)) + 2
+    middle = [round(float(coordinate)) for coordinate in centre]
+    crop = _square(image, middle, radius, outside)
+    cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
+    # affine_grid counts in halves of the input and of the output; crop's centre is the pixel `radius` of 2 radius + 1
+    half = radius + 0.5
+    turn = np.array([[cos * width, -sin * height], [sin * width, cos * height]]) / 2 / half
+    if mirror:
+        turn[:, 0] *= -1
+    shift = (np.asarray(centre, float) - middle)[::-1, None] / half
+    theta = torch.as_tensor(np.hstack([turn, shift]), dtype=torch.float32)[None]
+    grid = F.affine_grid(theta, [1, 1, height, width], align_corners=False)
+    return F.grid_sample(crop[None], grid, mode=mode, padding_mode="border", align_corners=False)[0]
+
+
+def _square(image: torch.Tensor, middle: Sequence[int], radius: int, outside: float) -> torch.Tensor:
+    """Pixels at most ``radius`` away from the middle along both axes, float, filled up beyond the image."""
+    spans = [(place - radius, place + radius + 1) for place in middle]
+    inside = [slice(max(first, 0), max(last, 0)) for first, last in spans]
+    crop = image[:, inside[0], inside[1]].float()
+    (top, bottom), (left, right) = (
+        (max(-first, 0), max(last - length, 0)) for (first, last), length in zip(spans, image.shape[1:], strict=True)
+    )
+    return F.pad(crop, (left, right, top, bottom), value=outside)
+
+
+class RandCutPatchd(RandomizableTransform, MapTransform):
+    """Cuts a patch at an item's ``centre``, which it removes, from the image and its targets alike.
+
+    Parameters
+    ----------
+    keys : collection of str
+        The image first, which is interpolated and 0 outside; of the others the nearest pixel is taken, and what
+        lies outside is ignored.
+    size : sequence of 2 ints
+        Height and width of the patch.
+    zoom : sequence of 2 floats
+        Range of the zoom; its logarithm is drawn, so that halving is as likely as doubling.
+    rotation : float
+        Largest angle, in degrees, to both sides.
+    mirror : bool
+        Whether half of the patches are mirrored; with a rotation by 180 degrees these are all flips.
+    keep_inside : bool
+        Whether a centre near the border is moved inwards until a patch that is not turned lies inside the image, so
+        that little of it shows nothing.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        size: Sequence[int],
+        zoom: Sequence[float] = (1.0, 1.0),
+        rotation: float = 180.0,
+        mirror: bool = True,
+        keep_inside: bool = False,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        MapTransform.__init__(self, keys, allow_missing_keys)
+        RandomizableTransform.__init__(self, 1.0)
+        self.size, self.zoom, self.rotation, self.mirror = tuple(size), tuple(zoom), rotation, mirror
+        self.keep_inside = keep_inside
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        centre = data.pop("centre")
+        options: dict[str, Any] = {
+            "zoom": float(np.exp(self.R.uniform(*np.log(self.zoom)))),
+            "angle": float(np.deg2rad(self.R.uniform(-self.rotation, self.rotation))),
+            "mirror": bool(self.mirror and self.R.uniform() < 0.5),
+        }
+        if self.keep_inside:
+            centre = _moved_inside(centre, self.size, options["zoom"], data[self.keys[0]].shape[1:])
+        for key in self.key_iterator(data):
+            kind: dict[str, Any] = (
+                {"mode": "bilinear"} if key == self.keys[0] else {"mode": "nearest", "outside": IGNORED}
+            )
+            data[key] = cut_patch(torch.as_tensor(data[key]), centre, self.size, **options, **kind)
+        return data
+
+
+def _moved_inside(centre: Sequence[float], size: Sequence[int], zoom: float, shape: Sequence[int]) -> tuple[float, ...]:
+    """The nearest centre of a patch that lies inside the image; the image's own where the patch is larger."""
+    halves = [min(side / zoom, length) / 2 for side, length in zip(size, shape, strict=True)]
+    return tuple(
+        min(max(float(place), half), length - half) for place, half, length in zip(centre, halves, shape, strict=True)
+    )
+
+
+class DrawnPatches(CacheDataset, Randomizable):
+    """Patches of images: every item is drawn anew, whatever its index.
+
+    The transforms before the first random one are applied once to every image; the random ones get an item of the
+    image with the ``centre`` (row, column) of a patch. Large images are drawn from more often than small ones.
+
+    Parameters
+    ----------
+    data : sequence of dict
+        Images, as the transforms read them. After those that are not random, ``label`` holds the targets, (C, Y, X),
+        whose first channel is 1 in objects, 0 beside them and negative where nothing is known.
+    transform : Compose
+        What is applied to them.
+    num_patches : int
+        Length of the data set.
+    foreground_share : float
+        How many of the patches have their centre in an object; that of the others is anywhere that is known.
+    cache_rate : float
+        Part of the images that stays in memory; the others are read again for each of their patches.
+    num_workers : int
+        Threads that read the images.
+
+    Raises
+    ------
+    InputError
+        If nothing is known on any image.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Any,
+        num_patches: int,
+        foreground_share: float = 2 / 3,
+        cache_rate: float = 1.0,
+        num_workers: int | None = 1,
+    ) -> None:
+        super().__init__(
+            data, transform, cache_rate=cache_rate, num_workers=num_workers, copy_cache=False, progress=False
+        )
+        self.num_patches, self.foreground_share = num_patches, foreground_share
+        self._places: list[list[np.ndarray]] | None = None
+
+    def __len__(self) -> int:
+        return self.num_patches
+
+    def randomize(  # type: ignore[override]  # MONAI's own returns nothing
+        self, data: Any = None
+    ) -> tuple[int, tuple[int, int]]:
+        """Draw an image and a place on it.
+
+        Returns
+        -------
+        image : int
+        centre : tuple of int
+            Row and column.
+        """
+        objects, known = self._find_places()
+        places = objects if self.R.uniform() < self.foreground_share and any(map(len, objects)) else known
+        counts = np.array([len(rows) for rows in places], float)
+        image = int(self.R.choice(len(places), p=counts / counts.sum()))
+        return image, tuple(places[image][self.R.randint(len(places[image]))].tolist())
+
+    def _transform(self, index: int) -> Any:
+        image, centre = self.randomize()
+        item = {**self._image(image), "centre": centre}
+        first = self.transform.get_index_of_first(_is_random)
+        return self.transform(item, start=first) if first is not None else item
+
+    def _image(self, index: int) -> dict[str, Any]:
+        """An image after the transforms that are not random."""
+        if index < self.cache_num:
+            return self._cache[index]
+        return self._load_cache_item(index)
+
+    def _find_places(self) -> list[list[np.ndarray]]:
+        """For every image the pixels in objects, and all that are known."""
+        if self._places is None:
+            targets = (self._image(index)["label"][0] for index in range(len(self.data)))
+            found = [(_pixels(target > 0), _pixels(target >= 0)) for target in targets]
+            if not any(len(known) for _, known in found):
+                raise InputError("no image to train on shows anything: all of them are black; convert others")
+            self._places = [list(kind) for kind in zip(*found, strict=True)]
+        return self._places
+
+
+def _is_random(transform: Any) -> bool:
+    return isinstance(transform, Randomizable)
+
+
+def _pixels(mask: torch.Tensor) -> np.ndarray:
+    return np.argwhere(np.asarray(mask)).astype(np.int32)
