@@ -180,7 +180,7 @@ def find_misread_paths(config: Mapping[str, Any], arguments: Sequence[str] = ())
 
     Fire, by which MONAI reads its command line, takes text for Python where it can: ``1e3`` is a number, ``a,b`` a
     tuple, and of ``run#3`` the end is a comment. MONAI takes ``@a`` for the value of ``a``, and ``$a`` for an
-    expression. With ``./`` before, all of them are plain names.
+    expression. With ``./`` before, these are plain names; but ``#`` becomes ``::`` wherever it stands.
 
     Parameters
     ----------
@@ -200,7 +200,9 @@ def find_misread_paths(config: Mapping[str, Any], arguments: Sequence[str] = ())
         if not key.endswith(("_dir", "_path")) or value is None:
             continue
         text = typed.get(key, str(value))
-        if not isinstance(value, (str, os.PathLike)) or text != str(value):
+        if "#" in text and text != str(value):
+            mistakes.append(f"--{key} {text}: MONAI takes no # in a name; give a link without it, ln -s '{text}' NAME")
+        elif not isinstance(value, (str, os.PathLike)) or text != str(value):
             mistakes.append(f"--{key} {text} is read as {value!r}, not as a name; write --{key} ./{text}")
         elif text.startswith("@") and text[1:] not in config and re.fullmatch(r"@[^+()'\"#:]+", text):
             mistakes.append(f"--{key} {text} is read as a reference; write --{key} ./{text} for a folder of that name")
