@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 
 from .common.errors import InputError
@@ -10,7 +12,7 @@ from .network import SwinUNet
 
 __all__ = ["ARCHITECTURES", "build_network"]
 
-ARCHITECTURES = {
+ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "hybrid": HybridUNet,
     "unet": lambda: HybridUNet(attention=False),
     "swinunet": SwinUNet,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ def unlike_phase_contrast(image: np.ndarray) -> str | None:
 class WarnOfContrastd(MapTransform):
     """Logs a warning for images that `unlike_phase_contrast` finds something wrong with; changes nothing."""
 
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         for key in self.key_iterator(data):
             reason = unlike_phase_contrast(convert_to_numpy(data[key]))
             if reason:
