@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
+from skimage.measure import regionprops
 
-from .common.labels.fibres import label_fibres
+from .common.labels.fibres import label_axons, label_fibres
 from .fibres import Fibre
 from .prompts import Prompts, boxes_of, prompts_from_labels
 
-__all__ = ["FoundFibres", "fibres_from_dense", "find_fibres", "prompts_from_dense"]
+__all__ = ["FoundFibres", "fibres_from_classes", "find_fibres", "prompts_from_classes"]
 
 MIN_G_RATIO = 0.3  # of an axon; myelin farther out belongs to an axon that was not found
 
@@ -28,7 +30,9 @@ def find_fibres(
     axon_probability: np.ndarray,
     *,
     threshold: float = 0.5,
-    min_axon_px: int = 20,
+    min_axon_px: float = 20,
+    min_solidity: float = 0.0,
+    min_sheath: float = 0.0,
     min_g_ratio: float = MIN_G_RATIO,
 ) -> FoundFibres:
     """Fibres: each axon with the myelin around it, parted where two sheaths touch; see `label_fibres`.
@@ -36,10 +40,15 @@ def find_fibres(
     Parameters
     ----------
     myelin_probability, axon_probability : ndarray of float, shape (Y, X)
+        Of two classes that exclude each other.
     threshold : float
-        Probability from which a pixel is myelin or axon; where both, the more probable, and axon among equals.
-    min_axon_px : int
+        A pixel belongs to a fibre if both together are as probable; it is what is more probable, axon among equals.
+    min_axon_px : float
         Smaller axons are left out.
+    min_solidity : float
+        Axons that fill less of their convex hull are left out: they are gaps between fibres.
+    min_sheath : float
+        Axons of whose outline less borders on myelin are left out; the image's border counts as neither.
     min_g_ratio : float
         Myelin is an axon's own if it is not farther from it than the sheath of a round axon of the same area with
         this g-ratio.
@@ -49,9 +58,11 @@ def find_fibres(
     FoundFibres
         Axons without any myelin are left out; holes in axons are filled.
     """
-    axon = (axon_probability >= threshold) & (axon_probability >= myelin_probability)
-    axon = ndimage.binary_fill_holes(axon)
-    found = label_fibres(axon, myelin_probability >= threshold, min_axon_px=min_axon_px)
+    inside = myelin_probability + axon_probability >= threshold
+    axon = ndimage.binary_fill_holes(inside & (axon_probability >= myelin_probability))
+    myelin = inside & ~axon
+    axon = _good_axons(axon, myelin, min_axon_px=min_axon_px, min_solidity=min_solidity, min_sheath=min_sheath)
+    found = label_fibres(axon, myelin, min_axon_px=1)
     labels, axon = found.labels.astype(np.int32), found.axon
     if not axon.any():
         return FoundFibres(np.zeros_like(labels), axon)
@@ -62,7 +73,24 @@ def find_fibres(
     return FoundFibres(labels, axon & (labels > 0))
 
 
-def prompts_from_dense(
+def _good_axons(
+    axon: np.ndarray, myelin: np.ndarray, *, min_axon_px: float, min_solidity: float, min_sheath: float
+) -> np.ndarray:
+    """The mask of those axons that are large enough, round enough, and in a sheath."""
+    labels, _ = label_axons(axon, min_axon_px=math.ceil(min_axon_px))
+    number = int(labels.max(initial=0))
+    outline = np.where(axon, 0, ndimage.grey_dilation(labels, size=3))
+    lengths = np.bincount(outline.ravel(), minlength=number + 1)
+    covered = np.bincount(outline[myelin], minlength=number + 1)
+    good = covered >= min_sheath * lengths
+    good[0] = False
+    if min_solidity > 0:
+        for region in regionprops(labels):
+            good[region.label] &= region.solidity >= min_solidity
+    return good[labels]
+
+
+def prompts_from_classes(
     myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: Any
 ) -> tuple[Prompts, np.ndarray]:
     """Prompts of the fibres that `find_fibres` finds, which takes the same parameters, and the mask of their axons.
@@ -78,7 +106,7 @@ def prompts_from_dense(
     return prompts._replace(ids=np.arange(1, len(prompts.ids) + 1)), found.axon
 
 
-def fibres_from_dense(myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: Any) -> list[Fibre]:
+def fibres_from_classes(myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: Any) -> list[Fibre]:
     """The fibres that `find_fibres` finds, which takes the same parameters, as they are, without a decoder.
 
     Returns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,23 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_numpy
 from tqdm import tqdm
 
-from .automatic import fibres_from_dense, prompts_from_dense
+from .automatic import fibres_from_classes, prompts_from_classes
 from .common.errors import InputError
+from .fibre_size import choose_zoom
 from .fibres import Fibre, FibreMaps, fibres_of_logits, merge_fibres, moved
-from .normalisation import Fit, logits_to_image, to_input
+from .fitting import fitting_fibres
+from .normalisation import Fit, to_input
 from .prompt_sources import as_prompts
 from .prompts import Prompts, check_inside
+from .segmenter import CLASSES, SHOWN, class_probabilities
 from .targets import PARTS
 from .tile_embeddings import PromptedNetwork, TileEmbeddings
-from .tiles import Tile, cut_tiles, tile_of_boxes, tile_side
+from .tiles import AUTO, Tile, cut_tiles, tile_of_boxes, tile_side
 from .views import NUM_VIEWS, boxes_in_view, points_in_view, undo_view
 
 __all__ = ["FibreInferer", "prompts_in_tile"]
+
+NONE = "none"
 
 
 def prompts_in_tile(prompts: Prompts, tile: Tile, fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,27 +64,33 @@ class FibreInferer(Inferer):
     """Draws the fibres that prompts point at, or finds them itself, tile by tile.
 
     Beside image and result, one tile and its masks are in memory; where fibres are found without prompts, also the
-    probabilities of myelin and axon, and the embeddings of all tiles.
+    probabilities of ground, myelin and axon.
 
     Parameters
     ----------
     automatic : bool
-        Whether fibres are found by the network's dense head; prompts are then ignored.
+        Whether fibres are found by the network's segmenter; prompts are then ignored.
     tile_px : int or "auto"
-        Side of the tiles in pixels of the image; ``auto``: see `choose_tile_px`, by ``pixel_size_um`` in the metadata.
+        Side of the tiles in pixels of the image; ``auto``: see `choose_tile_px`, by ``pixel_size_um`` in the metadata,
+        and where the segmenter has a part in the result, by the fibres that it sees, see `choose_zoom`.
     halo : float
         Share of a tile's side by which tiles at least reach over their cores.
     part : str
-        What the network draws: ``myelin``, ``axon`` or ``fibre``. The axon of a ``fibre`` is told by the dense head.
+        What the network draws: ``myelin``, ``axon`` or ``fibre``. The axon of a ``fibre`` is told by the segmenter.
     threshold : float
         Probability from which a pixel belongs to a mask.
-    min_visible, min_axon_px
-        As for `merge_fibres` and `find_fibres`; only where fibres are found without prompts. Of those that were asked
-        for, whatever can be seen is kept.
+    min_visible
+        As for `merge_fibres`; only where fibres are found without prompts. Of those that were asked for, whatever can
+        be seen is kept.
+    min_axon_px, min_solidity, min_sheath
+        As for `find_fibres`; pixels are those that the segmenter sees.
+    min_fit : float or "none"
+        A box or point that means a fibre that the segmenter finds, see `fitting_fibres`, gets that fibre; ``none``
+        leaves all prompts to the mask decoder.
     prompts_per_batch : int
         Masks that are drawn at once.
     refine : bool
-        Whether fibres that are found without prompts are drawn by the mask decoder, prompted by what the dense head
+        Whether fibres that are found without prompts are drawn by the mask decoder, prompted by what the segmenter
         found; otherwise that is the result.
     views : int
         From 1 to 8: in how many ways each tile is laid down, see `view_of`; their logits are averaged. More are better,
@@ -102,7 +113,10 @@ class FibreInferer(Inferer):
         part: str = "myelin",
         threshold: float = 0.5,
         min_visible: float = 0.0,
-        min_axon_px: int = 20,
+        min_axon_px: float = 20,
+        min_solidity: float = 0.0,
+        min_sheath: float = 0.0,
+        min_fit: float | str = NONE,
         prompts_per_batch: int = 16,
         refine: bool = True,
         views: int = 1,
@@ -122,7 +136,10 @@ class FibreInferer(Inferer):
                 "and at least one prompt"
             )
         self.automatic, self.tile_px, self.halo, self.part = automatic, tile_px, halo, part
+        if min_fit != NONE and (isinstance(min_fit, (str, bool)) or not 0 < min_fit <= 1):
+            raise InputError(f"--min_fit {min_fit}: expected an IoU above 0, 1 at most, or none")
         self.threshold, self.min_visible, self.min_axon_px = threshold, min_visible, min_axon_px
+        self.min_solidity, self.min_sheath, self.min_fit = min_solidity, min_sheath, min_fit
         self.prompts_per_batch, self.refine, self.views, self.progress = prompts_per_batch, refine, views, progress
 
     @torch.no_grad()
@@ -159,48 +176,69 @@ class FibreInferer(Inferer):
         image = inputs.as_subclass(torch.Tensor)[0]
         bare: Any = getattr(network, "module", network)
         device = next((parameter.device for parameter in bare.parameters()), inputs.device)
-        tile_px = tile_side(self.tile_px, _pixel_size_um(inputs), bare.image_size)
+        zoom = self._zoom(image, bare, device, _pixel_size_um(inputs))
+        tile_px = round(SHOWN * bare.image_size / zoom)
         tiles = cut_tiles(image.shape[1:], tile_px=tile_px, halo_px=int(self.halo * tile_px))
-        keep = self.refine if self.automatic else self.part == "fibre"  # where each is asked for twice
-        embeddings = TileEmbeddings(image, tiles, bare, device, keep=keep)
+        embeddings = TileEmbeddings(image, tiles, bare, device)
         given = None if self.automatic else as_prompts(torch.zeros(1, 0, 7) if prompts is None else prompts)
         if given is not None:
             check_inside(given, image.shape[1:], "prompts")
-        return _as_result(self._find(embeddings, given), inputs)
+        return _as_result(self._find(embeddings, given, zoom=zoom), inputs)
 
-    def _find(self, embeddings: TileEmbeddings, prompts: Prompts | None) -> FibreMaps:
-        """The maps of an image; without prompts, of the fibres that the dense head finds."""
-        shape, axon, min_visible = tuple(embeddings.image.shape[1:]), None, 0.0
+    def _zoom(self, image: torch.Tensor, network: PromptedNetwork, device: torch.device, pixel_size_um: float) -> float:
+        """Pixels that the segmenter sees per pixel of the image; tiles of prompts are magnified in proportion."""
+        zoom = SHOWN * network.image_size / tile_side(self.tile_px, pixel_size_um, network.image_size)
+        if self.tile_px != AUTO or not (self.automatic or self._may_fit or self.part == "fibre"):
+            return zoom
+        expected = None if math.isnan(pixel_size_um) else zoom
+        return choose_zoom(image, network.segment, device, expected=expected)
+
+    def _find(self, embeddings: TileEmbeddings, prompts: Prompts | None, *, zoom: float) -> FibreMaps:
+        """The maps of an image; without prompts, of the fibres that the segmenter finds at this magnification."""
+        shape, axon = tuple(embeddings.image.shape[1:]), None
+        options = {name: getattr(self, name) for name in ("threshold", "min_solidity", "min_sheath")}
+        options["min_axon_px"] = self.min_axon_px / zoom**2
         if prompts is None:
-            min_visible = self.min_visible
-            myelin_probability, axon_probability = self._dense(embeddings)
-            options = {"threshold": self.threshold, "min_axon_px": self.min_axon_px}
+            classes = self._classes(embeddings, zoom)
             if not self.refine:
-                fibres = fibres_from_dense(myelin_probability, axon_probability, **options)
-                return merge_fibres(fibres, shape, min_visible=min_visible)
-            prompts, axon = prompts_from_dense(myelin_probability, axon_probability, **options)
-        elif self.part == "fibre" and len(prompts.ids):
-            myelin_probability, axon_probability = self._dense(embeddings)
-            axon = (axon_probability >= self.threshold) & (axon_probability >= myelin_probability)
-        drawn: list[Fibre | None] = [None] * len(prompts.ids)
-        for place, fibre in self._draw(embeddings, prompts, axon if self.part == "fibre" else None):
-            drawn[place] = fibre
-        return merge_fibres(drawn, shape, ids=prompts.ids, min_visible=min_visible)
+                return merge_fibres(fibres_from_classes(*classes, **options), shape, min_visible=self.min_visible)
+            prompts, axon = prompts_from_classes(*classes, **options)
+            fibres = self._draw_all(embeddings, prompts, axon if self.part == "fibre" else None)
+            return merge_fibres(fibres, shape, ids=prompts.ids, min_visible=self.min_visible)
+        known: list[Fibre | None] = [None] * len(prompts.ids)
+        if known and (self.part == "fibre" or self._may_fit):
+            classes = self._classes(embeddings, zoom)
+            if self._may_fit:
+                found = fibres_from_classes(*classes, **options)
+                known = fitting_fibres(prompts, found, min_iou=float(self.min_fit))
+            if self.part == "fibre":
+                axon = (classes[1] >= self.threshold) & (classes[1] >= classes[0])
+        fibres = self._draw_all(embeddings, prompts, axon, known)
+        return merge_fibres(fibres, shape, ids=prompts.ids)
 
-    def _dense(self, embeddings: TileEmbeddings) -> np.ndarray:
-        """Probabilities (2, Y, X) of myelin and axon, float16, each pixel from the tile in whose core it is."""
-        probability = np.zeros((2, *embeddings.image.shape[1:]), np.float16)
-        for index in self._shown(range(len(embeddings.tiles)), "myelin and axons"):
-            tile = embeddings.tiles[index]
-            views = [
-                undo_view(embeddings.network.dense(embeddings.get(index, view)), view) for view in range(self.views)
-            ]
-            logits = torch.stack(views).float().mean(dim=0)[0, :, None]
-            found = convert_to_numpy(logits_to_image(logits, embeddings.fit(index)).sigmoid())
-            (top, left, _, _), (core_top, core_left, core_bottom, core_right) = tile
-            core = found[:, core_top - top : core_bottom - top, core_left - left : core_right - left]
-            probability[:, core_top:core_bottom, core_left:core_right] = core
-        return probability
+    @property
+    def _may_fit(self) -> bool:
+        return self.min_fit != NONE and self.part != "axon"
+
+    def _classes(self, embeddings: TileEmbeddings, zoom: float) -> np.ndarray:
+        """Probabilities (2, Y, X) of myelin and axon."""
+        network, options = embeddings.network, {"views": self.views, "progress": self.progress}
+        found = class_probabilities(embeddings.image, network.segment, embeddings.device, zoom=zoom, **options)
+        return found[[CLASSES.index("myelin"), CLASSES.index("axon")]].numpy()
+
+    def _draw_all(
+        self,
+        embeddings: TileEmbeddings,
+        prompts: Prompts,
+        axon: np.ndarray | None,
+        known: Sequence[Fibre | None] | None = None,
+    ) -> list[Fibre | None]:
+        """The fibre of each prompt, by the decoder where it is not known already; ``axon`` as for `fibre_of_mask`."""
+        fibres = [None] * len(prompts.ids) if known is None else list(known)
+        unknown = np.flatnonzero([fibre is None for fibre in fibres])
+        for place, fibre in self._draw(embeddings, Prompts(*(values[unknown] for values in prompts)), axon):
+            fibres[unknown[place]] = fibre
+        return fibres
 
     def _draw(
         self, embeddings: TileEmbeddings, prompts: Prompts, axon: np.ndarray | None

@@ -8,9 +8,8 @@ from monai.losses import DiceLoss
 from torch import nn
 
 from .common.errors import InputError
-from .dense import DENSE_CLASSES
 
-__all__ = ["PADDING", "MyelinLoss", "PromptLoss"]
+__all__ = ["PADDING", "PromptLoss"]
 
 PADDING = -1.0  # target of a prompt that only fills up the batch
 
@@ -73,25 +72,3 @@ class PromptLoss(nn.Module):
         if self.ce_weight:
             loss = loss + self.ce_weight * F.binary_cross_entropy_with_logits(logits, targets)
         return loss
-
-
-class MyelinLoss(nn.Module):
-    """`PromptLoss` of the masks of a network called with ``with_dense``: of those for prompts, and of the dense ones.
-
-    Parameters
-    ----------
-    kind, ce_weight
-        As for `PromptLoss`.
-    dense_weight : float
-        Of the loss of the dense masks.
-    """
-
-    def __init__(self, kind: str = "dice_ce", ce_weight: float = 1.0, dense_weight: float = 1.0) -> None:
-        super().__init__()
-        self.prompted, self.dense_weight = PromptLoss(kind, ce_weight), dense_weight
-
-    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Scalar, of logits and targets (B, 2 + n, 1, h, w); see `PromptLoss.forward`."""
-        number = len(DENSE_CLASSES)
-        dense = self.prompted(logits[:, :number], targets[:, :number])
-        return self.prompted(logits[:, number:], targets[:, number:]) + self.dense_weight * dense

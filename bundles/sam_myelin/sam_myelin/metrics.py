@@ -1,4 +1,4 @@
-"""Scores of whole images as MONAI metrics: myelin, the myelin of each fibre, and fibres as objects."""
+"""Scores of whole images as MONAI metrics: myelin, axons, the myelin of each fibre, fibres as objects, their sizes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import numpy as np
 from .common.labels.seg import count_overlaps
 from .common.metrics.pooled import PooledMetric
 from .common.metrics.ratios import dice_ratio, f1_ratio, iou_ratio, seg_ratio
-from .fibres import MYELIN_VALUE
+from .fibres import AXON_VALUE, MYELIN_VALUE
+from .morphometrics import COLUMNS, measure_fibres
 
-__all__ = ["MyelinMetric", "compute_fibre_dice"]
+__all__ = ["MyelinMetric", "compare_sizes", "compute_fibre_dice"]
 
 NUM_RESULTS = 4  # channels
 AUTOMATIC, PROMPTED = slice(0, 2), slice(2, 4)  # channels of the results: labels of fibres, axons and myelin
 TRUTHS = ("label", "myelin")
-OVERLAPS, BOX_OVERLAPS = ("dice", "iou"), ("box_dice", "box_iou")
+IMAGE_OVERLAPS, BOX_OVERLAPS, AXON_OVERLAP = ("dice", "iou"), ("box_dice", "box_iou"), "axon_dice"
+OVERLAPS = (*IMAGE_OVERLAPS, *BOX_OVERLAPS, AXON_OVERLAP)
+SIZES = ("g_ratio_error", "g_ratio_bias", "axon_diameter_error", "thickness_error")
+AXON_DIAMETER, THICKNESS, G_RATIO, BORDER = 3, 5, 6, 10  # columns of `measure_fibres`
+MIN_IOU = 0.5  # of two fibres whose sizes are compared
 
 
 def compute_fibre_dice(
@@ -48,6 +53,46 @@ def compute_fibre_dice(
     return 2 * common / sizes
 
 
+def compare_sizes(
+    labels: np.ndarray, axon: np.ndarray, true_labels: np.ndarray, true_axon: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Differences between the sizes of fibres and those of the fibres of the truth that they match.
+
+    Two fibres match at an IoU above 0.5. Those that the image cuts are left out, and those without axon or myelin in
+    either.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Fibres of the result, axon and sheath under one label.
+    axon : ndarray of bool, shape (Y, X)
+        Of the result.
+    true_labels, true_axon
+        The same of the truth.
+
+    Returns
+    -------
+    dict of str to ndarray of float, shape (k,)
+        ``g_ratio``: result less truth; ``axon_diameter`` and ``thickness`` of the myelin: the same, as a share of the
+        truth. See `measure_fibres`.
+    """
+    overlaps = count_overlaps(true_labels, labels)
+    matched = overlaps.ious > MIN_IOU
+    sizes = []
+    for which, mask, ids in (
+        (true_labels, true_axon, overlaps.reference_labels[overlaps.references[matched]]),
+        (labels, axon, overlaps.result_labels[overlaps.results[matched]]),
+    ):
+        rows = {row[0]: row for row in measure_fibres(which, mask)[1]}
+        sizes.append(np.array([rows[int(label)] for label in ids], float).reshape(len(ids), len(COLUMNS)))
+    truth, found = sizes
+    whole = truth[:, BORDER] == 0
+    good = whole & (truth[:, THICKNESS] > 0) & (found[:, THICKNESS] > 0)  # NaN, of no axon, is not above 0
+    truth, found = truth[good], found[good]
+    shares, g_ratio = found / np.where(truth == 0, 1, truth) - 1, found[:, G_RATIO] - truth[:, G_RATIO]
+    return {"g_ratio": g_ratio, "axon_diameter": shares[:, AXON_DIAMETER], "thickness": shares[:, THICKNESS]}
+
+
 class MyelinMetric(PooledMetric):
     """A score of whole images, which may differ in size.
 
@@ -60,12 +105,17 @@ class MyelinMetric(PooledMetric):
     ----------
     kind : str
         ``dice``, ``iou``: of myelin found without prompts, 1 where there is none in either; `aggregate` is the mean
-        over images. ``box_dice``, ``box_iou``: of myelin found from boxes. ``fibre_dice``: mean over an image's fibres
-        of the Dice of each one's myelin, found from its box; NaN where no fibre has myelin; `aggregate` is the mean
-        over all fibres. ``seg``: of fibres found without prompts, as the Cell Tracking Challenge has it; NaN where
-        there is no fibre; `aggregate` is the mean over all fibres; ``seg_per_image``: the mean over images of the
-        same. ``f1``: of fibres found without prompts, where a pair needs an IoU above 0.5; NaN where there is no
-        fibre in either; `aggregate` counts over all images.
+        over images; ``axon_dice``: the same of axons. ``box_dice``, ``box_iou``: of myelin found from boxes.
+        ``fibre_dice``: mean over an image's fibres of the Dice of each one's myelin, found from its box; NaN where no
+        fibre has myelin; `aggregate` is the mean over all fibres. ``seg``: of fibres found without prompts, as the
+        Cell Tracking Challenge has it; NaN where there is no fibre; `aggregate` is the mean over all fibres;
+        ``seg_per_image``: the mean over images of the same. ``f1``: of fibres found without prompts, where a pair
+        needs an IoU above 0.5; NaN where there is no fibre in either; `aggregate` counts over all images.
+        ``g_ratio_error``, ``g_ratio_bias``, ``axon_diameter_error``, ``thickness_error``: of fibres found without
+        prompts, means over those that `compare_sizes` compares, of absolute values but for the bias; NaN where there
+        is none.
+    modality : str
+        Images of another one, as the truth says under ``modality``, count as undefined; ``all`` takes every image.
 
     Raises
     ------
@@ -77,14 +127,21 @@ class MyelinMetric(PooledMetric):
     .. [1] SEG: Maška et al. (2014), doi:10.1093/bioinformatics/btu080
     """
 
-    KINDS = (*OVERLAPS, *BOX_OVERLAPS, "fibre_dice", "seg", "seg_per_image", "f1")
+    KINDS = (*IMAGE_OVERLAPS, *BOX_OVERLAPS, "fibre_dice", "seg", "seg_per_image", "f1", AXON_OVERLAP, *SIZES)
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, modality: str = "all") -> None:
         if kind not in self.KINDS:
             raise ValueError(f"kind is {kind!r}, expected one of {', '.join(self.KINDS)}")
-        self.kind = kind
-        of_nothing = 1.0 if kind in (*OVERLAPS, *BOX_OVERLAPS) else np.nan
-        super().__init__(self._ratio, pooled=kind in ("fibre_dice", "seg", "f1"), of_nothing=of_nothing)
+        self.kind, self.modality = kind, modality
+        super().__init__(self._ratio_of_modality, pooled=kind in ("fibre_dice", "seg", "f1", *SIZES))
+
+    def _ratio_of_modality(self, result: np.ndarray, truth: Mapping[str, np.ndarray]) -> tuple[float, float]:
+        if self.modality not in ("all", truth.get("modality", "all")):
+            return 0, 0
+        above, below = self._ratio(result, truth)
+        if below == 0 and self.kind in OVERLAPS:
+            return 1, 1  # nothing was there, and nothing was found
+        return above, below
 
     def _ratio(self, result: np.ndarray, truth: Mapping[str, np.ndarray]) -> tuple[float, float]:
         one_channel = (1, *result.shape[1:])
@@ -97,8 +154,20 @@ class MyelinMetric(PooledMetric):
             return f1_ratio(labels, true_labels)
         if self.kind.startswith("seg"):
             return seg_ratio(labels, true_labels)
+        if self.kind in (AXON_OVERLAP, *SIZES):
+            axon, true_axon = tissue == AXON_VALUE, (true_labels > 0) & (true_myelin == 0)
+            if self.kind == AXON_OVERLAP:
+                return dice_ratio(axon, true_axon)
+            return _mean_of(self.kind, compare_sizes(labels, axon, true_labels, true_axon))
         myelin = tissue == MYELIN_VALUE
         if self.kind == "fibre_dice":
             scores = compute_fibre_dice(labels, myelin, true_labels, true_myelin != 0)
             return float(scores.sum()), scores.size
         return dice_ratio(myelin, true_myelin) if self.kind.endswith("dice") else iou_ratio(myelin, true_myelin)
+
+
+def _mean_of(kind: str, differences: Mapping[str, np.ndarray]) -> tuple[float, int]:
+    """Sum and number of differences, or of their absolute values where the kind is an error."""
+    name, _, how = kind.rpartition("_")
+    values = differences[name]
+    return float((np.abs(values) if how == "error" else values).sum()), values.size

@@ -6,8 +6,8 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn
 
-from .dense import DenseHead
 from .drawing import CELL_PX, draw_prompts
+from .segmenter import Segmenter
 from .variants import EMBEDDING_CHANNELS, META_IMAGE_SIZE, TINY, build_sam
 
 __all__ = ["SamMyelin", "freeze", "freeze_for_training"]
@@ -22,7 +22,7 @@ class SamMyelin(nn.Module):
 
     Images may have different numbers of prompts: shorter lists are filled up, and ``present`` tells which are real.
     Logits and estimated IoU of a prompt equal those of `segment_anything.modeling.Sam`, whatever else is in the batch.
-    Parts and names of weights are those of Segment Anything, so that Meta's checkpoints fit; `dense_head`, which finds
+    Parts and names of weights are those of Segment Anything, so that Meta's checkpoints fit; `segmenter`, which finds
     myelin and axons without a prompt, is added. For the number of parameters see `build_sam`; of the mask decoder's
     4 058 340, 3 506 304 have a part in these logits.
 
@@ -51,7 +51,7 @@ class SamMyelin(nn.Module):
             sam.prompt_encoder,
             sam.mask_decoder,
         )
-        self.dense_head = DenseHead(EMBEDDING_CHANNELS)
+        self.segmenter = Segmenter()
         self.draws_prompts = variant == TINY
 
     def forward(
@@ -61,7 +61,6 @@ class SamMyelin(nn.Module):
         points: torch.Tensor | None = None,
         point_labels: torch.Tensor | None = None,
         present: torch.Tensor | None = None,
-        with_dense: bool = False,
     ) -> torch.Tensor:
         """Logits of one mask per prompt, at a quarter of the image's resolution.
 
@@ -78,16 +77,13 @@ class SamMyelin(nn.Module):
             1 inside the object, 0 outside, -1 no point; without it, all are inside.
         present : Tensor of bool, shape (B, n), optional
             False for prompts that only fill up the batch. They are not computed, and their logits are 0.
-        with_dense : bool
-            Whether what `dense` finds comes first, as two more masks.
 
         Returns
         -------
-        Tensor of float, shape (B, n, 1, S / 4, S / 4), or (B, 2 + n, 1, S / 4, S / 4)
+        Tensor of float, shape (B, n, 1, S / 4, S / 4)
         """
         embedding = inputs if inputs.shape[1] == EMBEDDING_CHANNELS else self.encode(inputs)
-        logits = self.decode(embedding, boxes, points, point_labels, present)[0]
-        return torch.cat([self.dense(embedding)[:, :, None], logits], dim=1) if with_dense else logits
+        return self.decode(embedding, boxes, points, point_labels, present)[0]
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """Embeddings (B, 256, S / 16, S / 16) of images (B, 3, S, S) in Segment Anything's normalisation."""
@@ -116,9 +112,9 @@ class SamMyelin(nn.Module):
         logits = found.new_zeros(batch, num_prompts, *found.shape[1:]).index_put((owners, places), found)
         return logits, found_iou.new_zeros(batch, num_prompts).index_put((owners, places), found_iou)
 
-    def dense(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 2, S / 4, S / 4) of myelin and of axons everywhere, of embeddings (B, 256, S / 16, S / 16)."""
-        return self.dense_head(embedding)
+    def segment(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits (B, 3, Y, X) of ground, myelin and axon, of gray values (B, 3, Y, X) from 0 to 255."""
+        return self.segmenter(image)
 
     def _decode_flat(
         self, embedding: torch.Tensor, coordinates: torch.Tensor, kinds: torch.Tensor
@@ -212,9 +208,10 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def freeze_for_training(network: SamMyelin, *, finetune_encoder: bool = False) -> SamMyelin:
-    """Leave what is trained: dense head and mask decoder, less its parts for ambiguous prompts and the expected IoU.
+    """Leave what is trained: the mask decoder, less its parts for ambiguous prompts and the expected IoU.
 
-    What has no part in the logits would get no gradient; frozen, it needs no search by DistributedDataParallel.
+    The segmenter has a training of its own. What has no part in the logits would get no gradient; frozen, it needs no
+    search by DistributedDataParallel.
 
     Parameters
     ----------
@@ -228,6 +225,7 @@ def freeze_for_training(network: SamMyelin, *, finetune_encoder: bool = False) -
         The network itself.
     """
     network.requires_grad_(True)
+    freeze(network.segmenter)
     if not finetune_encoder:
         freeze(network.prompt_encoder)
         freeze(network.image_encoder)

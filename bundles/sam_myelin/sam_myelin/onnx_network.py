@@ -1,4 +1,4 @@
-"""The network in ONNX Runtime: image encoder, dense head and mask decoder, each a graph of its own."""
+"""The network in ONNX Runtime: image encoder, mask decoder and segmenter, each a graph of its own."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from torch import nn
 from .common.networks.onnx import open_session, write_graph
 from .network import SamMyelin
 from .onnx_export import export_decoder, export_encoder
-from .variants import EMBEDDING_CHANNELS, PATCH_PX
 
 __all__ = ["OnnxNetwork", "differences", "export_onnx"]
 
-DENSE, DECODER = "_dense", "_decoder"  # after the name of the encoder's file
+SEGMENTER, DECODER = "_segmenter", "_decoder"  # after the name of the encoder's file
 
 
 def _beside(path: Path, part: str) -> Path:
@@ -26,7 +25,7 @@ def _beside(path: Path, part: str) -> Path:
 
 
 class OnnxNetwork(nn.Module):
-    """What `export_onnx` wrote, with ``encode``, ``dense`` and ``decode`` of the network that it was made from.
+    """What `export_onnx` wrote, with ``encode``, ``decode`` and ``segment`` of the network that it was made from.
 
     Parameters
     ----------
@@ -44,8 +43,8 @@ class OnnxNetwork(nn.Module):
     def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
         super().__init__()
         path = Path(path)
-        self.encoder, self.dense_head, self.decoder = (
-            open_session(file, settings) for file in (path, _beside(path, DENSE), _beside(path, DECODER))
+        self.encoder, self.segmenter, self.decoder = (
+            open_session(file, settings) for file in (path, _beside(path, SEGMENTER), _beside(path, DECODER))
         )
         self.image_size = self.encoder.get_inputs()[0].shape[-1]
 
@@ -53,9 +52,9 @@ class OnnxNetwork(nn.Module):
         """As `SamMyelin.encode`."""
         return _run(self.encoder, image)[0]
 
-    def dense(self, embedding: torch.Tensor) -> torch.Tensor:
-        """As `SamMyelin.dense`."""
-        return _run(self.dense_head, embedding)[0]
+    def segment(self, image: torch.Tensor) -> torch.Tensor:
+        """As `SamMyelin.segment`."""
+        return _run(self.segmenter, image)[0]
 
     def decode(
         self,
@@ -71,29 +70,31 @@ class OnnxNetwork(nn.Module):
 
 
 def export_onnx(network: SamMyelin, path: str | os.PathLike) -> list[Path]:
-    """Write ``<name>.onnx``, ``<name>_dense.onnx`` and ``<name>_decoder.onnx``, each whole or not at all.
+    """Write ``<name>.onnx``, ``<name>_segmenter.onnx`` and ``<name>_decoder.onnx``, each whole or not at all.
 
-    The encoder takes images of the network's size only, any number of them.
+    The encoder takes images of the network's size only, any number of them; the segmenter takes any size.
 
     Returns
     -------
     list of Path
         The files, the encoder's first.
     """
-    path, grid = Path(path), network.image_size // PATCH_PX
+    path = Path(path)
     # the exporter writes wrong weights, without a word, where they lie channels last
     network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     export_encoder(network, path)
-    embedding, batch, dense = torch.rand(1, EMBEDDING_CHANNELS, grid, grid), {0: "images"}, _beside(path, DENSE)
-    write_graph(_Dense(network), {"embedding": embedding}, {"logits": batch}, dense, {"embedding": batch})
+    free, segmenter = {0: "images", 2: "y", 3: "x"}, _beside(path, SEGMENTER)
+    image = 255 * torch.rand(1, 3, 90, 120)  # of a size that has to be padded, so that the graph can do it
+    write_graph(network.segmenter, {"image": image}, {"logits": free}, segmenter, {"image": free})
     export_decoder(network, _beside(path, DECODER))
-    return [path, dense, _beside(path, DECODER)]
+    return [path, segmenter, _beside(path, DECODER)]
 
 
 def differences(network: SamMyelin, other: OnnxNetwork) -> dict[str, float]:
-    """Largest difference of probabilities, dense and of prompted masks, for a random image, by its shape."""
+    """Largest difference of probabilities, of classes and of prompted masks, for a random image, by its shape."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, 3, network.image_size, network.image_size, generator=generator)
+    gray = 255 * torch.rand(1, 1, 200, 152, generator=generator).expand(-1, 3, -1, -1)
     side = network.image_size - 1.0
     boxes = torch.tensor([[[0, 0, side, side], [side / 4, side / 4, side / 2, side / 2]]])
     points, point_labels = torch.zeros(1, 2, 1, 2), -torch.ones(1, 2, 1, dtype=torch.int64)
@@ -102,18 +103,10 @@ def differences(network: SamMyelin, other: OnnxNetwork) -> dict[str, float]:
         for way in (network, other):
             embedding = way.encode(image)
             masks = way.decode(embedding, boxes, points, point_labels, None)[0]
-            found.append((way.dense(embedding).float().sigmoid(), masks.float().sigmoid()))
+            classes = way.segment(gray).float().softmax(dim=1)
+            found.append((classes, masks.float().sigmoid()))
     largest = max(float((ours - theirs).abs().max()) for ours, theirs in zip(*found, strict=True))
     return {"x".join(map(str, image.shape)): largest}
-
-
-class _Dense(nn.Module):
-    def __init__(self, network: SamMyelin) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
-        return self.network.dense(embedding)
 
 
 def _run(session, *values: torch.Tensor) -> list[torch.Tensor]:

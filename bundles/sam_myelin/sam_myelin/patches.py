@@ -60,6 +60,8 @@ class RandPatchd(MapTransform, Randomizable):
         Side of the patch in pixels.
     zoom_range : (float, float)
         Of the random factor, which is drawn evenly on a logarithmic scale.
+    magnified : bool
+        Whether the images are magnified already.
 
     Raises
     ------
@@ -72,13 +74,14 @@ class RandPatchd(MapTransform, Randomizable):
         keys: KeysCollection,
         size: int,
         zoom_range: tuple[float, float],
+        magnified: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         low, high = zoom_range
         if not 0 < low <= high:
             raise InputError(f"--zoom_range {list(zoom_range)}: expected two positive numbers, the smaller one first")
-        self.size, self.log_zooms = size, (math.log(low), math.log(high))
+        self.size, self.log_zooms, self.magnified = size, (math.log(low), math.log(high)), magnified
 
     def randomize(self, data: Any) -> np.ndarray:  # type: ignore[override]  # MONAI's own returns nothing
         """Draw a patch of an image of shape ``data`` [0] and usual magnification ``data`` [1]."""
@@ -93,7 +96,7 @@ class RandPatchd(MapTransform, Randomizable):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, torch.Tensor]:
         data = dict(data)
         image = data[self.keys[0]]
-        usual = self.size / tile_side(AUTO, image.meta["pixel_size_um"], self.size)
+        usual = 1.0 if self.magnified else self.size / tile_side(AUTO, image.meta["pixel_size_um"], self.size)
         affine = self.randomize((image.shape[1:], usual))
         for key in self.key_iterator(data):
             mode = "bilinear" if key == self.keys[0] else "nearest"

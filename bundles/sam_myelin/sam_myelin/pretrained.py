@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 30  # without a sign of life from the server
 CHUNK_BYTES = 1 << 20
-OURS = "dense_head."  # what Meta's checkpoints do not have
+OURS = "segmenter."  # what Meta's checkpoints do not have
 UNUSED = ("pixel_mean", "pixel_std")  # what they have, or not, and `normalisation` knows
 
 
@@ -95,7 +95,7 @@ def load_sam_weights(network: SamMyelin | DistributedDataParallel, path: str | o
     Parameters
     ----------
     network : SamMyelin
-        Also inside of DistributedDataParallel. Where the file has no `dense_head`, as Meta's, its own stays as it is.
+        Also inside of DistributedDataParallel. Where the file has no `segmenter`, as Meta's, its own stays as it is.
     path : path
         A plain state_dict with Meta's names.
 

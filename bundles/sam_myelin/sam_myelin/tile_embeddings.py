@@ -1,4 +1,4 @@
-"""Tiles of an image as embeddings, each computed once."""
+"""Tiles of an image as embeddings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PromptedNetwork(Protocol):
 
     def encode(self, image: torch.Tensor) -> torch.Tensor: ...
 
-    def dense(self, embedding: torch.Tensor) -> torch.Tensor: ...
+    def segment(self, image: torch.Tensor) -> torch.Tensor: ...
 
     def decode(
         self,
@@ -37,7 +37,7 @@ class PromptedNetwork(Protocol):
 
 
 class TileEmbeddings:
-    """Embeddings of the tiles of one image, in half precision, computed when they are first asked for.
+    """Embeddings of the tiles of one image, computed when they are asked for.
 
     Parameters
     ----------
@@ -47,8 +47,6 @@ class TileEmbeddings:
     network : PromptedNetwork
     device : device
         Of the network.
-    keep : bool
-        Whether to keep them in memory, for those that are asked for twice: 0.9 MB per tile for an input of 672 pixels.
     """
 
     def __init__(
@@ -57,11 +55,8 @@ class TileEmbeddings:
         tiles: list[Tile],
         network: PromptedNetwork,
         device: torch.device,
-        *,
-        keep: bool = False,
     ) -> None:
-        self.image, self.tiles, self.network, self.device, self.keep = image, tiles, network, device, keep
-        self.kept: dict[tuple[int, int], torch.Tensor] = {}
+        self.image, self.tiles, self.network, self.device = image, tiles, network, device
 
     def fit(self, index: int) -> Fit:
         """How a tile lies in the network's input."""
@@ -71,16 +66,8 @@ class TileEmbeddings:
     def get(self, index: int, view: int = 0) -> torch.Tensor:
         """Embedding (1, 256, h, w) of a view of a tile, float32 on the network's device, but rounded to half precision.
 
-        It is rounded in any case, so that results are the same whether or not it was kept.
+        It is rounded as those are that a training keeps.
         """
-        if (index, view) in self.kept:
-            return self._back(self.kept[index, view])
         tile = self.image[:, *self.tiles[index].slices]
         pixels = normalise_rgb(tile.to(self.device), size=self.network.image_size)[0]
-        embedding = self.network.encode(view_of(pixels, view)[None])[0].half()
-        if self.keep:
-            self.kept[index, view] = embedding.cpu()
-        return self._back(embedding)
-
-    def _back(self, embedding: torch.Tensor) -> torch.Tensor:
-        return embedding.to(self.device).float()[None]
+        return self.network.encode(view_of(pixels, view)[None])[0].half().float()[None]

@@ -11,10 +11,9 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable
 
-from .dense import DENSE_CLASSES
 from .normalisation import fit_to, to_input
 from .prompts import boxes_of, jitter_boxes, random_points
-from .targets import cell_weights, part_of, shares, soft_targets
+from .targets import part_of, soft_targets
 
 __all__ = ["PreparePrompts", "RandPromptsd", "image_weights"]
 
@@ -40,8 +39,7 @@ class RandPromptsd(MapTransform, Randomizable):
     """Draws fibres of an image, prompts for them, and what the network shall answer.
 
     Adds ``boxes`` (k, 4) and ``points`` (k, 1, 2) in pixels of the network's input, ``point_labels`` (k, 1),
-    ``targets`` (k, 1, S / 4, S / 4), all for k fibres, and ``dense`` (2, 1, S / 4, S / 4), what is myelin and axon in
-    the whole image; float32, shares of cells from 0 to 1.
+    ``targets`` (k, 1, S / 4, S / 4), shares of cells from 0 to 1, float32, all for k fibres.
 
     Parameters
     ----------
@@ -106,15 +104,11 @@ class RandPromptsd(MapTransform, Randomizable):
         pointed = (rng.random(len(ids)) < self.point_share) & (point_labels[:, 0] == 1)
         point_labels[~pointed] = -1
         loose[pointed & (rng.random(len(ids)) >= self.box_share)] = np.nan
-        down, right = cell_weights(fit, fit.size // 4)
-        whole = {"myelin": part_of(labels > 0, axon, "myelin"), "axon": axon}
-        dense = np.stack([shares(whole[name], down, right) for name in DENSE_CLASSES])
         return {
             "boxes": torch.from_numpy(to_input(loose, fit)),
             "points": torch.from_numpy(to_input(points, fit)),
             "point_labels": torch.from_numpy(point_labels),
             "targets": torch.from_numpy(targets),
-            "dense": torch.from_numpy(dense)[:, None],
         }
 
     def _choose(self, labels: np.ndarray, axon: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -143,8 +137,7 @@ class PreparePrompts:
         Returns
         -------
         image : Tensor of float, shape (B, ...)
-        targets : Tensor of float, shape (B, 2 + n, 1, h, w)
-            What is myelin and axon everywhere, then of each prompt.
+        targets : Tensor of float, shape (B, n, 1, h, w)
         args, kwargs
             For the network.
         """
@@ -152,6 +145,5 @@ class PreparePrompts:
         def moved(key: str) -> torch.Tensor:
             return batchdata[key].to(device=device, non_blocking=non_blocking)
 
-        targets = torch.cat([moved("dense"), moved("targets")], dim=1)
         prompts = {key: moved(key) for key in ("boxes", "points", "point_labels", "present")}
-        return moved("image").float(), targets, (), {**prompts, "with_dense": True}
+        return moved("image").float(), moved("targets"), (), prompts

@@ -22,6 +22,7 @@ class GrayNetwork(nn.Module):
         super().__init__()
         self.image_size, self.part = image_size, part
         self.num_encoded = 0
+        self.seen_px: list[tuple[int, ...]] = []
         self.prompts_at_once: list[int] = []
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
@@ -31,9 +32,11 @@ class GrayNetwork(nn.Module):
         tokens = F.pixel_unshuffle(gray, CELLS_PER_TOKEN)
         return F.pad(tokens, (0, 0, 0, 0, 0, 256 - tokens.shape[1]))
 
-    def dense(self, embedding: torch.Tensor) -> torch.Tensor:
-        gray = self._gray(embedding)
-        return torch.cat([_between(gray, MYELIN_FROM, AXON_FROM), _between(gray, AXON_FROM, 1000)], dim=1)
+    def segment(self, image: torch.Tensor) -> torch.Tensor:
+        gray = image[:, :1]
+        self.seen_px.append(tuple(image.shape[-2:]))
+        limits = ((-1000, MYELIN_FROM), (MYELIN_FROM, AXON_FROM), (AXON_FROM, 1000))
+        return torch.cat([_between(gray, *of) for of in limits], dim=1)
 
     def decode(
         self,

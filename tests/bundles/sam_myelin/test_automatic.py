@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sam_myelin.automatic import fibres_from_dense, find_fibres, prompts_from_dense
+from sam_myelin.automatic import fibres_from_classes, find_fibres, prompts_from_classes
 from sam_myelin.fibres import merge_fibres
 from sam_myelin.prompts import boxes_of
 
@@ -31,7 +31,7 @@ def touching() -> tuple[np.ndarray, np.ndarray]:
 
 def test_touching_sheaths_are_parted(touching):
     labels, axon = touching
-    prompts, found_axon = prompts_from_dense(*probabilities(labels, axon))
+    prompts, found_axon = prompts_from_classes(*probabilities(labels, axon))
     np.testing.assert_array_equal(found_axon, axon)
     np.testing.assert_array_equal(prompts.ids, [1, 2, 3])
     np.testing.assert_array_equal(prompts.points, [[20, 20], [47, 20], [80, 40]])
@@ -40,7 +40,7 @@ def test_touching_sheaths_are_parted(touching):
 
 def test_without_a_decoder_the_sheaths_are_those_of_the_network(touching):
     labels, axon = touching
-    fibres = fibres_from_dense(*probabilities(labels, axon))
+    fibres = fibres_from_classes(*probabilities(labels, axon))
     maps = merge_fibres(fibres, SHAPE)
     np.testing.assert_array_equal(maps.axonmyelin == 255, axon)
     np.testing.assert_array_equal(maps.myelin, (labels > 0) & ~axon)
@@ -53,9 +53,32 @@ def test_specks_and_bare_axons_are_left_out(touching):
     axon = axon | disc(SHAPE, 50, 10, 5)  # no myelin around
     axon[10:13, 80:83] = True  # myelin around, but it is small
     labels = np.where(disc(SHAPE, 11, 81, 5), 9, labels)
-    prompts, found = prompts_from_dense(*probabilities(labels, axon), min_axon_px=10)
+    prompts, found = prompts_from_classes(*probabilities(labels, axon), min_axon_px=10)
     assert len(prompts.ids) == 3 and not found[50, 10] and not found[11, 81]
-    assert len(prompts_from_dense(*probabilities(labels, axon), min_axon_px=9)[0].ids) == 4
+    assert len(prompts_from_classes(*probabilities(labels, axon), min_axon_px=9)[0].ids) == 4
+
+
+def test_gaps_between_fibres_and_axons_in_half_a_sheath_are_no_axons(touching):
+    labels, axon = touching
+    cross = np.zeros(SHAPE, bool)
+    cross[50:59, 4:7] = cross[53:56, 1:10] = True  # fills five ninths of its square
+    labels = np.where(disc(SHAPE, 54, 5, 8) & (labels == 0), 9, labels)
+    half = disc(SHAPE, 20, 85, 6)
+    labels[14:27, 86:94] = np.where(labels[14:27, 86:94] == 0, 8, labels[14:27, 86:94])  # on one side only
+    maps = probabilities(labels, axon | cross | half)
+    numbers = [
+        len(np.unique(find_fibres(*maps, min_solidity=solidity, min_sheath=sheath).labels)) - 1
+        for solidity, sheath in ((0, 0), (0.9, 0), (0, 0.8), (0.9, 0.8))
+    ]
+    assert numbers == [5, 4, 4, 3]
+
+
+def test_what_is_neither_myelin_nor_axon_for_sure_is_one_of_both():
+    inside = disc((21, 21), 10, 10, 8)
+    axon = np.where(disc((21, 21), 10, 10, 4), 0.5, 0.3) * inside
+    found = find_fibres(0.8 * inside - axon, axon)
+    np.testing.assert_array_equal(found.labels > 0, inside)
+    np.testing.assert_array_equal(found.axon, disc((21, 21), 10, 10, 4))
 
 
 def test_myelin_of_an_axon_that_was_not_found_is_not_its_neighbours(touching):
@@ -82,7 +105,7 @@ def test_the_more_probable_counts():
 
 def test_nothing_to_find():
     nothing = np.zeros((2, *SHAPE), np.float16)
-    prompts, axon = prompts_from_dense(*nothing)
+    prompts, axon = prompts_from_classes(*nothing)
     assert len(prompts.ids) == 0 and prompts.boxes.shape == (0, 4) and not axon.any()
-    assert fibres_from_dense(*nothing) == []
+    assert fibres_from_classes(*nothing) == []
     assert not find_fibres(nothing[0] + 1, nothing[1]).labels.any(), "myelin alone is no fibre"

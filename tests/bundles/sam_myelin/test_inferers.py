@@ -7,11 +7,13 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from sam_myelin.common.errors import InputError
+from sam_myelin.common.labels.objects import match_objects
 from sam_myelin.inferers import FibreInferer, prompts_in_tile
 from sam_myelin.normalisation import fit_to
 from sam_myelin.prompt_sources import as_tensor
 from sam_myelin.prompts import Prompts, prompts_from_labels
 from sam_myelin.tiles import Tile
+from skimage.transform import rescale
 
 from tests.bundles.sam_myelin.stand_ins import GrayNetwork, Wrapped, draw_grid
 
@@ -57,10 +59,13 @@ def test_tiles_and_the_whole_image_give_the_same(settings):
         6: GrayNetwork(256),
     }  # tiles begin where a cell of 4 pixels does
     whole, tiled = (
-        FibreInferer(halo=0.25, **settings)(as_batch(image), network, given(labels, axon)).as_tensor()
+        FibreInferer(halo=0.25, tile_px=network.image_size, **settings)(
+            as_batch(image), network, given(labels, axon)
+        ).as_tensor()
         for network in networks.values()
     )
-    assert [network.num_encoded for network in networks.values()] == list(networks)
+    encoded = 0 if settings.get("refine") is False else 1
+    assert [network.num_encoded for network in networks.values()] == [encoded * tiles for tiles in networks]
     assert (whole == tiled).all()
 
 
@@ -78,6 +83,17 @@ def test_each_tile_is_encoded_once(automatic):
     network = GrayNetwork()
     FibreInferer(automatic=automatic, tile_px=200, prompts_per_batch=2)(as_batch(image), network, given(labels, axon))
     assert network.num_encoded == 8  # 2 rows of 4
+
+
+def test_prompts_for_fibres_that_are_found_need_no_decoder():
+    image, labels, axon = draw_grid(3, 4)
+    network = GrayNetwork()
+    prompts = prompts_from_labels(labels, axon)
+    prompts.boxes[5] = (0, 0, 250, 190)  # means none of them
+    found = FibreInferer(min_fit=0.7)(as_batch(image), network, as_tensor(prompts)[None])
+    assert network.prompts_at_once == [1]
+    others = np.where(labels == prompts.ids[5], 0, labels)
+    assert ious(found, others).min() > 0.85
 
 
 def test_tiles_without_prompts_are_not_encoded():
@@ -148,10 +164,29 @@ def test_fibre_at_the_border_of_a_tile_is_seen_by_the_network_inside():
 
 
 def test_large_pixels_make_small_tiles():
-    image, _, _ = draw_grid(2, 3)
+    image, labels, axon = draw_grid(2, 3)
     network = GrayNetwork(64)
-    FibreInferer(automatic=True, refine=False, halo=0.0)(as_batch(image, 0.05), network)
-    assert network.num_encoded == 4 * 6, "128 x 192 pixels in tiles of 32"
+    FibreInferer(halo=0.0)(as_batch(image, 0.05), network, given(labels, axon))
+    assert network.num_encoded == 6, "one tile of 32 pixels for each of six prompts"
+
+
+@pytest.mark.parametrize(("pixel_size_um", "seen"), [(0.005, (64, 96)), (0.05, (128, 192)), (0.1, (256, 384))])
+def test_images_of_large_pixels_are_magnified_for_the_segmenter(pixel_size_um, seen):
+    network = GrayNetwork(64)
+    FibreInferer(automatic=True, refine=False)(as_batch(np.full((128, 192), 60, np.uint8), pixel_size_um), network)
+    assert set(network.seen_px) == {seen}
+
+
+@pytest.mark.parametrize("factor", [0.25, 1, 4])
+@pytest.mark.parametrize("pixel_size_um", [NAN, 0.005, 0.03])
+def test_fibres_are_found_whatever_their_size_in_pixels(factor, pixel_size_um):
+    image, labels, _ = draw_grid(6, 7)
+    image, labels = (rescale(values, factor, order=0, preserve_range=True).astype(int) for values in (image, labels))
+    network = GrayNetwork()
+    found = FibreInferer(automatic=True, refine=False)(as_batch(image, pixel_size_um), network)
+    assert match_objects(found[0, 0].numpy(), labels, 0.75) == (42, 42, 42)
+    fibre_px = 52 * factor * network.seen_px[-1][0] / image.shape[0]
+    assert 37 <= fibre_px <= 150 or max(network.seen_px[-1]) == 512, network.seen_px
 
 
 def test_axons_of_whole_fibres_are_those_of_the_dense_head():
@@ -196,6 +231,8 @@ def test_views_of_a_tile_are_seen_alike(automatic):
         ({"halo": 0.5}, "--halo 0.5: expected a share"),
         ({"part": "sheath"}, "--target sheath: unknown; give myelin, axon, fibre"),
         ({"threshold": 1}, "--threshold 1"),
+        ({"min_fit": 0}, "--min_fit 0: expected an IoU above 0, 1 at most, or none"),
+        ({"min_fit": "all"}, "--min_fit all"),
         ({"prompts_per_batch": 0}, "--prompts_per_batch 0"),
     ],
 )

@@ -23,6 +23,8 @@ from sam_myelin.fibres import MYELIN_VALUE as MYELIN
 from sam_myelin.metrics import MyelinMetric, compute_fibre_dice
 from skimage.measure import regionprops
 
+from tests.bundles.sam_myelin.conftest import disc
+
 SHAPES = ((9, 14), (6, 5), (11, 11))
 EMPTY = np.zeros((4, 6), int)
 
@@ -41,6 +43,7 @@ def random_images(seed=0):
     rng, images = np.random.default_rng(seed), []
     for number, shape in enumerate(SHAPES):
         truth = np.kron(rng.integers(0, 5, (3, 3)), np.ones((4, 5), int))[: shape[0], : shape[1]]
+        truth = np.pad(truth[1:-1, 1:-1], 1)  # fibres that the image cuts have no sizes
         labels, box_labels = (np.where(rng.random(shape) < 0.8, truth, rng.integers(0, 6, shape)) for _ in range(2))
         tissue, box_tissue = (rng.choice([0, MYELIN, AXON], shape) for _ in range(2))
         myelin = rng.integers(0, 2, shape)
@@ -176,13 +179,50 @@ def test_axons_count_as_fibre_but_not_as_myelin():
     assert [evaluate(kind, images)[0] for kind in ("dice", "seg", "f1")] == [1, 1, 1]
 
 
+def test_axons_are_those_of_the_fibres_without_their_myelin():
+    truth = np.array([[5, 5, 5, 5, 0, 9, 9, 0]])
+    myelin = np.array([[1, 1, 0, 1, 1, 1, 0, 0]])
+    tissue = np.array([[127, 255, 255, 127, 0, 127, 127, 0]])
+    images = [image(truth, tissue, truth=truth, myelin=myelin)]
+    assert evaluate("axon_dice", images)[0] == pytest.approx(2 * 1 / (2 + 2))
+
+
+def test_sizes_are_compared_with_those_of_the_fibres_that_match():
+    shape = (80, 160)
+    truth, labels, axon, myelin = (np.zeros(shape, int) for _ in range(4))
+    for number, x in enumerate((40, 120), start=1):
+        truth[disc(shape, 40, x, 20)], labels[disc(shape, 40, x, 20)] = number, 3 - number
+        myelin[disc(shape, 40, x, 20) & ~disc(shape, 40, x, 12)] = 1
+        axon[disc(shape, 40, x, 12 if x == 40 else 14)] = 1
+    labels[0:30, 75:85] = 7  # found, but there is no such fibre
+    tissue = np.where(axon, AXON, np.where(labels > 0, MYELIN, 0))
+    images = [image(labels, tissue, truth=truth, myelin=myelin)]
+    expected = {"g_ratio_error": 0.05, "g_ratio_bias": 0.05, "axon_diameter_error": 1 / 12, "thickness_error": 1 / 8}
+    for kind, value in expected.items():
+        assert evaluate(kind, images)[0] == pytest.approx(value, rel=0.08)
+    assert evaluate("g_ratio_bias", [image(truth, truth=truth, myelin=myelin)])[1] == pytest.approx(
+        [np.nan], nan_ok=True
+    )
+
+
+def test_images_of_another_modality_are_undefined():
+    images = [
+        (result, truth | {"modality": name}) for (result, truth), name in zip(random_images(), "aba", strict=True)
+    ]
+    metric = MyelinMetric("dice", modality="a")
+    metric(*map(list, zip(*images, strict=True)))
+    assert np.isnan(metric.get_buffer()[:, 0].numpy()).tolist() == [False, True, False]
+    _, each = evaluate("dice", [images[0], images[2]])
+    assert float(metric.aggregate()) == pytest.approx(np.mean(each))
+
+
 @pytest.mark.parametrize("kind", MyelinMetric.KINDS)
 def test_order_of_images_and_batches_change_nothing(kind):
     images = random_images(3)
     metric = MyelinMetric(kind)
     metric(*map(list, zip(*images[::-1], strict=True)))
     total, each = evaluate(kind, images)
-    assert float(metric.aggregate()) == pytest.approx(total)
+    assert float(metric.aggregate()) == pytest.approx(total, nan_ok=True)
     assert metric.get_buffer()[:, 0].tolist() == pytest.approx(each[::-1], nan_ok=True)
 
 
@@ -236,7 +276,7 @@ def test_evaluator_with_images_of_different_size_and_monais_files(tmp_path):
     evaluator.run()
     for kind in MyelinMetric.KINDS:
         total, each = evaluate(kind, images)
-        assert evaluator.state.metrics[kind] == pytest.approx(total)
+        assert evaluator.state.metrics[kind] == pytest.approx(total, nan_ok=True)
         with (tmp_path / f"{kind}_raw.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [row["filename"] for row in rows] == ["0.png", "1.png", "2.png"]

@@ -27,7 +27,7 @@ def network() -> SamMyelin:
 @pytest.fixture(scope="module")
 def sam(network):
     sam = build_sam("vit_tiny", image_size=SIZE).eval()
-    weights = {name: value for name, value in network.state_dict().items() if not name.startswith("dense_head.")}
+    weights = {name: value for name, value in network.state_dict().items() if not name.startswith("segmenter.")}
     sam.load_state_dict(weights)  # the same names
     return sam
 
@@ -105,17 +105,17 @@ def test_without_prompts_one_box_holds_the_whole_image(network, embedding):
 
 def test_exactly_what_is_trained_gets_a_gradient(embedding):
     network = freeze_for_training(SamMyelin("vit_tiny", SIZE))
-    network(embedding, BOXES, with_dense=True).sum().backward()
+    network(embedding, BOXES).sum().backward()
     trained = {name for name, weight in network.named_parameters() if weight.requires_grad}
     assert {name for name, weight in network.named_parameters() if weight.grad is not None} == trained
-    assert {name.split(".")[0] for name in trained} == {"mask_decoder", "dense_head"}
+    assert {name.split(".")[0] for name in trained} == {"mask_decoder"}
     decoder = network.mask_decoder.parameters()
     assert sum(weight.numel() for weight in decoder if weight.requires_grad) == 3_506_304
 
 
 def test_encoder_is_trained_on_demand(images):
     network = freeze_for_training(SamMyelin("vit_tiny", SIZE), finetune_encoder=True)
-    network(images, BOXES, POINTS, INSIDE, with_dense=True).sum().backward()
+    network(images, BOXES, POINTS, INSIDE).sum().backward()
     trained = {name for name, weight in network.named_parameters() if weight.requires_grad}
     assert {name for name, weight in network.named_parameters() if weight.grad is not None} == trained
     assert {name.split(".")[0] for name in trained} >= {"image_encoder", "prompt_encoder"}
@@ -127,11 +127,12 @@ def test_image_may_have_another_size_than_in_training(network):
     assert larger(torch.zeros(1, 3, 2 * SIZE, 2 * SIZE)).shape == (1, 1, 1, SIZE // 2, SIZE // 2)
 
 
-def test_dense_masks_come_before_those_of_prompts(network, embedding):
+def test_segmenter_takes_gray_values_of_any_size(network):
+    gray = torch.rand(1, 1, 50, 71).expand(-1, 3, -1, -1) * 255
     with torch.no_grad():
-        everything = network(embedding, BOXES, with_dense=True)
-        close(everything[:, :2, 0], network.dense(embedding))
-        close(everything[:, 2:], network(embedding, BOXES))
+        logits = network.segment(gray)
+        close(logits, network.segmenter(gray))
+    assert logits.shape == (1, 3, 50, 71)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_sizes_are_those_told_and_metas(variant, image_size, num_parameters):
     parts = (network.image_encoder, network.prompt_encoder, network.mask_decoder)
     assert sum(weight.numel() for part in parts for weight in part.parameters()) == num_parameters
     shapes, metas = ({key: value.shape for key, value in net.state_dict().items()} for net in (network, expected))
-    assert {key: shape for key, shape in shapes.items() if not key.startswith("dense_head.")} == metas
+    assert {key: shape for key, shape in shapes.items() if not key.startswith("segmenter.")} == metas
 
 
 @pytest.mark.parametrize(

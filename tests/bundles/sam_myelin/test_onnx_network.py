@@ -37,7 +37,7 @@ def path(network, tmp_path_factory):
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     assert [file.name for file in export_onnx(network, path)] == [
         "model.onnx",
-        "model_dense.onnx",
+        "model_segmenter.onnx",
         "model_decoder.onnx",
     ]
     return path
@@ -85,5 +85,5 @@ def test_size_is_the_files_and_another_one_is_refused(path, tmp_path):
 
 def test_a_file_that_is_missing_beside_is_told(path, tmp_path):
     (tmp_path / "model.onnx").write_bytes(path.read_bytes())
-    with pytest.raises(InputError, match="model_dense.onnx: no such file"):
+    with pytest.raises(InputError, match="model_segmenter.onnx: no such file"):
         OnnxNetwork(tmp_path / "model.onnx", {})

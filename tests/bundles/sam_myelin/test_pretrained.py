@@ -1,4 +1,4 @@
-"""Meta's weights: fetched, checked, put aside where they are wrong, and loaded with or without the dense head."""
+"""Meta's weights: fetched, checked, put aside where they are wrong, and loaded with or without the segmenter."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def network(seed=0):
 
 @pytest.fixture(scope="module")
 def metas():
-    """State as Meta would publish it: no dense head, and the numbers of the normalisation."""
-    state = {name: value for name, value in network().state_dict().items() if not name.startswith("dense_head.")}
+    """State as Meta would publish it: no segmenter, and the numbers of the normalisation."""
+    state = {name: value for name, value in network().state_dict().items() if not name.startswith("segmenter.")}
     return state | {"pixel_mean": torch.zeros(3, 1, 1), "pixel_std": torch.ones(3, 1, 1)}
 
 
@@ -164,13 +164,13 @@ def test_variant_without_weights_of_meta(tmp_path):
         fetch_checkpoint("vit_tiny", tmp_path)
 
 
-def test_metas_weights_leave_the_dense_head(metas, published):
+def test_metas_weights_leave_the_segmenter(metas, published):
     ours = network(seed=1)
-    before = {name: value.clone() for name, value in ours.dense_head.state_dict().items()}
+    before = {name: value.clone() for name, value in ours.segmenter.state_dict().items()}
     load_sam_weights(ours, published)
     state = ours.state_dict()
     assert all(torch.equal(state[name], value) for name, value in metas.items() if not name.startswith("pixel_"))
-    assert before and all(torch.equal(ours.dense_head.state_dict()[name], value) for name, value in before.items())
+    assert before and all(torch.equal(ours.segmenter.state_dict()[name], value) for name, value in before.items())
 
 
 def test_weights_without_the_normalisations_numbers(metas, tmp_path):
@@ -179,7 +179,7 @@ def test_weights_without_the_normalisations_numbers(metas, tmp_path):
     load_sam_weights(network(seed=1), path)
 
 
-def test_finetuned_weights_bring_their_dense_head(tmp_path):
+def test_finetuned_weights_bring_their_segmenter(tmp_path):
     finetuned, ours = network(seed=2), network(seed=1)
     torch.save(finetuned.state_dict(), tmp_path / "model.pt")
     load_sam_weights(ours, tmp_path / "model.pt")
@@ -195,7 +195,7 @@ TOKEN = "mask_decoder.iou_token.weight"
         (TOKEN, None, rf"{TOKEN} is nothing in the file and \(1, 256\) in vit_tiny"),
         (TOKEN, torch.zeros(2, 256), rf"{TOKEN} is \(2, 256\) in the file and \(1, 256\) in vit_tiny"),
         ("other", torch.zeros(1), r"other is \(1,\) in the file and nothing in vit_tiny"),
-        ("dense_head.other", torch.zeros(1), r"dense_head\.layers\.0\.bias is nothing in the file"),
+        ("segmenter.other", torch.zeros(1), r"segmenter\.body\.\S+ is nothing in the file"),
     ],
 )
 def test_weights_of_another_network_change_nothing(metas, tmp_path, name, value, message):

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from sam_myelin.batching import pad_prompts
-from sam_myelin.losses import MyelinLoss
+from sam_myelin.losses import PromptLoss
 from sam_myelin.network import SamMyelin, freeze_for_training
-from sam_myelin.targets import part_of
 from sam_myelin.training import PreparePrompts, RandPromptsd, image_weights
 
 SIZE = 64
@@ -69,32 +68,16 @@ def test_no_more_prompts_than_wanted_and_the_smallest_fibres_are_left_out(draw):
     assert len(draw(min_pixels=150)["targets"]) == 2  # of the fibre without an axon 40 pixels are myelin
 
 
-def test_dense_targets_are_the_whole_of_myelin_and_axons(draw, fibres):
-    labels, axon = fibres
-    dense = draw(num_prompts=1)["dense"]
-    assert dense.shape == (2, 1, 16, 16)
-    assert dense[0].sum() * 16 == part_of(labels > 0, axon, "myelin").sum()
-    assert dense[1].sum() * 16 == axon.sum()
-
-
 def test_a_step_on_embeddings_of_images_with_different_numbers_of_fibres(draw):
     network = freeze_for_training(SamMyelin("vit_tiny", SIZE))
     items = [draw(num_prompts=number) | {"image": torch.randn(256, 4, 4)} for number in (0, 3)]
     image, targets, args, kwargs = PreparePrompts()(pad_prompts(items))
-    assert targets.shape == (2, 2 + 3, 1, 16, 16)
-    loss = MyelinLoss()(network(image, *args, **kwargs), targets)
+    assert targets.shape == (2, 3, 1, 16, 16)
+    loss = PromptLoss("dice_ce")(network(image, *args, **kwargs), targets)
     loss.backward()
     assert torch.isfinite(loss) and all(
         weight.grad is not None for weight in network.parameters() if weight.requires_grad
     )
-
-
-def test_dense_masks_weigh_as_told():
-    logits, targets = torch.zeros(1, 3, 1, 4, 4), torch.zeros(1, 3, 1, 4, 4)
-    targets[:, 2] = 1
-    apart = [MyelinLoss(dense_weight=weight)(logits, targets) for weight in (0, 1, 3)]
-    torch.testing.assert_close(apart[2] - apart[0], 3 * (apart[1] - apart[0]))
-    assert apart[0] > 0 and apart[1] > apart[0]
 
 
 def test_every_image_is_drawn_as_often_of_however_many_tiles_it_is():

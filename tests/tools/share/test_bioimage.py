@@ -85,22 +85,24 @@ def test_bioimageio_takes_the_description_of_every_bundle(name, tmp_path, monkey
     assert content["config"]["monai"]["bundle"] == name and content["license"]
 
 
-def test_sam_is_described_by_its_dense_maps_at_a_quarter_of_the_resolution(tmp_path, monkeypatch):
+def test_sam_is_described_by_its_segmenter(tmp_path, monkeypatch):
     pytest.importorskip("bioimageio.spec", reason="pip install -r requirements.txt")
     monkeypatch.setattr("tools.share.bioimage._export", fake_export)
     write_package(BUNDLES / "sam_myelin", tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         (output,) = yaml.safe_load(archive.read("rdf.yaml"))["outputs"]
-    assert output["axes"][1]["channel_names"] == ["myelin", "axon"] and output["data"]["range"] == [0, 1]
-    assert [(axis["size"], axis["scale"]) for axis in output["axes"][2:]] == [(168, 4)] * 2
+    assert output["axes"][1]["channel_names"] == ["ground", "myelin", "axon"] and output["data"]["range"] == [0, 1]
+    assert [(axis["size"], axis["scale"]) for axis in output["axes"][2:]] == [(512, 1)] * 2
 
 
 @pytest.mark.slow
-def test_dense_maps_are_what_the_network_finds_without_prompts(shared_process):
-    image = torch.rand(1, 3, 672, 672, generator=torch.Generator().manual_seed(0))
-    network, dense = (load_network(BUNDLES / "sam_myelin", network_id).eval() for network_id in ("", "dense_network"))
+def test_segmenter_is_what_the_network_finds_without_prompts(shared_process):
+    image = 255 * torch.rand(1, 3, 96, 64, generator=torch.Generator().manual_seed(0))
+    network, alone = (
+        load_network(BUNDLES / "sam_myelin", network_id).eval() for network_id in ("", "segmenter_network")
+    )
     with torch.inference_mode():
-        assert torch.equal(dense(image), network.dense(network.encode(image)).sigmoid())
+        assert torch.equal(alone(image), network.segment(image).softmax(dim=1))
 
 
 class Constant(torch.nn.Module):

@@ -66,7 +66,8 @@ class EncoderWeightsLoader:
             )
             return
         state, source = encoder_state(name, self.weights)
-        network.encoder.load_state_dict(state)
+        wanted = network.encoder.state_dict()  # a network may leave out the last layer, which makes no feature
+        network.encoder.load_state_dict({key: value for key, value in state.items() if key in wanted})
         logger.info("encoder %s starts from %s", name, source)
 
 
