@@ -79,7 +79,7 @@ def _good_axons(
     """The mask of those axons that are large enough, round enough, and in a sheath."""
     labels, _ = label_axons(axon, min_axon_px=math.ceil(min_axon_px))
     number = int(labels.max(initial=0))
-    outline = np.where(axon, 0, ndimage.grey_dilation(labels, size=3))
+    outline = np.where(axon, 0, ndimage.grey_dilation(labels, size=(3, 3)))
     lengths = np.bincount(outline.ravel(), minlength=number + 1)
     covered = np.bincount(outline[myelin], minlength=number + 1)
     good = covered >= min_sheath * lengths

@@ -68,7 +68,7 @@ class EvaluationInferer(Inferer):
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """Results of the automatic, then of the prompted inferer, (1, 2 C, Y, X), with the metadata of ``inputs``."""
         bare: Any = getattr(network, "module", network)
-        shared = _OnceSegmented(bare) if hasattr(bare, "segment") else network
+        shared: Any = _OnceSegmented(bare) if hasattr(bare, "segment") else network
         found = [inferer(inputs, shared, *args, **kwargs) for inferer in (self.automatic, self.prompted)]
         stacked = torch.cat([result.as_subclass(torch.Tensor) for result in found], dim=1)
         return convert_to_dst_type(stacked, inputs, dtype=stacked.dtype, device=stacked.device)[0]

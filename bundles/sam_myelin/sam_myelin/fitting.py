@@ -67,7 +67,7 @@ def _fibre_at(point: np.ndarray, fibres: Sequence[Fibre], boxes: np.ndarray) -> 
     """The fibre whose axon holds a place (x, y)."""
     x, y = np.rint(point).astype(int)
     inside = (boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])
-    for index in np.flatnonzero(inside):
+    for index in np.flatnonzero(inside).tolist():
         top, left = fibres[index].corner
         if fibres[index].axon[y - top, x - left]:
             return fibres[index]

@@ -222,8 +222,14 @@ class FibreInferer(Inferer):
 
     def _classes(self, embeddings: TileEmbeddings, zoom: float) -> np.ndarray:
         """Probabilities (2, Y, X) of myelin and axon."""
-        network, options = embeddings.network, {"views": self.views, "progress": self.progress}
-        found = class_probabilities(embeddings.image, network.segment, embeddings.device, zoom=zoom, **options)
+        found = class_probabilities(
+            embeddings.image,
+            embeddings.network.segment,
+            embeddings.device,
+            zoom=zoom,
+            views=self.views,
+            progress=self.progress,
+        )
         return found[[CLASSES.index("myelin"), CLASSES.index("axon")]].numpy()
 
     def _draw_all(
@@ -234,7 +240,7 @@ class FibreInferer(Inferer):
         known: Sequence[Fibre | None] | None = None,
     ) -> list[Fibre | None]:
         """The fibre of each prompt, by the decoder where it is not known already; ``axon`` as for `fibre_of_mask`."""
-        fibres = [None] * len(prompts.ids) if known is None else list(known)
+        fibres: list[Fibre | None] = [None] * len(prompts.ids) if known is None else list(known)
         unknown = np.flatnonzero([fibre is None for fibre in fibres])
         for place, fibre in self._draw(embeddings, Prompts(*(values[unknown] for values in prompts)), axon):
             fibres[unknown[place]] = fibre

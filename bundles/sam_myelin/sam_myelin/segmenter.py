@@ -150,7 +150,7 @@ def class_probabilities(
         seen = [undo_view(segment(view_of(window, view)).float().softmax(dim=1), view) for view in range(views)]
         return torch.stack(seen).mean(dim=0)
 
-    found = sliding_window_inference(
+    found: Any = sliding_window_inference(  # one tensor, as of_window gives it
         shown,
         [min(WINDOW_PX, -(-side // MULTIPLE) * MULTIPLE) for side in size],  # of a small image one window
         sw_batch_size=1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class AveragePrecisionMetric(CumulativeIterationMetric):
         super().__init__()
         self.min_ious = tuple(min_ious)
 
-    def _compute_list(self, y_pred: TensorOrList, y: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any) -> Any:
+    def _compute_list(self, y_pred: TensorOrList, y: Any = None, **kwargs: Any) -> Any:
         """Rows: of every image its number of objects after a 1, then of every result, after a 0, score and matches."""
         if y is None:
             raise ValueError("a score needs the truth: call the metric with y_pred and y")
