@@ -106,6 +106,7 @@ def write_overlay(
         picture = draw_overlay(image, result, labels, spacing=spacing)
     else:
         picture = draw_plane_overlay(image, result, labels)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         Image.fromarray(picture).save(partial, format="PNG")
 

@@ -15,7 +15,7 @@ from tools.bundles import find_bundle
 from tools.command_line import as_verb
 from tools.runs.executor import run_step
 from tools.runs.files import find_result
-from tools.runs.words import as_words, bundle_command
+from tools.runs.words import bundle_command
 from tools.toolbox import Toolbox, default_bundle, read_toolbox
 
 __all__ = ["commands", "quickstart"]
@@ -70,7 +70,7 @@ def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str
         Program and arguments, starting with ``python``.
     """
     root = Path(os.path.relpath(bundle))
-    configs = {name: root / f"configs/{name}.json" for name in ("train", "evaluate")}
+    configs = {name: root / f"configs/{name}.json" for name in ("train", "evaluate", "inference")}
     common = {"bundle_root": root, "dataset_dir": folder / "dataset"}
     inference_knobs = json.loads((bundle / "configs/inference.json").read_text())
     inherited = {key: value for key, value in toolbox.quickstart.items() if key in inference_knobs}
@@ -85,8 +85,8 @@ def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str
     yield "train", bundle_command([configs["train"]], trained, workflow="training")
     given = common | {"output_dir": folder / "evaluation", **weights}
     yield "evaluate", bundle_command([configs["train"], configs["evaluate"]], given)
-    images, results = str(folder / "dataset"), str(folder / "results")
-    yield "segment", [*tools, "segment", str(root), images, results, *as_words(weights)]
+    # not by tools segment, for which --spacing is that of the files, not the one that the network works at
+    yield "infer", bundle_command([configs["inference"]], common | {"output_dir": folder / "results", **weights})
 
 
 def _read_scores(path: Path) -> dict[str, float]:

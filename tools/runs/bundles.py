@@ -44,12 +44,16 @@ def evaluated_metrics(bundle: Path) -> list[str]:
     """Metrics that a bundle's evaluate.json saves case by case; InputError if it has no MetricsSaver of one."""
     path = bundle / "configs/evaluate.json"
     handlers = read_json(path).get("validate#handlers") or []
+    known = read_json(bundle / "configs/train.json") | read_json(path)
     found = [
         handler.get("metric_details") or []
         for handler in handlers
         if str(handler.get("_target_")).endswith("MetricsSaver")
     ]
-    metrics = [metric for names in found for metric in names]
+    # a list that several configs share stands at the top, and is referred to
+    metrics = [
+        metric for names in found for metric in (known[names.removeprefix("@")] if isinstance(names, str) else names)
+    ]
     if not metrics:
         raise InputError(f"{path}: no MetricsSaver in validate#handlers with metric_details; add it")
     return metrics

@@ -92,7 +92,8 @@ def test_sam_is_described_by_its_segmenter(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         (output,) = yaml.safe_load(archive.read("rdf.yaml"))["outputs"]
     assert output["axes"][1]["channel_names"] == ["ground", "myelin", "axon"] and output["data"]["range"] == [0, 1]
-    assert [(axis["size"], axis["scale"]) for axis in output["axes"][2:]] == [(512, 1)] * 2
+    sizes = [axis["size"] for axis in output["axes"][2:]]
+    assert [(size["tensor_id"], size["axis_id"]) for size in sizes] == [("image", "y"), ("image", "x")]
 
 
 @pytest.mark.slow

@@ -21,7 +21,9 @@ function element(name, text = "", attributes = {}) {
 async function start() {
   bundles = await (await fetch("bundles")).json();
   at("bundle").replaceChildren(...bundles.map((bundle) => new Option(bundle.name)));
+  const early = file; // chosen before the bundles were known
   choose();
+  take(early);
 }
 
 const chosen = () => bundles[at("bundle").selectedIndex];
