@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from monai.data.utils import compute_importance_map
 from monai.inferers import Inferer
 from torch import nn
 from tqdm import tqdm
 
+from .common.networks.padding import repeat_border
 from .tissue import has_data, is_tissue
 
 __all__ = ["SlideInferer", "window_starts"]
@@ -153,7 +153,7 @@ class SlideInferer(Inferer):
         """One window as float; where the slide is smaller, its border is repeated."""
         crop = slide[:, top : top + self.roi_size[0], left : left + self.roi_size[1]].float()
         below, beside = self.roi_size[0] - crop.shape[1], self.roi_size[1] - crop.shape[2]
-        return F.pad(crop[None], (0, beside, 0, below), mode="replicate")[0] if below or beside else crop
+        return repeat_border(crop[None], below, beside)[0]
 
     def _predict(self, windows: torch.Tensor, networks: Sequence[Callable[..., Any]]) -> torch.Tensor:
         """Mean probability over flips and networks."""

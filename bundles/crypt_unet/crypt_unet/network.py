@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import segmentation_models_pytorch as smp
 import timm
 import torch
-import torch.nn.functional as F
 from monai.networks.nets import UNETR
 from segmentation_models_pytorch.encoders import get_encoder_names
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -16,6 +15,7 @@ from torch import nn
 
 from .common.errors import InputError
 from .common.networks.encoders import prepare_encoder
+from .common.networks.padding import repeat_border
 
 __all__ = ["ARCHITECTURES", "CHANNELS", "CryptNet", "build_body"]
 
@@ -186,9 +186,7 @@ class CryptNet(nn.Module):
         else:
             below, beside = -height % MULTIPLE, -width % MULTIPLE
         scaled = (image.to(self.mean.dtype) - self.mean) / self.std
-        if below or beside:
-            scaled = F.pad(scaled, (0, beside, 0, below), mode="replicate")
-        return self.body(scaled)[..., :height, :width]
+        return self.body(repeat_border(scaled, below, beside))[..., :height, :width]
 
 
 def _colour_scale(encoder: str | None) -> tuple[Sequence[float], Sequence[float]]:

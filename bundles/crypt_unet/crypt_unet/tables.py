@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from skimage.measure import regionprops
 
+from .common.labels.ellipses import ellipse_of
 from .crypts import Crypt
 
 __all__ = ["COLUMNS", "UM_COLUMNS", "measure_crypts"]
@@ -49,12 +49,4 @@ def measure_crypts(
 def _measure(crypt: Crypt) -> tuple[float, float, int, float, float, float]:
     (region,) = regionprops(crypt.mask.astype("uint8"))
     y, x = region.centroid
-    degrees = math.degrees(region.orientation) + 90  # scikit-image counts from the y axis
-    return (
-        float(crypt.top + y + 0.5),
-        float(crypt.left + x + 0.5),
-        int(region.area),
-        float(region.axis_major_length),
-        float(region.axis_minor_length),
-        round(degrees, 3) % 180,  # rounded first, so that nothing just below 180 is written as 180
-    )
+    return float(crypt.top + y + 0.5), float(crypt.left + x + 0.5), int(region.area), *ellipse_of(region)

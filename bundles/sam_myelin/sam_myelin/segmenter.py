@@ -14,6 +14,7 @@ from torch import nn
 
 from .common.errors import InputError
 from .common.networks.encoders import prepare_encoder
+from .common.networks.padding import pad_to_multiple
 from .common.training.checkpoints import bare_network, read_weights
 from .views import undo_view, view_of
 
@@ -66,11 +67,7 @@ class Segmenter(nn.Module):
         Tensor of float, shape (B, 3, Y, X)
         """
         height, width = image.shape[-2:]
-        scaled = image / MIDDLE_GRAY - 1
-        below, beside = -height % MULTIPLE, -width % MULTIPLE
-        if below or beside:
-            scaled = F.pad(scaled, (0, beside, 0, below), mode="replicate")
-        return self.body(scaled)[..., :height, :width]
+        return self.body(pad_to_multiple(image / MIDDLE_GRAY - 1, MULTIPLE))[..., :height, :width]
 
 
 class SegmenterLoader:

@@ -10,6 +10,7 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from .common.networks.encoders import prepare_encoder
+from .common.networks.padding import pad_to_multiple
 from .network import CHANNELS, PatchExpanding, block_pair, initialize
 
 __all__ = ["HybridUNet"]
@@ -83,10 +84,7 @@ class HybridUNet(nn.Module):
         Tensor of float, shape (B, 3, Y, X)
         """
         height, width = image.shape[-2:]
-        below, beside = -height % MULTIPLE, -width % MULTIPLE
-        if below or beside:
-            image = F.pad(image, (0, beside, 0, below), mode="replicate")
-        image = DEVIATION * image
+        image = DEVIATION * pad_to_multiple(image, MULTIPLE)
         _, *skips, deepest = self.encoder(image.repeat(1, 3, 1, 1))
         features = self.bottom(None, deepest)
         for join, skip in zip(self.joins, [*skips[::-1], self.pixels(image)], strict=True):

@@ -8,6 +8,7 @@ from torch import nn
 from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
 
 from .attention import WindowAttention
+from .common.networks.padding import pad_to_multiple
 
 __all__ = ["CHANNELS", "PatchExpanding", "SwinUNet", "block_pair", "initialize"]
 
@@ -108,9 +109,7 @@ class SwinUNet(nn.Module):
         Tensor of float, shape (B, 3, Y, X)
         """
         height, width = image.shape[-2:]
-        below, beside = -height % self.multiple, -width % self.multiple
-        if below or beside:
-            image = F.pad(image, (0, beside, 0, below), mode="replicate")
+        image = pad_to_multiple(image, self.multiple)
         features = self.embed_norm(self.embed(image).permute(0, 2, 3, 1))
         skips = []
         for blocks, merge in zip(self.down, self.merge, strict=True):

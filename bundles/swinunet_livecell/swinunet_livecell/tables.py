@@ -7,6 +7,8 @@ import math
 import numpy as np
 from skimage.measure import regionprops
 
+from .common.labels.ellipses import ellipse_of
+
 __all__ = ["COLUMNS", "SUMMARY_COLUMNS", "measure_cells", "summarize"]
 
 SUMMARY_COLUMNS = ("image", "cells", "confluence", "mean_area")
@@ -37,15 +39,12 @@ def measure_cells(cells: np.ndarray, image: np.ndarray, scores: np.ndarray) -> l
     rows = []
     for region in regionprops(cells, image):
         top, left, bottom, right = region.bbox
-        degrees = math.degrees(region.orientation) + 90  # scikit-image counts from the y axis
         rows.append(
             (
                 int(region.label),
                 *map(float, region.centroid),
                 int(region.area),
-                float(region.axis_major_length),
-                float(region.axis_minor_length),
-                round(degrees, 3) % 180,  # rounded first, so that nothing just below 180 is written as 180
+                *ellipse_of(region),
                 float(region.intensity_mean),
                 int(top == 0 or left == 0 or bottom == height or right == width),
                 float(scores[region.label - 1]),

@@ -46,9 +46,7 @@ def format_table(
 ) -> str:
     """A table as text with a header; see `write_table`."""
     lines: list[str] = []  # the writer quotes what its own line ends are made of, so a carriage return too
-    writer = csv.writer(
-        SimpleNamespace(write=lines.append), delimiter=delimiter
-    )  # quotes what its line ends are made of
+    writer = csv.writer(SimpleNamespace(write=lines.append), delimiter=delimiter)
     writer.writerow(map(to_cell, columns))
     writer.writerows(
         [f"{value:.{digits}g}" if isinstance(value, float) and digits else to_cell(value) for value in row]
