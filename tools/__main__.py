@@ -6,7 +6,7 @@ from tools.command_line import run
 
 VERBS = {
     "convert ctc": ("tools.convert.ctc:ctc", "a Cell Tracking Challenge folder to NIfTI and dataset.json"),
-    "convert tiff": ("tools.convert.stacks:tiff", "TIFF stacks, as they come from a microscope, to the same"),
+    "convert tiff": ("tools.convert.stacks:tiff", "single volumes, as they come from a microscope, to the same"),
     "convert crypts": ("tools.convert.crypts:crypts", "RGB slides with masks of crypts to tiled TIFF and dataset.json"),
     "convert livecell": (
         "tools.convert.livecell:livecell",

@@ -13,7 +13,7 @@ from common.reading.tiff import read_volume
 from tools.convert.datalist import check_replaceable
 from tools.convert.nifti import is_whole, write_volume
 
-__all__ = ["describe", "prepare_dataset", "read_ids", "read_image", "write_unless_whole"]
+__all__ = ["as_numbers", "describe", "prepare_dataset", "read_ids", "read_image", "write_unless_whole"]
 
 
 def prepare_dataset(destination: Path, folders: Sequence[str]) -> Path:
@@ -81,7 +81,11 @@ def write_unless_whole(
 
 def read_image(path: Path) -> np.ndarray:
     """Image as (Z, Y, X) in its own dtype, floats in 32 bit, one bit as 0 and 1; InputError where it is not finite."""
-    image = read_volume(path)
+    return as_numbers(path, read_volume(path))
+
+
+def as_numbers(path: Path, image: np.ndarray) -> np.ndarray:
+    """An image in a type that NIfTI and torch hold, as `read_image` gives it."""
     if image.dtype == bool:
         return image.astype(np.uint8)
     if image.dtype.kind == "c":

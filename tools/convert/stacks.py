@@ -1,8 +1,10 @@
-"""Single TIFF stacks, as they come from a microscope, to NIfTI volumes and dataset.json."""
+"""Single volumes, as they come from a microscope, to NIfTI and dataset.json."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,21 +13,64 @@ from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.errors import InputError
+from common.names import stem as stem_of
 from common.reading.tiff import read_header, read_spacing
 from tools.command_line import as_verb
-from tools.convert.dataset import prepare_dataset, read_image, write_unless_whole
+from tools.convert.dataset import as_numbers, prepare_dataset, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
+from tools.formats.microscopes import ENDINGS, ZIPPED, has_images, is_ome_zarr, list_images, open_scenes, read
+from tools.formats.scenes import Pick
 
 __all__ = ["find_stacks", "tiff"]
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff")
+SUFFIXES = (*TIFF_SUFFIXES, *ENDINGS, *ZIPPED)
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """A volume that is to be converted.
+
+    Attributes
+    ----------
+    path : Path
+        The file that holds it.
+    shape : tuple of int
+        (Z, Y, X).
+    spacing : tuple of float or None
+        (Z, Y, X) in micrometres, as the file tells it.
+    pick : Pick or None
+        Which of its images; None where a TIFF is one volume.
+    """
+
+    path: Path
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float] | None
+    pick: Pick | None = None
+
+    def read(self) -> np.ndarray:
+        if self.pick is None:
+            return read_image(self.path)
+        return as_numbers(self.path, read(self.path, self.pick).pixels.reshape(self.shape))
+
+    def sources(self) -> list[Path]:
+        return sorted(path for path in self.path.rglob("*") if path.is_file()) if self.path.is_dir() else [self.path]
 
 
 @as_verb(source=Path, destination=Path, spacing=parse_spacing)
-def tiff(source: Path, destination: Path, *, spacing: tuple[float, float, float], name: str = "") -> dict[str, object]:
-    """Convert gray TIFF stacks, one volume per file, to NIfTI and a dataset.json that lists them under testing.
+def tiff(
+    source: Path,
+    destination: Path,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    scene: str = "",
+    channel: str = "",
+    time: str = "",
+    name: str = "",
+) -> dict[str, object]:
+    """Convert gray volumes of a microscope to NIfTI and a dataset.json that lists them under testing.
 
     One is in memory at a time; all headers are checked before anything is written. A second run skips the files that
     are already there and whole.
@@ -33,11 +78,18 @@ def tiff(source: Path, destination: Path, *, spacing: tuple[float, float, float]
     Parameters
     ----------
     source : Path
-        A TIFF file, or a folder of them.
+        A TIFF file, CZI, ND2, LIF, OIF, OIB or OME-Zarr (a folder, or one in a zip file), or a folder of them. Every
+        position and every time point of a file is a volume.
     destination : Path
         Folder to write images/ and dataset.json to.
     spacing : tuple of float
-        Voxel spacing in micrometres as Z,Y,X; required.
+        Voxel spacing in micrometres as Z,Y,X, instead of what the files tell; required where they tell none.
+    scene : str
+        Which of several positions, by its name or its number from 0; all if not given.
+    channel : str
+        Which of several channels, by its name or its number from 0.
+    time : str
+        Which of several time points, by its number from 0; all if not given.
     name : str
         Text for dataset.json; it defaults to the source's name.
 
@@ -49,39 +101,65 @@ def tiff(source: Path, destination: Path, *, spacing: tuple[float, float, float]
     Raises
     ------
     InputError
-        If there is no stack, two have the same name, or one is not a gray volume of finite numbers; or if the
-        destination cannot be written.
+        If there is no stack, two have the same name, or one is not a gray volume of finite numbers, or of unknown
+        spacing; or if the destination cannot be written.
     """
-    stacks = find_stacks(source)
-    shapes = {stem: read_header(path).shape for stem, path in stacks.items()}
-    for path in stacks.values():
-        stated = read_spacing(path)
-        if stated is not None and not np.allclose(stated, spacing, rtol=0.02):
-            logger.warning("%s: says that its spacing is %s um (Z, Y, X), taken is %s", path, stated, spacing)
+    stacks: dict[str, _Stack] = {}
+    for stem, path in find_stacks(source).items():
+        for suffix, stack in _stacks_of(path, Pick(scene, channel, time)):
+            if f"{stem}{suffix}" in stacks:
+                raise InputError(f"{path}: {stem}{suffix} is also what a part of another file is called; rename one")
+            stacks[f"{stem}{suffix}"] = stack
+    spacings = {stem: _spacing(stack, spacing) for stem, stack in stacks.items()}
     datalist_path = prepare_dataset(destination, ("images",))
     testing = []
-    for stem, path in tqdm(stacks.items(), desc="convert tiff", unit="stack"):
+    for stem, stack in tqdm(stacks.items(), desc="convert tiff", unit="stack"):
         testing.append({"image": f"images/{stem}.nii.gz"})
         target = destination / testing[-1]["image"]
-        write_unless_whole(target, [path], partial(read_image, path), shapes[stem], spacing)
+        note = " ".join(stack.pick.told().values()) if stack.pick else ""
+        write_unless_whole(target, stack.sources(), partial(stack.read), stack.shape, spacings[stem], note)
+    facts = {"spacing": list(spacings.popitem()[1])} if len(set(spacings.values())) == 1 else {}
     write_dataset(
-        destination,
-        name=name or source.resolve().stem,
-        training=[],
-        testing=testing,
-        licence="unknown",
-        spacing=list(spacing),
+        destination, name=name or source.resolve().stem, training=[], testing=testing, licence="unknown", **facts
     )
     return {"images": len(testing), "dataset": datalist_path}
 
 
+def _stacks_of(path: Path, pick: Pick) -> Iterator[tuple[str, _Stack]]:
+    """The volumes of a file, and what their names have behind the file's."""
+    if not has_images(path, pick, num_axes=3):
+        yield "", _Stack(path, read_header(path).shape, read_spacing(path))
+        return
+    images = list_images(path, pick)
+    with open_scenes(path) as scenes:
+        for suffix, one in images:
+            scene = scenes[int(one.scene or 0)]
+            if scene.size("S") > 1:
+                raise InputError(f"{path}: in colours, expected gray volumes; export a single channel")
+            z, y, x = scene.spacing
+            known = None if z is None or y is None or x is None else (z, y, x)
+            yield suffix, _Stack(path, (scene.size("Z"), scene.size("Y"), scene.size("X")), known, one)
+
+
+def _spacing(stack: _Stack, given: tuple[float, float, float] | None) -> tuple[float, float, float]:
+    """What is given, else what the file tells."""
+    if given is None and stack.spacing is None:
+        raise InputError(
+            f"{stack.path}: does not tell the size of its voxels; give --spacing, Z,Y,X in micrometres, such as "
+            "2.0,0.8,0.8"
+        )
+    if given is not None and stack.spacing is not None and not np.allclose(stack.spacing, given, rtol=0.02):
+        logger.warning("%s: says that its spacing is %s um (Z, Y, X), taken is %s", stack.path, stack.spacing, given)
+    return given or parse_spacing(",".join(map(str, stack.spacing or ())))
+
+
 def find_stacks(source: Path) -> dict[str, Path]:
-    """TIFF files by the name that everything made from them gets.
+    """Files by the name that everything made from them gets.
 
     Parameters
     ----------
     source : Path
-        A TIFF file, or a folder of them.
+        A file, or a folder of them; an OME-Zarr.
 
     Returns
     -------
@@ -95,13 +173,16 @@ def find_stacks(source: Path) -> dict[str, Path]:
     """
     if not source.exists():
         raise InputError(f"{source}: no such file or folder; give a TIFF stack or a folder of them")
-    paths = [source] if source.is_file() else sorted(source.glob("[!.]*"))
-    paths = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    paths = [source] if source.is_file() or is_ome_zarr(source) else sorted(source.glob("[!.]*"))
+    paths = [path for path in paths if path.name.lower().endswith(SUFFIXES)]
     if not paths:
-        raise InputError(f"{source}: no TIFF there, expected *.tif or *.tiff; export the stacks as TIFF")
+        raise InputError(
+            f"{source}: no stack there, expected *{', *'.join(SUFFIXES)}; export the stacks as TIFF or OME-Zarr"
+        )
     stacks: dict[str, Path] = {}
     for path in paths:
-        if path.stem in stacks:
-            raise InputError(f"{path}: same name as {stacks[path.stem]}, so their results would be; rename one")
-        stacks[path.stem] = path
+        stem = path.stem if path.suffix.lower() in TIFF_SUFFIXES else stem_of(path)
+        if stem in stacks:
+            raise InputError(f"{path}: same name as {stacks[stem]}, so their results would be; rename one")
+        stacks[stem] = path
     return stacks

@@ -71,7 +71,7 @@ def open_czi(path: Path) -> Iterator[list[Scene]]:
             sizes = {axis: 1 + max(block.at(axis) for block in of_scene) for axis in "TCZ"}
             sizes |= {axis: _extent(of_scene, axis)[1] for axis in "YX"} | {"S": of_scene[0].shape["0"]}
             name = names[number] if number < len(names) else ""
-            scenes.append(Scene(name, sizes, spacing, channels, _loader(of_scene, sizes["Z"])))
+            scenes.append(Scene(name, sizes, spacing, channels, _dtype(of_scene), _loader(of_scene, sizes["Z"])))
         yield scenes
 
 
@@ -81,6 +81,10 @@ def _extent(blocks: Sequence[_Block], axis: str) -> tuple[int, int]:
     return first, max(block.at(axis) + block.shape[axis] for block in blocks) - first
 
 
+def _dtype(blocks: Sequence[_Block]) -> np.dtype:
+    return np.result_type(*{block.entry.dtype[-2:] for block in blocks})
+
+
 def _loader(blocks: Sequence[_Block], depth: int) -> Callable[[int, int], np.ndarray]:
     (top, height), (left, width) = _extent(blocks, "Y"), _extent(blocks, "X")
 
@@ -88,9 +92,8 @@ def _loader(blocks: Sequence[_Block], depth: int) -> Callable[[int, int], np.nda
         wanted = [block for block in blocks if block.at("T") == time and block.at("C") == channel]
         if not wanted:
             raise ValueError(f"no pixels of time {time}, channel {channel}")
-        dtype = np.result_type(*(block.entry.dtype[-2:] for block in wanted))
         samples = wanted[0].shape["0"]
-        pixels = np.zeros((depth, height, width, samples), dtype)
+        pixels = np.zeros((depth, height, width, samples), _dtype(wanted))
         for block in wanted:
             part = block.pixels()
             y, x = block.at("Y") - top, block.at("X") - left

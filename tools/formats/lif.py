@@ -27,7 +27,7 @@ def open_lif(path: Path) -> Iterator[list[Scene]]:
             sizes, spacing, channels = dict(image.sizes), _spacing(image), _channel_names(image)
             for tile in range(sizes.pop("M", 1)):
                 name = f"{image.path} tile {tile}" if image.sizes.get("M", 1) > 1 else image.path
-                scenes.append(Scene(name, sizes, spacing, channels, _loader(image, tile)))
+                scenes.append(Scene(name, sizes, spacing, channels, image.dtype, _loader(image, tile)))
         yield scenes
 
 

@@ -12,9 +12,20 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.reading.formats import identify, no_such_file
-from tools.formats.scenes import Image, Pick, Scene, picked, read_scene
+from tools.formats.scenes import Image, Pick, Scene, only_one, picked, read_scene
 
-__all__ = ["ENDINGS", "is_ome_zarr", "list_images", "maker_of", "open_scenes", "read"]
+__all__ = [
+    "ENDINGS",
+    "ZARR_FILES",
+    "ZIPPED",
+    "find_only_image",
+    "has_images",
+    "is_ome_zarr",
+    "list_images",
+    "maker_of",
+    "open_scenes",
+    "read",
+]
 
 Reader = Callable[[Path], AbstractContextManager[list[Scene]]]
 
@@ -39,7 +50,7 @@ class _Maker:
     module: str
     reader: str
     package: str
-    starts: tuple[bytes, ...] = ()
+    starts: tuple[bytes, ...]
 
 
 MAKERS = {
@@ -48,10 +59,11 @@ MAKERS = {
     "lif": _Maker("Leica LIF", "lif", "open_lif", "liffile", (b"\x70\0\0\0",)),
     "oib": _Maker("Olympus OIB", "oif", "open_oif", "oiffile", (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)),
     "oif": _Maker("Olympus OIF", "oif", "open_oif", "oiffile", (b"\xff\xfe[\0F\0i\0l\0e\0I\0n\0f\0", b"[FileInfo")),
-    "zarr": _Maker("OME-Zarr", "ome_zarr_file", "open_ome_zarr", "zarr"),
-    "tiff": _Maker("TIFF", "tiff_scenes", "open_tiff_scenes", "tifffile"),
+    "zarr": _Maker("OME-Zarr", "ome_zarr_file", "open_ome_zarr", "zarr", (b"PK\x03\x04",)),  # of a zip file
+    "tiff": _Maker("TIFF", "tiff_scenes", "open_tiff_scenes", "tifffile", ()),
 }
 ENDINGS = (".nd2", ".czi", ".lif", ".oib", ".oif", ".ome.zarr", ".zarr")
+ZIPPED = (".zarr.zip", ".ozx")
 LONGEST_START = max(len(start) for maker in MAKERS.values() for start in maker.starts)
 ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs")
 
@@ -75,7 +87,45 @@ def maker_of(path: str | PathLike[str]) -> str | None:
             start = file.read(LONGEST_START)
     except FileNotFoundError as error:
         raise no_such_file(path, "give an image") from error
-    return next((kind for kind, maker in MAKERS.items() if start.startswith(maker.starts or (b"\0no",))), None)
+    return next((kind for kind, maker in MAKERS.items() if start.startswith(maker.starts)), None)
+
+
+def has_images(path: str | PathLike[str], pick: Pick, *, num_axes: int) -> bool:
+    """Whether images have to be picked out of a file, though there may be only one.
+
+    Parameters
+    ----------
+    path : path
+        Of any format.
+    pick : Pick
+        As a user gives it.
+    num_axes : int
+        Of what is wanted: 3 for volumes, for which a series of single planes is a stack.
+
+    Raises
+    ------
+    InputError
+        If something is picked of a file that is one image.
+    """
+    if maker_of(path) is not None:
+        return True
+    if identify(path) == "tiff":
+        return pick != Pick() or _has_several(path, num_axes)
+    if pick != Pick():
+        raise InputError(f"{path}: holds one image, leave out --{next(iter(pick.told()))}")
+    return False
+
+
+def _has_several(path: str | PathLike[str], num_axes: int) -> bool:
+    """Whether a TIFF holds channels, time points or positions; what is wrong with it is told when it is read."""
+    try:
+        with open_scenes(path) as scenes:
+            if len(scenes) > 1:  # pages that nobody calls images may be slices
+                return all(scene.name for scene in scenes)
+            is_volume = num_axes == 3 and scenes[0].size("Z") == 1
+            return scenes[0].size("C") > 1 or (scenes[0].size("T") > 1 and not is_volume)
+    except InputError:
+        return False
 
 
 @contextmanager
@@ -141,6 +191,12 @@ def list_images(path: str | PathLike[str], pick: Pick | None = None) -> list[tup
     with open_scenes(path) as scenes:
         found = picked(path, scenes, pick or Pick())
         return [(_suffix(scenes, one), one) for one in found]
+
+
+def find_only_image(path: str | PathLike[str], pick: Pick | None = None) -> Pick:
+    """What `read` takes of a file that holds one image, as far as a pick leaves it open; InputError as `read`."""
+    with open_scenes(path) as scenes:
+        return only_one(path, scenes, pick or Pick())
 
 
 def read(path: str | PathLike[str], pick: Pick | None = None) -> Image:

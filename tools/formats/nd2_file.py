@@ -33,7 +33,12 @@ def open_nd2(path: Path) -> Iterator[list[Scene]]:
         ]
         yield [
             Scene(
-                names[position] if position < len(names) else "", of_scene, spacing, channels, _loader(file, position)
+                names[position] if position < len(names) else "",
+                of_scene,
+                spacing,
+                channels,
+                np.dtype(file.dtype),
+                _loader(file, position),
             )
             for position in range(sizes.get("P", 1))
         ]

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import oiffile
+import tifffile
 
 from common.errors import InputError
+from common.reading.tiff_file import check_page
 from common.reading.units import length_um
+from tools.formats.compound import check_chains
 from tools.formats.scenes import Scene, Spacing
 
 __all__ = ["open_oif"]
@@ -19,6 +22,7 @@ __all__ = ["open_oif"]
 @contextmanager
 def open_oif(path: Path) -> Iterator[list[Scene]]:
     """The only scene of an OIF or OIB file, while the block runs."""
+    check_chains(path)
     with oiffile.OifFile(path) as file:
         planes = file.series[0]  # the longest
         lengths = dict(zip(planes.axes, planes.shape, strict=True))
@@ -29,19 +33,32 @@ def open_oif(path: Path) -> Iterator[list[Scene]]:
             tuple(dict(zip(planes.axes, at, strict=True)).get(axis, 0) for axis in "TCZ"): name
             for at, name in zip(planes.indices, planes, strict=True)
         }
-        height, width = file.asarray(next(iter(planes))).shape
+        first = _read(path, file, next(iter(planes)))
+        height, width = first.shape
         sizes = {axis: lengths.get(axis, 1) for axis in "TCZ"} | {"Y": height, "X": width}
         channels = tuple(_channel_name(file.mainfile, number) for number in range(sizes["C"]))
-        yield [Scene("", sizes, _spacing(file.mainfile), channels, _loader(file, files, sizes["Z"]))]
+        load = _loader(path, file, files, sizes["Z"])
+        yield [Scene("", sizes, _spacing(file.mainfile), channels, first.dtype, load)]
 
 
 def _loader(
-    file: oiffile.OifFile, files: Mapping[tuple[int, ...], str], depth: int
+    path: Path, file: oiffile.OifFile, files: Mapping[tuple[int, ...], str], depth: int
 ) -> Callable[[int, int], np.ndarray]:
     def load(time: int, channel: int) -> np.ndarray:
-        return np.stack([file.asarray(files[time, channel, z]) for z in range(depth)])
+        return np.stack([_read(path, file, files[time, channel, z]) for z in range(depth)])
 
     return load
+
+
+def _read(path: Path, file: oiffile.OifFile, name: str) -> np.ndarray:
+    """The first page of one of the TIFFs in it, never another file that this names."""
+    with file.open_file(name) as stream, tifffile.TiffFile(stream, name=name, _multifile=False) as tiff:
+        page = tiff.pages.first
+        check_page(path, tiff, page)
+        pixels = page.asarray()
+    if pixels.ndim != 2:
+        raise InputError(f"{path}: a plane of shape {pixels.shape}, expected (Y, X); export it")
+    return pixels
 
 
 def _channel_name(settings: Mapping[str, Mapping[str, object]], number: int) -> str:

@@ -1,10 +1,11 @@
-"""OME-Zarr (NGFF 0.4 and 0.5), its full resolution, plane by plane."""
+"""OME-Zarr (NGFF 0.4 and 0.5), a folder or one in a zip file: its full resolution, plane by plane."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,47 @@ import zarr
 
 from common.errors import InputError
 from common.reading.units import length_um
+from tools.formats.microscopes import ZARR_FILES
 from tools.formats.scenes import Scene, Spacing
 
 __all__ = ["open_ome_zarr"]
+
+# what turns bytes into numbers and no more: a file can name any codec that is installed, such as pickle, which runs
+# what it is told to
+CODECS = {
+    *("blosc", "zlib", "gzip", "zstd", "lz4", "lzma", "bz2", "bytes", "endian", "transpose", "sharding_indexed"),
+    *("crc32", "crc32c", "adler32", "fletcher32", "shuffle", "delta", "fixedscaleoffset", "quantize", "bitround"),
+    *("packbits", "astype"),
+}
+LARGEST_RATIO = 1040  # of deflate: what a zip file says that it holds beyond that is not there
+FREE_BYTES = 64 << 20
 
 
 @contextmanager
 def open_ome_zarr(path: Path) -> Iterator[list[Scene]]:
     """The images of an OME-Zarr: one, those that bioformats2raw numbers, or the fields of a plate."""
-    root = zarr.open_group(path, mode="r")
-    yield [_scene(path, group, name) for name, group in _images(path, root)]
+    if path.is_dir():
+        root = zarr.open_group(path, mode="r")
+        yield [_scene(path, group, name) for name, group in _images(path, root)]
+        return
+    inside = _checked_zip(path)
+    with zarr.storage.ZipStore(path, mode="r") as store:
+        root = zarr.open_group(store, path=inside, mode="r")
+        yield [_scene(path, group, name) for name, group in _images(path, root)]
+
+
+def _checked_zip(path: Path) -> str:
+    """Where the outermost Zarr group lies in a zip file, of which nothing is unpacked."""
+    with zipfile.ZipFile(path) as archive:
+        files = archive.infolist()
+    claimed, stored = sum(file.file_size for file in files), path.stat().st_size
+    if claimed > FREE_BYTES + LARGEST_RATIO * stored:
+        raise InputError(f"{path}: a zip file of {stored} bytes that says it holds {claimed}; zip the image again")
+    groups = [PurePosixPath(file.filename).parent for file in files if Path(file.filename).name in ZARR_FILES]
+    if not groups:
+        raise InputError(f"{path}: a zip file without an OME-Zarr in it; zip the folder of one image")
+    outermost = min(groups, key=lambda group: len(group.parts))
+    return "" if outermost == PurePosixPath() else str(outermost)
 
 
 def _images(path: Path, root: zarr.Group) -> list[tuple[str, zarr.Group]]:
@@ -59,12 +91,31 @@ def _scene(path: Path, group: zarr.Group, name: str) -> Scene:
     array = group[full["path"]]
     if not isinstance(array, zarr.Array):
         raise ValueError(f"{full['path']} is no array")
+    _check_codecs(path, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
     if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it anew")
     channels = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", []))
     sizes = dict(zip(axes, array.shape, strict=True))
-    return Scene(name, sizes, _spacing(multiscale, full, axes), channels, _loader(array, axes))
+    return Scene(name, sizes, _spacing(multiscale, full, axes), channels, array.dtype, _loader(array, axes))
+
+
+def _check_codecs(path: Path, array: zarr.Array) -> None:
+    """Refuse what is not plain numbers, or takes a codec to read that could do anything."""
+    about: dict[str, Any] = dict(array.metadata.to_dict())
+    pipeline = [*(about.get("codecs") or []), *(about.get("filters") or []), about.get("compressor")]
+    while pipeline:
+        codec = pipeline.pop()
+        if codec is None:
+            continue
+        told = codec if isinstance(codec, Mapping) else {"name": codec}
+        name = str(told.get("name", told.get("id", ""))).removeprefix("numcodecs.")
+        if name not in CODECS:
+            raise InputError(f"{path}: packed by {name[:50]!r}, expected zstd, blosc or another that is common")
+        within = told.get("configuration", {})
+        pipeline += [*within.get("codecs", []), *within.get("index_codecs", [])]
+    if array.dtype.kind not in "uifb":
+        raise InputError(f"{path}: pixels of type {array.dtype}, expected numbers; export it anew")
 
 
 def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from os import PathLike
 
 import numpy as np
 
 from common.errors import InputError
 
-__all__ = ["Image", "Pick", "Scene", "Spacing", "picked", "read_scene"]
+__all__ = ["PICKS", "Image", "Pick", "Scene", "Spacing", "only_one", "picked", "read_scene"]
 
+PICKS = ("scene", "channel", "time")
 Spacing = tuple[float | None, float | None, float | None]
 
 
@@ -29,6 +30,8 @@ class Scene:
         Size of a voxel in µm as (Z, Y, X); None for each that the file does not tell.
     channels : tuple of str
         Names of the channels, as many as there are; empty names where the file tells none.
+    dtype : numpy.dtype
+        Of its pixels.
     load : callable
         Takes a time point and a channel, both from 0; returns their pixels (Z, Y, X), or (Z, Y, X, S) in colours. Only
         these are read.
@@ -38,6 +41,7 @@ class Scene:
     sizes: Mapping[str, int]
     spacing: Spacing
     channels: tuple[str, ...]
+    dtype: np.dtype
     load: Callable[[int, int], np.ndarray]
 
     def size(self, axis: str) -> int:
@@ -60,6 +64,15 @@ class Pick:
     scene: str = ""
     channel: str = ""
     time: str = ""
+
+    @classmethod
+    def of(cls, options: Mapping[str, str]) -> Pick:
+        """What options say, among others."""
+        return cls(**{name: options[name] for name in PICKS if name in options})
+
+    def told(self) -> dict[str, str]:
+        """What is not left open, by name."""
+        return {name: value for name, value in asdict(self).items() if value}
 
 
 @dataclass(frozen=True)
@@ -122,8 +135,8 @@ def picked(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> li
     return found
 
 
-def read_scene(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> Image:
-    """The one image that a pick means.
+def only_one(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> Pick:
+    """A pick of the one image that a pick means, with numbers in the place of names.
 
     Raises
     ------
@@ -138,9 +151,14 @@ def read_scene(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -
         raise InputError(f"{path}: {len(scenes)} scenes, expected one: {names}; give its --scene")
     if len(found) > 1:
         raise InputError(f"{path}: {len(found)} time points, expected one; give its --time, 0 to {len(found) - 1}")
-    scene = scenes[int(found[0].scene or 0)]
-    channel = int(found[0].channel)
-    pixels = scene.load(int(found[0].time or 0), channel)
+    return found[0]
+
+
+def read_scene(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> Image:
+    """The one image that a pick means; InputError as `only_one`."""
+    meant = only_one(path, scenes, pick)
+    scene, channel = scenes[int(meant.scene or 0)], int(meant.channel)
+    pixels = scene.load(int(meant.time or 0), channel)
     axes = "ZYX" if scene.size("Z") > 1 else "YX"
     axes += "S" if scene.size("S") > 1 else ""
     name = scene.channels[channel] if channel < len(scene.channels) else ""

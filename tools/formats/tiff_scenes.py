@@ -49,7 +49,7 @@ def _scene(
     else:
         spacing, channels = spacing_of(tiff) or (None, None, None), _imagej_channels(tiff, lengths)
     name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
-    return Scene(name, lengths, spacing, channels, _loader(path, tiff, series, axes))
+    return Scene(name, lengths, spacing, channels, np.dtype(series.dtype), _loader(path, tiff, series, axes))
 
 
 def _ome_images(tiff: tifffile.TiffFile) -> list[ElementTree.Element]:

@@ -73,7 +73,10 @@ def check_kind(path: Path, bundle: Description) -> str:
     """
     kind = identify(path)
     if kind is None:
-        raise InputError("not an image; send PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz)")
+        raise InputError(
+            "not an image; send PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz), or what a microscope writes: CZI, ND2, LIF, "
+            "OIB, OME-Zarr in a zip file"
+        )
     if bundle.num_axes == 2 and kind.startswith("nii"):
         raise InputError(f"a NIfTI volume, but {bundle.name} takes images of two axes; send PNG, JPEG or TIFF")
     if bundle.num_axes == 3 and kind in ("png", "jpeg", "bmp"):
@@ -113,7 +116,7 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
     """
     folder.mkdir(parents=True, exist_ok=True)
     spacing = options.get("spacing")
-    pick = Pick(**{name: options.get(name, "") for name in ("scene", "channel", "time")})
+    pick = Pick.of(options)
     if maker_of(path) is not None or pick != Pick():
         return _from_microscope(path, bundle, folder / stem, spacing, pick)
     if path.suffix.lower() == MIRAX and bundle.suffixes[0] == ".tiff":

@@ -13,10 +13,10 @@ from common.reading.tiff import read_pixel_size
 from common.reading.tiff_spacing import resolution_um
 from tools.formats.microscopes import maker_of, open_scenes
 from tools.formats.saving import FORMATS, About, as_objects, saved_path, write
-from tools.formats.scenes import Spacing
+from tools.formats.scenes import PICKS, Spacing
 from tools.formats.sequences import group_frames, write_sequence
 from tools.segment.results import MASKS, read_mask
-from tools.segment.sources import PICKS, Source
+from tools.segment.sources import Source
 
 __all__ = ["find_labels", "is_saved", "save_labels", "save_sequences"]
 

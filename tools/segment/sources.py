@@ -5,28 +5,28 @@ from __future__ import annotations
 import glob
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.datalist import DATALIST, read_dataset
 from common.errors import InputError
 from common.names import own_results
 from common.names import stem as stem_of
-from common.reading.formats import identify, no_such_file
+from common.reading.formats import no_such_file
 from tools.formats.microscopes import ENDINGS as RAW_ENDINGS
-from tools.formats.microscopes import is_ome_zarr, list_images, maker_of, open_scenes
-from tools.formats.scenes import Pick
+from tools.formats.microscopes import ZIPPED, find_only_image, has_images, is_ome_zarr, list_images
+from tools.formats.scenes import PICKS, Pick
 from tools.segment.description import Description
 
-__all__ = ["PICKS", "Source", "find_images", "find_sources"]
+__all__ = ["Source", "choose_image", "find_images", "find_sources"]
 
 logger = logging.getLogger(__name__)
 
 ENDINGS = (
     *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn", ".mrxs"),
     *RAW_ENDINGS,
+    *ZIPPED,
 )
-PICKS = ("scene", "channel", "time")
 
 
 @dataclass(frozen=True)
@@ -127,32 +127,38 @@ def find_sources(images: Sequence[Path], bundle: Description, pick: Pick) -> tup
     return sources, failures
 
 
+def choose_image(image: Path, bundle: Description, options: Mapping[str, str]) -> dict[str, str]:
+    """Options of a file that has to hold one image, with the numbers of that image in it.
+
+    Parameters
+    ----------
+    image : Path
+    bundle : Description
+        That it is meant for.
+    options : mapping of str to str
+        As for `LoadedBundle.segment`, as the user gives them.
+
+    Returns
+    -------
+    dict of str to str
+
+    Raises
+    ------
+    InputError
+        If what is picked is not there, or several images are and a pick leaves open which one.
+    """
+    pick = Pick.of(options)
+    others = {name: value for name, value in options.items() if name not in PICKS}
+    if not has_images(image, pick, num_axes=bundle.num_axes):
+        return others
+    return others | find_only_image(image, pick).told()
+
+
 def _sources_of(image: Path, bundle: Description, pick: Pick) -> list[Source]:
-    stem, is_picked = stem_of(image), pick != Pick()
-    is_raw = maker_of(image) is not None
-    if not is_raw and identify(image) == "tiff":
-        is_raw = is_picked or _has_several(image, bundle)
-    elif not is_raw and is_picked:
-        given = next(name for name in PICKS if getattr(pick, name))
-        raise InputError(f"{image}: holds one image, leave out --{given}")
-    if not is_raw:
+    stem = stem_of(image)
+    if not has_images(image, pick, num_axes=bundle.num_axes):
         return [Source(image, stem)]
-    return [
-        Source(image, f"{stem}{suffix}", {name: value for name, value in asdict(one).items() if value})
-        for suffix, one in list_images(image, pick)
-    ]
-
-
-def _has_several(image: Path, bundle: Description) -> bool:
-    """Whether a TIFF holds channels, time points or positions; what is wrong with it is told when it is read."""
-    try:
-        with open_scenes(image) as scenes:
-            if len(scenes) > 1:  # pages that nobody calls images may be slices
-                return all(scene.name for scene in scenes)
-            is_volume = bundle.num_axes == 3 and scenes[0].size("Z") == 1
-            return scenes[0].size("C") > 1 or (scenes[0].size("T") > 1 and not is_volume)
-    except InputError:
-        return False
+    return [Source(image, f"{stem}{suffix}", one.told()) for suffix, one in list_images(image, pick)]
 
 
 def _images_in(folder: Path) -> list[Path]:

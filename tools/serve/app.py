@@ -26,6 +26,12 @@ from tools.serve.results import MEDIA_TYPES
 
 __all__ = ["create_app"]
 
+_IMAGES = "PNG, JPEG, TIFF, NIfTI, CZI, ND2, LIF, OIB, or OME-Zarr in a zip file"
+_PICKS = {
+    "scene": {"type": "string", "description": "which of several positions, by its name or its number from 0"},
+    "channel": {"type": "string", "description": "which of several channels, by its name or its number from 0"},
+    "time": {"type": "string", "description": "which of several time points, by its number from 0"},
+}
 _BODY = {
     "requestBody": {
         "required": True,
@@ -35,11 +41,12 @@ _BODY = {
                     "type": "object",
                     "required": [FIELD],
                     "properties": {
-                        FIELD: {"type": "string", "format": "binary", "description": "PNG, JPEG, TIFF or NIfTI"},
+                        FIELD: {"type": "string", "format": "binary", "description": _IMAGES},
                         "bundle": {"type": "string", "description": "where several are served"},
                         "spacing": {"type": "string", "description": "Z,Y,X in micrometres, for TIFF volumes"},
                         "boxes": {"type": "string", "description": "[[x_min, y_min, x_max, y_max], ...] in pixels"},
                         "pixel_size_um": {"type": "string", "description": "side of a pixel in micrometres"},
+                        **_PICKS,
                     },
                 }
             },
@@ -53,6 +60,7 @@ _BODY = {
                         "spacing": {"type": "string"},
                         "boxes": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
                         "pixel_size_um": {"type": "number"},
+                        **_PICKS,
                     },
                 }
             },

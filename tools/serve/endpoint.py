@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from tools.formats.scenes import PICKS
 from tools.segment.description import Description
 from tools.segment.results import STEM, Result
 from tools.serve.data_folder import find_image, keep_mask
@@ -108,7 +109,7 @@ class Endpoint:
                 "task": bundle.task,
                 "axes": "YX" if bundle.num_axes == 2 else "ZYX",
                 "result": bundle.mask_kind,
-                "fields": list(bundle.options),
+                "fields": [*bundle.options, *PICKS],
                 "backend": bundle.backend,
                 "samples": [path.name for path in self.samples.get(bundle.name, ())],
             }

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from tools.formats.scenes import PICKS
 from tools.segment.description import Description
 from tools.segment.results import safe_stem
 from tools.serve.failures import Failure
@@ -92,6 +93,6 @@ def read_json(body: bytes) -> dict[str, str]:
 def check_fields(fields: Mapping[str, str], bundle: Description) -> None:
     """Refuse what a bundle has no use for."""
     for name in fields:
-        if name not in bundle.options:
-            known = ", ".join((FIELD, "bundle", *bundle.options))
+        if name not in (*bundle.options, *PICKS):
+            known = ", ".join((FIELD, "bundle", *bundle.options, *PICKS))
             raise Failure(422, f"unknown field {name[:50]!r}; {bundle.name} knows {known}")

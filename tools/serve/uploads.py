@@ -11,6 +11,7 @@ from PIL import Image
 from common.errors import InputError
 from common.reading.formats import identify
 from tools.convert.spacing import parse_spacing
+from tools.formats.microscopes import maker_of
 from tools.segment.description import Description
 from tools.segment.inputs import UNREADABLE, check_kind, one_line
 from tools.serve.failures import Failure
@@ -35,6 +36,13 @@ def check_start(path: Path, bundle: Description, limits: Limits) -> None:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"a file of {path.stat().st_size} bytes, expected at most {limits.max_upload_bytes}; crop it",
         )
+    maker = maker_of(path)
+    if maker == "oif" and not path.with_name(f"{path.name}.files").is_dir():
+        raise Failure(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "an OIF file, whose pixels lie in a folder beside it; send it as OIB"
+        )
+    if maker is not None:
+        return
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE if identify(path) is None else HTTPStatus.UNPROCESSABLE_ENTITY
     try:
         check_kind(path, bundle)
@@ -69,10 +77,9 @@ def check_work(path: Path, bundle: Description, options: Mapping[str, str], limi
         raise Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{one_line(error)}; crop it") from error
     except UNREADABLE as error:
         told = one_line(error).replace(f"{path}: ", "")  # where it lies is nobody's business
-        raise Failure(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"begins as {identify(path)} but cannot be read ({told}); it may be damaged, export it again",
-        ) from error
+        if maker_of(path) is None:
+            told = f"begins as {identify(path)} but cannot be read ({told}); it may be damaged, export it again"
+        raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told) from error
     if needed > limits.max_memory_bytes:
         at = " at the resolution that the bundle works at" if bundle.spacing else ""
         raise Failure(

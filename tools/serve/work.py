@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.errors import InputError
 from common.reading import nifti, pictures, tiff
 from common.reading.formats import identify
 from tools.convert.spacing import parse_spacing
+from tools.formats.microscopes import has_images, maker_of, open_scenes
+from tools.formats.scenes import Pick, Scene, picked
 from tools.segment.description import Description
 
 __all__ = ["bytes_needed"]
@@ -23,8 +26,8 @@ def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) ->
     Parameters
     ----------
     path : Path
-        PNG, JPEG, TIFF or NIfTI, whatever its name. Its header is opened with libraries that it may lead astray: only
-        where that harms nobody, and under a limit of time.
+        PNG, JPEG, TIFF, NIfTI or a microscope's, whatever its name. Its header is opened with libraries that it may
+        lead astray: only where that harms nobody, and under a limit of time.
     bundle : Description
     options : mapping of str to str
         What is said of the image; ``spacing`` goes before the file's own.
@@ -38,19 +41,40 @@ def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) ->
     InputError
         If the spacing cannot be used; whatever the readers raise if the header is damaged.
     """
-    kind = identify(path) or ""
+    kind, pick = identify(path) or "", Pick.of(options)
+    if maker_of(path) is not None or (kind == "tiff" and has_images(path, pick, num_axes=bundle.num_axes)):
+        with open_scenes(path) as scenes:
+            return max((_needed_by(scene, bundle, options) for scene in _meant(path, scenes, pick)), default=0)
     read = nifti if kind.startswith("nii") else tiff if kind == "tiff" else pictures
     num_values, num_bytes = read.decoded_size(path)
+    own: tuple[float | None, ...] | None = None
+    if bundle.num_axes == 3 and not options.get("spacing"):
+        own = nifti.read_spacing(path) if kind.startswith("nii") else tiff.read_spacing(path)
+    return num_bytes + _work(num_values, own, bundle, options)
+
+
+def _meant(path: Path, scenes: Sequence[Scene], pick: Pick) -> list[Scene]:
+    """The scenes that a request may mean; none where it picks what is not there, which is told when it is read."""
+    try:
+        found = picked(path, scenes, pick)
+    except InputError:
+        return []
+    return [scenes[int(one.scene or 0)] for one in found]
+
+
+def _needed_by(scene: Scene, bundle: Description, options: Mapping[str, str]) -> int:
+    num_values = math.prod(scene.size(axis) for axis in "ZYXS")
+    return num_values * scene.dtype.itemsize + _work(num_values, scene.spacing, bundle, options)
+
+
+def _work(
+    num_values: int, own: tuple[float | None, ...] | None, bundle: Description, options: Mapping[str, str]
+) -> int:
+    """Bytes beyond the image itself; a spacing that is given goes before its own."""
     if bundle.num_axes == 2:
-        return num_bytes + PICTURE_BYTES * num_values
+        return PICTURE_BYTES * num_values
+    spacing = parse_spacing(options["spacing"]) if options.get("spacing") else own
     growth = 1.0
-    own = _spacing(path, kind, options.get("spacing"))
-    if own and bundle.spacing:
-        growth = math.prod(theirs / ours for theirs, ours in zip(own, bundle.spacing, strict=True))
-    return num_bytes + math.ceil(VOLUME_BYTES * num_values * growth)
-
-
-def _spacing(path: Path, kind: str, given: str | None) -> tuple[float, ...] | None:
-    if given:
-        return parse_spacing(given)
-    return nifti.read_spacing(path) if kind.startswith("nii") else tiff.read_spacing(path)
+    if spacing and bundle.spacing:
+        growth = math.prod(theirs / ours for theirs, ours in zip(spacing, bundle.spacing, strict=True) if theirs)
+    return math.ceil(VOLUME_BYTES * num_values * growth)

@@ -143,6 +143,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
         import torch
 
         from tools.segment.loaded import LoadedBundle
+        from tools.segment.sources import choose_image
         from tools.serve.pictures import write_view
 
         if threads:
@@ -161,9 +162,10 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
     while (job := _receive_job(connection)) is not None:
         try:
             check_work(job.image, loaded[job.bundle].bundle, job.options, limits)
+            options = choose_image(job.image, loaded[job.bundle].bundle, job.options)
             connection.send(CHECKED)
             with interruption:
-                result = loaded[job.bundle].segment(job.image, job.folder, job.options)
+                result = loaded[job.bundle].segment(job.image, job.folder, options)
                 if job.view:
                     write_view(result.image, job.view)
             answer: Result | Failure = result
@@ -172,7 +174,8 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
         except Failure as failure:
             answer = failure
         except InputError as error:
-            answer = no_room() if find_write_error(error) else Failure(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+            told = str(error).replace(f"{job.image}", "the image")
+            answer = no_room() if find_write_error(error) else Failure(HTTPStatus.UNPROCESSABLE_ENTITY, told)
         except Exception as error:
             # some code catches everything and raises what it makes of it, as Python's search for a module does
             answer = GIVEN_UP if interruption.has_come else _as_failure(error, job.bundle)

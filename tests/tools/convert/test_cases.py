@@ -28,10 +28,13 @@ def converted_stack(name: str, destination: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj).T
 
 
-def test_two_stage_positions_are_no_volume(tmp_path):
-    with pytest.raises(InputError, match=r"two_positions.ome.tif: 2 images in one file \(Pos0, Pos1\)"):
-        convert_stacks(CASES / "two_positions.ome.tif", tmp_path, spacing=SPACING)
-    assert not (tmp_path / "images").exists()
+def test_two_stage_positions_are_two_volumes(tmp_path):
+    convert_stacks(CASES / "two_positions.ome.tif", tmp_path, spacing=SPACING)
+    volumes = [np.asarray(nib.load(path).dataobj).T for path in sorted((tmp_path / "images").iterdir())]
+    assert [volume.shape[0] for volume in volumes] == [6, 6]
+    np.testing.assert_array_equal(
+        np.concatenate(volumes), tifffile.imread(CASES / "two_positions.ome.tif", key=slice(None))
+    )
 
 
 def test_white_for_zero_keeps_what_is_bright_bright(tmp_path):

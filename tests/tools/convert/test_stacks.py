@@ -12,6 +12,7 @@ import tifffile
 
 from common.errors import InputError
 from common.reading.tiff import read_spacing
+from tests.tools.formats.raw_files import WRITERS, drawn
 from tools.convert.stacks import find_stacks, tiff
 
 
@@ -101,3 +102,43 @@ def test_nothing_to_convert(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=name):
         tiff(str(tmp_path / name), str(tmp_path / "out"), spacing="1,1,1")
+
+
+RAW = ["a.czi", "a.zarr", "a.lif", "a.nd2", "a.oif", "a.oib", "a.ome.tif"]
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_each_frame_of_a_microscopes_file_is_a_volume_of_its_own_spacing(tmp_path, name):
+    pixels = drawn(times=2, channels=2, depth=3)
+    WRITERS[name](tmp_path / name, pixels)
+    with pytest.raises(InputError, match=f"{name}: 2 channels, expected one: 0 DAPI, 1 GFP; give its --channel"):
+        tiff(str(tmp_path / name), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    tiff(str(tmp_path / name), str(tmp_path / "out"), channel="GFP")
+    datalist = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert datalist["spacing"] == [2.0, 0.5, 0.5] and len(datalist["testing"]) == 2
+    for item, expected in zip(datalist["testing"], pixels[0, :, 1], strict=True):
+        image = nib.load(tmp_path / "out" / item["image"])
+        np.testing.assert_array_equal(np.asarray(image.dataobj).T, expected)
+        np.testing.assert_allclose(image.header.get_zooms(), (0.5, 0.5, 2.0))
+
+
+def test_another_channel_is_converted_anew(tmp_path):
+    pixels = drawn(channels=2, depth=3)
+    WRITERS["a.zarr"](tmp_path / "a.zarr", pixels)
+    for channel in (0, 1, 1):
+        tiff(str(tmp_path / "a.zarr"), str(tmp_path / "out"), channel=str(channel))
+        image = nib.load(tmp_path / "out" / "images" / "a.nii.gz")
+        np.testing.assert_array_equal(np.asarray(image.dataobj).T, pixels[0, 0, channel])
+        times = (tmp_path / "out" / "images" / "a.nii.gz").stat().st_mtime_ns
+    tiff(str(tmp_path / "a.zarr"), str(tmp_path / "out"), channel="1")
+    assert (tmp_path / "out" / "images" / "a.nii.gz").stat().st_mtime_ns == times
+
+
+def test_size_that_nobody_tells_is_asked_for(tmp_path):
+    write_stack(tmp_path / "in" / "a.tif")
+    with pytest.raises(InputError, match="a.tif: does not tell the size of its voxels; give --spacing"):
+        tiff(str(tmp_path / "in"), str(tmp_path / "out"))
+    WRITERS["a.czi"](tmp_path / "in" / "b.czi", drawn(depth=2))
+    tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="2,0.5,0.5")
+    assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == {"a.nii.gz", "b.nii.gz"}

@@ -6,6 +6,7 @@ the least that the libraries that read them ask for, after the layout that those
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -154,13 +155,35 @@ def _tags(**values) -> str:
 
 def write_oif(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
     """Of one scene."""
-    (scene,) = pixels
-    times, channels, depth = scene.shape[:3]
     folder = path.with_name(f"{path.name}.files")
     folder.mkdir()
-    for time, channel, z in np.ndindex(times, channels, depth):
-        name = f"s_C{channel + 1:03d}Z{z + 1:03d}T{time + 1:03d}.tif"
-        tifffile.imwrite(folder / name, scene[time, channel, z], photometric="minisblack", metadata=None)
+    for name, content in _oif_planes(pixels).items():
+        (folder / name).write_bytes(content)
+    path.write_bytes(_oif_settings(pixels, spacing))
+
+
+def write_oib(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
+    """The same in one file."""
+    streams = {"Stream00000": _oif_settings(pixels, spacing)}
+    told = {"Stream00000": "a.oif"}
+    for number, (name, content) in enumerate(_oif_planes(pixels).items(), start=1):
+        streams[f"Stream{number:05d}"], told[f"Stream{number:05d}"] = content, name
+    about = {"Name": "a.oib", "Version": "2.0.0.0", "MainFileName": "Stream00000", **told}
+    lines = ["[OibSaveInfo]", *(f"{key}={value}" for key, value in about.items()), ""]
+    path.write_bytes(_compound({"OibInfo.txt": "\r\n".join(lines).encode("utf-16"), **streams}))
+
+
+def _oif_planes(pixels: np.ndarray) -> dict[str, bytes]:
+    (scene,) = pixels
+    planes = {}
+    for time, channel, z in np.ndindex(scene.shape[:3]):
+        stream = io.BytesIO()
+        tifffile.imwrite(stream, scene[time, channel, z], photometric="minisblack", metadata=None)
+        planes[f"s_C{channel + 1:03d}Z{z + 1:03d}T{time + 1:03d}.tif"] = stream.getvalue()
+    return planes
+
+
+def _oif_settings(pixels: np.ndarray, spacing) -> bytes:
     depth_um, height_um, width_um = spacing or (0.0, 0.0, 0.0)
     sections = {
         "ProfileSaveInfo": {"Name": "'a'", "Version": "'1.0'"},
@@ -174,14 +197,51 @@ def write_oif(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
     }
     sections |= {
         f"GUI Channel {number + 1} Parameters": {"DyeName": f"'{name}'"}
-        for number, name in enumerate(CHANNELS[:channels])
+        for number, name in enumerate(CHANNELS[: pixels.shape[2]])
     }
     lines = [
         line
         for name, values in sections.items()
         for line in (f"[{name}]", *(f"{key}={value}" for key, value in values.items()))
     ]
-    path.write_bytes("\r\n".join(["[FileInformaiton]", *lines, ""]).encode("utf-16"))
+    return "\r\n".join(["[FileInformaiton]", *lines, ""]).encode("utf-16")
+
+
+def _compound(streams: dict[str, bytes], sector: int = 512) -> bytes:
+    """A compound file (MS-CFB, version 3) of large streams, which small ones are padded to, in one storage."""
+    free, end, fat = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
+    content, chain, entries = b"", [], []
+
+    def append(data: bytes) -> int:
+        nonlocal content
+        start, count = len(content) // sector, -(-len(data) // sector)
+        content += data.ljust(count * sector, b"\0")
+        chain.extend([*range(start + 1, start + count), end])
+        return start
+
+    def entry(name: str, kind: int, right: int, child: int, start: int, size: int) -> bytes:
+        encoded = (name + "\0").encode("utf-16-le")
+        return struct.pack(
+            "<64sHBBIII16sIQQIQ", encoded, len(encoded), kind, 1, free, right, child, bytes(16), 0, 0, 0, start, size
+        )
+
+    for number, (name, data) in enumerate(streams.items(), start=1):
+        data = data.ljust(4096, b"\0")
+        right = number + 1 if number < len(streams) else free
+        entries.append(entry(name, 2, right, free, append(data), len(data)))
+    folder = append(b"".join([entry("Root Entry", 5, free, 1, end, 0), *entries]))
+    num_tables = 1
+    while num_tables * sector // 4 < len(chain) + num_tables:
+        num_tables += 1
+    places = range(len(chain), len(chain) + num_tables)
+    chain += [fat] * num_tables
+    table = np.array(chain + [free] * (num_tables * sector // 4 - len(chain)), "<u4").tobytes()
+    head = struct.pack(
+        "<8s16sHHHHHHIIIIIIIIII", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", bytes(16), 0x3E, 3, 0xFFFE, 9, 6, 0, 0,
+        0, num_tables, folder, 0, 4096, end, 0, end, 0,
+    )  # fmt: skip
+    listed = [*places, *[free] * (109 - num_tables)]
+    return head + np.array(listed, "<u4").tobytes() + content + table
 
 
 def write_ome_tiff(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
@@ -200,5 +260,6 @@ WRITERS = {
     "a.lif": write_lif,
     "a.nd2": write_nd2,
     "a.oif": write_oif,
+    "a.oib": write_oib,
     "a.ome.tif": write_ome_tiff,
 }

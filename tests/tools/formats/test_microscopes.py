@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
+from common.names import stem
 from tests.tools.formats.raw_files import CHANNELS, WRITERS, drawn, write_czi, write_ome_tiff, write_zarr
 from tools.formats import microscopes
 from tools.formats.microscopes import list_images, maker_of, read
 from tools.formats.scenes import Pick
 
-SPACED = [name for name in WRITERS if name != "a.oif"]  # of several scenes
+SPACED = [name for name in WRITERS if name not in ("a.oif", "a.oib")]  # of several scenes
 
 
 def write(folder, name, pixels, **options):
@@ -31,7 +35,7 @@ def write(folder, name, pixels, **options):
 @given(data=st.data())
 def test_what_is_read_is_what_was_written(tmp_path_factory, name, data):
     sizes = {axis: data.draw(st.integers(1, 3), axis) for axis in ("scenes", "times", "channels", "depth")}
-    sizes["scenes"] = 1 if name == "a.oif" else sizes["scenes"]
+    sizes["scenes"] = sizes["scenes"] if name in SPACED else 1
     pixels = drawn(**sizes, seed=data.draw(st.integers(0, 99)))
     path = write(tmp_path_factory.mktemp("raw"), name, pixels)
     at = [data.draw(st.integers(0, sizes[axis] - 1)) for axis in ("scenes", "times", "channels")]
@@ -99,6 +103,66 @@ def test_plate_of_ome_zarr_has_its_fields(tmp_path):
         write_zarr(tmp_path / "plate.zarr" / well / "0", drawn(seed=number))
     assert [suffix for suffix, _ in list_images(tmp_path / "plate.zarr")] == ["_A_1_0", "_A_2_0"]
     np.testing.assert_array_equal(read(tmp_path / "plate.zarr", Pick(scene="A/2/0")).pixels, drawn(seed=1)[0, 0, 0, 0])
+
+
+def zipped(folder, name="a.zarr"):
+    return Path(shutil.make_archive(str(folder / "a.zarr"), "zip", folder, name))
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_ome_zarr_in_a_zip_file_is_read_where_it_is(tmp_path, is_inside):
+    write_zarr(tmp_path / "a.zarr", drawn(scenes=2, channels=2))
+    path = zipped(tmp_path) if is_inside else zipped(tmp_path / "a.zarr", ".")
+    shutil.rmtree(tmp_path / "a.zarr", ignore_errors=True)
+    image = read(path, Pick("1", "GFP"))
+    np.testing.assert_array_equal(image.pixels, drawn(scenes=2, channels=2)[1, 0, 1, 0])
+    assert image.spacing[1:] == (0.5, 0.5) and maker_of(path) == "zarr" and stem(path) == "a"
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("where", ["filters", "compressor"])
+def test_codec_that_runs_what_a_file_says_is_refused(tmp_path, where):
+    (tmp_path / "a.zarr" / "0").mkdir(parents=True)
+    about = {"zarr_format": 2, "shape": [2, 2], "chunks": [2, 2], "dtype": "<u2", "order": "C", "fill_value": 0}
+    about |= {"filters": None, "compressor": None}
+    about[where] = [{"id": "pickle"}] if where == "filters" else {"id": "pickle"}
+    multiscale = {"version": "0.4", "axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}
+    (tmp_path / "a.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+    (tmp_path / "a.zarr" / ".zattrs").write_text(json.dumps({"multiscales": [multiscale]}))
+    (tmp_path / "a.zarr" / "0" / ".zarray").write_text(json.dumps(about))
+    (tmp_path / "a.zarr" / "0" / "0.0").write_bytes(pickle.dumps(Touch(tmp_path / "touched")))
+    with pytest.raises(InputError, match=r"a.zarr: packed by 'pickle', expected zstd"):
+        read(tmp_path / "a.zarr")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_zip_that_claims_more_than_it_can_hold(tmp_path):
+    write_zarr(tmp_path / "a.zarr", drawn())
+    content = bytearray(zipped(tmp_path).read_bytes())
+    start = content.index(b"PK\x01\x02")
+    content[start + 24 : start + 28] = (2**31).to_bytes(4, "little")
+    (tmp_path / "b.zarr.zip").write_bytes(content)
+    with pytest.raises(InputError, match="b.zarr.zip: a zip file of .* bytes that says it holds 21474"):
+        read(tmp_path / "b.zarr.zip")
+
+
+def test_sectors_of_an_oib_that_lead_in_a_circle_are_refused(tmp_path):
+    path = write(tmp_path, "a.oib", drawn(depth=2))
+    content = bytearray(path.read_bytes())
+    table = 512 * (1 + int.from_bytes(content[76:80], "little"))
+    content[table + 4 : table + 8] = bytes(4)  # after the second sector the first one
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="a.oib: its sectors lead back to an earlier one"):
+        read(path)
 
 
 def test_tiles_of_a_czi_are_put_together(tmp_path):

@@ -193,7 +193,7 @@ def test_real_network_and_a_mistyped_knob(tmp_path, capsys):
     assert "did you mean --threshold?" in capsys.readouterr().err.splitlines()[-1]
 
 
-RAW_2D = ["a.czi", "a.zarr", "a.lif", "a.nd2", "a.oif", "a.ome.tif"]
+RAW_2D = ["a.czi", "a.zarr", "a.lif", "a.nd2", "a.oif", "a.oib", "a.ome.tif"]
 
 
 @pytest.mark.parametrize("name", RAW_2D)

@@ -22,6 +22,7 @@ from common.errors import InputError
 from tools.segment.description import Description
 from tools.segment.inputs import prepare_image
 from tools.segment.results import Result
+from tools.segment.sources import choose_image
 from tools.serve.app import create_app
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
@@ -52,11 +53,12 @@ class StandIn:
         assert self.num_at_once == 1, "two images at once"
         try:
             check_work(job.image, BUNDLES[job.bundle], job.options, self.limits)
+            options = choose_image(job.image, BUNDLES[job.bundle], job.options)
             self.jobs.append(job)
             assert self.gate.wait(30)
             self.before(job)
             bundle = BUNDLES[job.bundle]
-            image = prepare_image(job.image, bundle, job.folder / "images", job.options)
+            image = prepare_image(job.image, bundle, job.folder / "images", options)
             (job.folder / "results").mkdir()
             if bundle.num_axes == 2:
                 mask = job.folder / "results" / "image_mask.png"
@@ -70,7 +72,7 @@ class StandIn:
                 write_view(image, job.view)
             return Result(image, mask, (mask,), 0.01)
         except InputError as error:
-            raise Failure(422, str(error)) from error
+            raise Failure(422, str(error).replace(f"{job.image}", "the image")) from error
         finally:
             self.num_at_once -= 1
 

@@ -14,7 +14,20 @@ SUFFIXES = {
     "picture": (".png", ".tif", ".tiff"),
     "slide": (".tiff", ".tif", ".ome.tiff", ".ome.tif", ".svs", ".ndpi", ".scn", ".mrxs"),
 }
-_OTHERS = (".ome.btf", ".btf", ".ome.zarr", ".zarr", ".nd2", ".czi", ".lif", ".oib", ".oif")
+_OTHERS = (
+    ".ome.btf",
+    ".btf",
+    ".ome.zarr",
+    ".zarr",
+    ".ome.zarr.zip",
+    ".zarr.zip",
+    ".ozx",
+    ".nd2",
+    ".czi",
+    ".lif",
+    ".oib",
+    ".oif",
+)
 _LONGEST_FIRST = sorted({*_OTHERS, *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)}, key=len)[::-1]
 # of images that bundles and tools write beside each other, as <stem>_<kind>
 RESULT_KINDS = ("mask", "prob", "centre_prob", "markers", "instances", "fibres", "myelin", "axon", "overlay", "labels")

@@ -1,0 +1,186 @@
+"""Requests of all kinds to a real server, and what they leave of its memory and of its disk.
+
+By hand, with more requests than the test sends: ``python -m tests.tools.serve.endurance 500``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import nibabel as nib
+import numpy as np
+import psutil
+import tifffile
+
+from tests.tools.formats.raw_files import WRITERS, drawn
+from tests.tools.serve.conftest import free_port, is_up, png, until
+
+ROOT = Path(__file__).parents[3]
+BUNDLE = "devonet_nsn"  # the smallest
+NUM_CLIENTS = 4
+SPACING = (1.75, 0.8, 0.8)
+WORDS = ["serve", BUNDLE, "--max_upload_mb", "8", "--max_memory_gb", "1", "--timeout_s", "120"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request: what is sent, and what may be answered."""
+
+    content: bytes
+    fields: dict[str, str]
+    codes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """MiB of the server and of its worker after the warm-up and at the end, answers by status, and what is left."""
+
+    before: tuple[float, float]
+    after: tuple[float, float]
+    codes: dict[int, int]
+    left: list[str]
+
+    def growth(self) -> tuple[float, float]:
+        server, worker = (after / before - 1 for before, after in zip(self.before, self.after, strict=True))
+        return server, worker
+
+
+def volume(shape: tuple[int, int, int], seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 4000, shape).astype(np.uint16)
+
+
+def nifti(pixels: np.ndarray) -> bytes:
+    return gzip.compress(nib.Nifti1Image(pixels.T, np.diag([*SPACING[::-1], 1.0])).to_bytes())
+
+
+def tiff(pixels: np.ndarray, **options) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels, photometric="minisblack", **options)
+    return stream.getvalue()
+
+
+def all_kinds(folder: Path) -> dict[str, Kind]:
+    small, spaced = volume((6, 24, 24), 0), {"spacing": "1.75,0.8,0.8"}
+    kinds = {
+        "nifti": Kind(nifti(small), {}, (200,)),
+        "tiff": Kind(tiff(small), spaced, (200,)),
+        "large": Kind(nifti(volume((16, 96, 96), 1)), {}, (200,)),
+        "no spacing": Kind(tiff(small), {}, (422,)),
+        "picture": Kind(png(np.zeros((9, 9), np.uint8)), {}, (422,)),
+        "text": Kind(b"hello", {}, (415,)),
+        "unknown field": Kind(nifti(small), {"colour": "1"}, (422,)),
+        "too much memory": Kind(tiff(small), {"spacing": "90,90,90"}, (413,)),
+        "too large": Kind(bytes(9 << 20), {}, (413,)),
+        "cut nifti": Kind(nifti(small)[:-2000], {}, (415, 422)),
+        "cut tiff": Kind(tiff(small)[:-2000], spaced, (415, 422)),
+        "pages in a circle": Kind(tiff(small)[:-4] + b"\x08\0\0\0", spaced, (200, 415, 422)),
+        "damaged zlib": Kind(damaged(tiff(small, compression="zlib")), spaced, (200, 415, 422)),
+    }
+    for name in ("a.czi", "a.lif", "a.nd2", "a.oib", "a.ome.tif"):
+        WRITERS[name](folder / name, drawn(channels=2, depth=5), spacing=SPACING)
+        content = (folder / name).read_bytes()
+        kinds[name] = Kind(content, {"channel": "GFP"}, (200,))
+        kinds[f"{name} without a channel"] = Kind(content, {}, (422,))
+        kinds[f"{name} damaged"] = Kind(damaged(content), {"channel": "GFP"}, (200, 413, 415, 422))
+    return kinds
+
+
+def damaged(content: bytes) -> bytes:
+    changed, draw = bytearray(content), random.Random(len(content))
+    for _ in range(20):
+        changed[draw.randrange(len(changed))] = draw.randrange(256)
+    return content[:16] + bytes(changed[16:])  # still of its format
+
+
+@contextmanager
+def real_server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """A server as users start it, all of whose temporary files go to a folder."""
+    port, log = free_port(), folder / "log"
+    environment = os.environ | {"TMPDIR": str(folder / "tmp")}
+    (folder / "tmp").mkdir()
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "tools", *WORDS, "--port", str(port)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, env=environment)
+    try:
+        until(lambda: is_up(f"http://127.0.0.1:{port}") or process.poll() is not None, 300)
+        assert process.poll() is None, log.read_text()
+        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def memory(server: psutil.Process) -> tuple[float, float]:
+    """MiB that are the server's own, and the worker's."""
+    workers = [child for child in server.children() if "spawn_main" in " ".join(child.cmdline())]
+    worker = max(workers, key=lambda child: child.memory_info().rss)
+    return server.memory_info().rss / 2**20, worker.memory_info().rss / 2**20
+
+
+def ask(url: str, name: str, kind: Kind, is_page: bool) -> int:
+    """Status of an answer, which has to be of those that may come."""
+    files = {"image": (name, kind.content)}
+    if not is_page:
+        try:
+            answer = httpx.post(f"{url}/seg_mask", files=files, data=kind.fields, timeout=200)
+        except (httpx.WriteError, httpx.ReadError):  # what is too large need not be received whole
+            assert 413 in kind.codes, name
+            return 413
+        assert answer.status_code in kind.codes, (name, answer.status_code, answer.text[:300])
+        return answer.status_code
+    answer = httpx.post(f"{url}/results", files=files, data=kind.fields, timeout=200)
+    told = json.loads(answer.text.splitlines()[-1]) if answer.status_code == 200 else {}
+    assert (told.get("state") == "done") <= (200 in kind.codes), (name, told)
+    if "id" in told:
+        assert httpx.get(f"{url}/results/{told['id']}/outlines/0").status_code == 200
+        httpx.post(f"{url}/results/{told['id']}/forget")
+    return answer.status_code
+
+
+def endure(
+    num_requests: int, folder: Path, *, warm_up: int, tell: Callable[[str], None] = lambda line: None
+) -> Figures:
+    """Send requests of mixed kinds by `NUM_CLIENTS` clients at once, ``warm_up`` more of them before."""
+    kinds = list(all_kinds(folder).items())
+    draw = random.Random(0)
+
+    def chosen(number: int) -> tuple[str, Kind, bool]:
+        name, kind = kinds[number % len(kinds)] if number < len(kinds) else draw.choice(kinds)
+        return name, kind, number % 5 == 4 and "too large" not in name
+
+    codes: Counter[int] = Counter()
+    with real_server(folder) as (url, server), ThreadPoolExecutor(NUM_CLIENTS) as clients:
+        until(lambda: httpx.get(f"{url}/health").json()["queue"]["running"] == 0, 60)
+        present = {path.name for path in (folder / "tmp").rglob("*")}
+        figures = []
+        for count in (warm_up, num_requests):
+            todo = [chosen(number) for number in range(count)]
+            for number, code in enumerate(clients.map(lambda one: ask(url, *one), todo)):
+                codes[code] += 1
+                if number % 50 == 49:
+                    tell(f"{number + 1} of {count}: {memory(server)} MiB")
+            figures.append(memory(server))
+        assert httpx.get(f"{url}/health").json()["workers_replaced"] == 0
+        left = sorted({path.name for path in (folder / "tmp").rglob("*")} - present)
+    left += sorted(path.name for path in (folder / "tmp").iterdir())
+    return Figures(figures[0], figures[1], dict(codes), left)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        result = endure(int(sys.argv[1]), Path(temporary), warm_up=100, tell=print)
+        print(result, "growth", result.growth())

@@ -1,0 +1,138 @@
+"""Files of microscopes over HTTP: the same choice and the same words as on the command line."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import httpx
+import nibabel as nib
+import numpy as np
+import pytest
+import zarr
+from PIL import Image
+
+from tests.tools.formats.raw_files import WRITERS, drawn
+from tests.tools.serve.conftest import IMAGES, THRESHOLD, noise, png, running
+from tools.serve.limits import Limits
+from tools.serve.uploads import check_start
+
+NAMES = [name for name in WRITERS if name != "a.oif"]
+
+
+def content_of(folder: Path, name: str, pixels: np.ndarray, **options) -> bytes:
+    """A file as it is sent; an OME-Zarr in a zip file."""
+    WRITERS[name](folder / name, pixels, **options)
+    if (folder / name).is_dir():
+        shutil.make_archive(str(folder / "zipped"), "zip", folder, name)
+        return (folder / "zipped.zip").read_bytes()
+    return (folder / name).read_bytes()
+
+
+def bright(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content))) > 0
+
+
+@pytest.fixture
+def server():
+    with running(Limits(max_upload_bytes=4 << 20, max_memory_bytes=20 << 20, max_queue=4, timeout_s=20)) as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_channel_is_chosen_as_on_the_command_line(server, tmp_path, name):
+    pixels = drawn(channels=3)
+    content = content_of(tmp_path, name, pixels)
+    answer = server.post(content, name=name, bundle="images")
+    told = answer.json()
+    assert (answer.status_code, told["code"]) == (422, 422)
+    assert told["message"] == "the image: 3 channels, expected one: 0 DAPI, 1 GFP, 2 Cy5; give its --channel"
+    for wanted in ("GFP", "1"):
+        answer = server.post(content, name=name, bundle="images", channel=wanted)
+        np.testing.assert_array_equal(bright(answer.content), pixels[0, 0, 1, 0] > THRESHOLD)
+    answer = server.post(content, name=name, bundle="images", channel="RFP")
+    assert answer.status_code == 422
+    assert answer.json()["message"] == "the image: no channel 'RFP'; there are 0 DAPI, 1 GFP, 2 Cy5"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "a.oib"])
+def test_scene_and_time_are_chosen(server, tmp_path, name):
+    pixels = drawn(scenes=2, times=2)
+    content = content_of(tmp_path, name, pixels)
+    assert "2 scenes, expected one" in server.post(content, name=name, bundle="images").json()["message"]
+    message = server.post(content, name=name, bundle="images", scene="1").json()["message"]
+    assert message == "the image: 2 time points, expected one; give its --time, 0 to 1"
+    answer = server.post(content, name=name, bundle="images", scene="1", time="1")
+    np.testing.assert_array_equal(bright(answer.content), pixels[1, 1, 0, 0] > THRESHOLD)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_volume_has_the_spacing_of_its_file(server, tmp_path, name):
+    pixels = drawn(channels=2, depth=3)
+    content = content_of(tmp_path, name, pixels)
+    answer = server.post(content, name=name, bundle="volumes", channel="0")
+    volume = nib.Nifti1Image.from_bytes(gzip.decompress(answer.content))
+    np.testing.assert_allclose(volume.header.get_zooms(), (0.5, 0.5, 2.0), rtol=1e-6)
+    np.testing.assert_array_equal(np.asarray(volume.dataobj).transpose(2, 1, 0), pixels[0, 0, 0] > THRESHOLD)
+
+
+def test_page_lists_the_channels_and_takes_the_choice(tmp_path):
+    content = content_of(tmp_path, "a.czi", drawn(channels=2))
+    (tmp_path / "results").mkdir()
+    with running(Limits(timeout_s=20), page_folder=tmp_path / "results") as server:
+        fields = httpx.get(f"{server.url}/bundles").json()[0]["fields"]
+        assert fields[-3:] == ["scene", "channel", "time"]
+
+        def ask(**given):
+            files = {"image": ("a.czi", content)}
+            answer = httpx.post(f"{server.url}/results", files=files, data=given, timeout=60)
+            return json.loads(answer.text.splitlines()[-1])
+
+        assert ask() == {
+            "state": "failed",
+            "message": "the image: 2 channels, expected one: 0 DAPI, 1 GFP; give its --channel",
+        }
+        assert ask(channel="GFP")["state"] == "done"
+
+
+def test_choice_of_a_picture_is_refused(server):
+    answer = server.post(png(noise(0)), bundle="images", channel="0")
+    assert answer.status_code == 422 and answer.json()["message"] == "the image: holds one image, leave out --channel"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damaged_file_is_told_without_a_path_of_ours(server, tmp_path, name):
+    content = content_of(tmp_path, name, drawn(channels=2))
+    answer = server.post(content[: len(content) // 2], name=name, bundle="images", channel="0")
+    assert answer.status_code in (415, 422)
+    assert "upload" not in answer.json()["message"]
+    assert server.post(png(noise(0))).status_code == 200
+
+
+def test_size_that_a_header_claims_is_refused_before_it_is_decoded(server, tmp_path):
+    root = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    root.create_array("0", shape=(60000, 60000), chunks=(1000, 1000), dtype="u2")
+    root.attrs["ome"] = {"multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}]}
+    shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path / "a.zarr")
+    answer = server.post((tmp_path / "a.zip").read_bytes(), name="a.zip", bundle="images")
+    assert answer.status_code == 413 and "takes about 61798 MiB, expected at most 20 MiB" in answer.json()["message"]
+
+
+def test_zip_that_is_no_image(server):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("../../evil.txt", b"text")
+    answer = server.post(buffer.getvalue(), name="a.zip", bundle="images")
+    assert answer.status_code == 415
+    assert answer.json()["message"] == "a zip file without an OME-Zarr in it; zip the folder of one image"
+
+
+def test_oif_without_its_folder(server, tmp_path):
+    WRITERS["a.oif"](tmp_path / "a.oif", drawn())
+    answer = server.post((tmp_path / "a.oif").read_bytes(), name="a.oif")
+    assert answer.status_code == 422 and "send it as OIB" in answer.json()["message"]
+    check_start(tmp_path / "a.oif", IMAGES, Limits())  # where the folder is there
