@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from tools.__main__ import VERBS
 from tools.bundles import find_bundle
 from tools.command_line import run
 from tools.runs.warm import WarmProcess, can_fork
+from tools.runs.words import as_words, bundle_command
 from tools.toolbox import read_toolbox
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not can_fork(), reason="processes are not forked here")]
@@ -52,6 +54,72 @@ WORK = {
 }
 
 
+# of trainings that take seconds
+SHORT = {"max_epochs": 3, "val_interval": 1, "num_workers": 0, "amp": False}
+TINY = {
+    "crypt_unet": {"patch_size": [64, 64], "patches_per_epoch": 8, "batch_size": 4},
+    "devonet_ndn": {"spacing": [4.0, 3.2, 3.2], "patch_size": [16, 16, 16]},
+    "devonet_nsn": {"spacing": [4.0, 3.2, 3.2], "patch_size": [16, 16, 16], "init_channels": 4},
+    "maskrcnn_2p5d": {"spacing": [4.0, 0.8, 0.8]},
+    "swinunet_livecell": {"patches_per_epoch": 8, "batch_size": 4},
+}
+
+
+def training(name: str, data: Path, output: Path, *, config: str = "", workflow: str = "training") -> list[str]:
+    root = find_bundle(name)
+    toolbox, known = read_toolbox(root), json.loads((root / "configs/train.json").read_text())
+    knobs = {**toolbox.quickstart, **toolbox.brief, **toolbox.offline, **TINY.get(name, {}), **SHORT}
+    knobs = {key: value for key, value in knobs.items() if key in known}
+    given = {"bundle_root": root, "dataset_dir": data / "dataset", "output_dir": output, **knobs}
+    configs = [root / "configs/train.json", *([root / f"configs/{config}.json"] if config else [])]
+    return bundle_command(configs, given, workflow=workflow)[2:]
+
+
+def embedding(name: str, data: Path, output: Path) -> list[str]:
+    return training(name, data, output, config="embed", workflow="")
+
+
+def crossval(name: str, data: Path, output: Path) -> list[str]:
+    given = {"dataset_dir": data / "dataset", "output_dir": output, "num_fold": 2, "num_processes": 1}
+    knobs = {**TINY[name], **SHORT, "max_epochs": 2}
+    return ["tools", "crossval", name, *as_words({**given, **knobs})]
+
+
+def tensors(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """All weights, states of optimizers and embeddings in a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*.pt")):
+        flat: dict[str, torch.Tensor] = {}
+        _flatten(torch.load(path, weights_only=True), "", flat)
+        found[path.relative_to(folder).as_posix()] = flat
+    return found
+
+
+def _flatten(value: object, name: str, flat: dict[str, torch.Tensor]) -> None:
+    if isinstance(value, dict):
+        for key, of in value.items():
+            _flatten(of, f"{name}/{key}", flat)
+    elif isinstance(value, (list, tuple)):
+        for number, of in enumerate(value):
+            _flatten(of, f"{name}/{number}", flat)
+    elif isinstance(value, torch.Tensor):
+        flat[name] = value
+    elif isinstance(value, (int, float)):
+        flat[name] = torch.tensor(value)
+
+
+def assert_same_tensors(killed: Path, alone: Path) -> None:
+    found, expected = tensors(killed), tensors(alone)
+    assert found.keys() == expected.keys() and expected
+    for name, of in expected.items():
+        assert found[name].keys() == of.keys()
+        for key, value in of.items():
+            other = found[name][key]
+            assert torch.equal(other, value) or (other.isnan() & value.isnan()).all(), (
+                f"{name}{key}: up to {(other.double() - value.double()).abs().max()} apart"
+            )
+
+
 def work(words: list[str], is_time: Callable[[float], bool] = lambda seconds: False) -> tuple[int | None, float, str]:
     """Run a command, killed when it is time: its exit code, seconds, and what it printed."""
     lines: list[str] = []
@@ -79,6 +147,31 @@ def _digest(path: Path) -> str:
     if path.suffix == ".json":
         content = json.dumps(json.loads(content), sort_keys=True).replace("killed", "alone").encode()
     return hashlib.sha1(content).hexdigest()
+
+
+# name -> how its words are made, its bundle, how often it is killed
+TRAININGS = {name: (training, name, 3 if name == BUNDLE else 1) for name in (BUNDLE, *TINY)}
+TRAININGS |= {"sam_myelin": (training, "sam_myelin", 1)}
+TRAININGS |= {"embed": (embedding, "sam_myelin", 3), "crossval": (crossval, BUNDLE, 3)}
+
+
+@pytest.mark.parametrize("name", list(TRAININGS))
+def test_training_that_is_killed_ends_with_the_weights_of_one_left_alone(made, tmp_path, monkeypatch, name):
+    words, bundle, num_kills = TRAININGS[name]
+    data, alone, killed = made(bundle), tmp_path / "alone", tmp_path / "killed"
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    work(["tools", "--help"])
+    code, seconds, printed = work(words(bundle, data, alone))
+    assert code == 0, printed[-3000:]
+    moments = random.Random(name)
+    for _ in range(num_kills):
+        moment = moments.uniform(0.2 * seconds, 0.95 * seconds)
+        code, _, printed = work(words(bundle, data, killed), lambda passed, moment=moment: passed > moment)
+        assert code in (0, -9), printed[-3000:]
+    code, _, printed = work(words(bundle, data, killed))
+    assert code == 0, printed[-3000:]
+    assert_same_tensors(killed, alone)
+    assert not list(killed.rglob(".partial-*")), "half files are left"
 
 
 @pytest.mark.parametrize("name", list(WORK))

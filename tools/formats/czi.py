@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,11 +15,12 @@ import numpy as np
 
 from common.errors import InputError
 from common.reading.units import length_um
-from tools.formats.scenes import Scene, Spacing
+from tools.formats.scenes import Scene, Spacing, Window
 
 __all__ = ["open_czi"]
 
 AXES = "SMTCZYX0"  # all others must have length 1; 0 is that of samples
+KEPT_BYTES = 256 << 20  # of decoded blocks
 ZSTD, ZSTD_WITH_HEADER = 5, 6  # compressions that czifile does not know
 
 
@@ -46,7 +49,8 @@ class _Block:
         if self.entry.compression == ZSTD_WITH_HEADER:
             header, data = data[: data[0]], data[data[0] :]
             is_split = len(header) == 3 and header[1] == 1 and bool(header[2] & 1)
-        values = np.frombuffer(imagecodecs.zstd_decode(data), np.uint8)
+        num_bytes = math.prod(self.entry.stored_shape) * dtype.itemsize
+        values = np.frombuffer(imagecodecs.zstd_decode(data, out=num_bytes), np.uint8)
         if is_split:  # all low bytes stand before all high ones
             values = np.ascontiguousarray(values.reshape(2, -1).T)
         pixels = values.reshape(-1).view(dtype).reshape(self.entry.stored_shape)
@@ -71,7 +75,7 @@ def open_czi(path: Path) -> Iterator[list[Scene]]:
             sizes = {axis: 1 + max(block.at(axis) for block in of_scene) for axis in "TCZ"}
             sizes |= {axis: _extent(of_scene, axis)[1] for axis in "YX"} | {"S": of_scene[0].shape["0"]}
             name = names[number] if number < len(names) else ""
-            scenes.append(Scene(name, sizes, spacing, channels, _dtype(of_scene), _loader(of_scene, sizes["Z"])))
+            scenes.append(Scene.in_parts(name, sizes, spacing, channels, _dtype(of_scene), _window(of_scene)))
         yield scenes
 
 
@@ -85,22 +89,39 @@ def _dtype(blocks: Sequence[_Block]) -> np.dtype:
     return np.result_type(*{block.entry.dtype[-2:] for block in blocks})
 
 
-def _loader(blocks: Sequence[_Block], depth: int) -> Callable[[int, int], np.ndarray]:
-    (top, height), (left, width) = _extent(blocks, "Y"), _extent(blocks, "X")
+def _window(blocks: Sequence[_Block]) -> Window:
+    """Function that reads a part of a scene from the blocks under it; those that were used last are kept."""
+    top, left = _extent(blocks, "Y")[0], _extent(blocks, "X")[0]
+    dtype, samples = _dtype(blocks), blocks[0].shape["0"]
+    kept: OrderedDict[int, np.ndarray] = OrderedDict()
 
-    def load(time: int, channel: int) -> np.ndarray:
-        wanted = [block for block in blocks if block.at("T") == time and block.at("C") == channel]
-        if not wanted:
+    def decoded(number: int) -> np.ndarray:
+        if number not in kept:
+            kept[number] = blocks[number].pixels()
+            while len(kept) > 1 and sum(pixels.nbytes for pixels in kept.values()) > KEPT_BYTES:
+                kept.popitem(last=False)
+        kept.move_to_end(number)
+        return kept[number]
+
+    def read(time: int, channel: int, where: tuple[slice, ...]) -> np.ndarray:
+        first_z, first_y, first_x = (part.start for part in where)
+        pixels = np.zeros((*(part.stop - part.start for part in where), samples), dtype)
+        _, height, width, _ = pixels.shape
+        is_there = False
+        for number, block in enumerate(blocks):
+            if block.at("T") != time or block.at("C") != channel:
+                continue
+            is_there = True
+            z, y, x = block.at("Z") - first_z, block.at("Y") - top - first_y, block.at("X") - left - first_x
+            bottom, right = min(y + block.shape["Y"], height), min(x + block.shape["X"], width)
+            if 0 <= z < len(pixels) and max(y, 0) < bottom and max(x, 0) < right:
+                part = decoded(number)[max(-y, 0) : bottom - y, max(-x, 0) : right - x]
+                pixels[z, max(y, 0) : bottom, max(x, 0) : right] = part
+        if not is_there:
             raise ValueError(f"no pixels of time {time}, channel {channel}")
-        samples = wanted[0].shape["0"]
-        pixels = np.zeros((depth, height, width, samples), _dtype(wanted))
-        for block in wanted:
-            part = block.pixels()
-            y, x = block.at("Y") - top, block.at("X") - left
-            pixels[block.at("Z"), y : y + part.shape[0], x : x + part.shape[1]] = part
         return pixels if samples > 1 else pixels[..., 0]
 
-    return load
+    return read
 
 
 def _channel_names(metadata: ElementTree.Element) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from common.errors import InputError
+from common.errors import InputError, find_write_error
 from common.reading.formats import identify, no_such_file
+from common.reading.tiff_file import FREE_BYTES, LARGEST_RATIO
 from tools.formats.scenes import Image, Pick, Scene, only_one, picked, read_scene
 
 __all__ = [
@@ -158,14 +160,28 @@ def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
         with reader(Path(path)) as scenes:
             if not scenes:
                 raise InputError(f"{path}: no picture and no volume in it; export the image again")
+            if kind != "oif" and Path(path).is_file():
+                _check_claims(path, scenes)
             yield scenes
     except InputError:
         raise
     except Exception as error:  # a damaged file makes the readers raise almost anything
+        if find_write_error(error) is not None:  # of what is written while the file is open
+            raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"{path}: cannot be read as {maker.name} ({reason}); it may be damaged, copy or export it again"
         ) from error
+
+
+def _check_claims(path: str | PathLike[str], scenes: list[Scene]) -> None:
+    """Refuse a file that claims more pixels than its bytes can hold, with gaps between them."""
+    stored = Path(path).stat().st_size
+    for scene in scenes:
+        lengths = [scene.size(axis) for axis in "TCZYXS"]
+        claimed = math.prod(lengths[2:]) * scene.dtype.itemsize
+        if min(lengths) < 1 or claimed > FREE_BYTES + LARGEST_RATIO * stored:
+            raise InputError(f"{path}: says that {stored} bytes are {claimed} bytes of pixels; copy or export it again")
 
 
 def list_images(path: str | PathLike[str], pick: Pick | None = None) -> list[tuple[str, Pick]]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from common.errors import InputError
 
-__all__ = ["PICKS", "Image", "Pick", "Scene", "Spacing", "only_one", "picked", "read_scene"]
+__all__ = ["PICKS", "Image", "Pick", "Scene", "Spacing", "Window", "only_one", "picked", "read_scene"]
 
 PICKS = ("scene", "channel", "time")
 Spacing = tuple[float | None, float | None, float | None]
+Window = Callable[[int, int, tuple[slice, ...]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Scene:
     load : callable
         Takes a time point and a channel, both from 0; returns their pixels (Z, Y, X), or (Z, Y, X, S) in colours. Only
         these are read.
+    window : callable or None
+        Takes a time point, a channel, and slices along Z, Y and X, with start and stop; returns their pixels, as
+        ``load`` does. Little more than these is read. None where a format is read by whole planes only.
     """
 
     name: str
@@ -43,6 +47,21 @@ class Scene:
     channels: tuple[str, ...]
     dtype: np.dtype
     load: Callable[[int, int], np.ndarray]
+    window: Window | None = None
+
+    @classmethod
+    def in_parts(
+        cls,
+        name: str,
+        sizes: Mapping[str, int],
+        spacing: Spacing,
+        channels: tuple[str, ...],
+        dtype: np.dtype,
+        window: Window,
+    ) -> Scene:
+        """A scene of which parts can be read, and so all of it."""
+        whole = tuple(slice(0, sizes.get(axis, 1)) for axis in "ZYX")
+        return cls(name, sizes, spacing, channels, dtype, lambda time, channel: window(time, channel, whole), window)
 
     def size(self, axis: str) -> int:
         """Length along an axis."""

@@ -24,9 +24,9 @@ from common.reading.pictures import opaque, read_pixels
 from common.reading.tiff import read_pixel_size, read_spacing, read_volume
 from tools.convert.nifti import write_volume
 from tools.convert.spacing import parse_spacing
-from tools.formats.microscopes import maker_of, read
-from tools.formats.pictures import write_picture
-from tools.formats.scenes import Pick
+from tools.formats.microscopes import maker_of, open_scenes, read
+from tools.formats.pictures import STRIP_ROWS, write_picture, write_strips
+from tools.formats.scenes import Pick, only_one
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
@@ -210,6 +210,9 @@ def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: st
 
 def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str | None, pick: Pick) -> Path:
     """The image that is meant, as NIfTI, or as OME-TIFF that tells the size of its pixels."""
+    picture = target.with_name(f"{target.name}{next((s for s in bundle.suffixes if s.startswith('.tif')), '')}")
+    if bundle.num_axes == 2 and _copy_in_strips(path, picture, pick):
+        return picture
     image = read(path, pick)
     if bundle.num_axes == 3:
         if image.axes != "ZYX":
@@ -224,9 +227,24 @@ def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str
             f"{path}: {len(image.pixels)} slices, but {bundle.name} takes images of two axes; export a projection, or "
             "the slice that is in focus"
         )
-    target = target.with_name(f"{target.name}{next(s for s in bundle.suffixes if s.startswith('.tif'))}")
-    write_picture(target, image.pixels, image.spacing)
-    return target
+    write_picture(picture, image.pixels, image.spacing)
+    return picture
+
+
+def _copy_in_strips(path: Path, target: Path, pick: Pick) -> bool:
+    """Write a picture without having all of it in memory, where its format allows that."""
+    with open_scenes(path) as scenes:
+        one = only_one(path, scenes, pick)
+        scene, time, channel = scenes[int(one.scene or 0)], int(one.time or 0), int(one.channel)
+        if scene.window is None or scene.size("Z") > 1:
+            return False
+        height, width = scene.size("Y"), scene.size("X")
+        shape = (height, width, *([scene.size("S")] if scene.size("S") > 1 else []))
+        places = ((top, min(top + STRIP_ROWS, height)) for top in range(0, height, STRIP_ROWS))
+        window = scene.window
+        strips = (window(time, channel, (slice(0, 1), slice(*rows), slice(0, width)))[0] for rows in places)
+        write_strips(target, shape, scene.dtype, strips, scene.spacing)
+    return True
 
 
 def _write_volume(path: Path, target: Path, volume: np.ndarray, spacing: tuple[float, float, float] | None) -> None:

@@ -18,6 +18,8 @@ import tifffile
 from ..errors import InputError
 
 __all__ = [
+    "FREE_BYTES",
+    "LARGEST_RATIO",
     "blaming",
     "check_chain",
     "check_page",
