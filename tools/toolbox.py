@@ -151,7 +151,8 @@ class Toolbox:
         Arguments that MONAI's onnx_export needs for its network.
     bioimage : mapping of str to object
         What its package for BioImage.IO holds: ``network`` (key of inference.json), ``weights`` (``torchscript`` or
-        ``onnx``), ``free_size`` (pixels), ``pred_classes``.
+        ``onnx``), ``free_size`` (pixels), ``pred_classes``, and ``channels``: names of what the network gives, where
+        ``channel_def`` names the labels of the result, which MONAI Label shows.
     optional_packages : mapping of str to str
         Package -> version that only some uses need. They stand here because MONAI reads the key
         ``optional_packages_version`` in the place of ``required_packages_version``.

@@ -49,6 +49,7 @@ def describe(
     """
     formats = metadata["network_data_format"]
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
+    channels = metadata.get("toolbox", {}).get("bioimage", {}).get("channels", ())
     tiled = bool(image.get("is_patch_data")) and list(shapes[0][2:]) == list(shapes[1][2:])
     own = {"README.md", "test_input.npy", "test_output.npy", "model.ts", "model.onnx"}
     licences = metadata["licences"]
@@ -78,7 +79,7 @@ def describe(
             {
                 "id": "pred",
                 "description": _short(metadata.get("pred_classes", "")),
-                "axes": _axes(pred, shapes[1], shapes[0], tiled=tiled, refer=tiled),
+                "axes": _axes(pred, shapes[1], shapes[0], tiled=tiled, refer=tiled, channels=channels),
                 "data": {"type": "float32", "range": _range(pred)},
                 "test_tensor": _file("test_output.npy", files),
             }
@@ -95,10 +96,17 @@ def _weights(metadata: Mapping[str, object], files: Mapping[str, str]) -> dict[s
 
 
 def _axes(
-    entry: Mapping, shape: Sequence[int], image_shape: Sequence[int], *, tiled: bool, refer: bool = False
+    entry: Mapping,
+    shape: Sequence[int],
+    image_shape: Sequence[int],
+    *,
+    tiled: bool,
+    refer: bool = False,
+    channels: Sequence[str] = (),
 ) -> list[dict[str, object]]:
     """Batch, channel and space; sizes are fixed, or those of the input's axes, and scales are in its pixels."""
-    names = [str(entry.get("channel_def", {}).get(str(i), f"channel {i}")) for i in range(shape[1])]
+    defined = dict(enumerate(channels)) or {int(i): str(name) for i, name in entry.get("channel_def", {}).items()}
+    names = [defined.get(i, f"channel {i}") for i in range(shape[1])]
     axes: list[dict[str, object]] = [{"type": "batch", "size": 1}, {"type": "channel", "channel_names": names}]
     for axis, size, pixels in zip(SPACE[-len(shape[2:]) :], shape[2:], image_shape[2:], strict=True):
         space: dict[str, object] = {"type": "space", "id": axis}

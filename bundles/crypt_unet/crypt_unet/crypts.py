@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,10 @@ from monai.utils import convert_to_numpy
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-__all__ = ["Crypt", "CryptMaskd", "find_crypts", "geometry", "least_pixels", "paint", "part_touching"]
+__all__ = [
+    *("Crypt", "CryptMaskd", "FindCryptsd", "NumberCryptsd"),
+    *("find_crypts", "geometry", "least_pixels", "number", "paint", "part_touching"),
+]
 
 EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 MARGIN = 2  # working pixels around a crypt: one that it fades out in, one more to see whether another crypt begins
@@ -162,6 +165,30 @@ def paint(crypts: Iterable[Crypt], top: int, left: int, height: int, width: int)
     return window
 
 
+def number(crypts: Sequence[Crypt], shape: tuple[int, int], step: int = 1) -> np.ndarray:
+    """Label map of crypts, numbered from 1 in their order.
+
+    Parameters
+    ----------
+    crypts : sequence of Crypt
+    shape : tuple of int
+        (Y, X) of the slide.
+    step : int
+        Slide pixels per pixel of the result along both axes, of which the first one counts.
+
+    Returns
+    -------
+    ndarray of uint16, or int32 of more than 65535 crypts, shape (ceil(Y / step), ceil(X / step))
+    """
+    kind = np.uint16 if len(crypts) <= np.iinfo(np.uint16).max else np.int32
+    labels = np.zeros([-(-side // step) for side in shape], kind)
+    for label, crypt in enumerate(crypts, start=1):
+        seen = crypt.mask[-crypt.top % step :: step, -crypt.left % step :: step]
+        top, left = -(-crypt.top // step), -(-crypt.left // step)
+        labels[top : top + seen.shape[0], left : left + seen.shape[1]][seen] = label
+    return labels
+
+
 def geometry(image: MetaTensor) -> tuple[tuple[int, int], int]:
     """Shape (Y, X) of a slide at full resolution, and slide pixels per working pixel, as its image's metadata tell."""
     height, width = image.meta["slide_shape"][:2]
@@ -183,15 +210,13 @@ def least_pixels(image: MetaTensor, min_area_um2: float, slide_um: float) -> int
     return math.ceil(min_area_um2 / (float(image.meta.get("pixel_size_um") or 0) or slide_um) ** 2)
 
 
-class CryptMaskd(MapTransform):
-    """Replaces a probability (1, h, w) by the mask of its crypts at full resolution, uint8 (1, Y, X), to be scored.
-
-    The mask of the whole slide is in memory; `SaveCryptsd` does without.
+class FindCryptsd(MapTransform):
+    """Adds the crypts of a slide, a list of `Crypt`.
 
     Parameters
     ----------
     keys : collection of str
-        Probabilities at the working resolution.
+        Probabilities (C, h, w) at the working resolution: of crypts and, perhaps, of their cores.
     image_key : str
         The slide they come from, whose metadata tell ``slide_shape`` and ``downsample``.
     threshold
@@ -200,6 +225,8 @@ class CryptMaskd(MapTransform):
         As for `least_pixels`.
     core_threshold : float
         As for `part_touching`.
+    crypts_key : str
+        What is added.
     """
 
     def __init__(
@@ -210,23 +237,76 @@ class CryptMaskd(MapTransform):
         min_area_um2: float = 625.0,
         slide_um: float = 0.5,
         core_threshold: float = 0.5,
+        crypts_key: str = "crypts",
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.image_key, self.threshold = image_key, threshold
+        self.image_key, self.crypts_key, self.threshold = image_key, crypts_key, threshold
         self.min_area_um2, self.slide_um = min_area_um2, slide_um
         self.core_threshold = core_threshold
+
+    def find(self, probabilities: torch.Tensor, image: MetaTensor) -> list[Crypt]:
+        """Crypts of the slide ``image``."""
+        shape, downsample = geometry(image)
+        min_area = least_pixels(image, self.min_area_um2, self.slide_um)
+        parted = part_touching(convert_to_numpy(probabilities), self.threshold, self.core_threshold)
+        return find_crypts(parted, shape, downsample, threshold=self.threshold, min_area=min_area)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        for key in self.key_iterator(data):
+            data[self.crypts_key] = self.find(data[key], data[self.image_key])
+        return data
+
+
+class CryptMaskd(FindCryptsd):
+    """Replaces a probability (1, h, w) by the mask of its crypts at full resolution, uint8 (1, Y, X), to be scored.
+
+    The mask of the whole slide is in memory; `SaveCryptsd` does without. Parameters are those of `FindCryptsd`.
+    """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
         image = data[self.image_key]
-        shape, downsample = geometry(image)
-        min_area = least_pixels(image, self.min_area_um2, self.slide_um)
+        shape, _ = geometry(image)
         for key in self.key_iterator(data):
-            probability = part_touching(convert_to_numpy(data[key]), self.threshold, self.core_threshold)
-            crypts = find_crypts(probability, shape, downsample, threshold=self.threshold, min_area=min_area)
+            crypts = self.find(data[key], image)
             mask = torch.from_numpy(paint(crypts, 0, 0, *shape).view(np.uint8)[None])
             data[key] = MetaTensor(mask, meta=dict(image.meta)) if isinstance(data[key], MetaTensor) else mask
+        return data
+
+
+class NumberCryptsd(MapTransform):
+    """Replaces probabilities by the label map (1, Y, X) of the crypts that `FindCryptsd` found, see `number`.
+
+    Parameters
+    ----------
+    keys : collection of str
+        What is replaced.
+    image_key, crypts_key : str
+        The slide and its crypts.
+    max_pixels : int
+        Of the label map; a larger slide's is smaller by a whole number of pixels along both axes.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        image_key: str = "image",
+        crypts_key: str = "crypts",
+        max_pixels: int = 100_000_000,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.image_key, self.crypts_key, self.max_pixels = image_key, crypts_key, max_pixels
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        data = dict(data)
+        shape, _ = geometry(data[self.image_key])
+        step = math.ceil(math.sqrt(shape[0] * shape[1] / self.max_pixels))
+        for key in self.key_iterator(data):
+            labels = torch.from_numpy(number(data[self.crypts_key], shape, step)[None])
+            data[key] = MetaTensor(labels, meta=dict(data[self.image_key].meta))
         return data
 
 

@@ -50,7 +50,10 @@ def read_patch_index(path: str | os.PathLike) -> np.ndarray:
 
 
 class ReadPatchIndexd(MapTransform):
-    """Replaces the path of a patch index by its corners, a tensor (n, 2), and adds their size as ``patch_size``."""
+    """Replaces the path of a patch index by its corners, a tensor (n, 2), and adds their size as ``patch_size``.
+
+    An item without the path, as MONAI Label makes them, has no patches; with ``allow_missing_keys``.
+    """
 
     def __init__(self, keys: KeysCollection, dataset_dir: str | os.PathLike, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -58,8 +61,10 @@ class ReadPatchIndexd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
-        for key in self.key_iterator(data):
-            data[key] = torch.from_numpy(read_patch_index(data[key])[:, :2])
+        known = list(self.key_iterator(data))
+        for key in self.keys:
+            corners = read_patch_index(data[key]) if key in known else np.zeros((0, 3), np.int64)
+            data[key] = torch.from_numpy(corners[:, :2])
             data["patch_size"] = _indexed_size(self.dataset_dir)
         return data
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 from PIL import Image
 
 from .common.files import prepare_output_dir, replacing
 from .common.names import stem
 from .common.reading.slides import open_slide
+from .common.saving import WritesResults
 from .common.tables import write_table
 from .common.tiled_tiff import write_tiled
-from .crypts import Crypt, find_crypts, geometry, least_pixels, paint, part_touching
+from .crypts import Crypt, geometry, paint
 from .outlines import feature_collection
 from .reading import read_scaled
 from .run_lengths import encode_crypts, put_run_lengths
@@ -113,8 +113,8 @@ def write_crypts(
         Image.fromarray(draw_thumbnail(image, crypts, downsample)).save(partial, format="PNG")
 
 
-class SaveCryptsd(MapTransform):
-    """Writes the crypts of a slide in every form that others read; see `write_crypts`.
+class SaveCryptsd(WritesResults):
+    """Writes the crypts that `FindCryptsd` found in every form that others read; see `write_crypts`.
 
     Parameters
     ----------
@@ -125,12 +125,8 @@ class SaveCryptsd(MapTransform):
     image_key : str
         The slide at the working resolution, uint8 (3, h, w), whose metadata tell ``filename_or_obj``,
         ``slide_shape``, ``downsample`` and ``pixel_size_um`` (0 for unknown).
-    threshold
-        As for `find_crypts`.
-    min_area_um2, slide_um
-        As for `least_pixels`.
-    core_threshold : float
-        As for `part_touching`.
+    crypts_key : str
+        The crypts.
     save_probability : bool
         Whether to write ``<name>_prob.tiff``, 0 to 255 at the working resolution.
     """
@@ -140,17 +136,13 @@ class SaveCryptsd(MapTransform):
         keys: KeysCollection,
         output_dir: str | os.PathLike,
         image_key: str = "image",
-        threshold: float = 0.5,
-        min_area_um2: float = 625.0,
-        slide_um: float = 0.5,
-        core_threshold: float = 0.5,
+        crypts_key: str = "crypts",
         save_probability: bool = False,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.output_dir, self.image_key, self.save_probability = Path(output_dir), image_key, save_probability
-        self.threshold, self.core_threshold = threshold, core_threshold
-        self.min_area_um2, self.slide_um = min_area_um2, slide_um
+        self.crypts_key = crypts_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         image = data[self.image_key]
@@ -160,14 +152,10 @@ class SaveCryptsd(MapTransform):
         picture, factor = _picture(source, convert_to_numpy(image).transpose(1, 2, 0), shape, downsample)
         prepare_output_dir(self.output_dir)
         for key in self.key_iterator(data):
-            probabilities = convert_to_numpy(data[key])
-            probability = probabilities[0]
-            parted = part_touching(probabilities, self.threshold, self.core_threshold)
-            min_area = least_pixels(image, self.min_area_um2, self.slide_um)
-            crypts = find_crypts(parted, shape, downsample, threshold=self.threshold, min_area=min_area)
+            crypts = data[self.crypts_key]
             if self.save_probability:
                 path = self.output_dir / f"{name}_prob.tiff"
-                write_probability(path, probability, size and size * downsample)
+                write_probability(path, convert_to_numpy(data[key])[0], size and size * downsample)
             write_crypts(self.output_dir, name, picture, crypts, shape, factor, size)
             logger.info("wrote %d crypts of %s to %s", len(crypts), Path(source).name, self.output_dir)
         return dict(data)

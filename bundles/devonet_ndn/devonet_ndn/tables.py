@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from .common.names import stem
+from .common.saving import WritesResults
 from .common.tables import write_table
 from .nuclei import COLUMNS, measure_nuclei
 
 __all__ = ["SaveMarkerTabled", "SaveNucleusTabled"]
 
 
-class SaveMarkerTabled(MapTransform):
+class SaveMarkerTabled(WritesResults):
     """Writes ``<image stem>_markers.csv``: id, z, y, x in micrometres and score of every detection.
 
     Parameters
@@ -41,7 +41,7 @@ class SaveMarkerTabled(MapTransform):
         return dict(data)
 
 
-class SaveNucleusTabled(MapTransform):
+class SaveNucleusTabled(WritesResults):
     """Writes ``<image stem>_nuclei.csv``, a line per instance; see `measure_nuclei`.
 
     Parameters

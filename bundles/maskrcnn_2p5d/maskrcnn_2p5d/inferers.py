@@ -117,12 +117,18 @@ class VolumeInstanceInferer(Inferer):
         linked = link_slices((self._paint(detections) for detections in shown), volume.shape, **self.linking)
         pieces, parents = split_along_z(linked.labels, convert_to_numpy(volume), **self.splitting)
         labels = MetaTensor(torch.from_numpy(pieces)[None, None].to(inputs.device))
+        scores = torch.from_numpy(linked.scores[parents - 1])
         if isinstance(inputs, MetaTensor):
             labels.copy_meta_from(inputs)
+            if (
+                not inputs.is_batch
+            ):  # an item that was given an axis, as MONAI Label does; its metadata were not collated
+                labels.meta[SCORES] = scores
+                return labels
         else:
             labels.meta["affine"] = labels.affine[None]
         labels.is_batch = True
-        labels.meta[SCORES] = torch.from_numpy(linked.scores[parents - 1])[None]
+        labels.meta[SCORES] = scores[None]
         return labels
 
     def _detect(self, volume: torch.Tensor, network: Any) -> Iterator[Mapping[str, torch.Tensor]]:

@@ -13,6 +13,7 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from .common.names import stem
+from .common.saving import WritesResults
 from .common.tables import write_table
 from .common.volumes import SaveVolumed
 from .inferers import SCORES
@@ -39,7 +40,7 @@ class TakeScoresd(MapTransform):
         return data
 
 
-class SaveInstancesd(MapTransform):
+class SaveInstancesd(WritesResults):
     """Writes ``<image stem>_instances.nii.gz`` and ``<image stem>_objects.csv``; see `measure_objects`.
 
     The volume has the grid and affine of the input, as uint16, or int32 where there are more than 65535 objects.
@@ -50,7 +51,7 @@ class SaveInstancesd(MapTransform):
         Instances (1, X, Y, Z) on the grid of the input, whose metadata they carry; `TakeScoresd` has left
         ``<key>_scores``.
     output_dir : path
-        Folder for the results; it exists.
+        Folder for the results; it is created.
     """
 
     def __init__(self, keys: KeysCollection, output_dir: str | os.PathLike, allow_missing_keys: bool = False) -> None:

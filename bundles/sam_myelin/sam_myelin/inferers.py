@@ -280,9 +280,10 @@ def _as_result(maps: FibreMaps, inputs: torch.Tensor) -> MetaTensor:
     result = MetaTensor(torch.from_numpy(channels)[None])
     if isinstance(inputs, MetaTensor):
         result.copy_meta_from(inputs)
+        result.is_batch = inputs.is_batch  # MONAI Label gives an item an axis, and its metadata are not collated
     else:
         result.meta["affine"] = result.affine[None]
-    result.is_batch = True
+        result.is_batch = True
     return result
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from .common.files import prepare_output_dir
 from .common.labels.drawing import draw_outlines
 from .common.labels.saving import write_labels, write_png
 from .common.names import stem
+from .common.saving import WritesResults
 from .common.tables import write_table
 from .fibres import AXON_VALUE, MYELIN_VALUE
 from .morphometrics import measure_fibres
@@ -50,7 +50,7 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, axon: np.ndarray) -> np.
     return draw_outlines(np.stack([gray] * 3, axis=-1), *layers)
 
 
-class SaveFibresd(MapTransform):
+class SaveFibresd(WritesResults):
     """Writes the fibres of an image.
 
     ``<stem>_fibres.png`` numbers them; ``.tif`` if a number is above 65535. ``<stem>_myelin.png`` is 0 or 255,

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 from monai.config import KeysCollection
-from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from .common.files import prepare_output_dir
 from .common.labels.saving import MAX_PNG_LABEL, write_labels, write_png
 from .common.names import stem
 from .common.reading.pictures import read_gray
+from .common.saving import WritesResults
 from .common.tables import put_row, write_table
 from .tables import COLUMNS, SUMMARY_COLUMNS, measure_cells, summarize
 
@@ -36,7 +36,7 @@ def write_probability(path: Path, probability: np.ndarray) -> None:
     write_png(path, scaled.round().astype(np.uint16))
 
 
-class SaveCellsd(MapTransform):
+class SaveCellsd(WritesResults):
     """Writes the mask of an image as ``<stem>_mask.png``, and its cells: numbered, and in tables.
 
     Parameters

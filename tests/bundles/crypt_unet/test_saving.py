@@ -11,7 +11,7 @@ import tifffile
 import torch
 from crypt_unet import saving
 from crypt_unet.common.errors import InputError
-from crypt_unet.crypts import find_crypts, paint
+from crypt_unet.crypts import FindCryptsd, find_crypts, paint
 from crypt_unet.run_lengths import encode_crypts, put_run_lengths
 from crypt_unet.saving import SaveCryptsd
 from monai.data import MetaTensor
@@ -31,11 +31,18 @@ def probabilities(seed: int = 0) -> np.ndarray:
     return (1 / (1 + np.exp(2 - 5 * noise / noise.std()))).astype(np.float32)
 
 
-def slide(name: str = "/slides/B1_a.ome.tiff", probability: np.ndarray | None = None, **meta) -> dict[str, MetaTensor]:
+def slide(
+    name: str = "/slides/B1_a.ome.tiff",
+    probability: np.ndarray | None = None,
+    threshold: float = 0.5,
+    min_area_um2: float = 625.0,
+    **meta,
+) -> dict[str, object]:
     probability = probabilities() if probability is None else probability
     meta = {"filename_or_obj": name, "slide_shape": SHAPE, "downsample": DOWNSAMPLE, "pixel_size_um": 0.325} | meta
     image = torch.full((3, *probability.shape), 200, dtype=torch.uint8)
-    return {"image": MetaTensor(image, meta=meta), "pred": MetaTensor(torch.from_numpy(probability)[None])}
+    item = {"image": MetaTensor(image, meta=meta), "pred": MetaTensor(torch.from_numpy(probability)[None])}
+    return FindCryptsd("pred", threshold=threshold, min_area_um2=min_area_um2)(item)
 
 
 def expected_mask(probability: np.ndarray | None = None) -> np.ndarray:
@@ -194,7 +201,7 @@ def test_probability_is_kept_at_the_working_resolution_where_wanted(tmp_path):
 
 
 def test_threshold_and_smallest_area_are_used(tmp_path):
-    SaveCryptsd("pred", tmp_path, threshold=0.8, min_area_um2=250)(slide(pixel_size_um=0.25))
+    SaveCryptsd("pred", tmp_path)(slide(pixel_size_um=0.25, threshold=0.8, min_area_um2=250))
     crypts = find_crypts(probabilities(), SHAPE, DOWNSAMPLE, threshold=0.8, min_area=4000)
     _, row = read_csv(tmp_path / "rle.csv")
     np.testing.assert_array_equal(decode_rle(row[1], SHAPE), paint(crypts, 0, 0, *SHAPE))

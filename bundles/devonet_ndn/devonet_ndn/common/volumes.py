@@ -15,15 +15,16 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
-from .files import replacing
+from .files import prepare_output_dir, replacing
 from .names import stem
+from .saving import WritesResults
 
 __all__ = ["EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed"]
 
 logger = logging.getLogger(__name__)
 
 
-class SaveVolumed(MapTransform):
+class SaveVolumed(WritesResults):
     """Writes ``<image stem>_<kind>.nii.gz`` into one folder, on the grid and with the affine of the input image.
 
     Parameters
@@ -31,7 +32,7 @@ class SaveVolumed(MapTransform):
     keys : collection of str
         Volumes (1, X, Y, Z) that carry the metadata of the image they come from.
     output_dir : path
-        Folder for the results.
+        Folder for the results; it is created.
     kind : str
         What the file holds (mask, prob, ...).
     dtype : str
@@ -50,6 +51,7 @@ class SaveVolumed(MapTransform):
         self.output_dir, self.kind, self.dtype = Path(output_dir), kind, np.dtype(dtype)
 
     def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
+        prepare_output_dir(self.output_dir)
         for key in self.key_iterator(data):
             volume, source = data[key], data[key].meta["filename_or_obj"]
             target = self.output_dir / f"{stem(source)}_{self.kind}.nii.gz"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "WeightsLoader",
     "bare_network",
     "find_differences",
+    "keep_shipped",
     "read_checkpoint",
     "read_weights",
     "save_atomically",
@@ -79,6 +81,16 @@ def read_weights(
 def _check_weights(weights: Any, source: str | os.PathLike[str]) -> None:
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise InputError(f"{source}: holds no plain state_dict; save network.state_dict()")
+
+
+def keep_shipped(path: str | os.PathLike[str]) -> None:
+    """Keep the weights that a training is about to replace beside them as ``<stem>_shipped.pt``: the first ones only."""
+    path = Path(path)
+    kept = path.with_stem(f"{path.stem}_shipped")
+    if path.is_file() and not kept.exists():
+        with replacing(kept) as partial:
+            shutil.copyfile(path, partial)
+        logger.info("kept the shipped weights as %s", kept)
 
 
 class WeightsLoader:
@@ -173,6 +185,7 @@ class TrainingCheckpoint:
     Parameters
     ----------
     ckpt_dir : path
+        Takes ``model.pt``.
     network, optimizer, lr_scheduler : Module, Optimizer, learning rate scheduler
     evaluator : Engine
         The validation engine, whose key metric (larger is better) chooses the checkpoint.
@@ -188,6 +201,8 @@ class TrainingCheckpoint:
         False starts anew and overwrites.
     is_writer : bool
         False for every process but the first of a distributed training.
+    state_dir : path, optional
+        Takes ``resume.pt``; ``ckpt_dir`` if not given.
     """
 
     def __init__(
@@ -203,8 +218,10 @@ class TrainingCheckpoint:
         patience_start: int = 0,
         resume: bool = True,
         is_writer: bool = True,
+        state_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.ckpt_dir, self.network, self.evaluator = Path(ckpt_dir), network, evaluator
+        self.state_dir = self.ckpt_dir if state_dir is None else Path(state_dir)
         self.stateful = {"optimizer": optimizer, "lr_scheduler": lr_scheduler}
         self.identity, self.keep_last = identity, keep_last
         self.patience, self.patience_start = patience, patience_start
@@ -218,7 +235,7 @@ class TrainingCheckpoint:
 
     @property
     def resume_path(self) -> Path:
-        return self.ckpt_dir / "resume.pt"
+        return self.state_dir / "resume.pt"
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self.start)

@@ -1,0 +1,201 @@
+"""A bundle in MONAI Label's server: what it says of it, answers with it and trains it.
+
+Run in an environment with `monailabel` by ``.ci/consumers``:
+``python monai_label.py BUNDLE_ROOT DATASET_DIR DATASET_DIR WORK_DIR OVERRIDES``. It ends with an error unless the
+server lists the bundle, answers with a label map on the image's own grid, trains on labels that were submitted to it,
+and then answers with what it trained.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import requests
+import tifffile
+import torch
+from PIL import Image
+
+NUM_LABELLED = 2
+START_S, ANSWER_S = 300, 1200
+PROGRAM = (sys.executable, "-m", "monailabel.main")
+
+
+def endings(path: Path) -> str:
+    """What a name ends with, from the first dot."""
+    return "".join(path.suffixes)
+
+
+def read(path: Path) -> np.ndarray:
+    """Pixels of a file, (X, Y, Z) of volumes and (Y, X) of pictures."""
+    if path.name.endswith((".nii", ".nii.gz")):
+        return np.asarray(nib.load(path).dataobj)
+    if path.suffix in (".tif", ".tiff"):
+        return tifffile.imread(path)
+    return np.asarray(Image.open(path))
+
+
+def prepare(bundle: Path, dataset_dir: Path, work: Path, overrides: dict[str, Any]) -> list[dict[str, str]]:
+    """MONAI Label's app for bundles with the bundle in it, and a folder of images; the items that have labels."""
+    subprocess.run(
+        [*PROGRAM, "apps", "--download", "--name", "monaibundle", "--output", work / "apps"],
+        check=True,
+        capture_output=True,
+    )
+    copy = work / "apps/monaibundle/model" / bundle.name
+    shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("__pycache__", "output"))
+    config = copy / "configs/train.json"  # for a short epoch; the server passes no knobs on
+    config.write_text(json.dumps(json.loads(config.read_text()) | overrides))
+    dataset = json.loads((dataset_dir / "dataset.json").read_text())
+    studies = work / "studies"
+    studies.mkdir()
+    items = []
+    for number, item in enumerate(dataset["training"][:NUM_LABELLED]):
+        image = dataset_dir / item["image"]
+        items.append(item | {"id": f"image_{number}", "file": f"image_{number}{endings(image)}"})
+        shutil.copyfile(image, studies / items[-1]["file"])
+    return items
+
+
+@contextmanager
+def server(work: Path, model: str) -> Iterator[str]:
+    """MONAI Label's server with the bundle; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [*PROGRAM, "start_server", "--app", work / "apps/monaibundle"]
+    command += ["--studies", work / "studies", "--conf", "models", model, "--conf", "zoo_source", "ngc"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    with (work / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=work, stdout=log, stderr=log)
+    try:
+        yield wait_for(f"http://127.0.0.1:{port}", process, work / "server.log")
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> str:
+    """The address, once the server answers there."""
+    started = time.monotonic()
+    while time.monotonic() < started + START_S:
+        if process.poll() is not None:
+            sys.exit(f"the server ended: {log.read_text()[-3000:]}")
+        try:
+            if requests.get(f"{address}/info/", timeout=60).ok:
+                return address
+        except requests.ConnectionError:
+            time.sleep(1)
+    sys.exit(f"the server does not answer: {log.read_text()[-3000:]}")
+
+
+def answer(response: requests.Response, log: Path) -> requests.Response:
+    if not response.ok:
+        sys.exit(f"{response.request.url}: {response.status_code} {response.text[:500]}; {last_error(log)}")
+    return response
+
+
+def last_error(log: Path) -> str:
+    """The last line of the server's log that is an error."""
+    lines = log.read_text(errors="replace").splitlines()
+    return next((line for line in reversed(lines) if "Error" in line), "no error in its log")[:500]
+
+
+def infer(address: str, model: str, image_id: str, work: Path) -> tuple[np.ndarray, dict[str, Any], Path]:
+    """The label map that the server answers with, what it says of it, and the file."""
+    url, params = f"{address}/infer/{model}", {"image": image_id}
+    data = {"params": json.dumps({"device": "cpu"})}
+    response = answer(requests.post(url, params=params, data=data, timeout=ANSWER_S), work / "server.log")
+    head = f"Content-Type: {response.headers['content-type']}\r\n\r\n".encode()
+    parts = {part.get_param("name", header="content-disposition"): part for part in _parts(head + response.content)}
+    said = json.loads(parts["params"].get_payload(decode=True))
+    file = work / f"{image_id}_answer{endings(Path(parts['image'].get_filename()))}"
+    file.write_bytes(parts["image"].get_payload(decode=True))
+    return read(file), said, file
+
+
+def _parts(message: bytes) -> list[Any]:
+    payload = message_from_bytes(message).get_payload()
+    if isinstance(payload, str):
+        sys.exit(f"the server answered without an image: {payload[:500]}")
+    return list(payload)
+
+
+def check_answer(labels: np.ndarray, image: Path, names: dict[str, int]) -> str:
+    """A few words about a label map that is one, on the grid of its image."""
+    shape = read(image).shape[: labels.ndim]
+    if labels.shape != shape or labels.dtype.kind not in "iu":
+        sys.exit(f"the answer is {labels.dtype} {labels.shape}, the image {shape}")
+    if not labels.any() or not names or min(names.values()) < 1:
+        sys.exit(f"the answer has {len(np.unique(labels)) - 1} labels, named {names}")
+    return f"{labels.dtype} on the image's grid, {len(np.unique(labels)) - 1} labels ({', '.join(names)})"
+
+
+def draw_label(item: dict[str, str], data: Path, work: Path) -> Path:
+    """The label of an item as somebody draws it in MONAI Label: fibres as classes, all else as objects."""
+    if "myelin" not in item:
+        return data / item["label"]
+    classes = np.where(read(data / item["axon"]) > 0, 2, read(data / item["myelin"]) > 0).astype(np.uint8)
+    path = work / f"{item['id']}_classes.png"
+    Image.fromarray(classes).save(path)
+    return path
+
+
+def submit(address: str, item: dict[str, str], label: Path, work: Path) -> None:
+    """Give the server the final label of an image."""
+    with label.open("rb") as file:
+        answer(
+            requests.put(
+                f"{address}/datastore/label",
+                params={"image": item["id"], "tag": "final"},
+                files={"label": (label.name, file)},
+                timeout=ANSWER_S,
+            ),
+            work / "server.log",
+        )
+
+
+def main(bundle_root: str, dataset_dir: str, _: str, work_dir: str, overrides: str) -> None:
+    bundle, data, work = Path(bundle_root).resolve(), Path(dataset_dir).resolve(), Path(work_dir).resolve()
+    model = bundle.name
+    items = prepare(bundle, data, work, json.loads(overrides))
+    weights = work / "apps/monaibundle/model" / model / "models/model.pt"
+    with server(work, model) as address:
+        info = requests.get(f"{address}/info/", timeout=60).json()
+        names = info["models"][model]["labels"]
+        labels, said, _file = infer(address, model, items[0]["id"], work)
+        words = check_answer(labels, work / "studies" / items[0]["file"], names)
+        if said["label_names"] != names:
+            sys.exit(f"/infer names {said['label_names']}, /info {names}")
+        for item in items:
+            submit(address, item, draw_label(item, data, work), work)
+        before = torch.load(weights, weights_only=True)
+        request = {"max_epochs": 1, "val_split": 0.5, "device": "cpu", "tracking": "None"}
+        response = requests.post(f"{address}/train/{model}", params={"run_sync": True}, json=request, timeout=ANSWER_S)
+        answer(response, work / "server.log")
+        after = torch.load(weights, weights_only=True)
+        changed = sum(not torch.equal(before[name], after[name]) for name in after)
+        if not changed:
+            sys.exit(
+                f"training left {weights.name} as it was; {response.text[:300]}; {last_error(work / 'server.log')}"
+            )
+        infer(address, model, items[0]["id"], work)
+        log = (work / "server.log").read_text(errors="replace")
+        if "Reload model from cache" not in log:
+            sys.exit("the server answers with what it loaded before the training")
+    print(f"{words}; trained on {len(items)} submitted labels, {changed} of {len(after)} tensors changed and served")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
