@@ -84,7 +84,7 @@ def _check_weights(weights: Any, source: str | os.PathLike[str]) -> None:
 
 
 def keep_shipped(path: str | os.PathLike[str]) -> None:
-    """Keep the weights that a training is about to replace beside them as ``<stem>_shipped.pt``: the first ones only."""
+    """Keep weights that a training is about to replace beside them as ``<stem>_shipped.pt``, the first ones only."""
     path = Path(path)
     kept = path.with_stem(f"{path.stem}_shipped")
     if path.is_file() and not kept.exists():
