@@ -5,7 +5,17 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from crypt_unet.crypts import Crypt, CryptMaskd, find_crypts, least_pixels, paint, part_touching
+from crypt_unet.crypts import (
+    Crypt,
+    CryptMaskd,
+    FindCryptsd,
+    NumberCryptsd,
+    find_crypts,
+    least_pixels,
+    number,
+    paint,
+    part_touching,
+)
 from monai.data import MetaTensor
 from scipy import ndimage
 
@@ -162,6 +172,22 @@ def test_mask_transform_leaves_a_tensor_a_tensor():
     data = slide_of(blobs((10, 13), 2), (38, 50), 4)
     data["pred"] = data["pred"].as_tensor()
     assert not isinstance(CryptMaskd("pred")(data)["pred"], MetaTensor)
+
+
+@pytest.mark.parametrize("step", [1, 3, 7])
+def test_numbers_lie_where_the_crypts_are_painted(step):
+    crypts = find_crypts(blobs((10, 13), 2), (38, 50), 4, threshold=0.4, min_area=20)
+    labels = number(crypts, (38, 50), step)
+    assert len(crypts) > 1
+    for label, crypt in enumerate(crypts, start=1):
+        np.testing.assert_array_equal(labels == label, paint([crypt], 0, 0, 38, 50)[::step, ::step])
+
+
+def test_a_large_slide_is_numbered_smaller():
+    data = FindCryptsd("pred", threshold=0.4, min_area_um2=5)(slide_of(blobs((10, 13), 2), (38, 50), 4))
+    whole, small = (NumberCryptsd("pred", max_pixels=size)(data)["pred"] for size in (38 * 50, 500))
+    assert whole.shape == (1, 38, 50) and small.shape == (1, 19, 25)
+    assert torch.equal(whole[:, ::2, ::2], small) and whole.max() == len(data["crypts"])
 
 
 def two_discs(gap: float, size: int = 64, radius: float = 12) -> tuple[np.ndarray, np.ndarray]:

@@ -34,3 +34,8 @@ def test_impossible_size_of_patches(dataset):
     (dataset / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="patch_size is 'large', expected a positive whole number"):
         ReadPatchIndexd("patches", dataset_dir=dataset)({"patches": str(dataset / "a.csv")})
+
+
+def test_an_item_without_an_index_has_no_patches(dataset):
+    read = ReadPatchIndexd("patches", dataset_dir=dataset, allow_missing_keys=True)({})
+    assert read["patches"].shape == (0, 2) and read["patch_size"] == 400

@@ -10,7 +10,7 @@ from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.common.reading.loading import CheckedLoadImaged, CheckVolumed
 from maskrcnn_2p5d.inferers import SCORES, VolumeInstanceInferer
 from maskrcnn_2p5d.objects import measure_objects
-from maskrcnn_2p5d.saving import SaveInstancesd, label_dtype
+from maskrcnn_2p5d.saving import SaveInstancesd, TakeScoresd, label_dtype
 from monai.data import MetaTensor
 
 from tests.bundles.maskrcnn_2p5d.stand_ins import Components
@@ -48,6 +48,13 @@ def test_objects_of_a_volume_are_found_whatever_the_slab(network, slab):
     assert result.dtype == torch.int32 and result.shape == (1, 1, 9, 24, 30)
     assert (result[0, 0].numpy() == balls()).all()
     assert result.meta[SCORES].tolist() == [[0.75, 0.75]]
+
+
+def test_an_item_whose_metadata_were_not_collated_keeps_them():
+    image = MetaTensor(as_batch(balls())[0], meta={"filename_or_obj": "a.nii.gz"})
+    result = VolumeInstanceInferer(3, min_area_px=1, min_iou=0.01)(image[None], Components())[0]
+    assert result.meta["filename_or_obj"] == "a.nii.gz" and result.affine.shape == (4, 4)
+    assert TakeScoresd("pred")({"pred": result})["pred_scores"].tolist() == [0.75, 0.75]
 
 
 def test_stacks_hold_the_neighbours_and_repeat_the_last_slice():

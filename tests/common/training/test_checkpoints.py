@@ -21,7 +21,13 @@ from torch import nn
 
 from common.errors import InputError
 from common.training import checkpoints
-from common.training.checkpoints import TrainingCheckpoint, WeightsLoader, read_checkpoint, save_atomically
+from common.training.checkpoints import (
+    TrainingCheckpoint,
+    WeightsLoader,
+    keep_shipped,
+    read_checkpoint,
+    save_atomically,
+)
 from common.training.prefetching import PrefetchingLoader
 
 ITERATIONS_PER_EPOCH = 3
@@ -108,6 +114,24 @@ def test_the_best_is_kept_and_not_the_last(tmp_path):
 def test_without_validation_the_last_is_kept(tmp_path):
     training = Training(tmp_path, [0.1, 0.9, 0.5], keep_last=True).run()
     torch.testing.assert_close(torch.load(tmp_path / "model.pt", weights_only=True), training.weights())
+
+
+def test_what_a_training_goes_on_from_may_lie_in_a_folder_of_its_own(tmp_path):
+    best, state = tmp_path / "best", tmp_path / "state"
+    Training(best, [0.1, 0.2], state_dir=state).run()
+    assert (best / "model.pt").is_file() and not (best / "resume.pt").exists()
+    assert [path.name for path in state.glob("*.pt")] == ["resume.pt"]
+    assert Training(best, [0.1, 0.2, 0.3], state_dir=state).run().epochs == [3]
+
+
+def test_only_the_first_weights_are_kept_as_the_shipped_ones(tmp_path):
+    path = tmp_path / "model.pt"
+    keep_shipped(path)
+    assert list(tmp_path.iterdir()) == []
+    for content in (b"shipped", b"trained"):
+        path.write_bytes(content)
+        keep_shipped(path)
+    assert (tmp_path / "model_shipped.pt").read_bytes() == b"shipped" and path.read_bytes() == b"trained"
 
 
 def test_killed_in_an_epoch_it_goes_on_as_if_nothing_had_happened(tmp_path):
