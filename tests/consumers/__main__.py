@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from sysconfig import get_path
 
-from tools.bundles import find_bundle
+from tools.bundles import all_bundles, find_bundle
 from tools.command_line import run as run_tools
 from tools.toolbox import read_toolbox
 
@@ -28,14 +28,28 @@ START, END = "<!-- consumers: written by .ci/consumers -->", "<!-- /consumers --
 
 @dataclass(frozen=True)
 class Consumer:
-    """A program, what it needs, and the script that starts it on a bundle and ends with an error if it fails."""
+    """A program, what it needs, and the script that starts it on a bundle and ends with an error if it fails.
+
+    Attributes
+    ----------
+    name : str
+    programs : tuple of str
+        What is tried, with its version.
+    script : str
+        Beside this file.
+    bundles : tuple of str
+    installs : tuple of tuple of str
+        Arguments of pip install, of one call after another; ``programs`` if not given.
+    """
 
     name: str
-    requirements: tuple[str, ...]
+    programs: tuple[str, ...]
     script: str
     bundles: tuple[str, ...]
+    installs: tuple[tuple[str, ...], ...] = ()
 
 
+ALL = tuple(folder.name for folder in all_bundles())
 CONSUMERS = [
     Consumer(
         "NVFlare simulator, two sites, two rounds",
@@ -43,16 +57,38 @@ CONSUMERS = [
         "nvflare_simulation.py",
         ("devonet_nsn", "crypt_unet"),
     ),
+    Consumer(
+        "MONAI Label server, app monaibundle: /info, /infer, /train, /infer",
+        ("monailabel==0.8.5",),
+        "monai_label.py",
+        ALL,
+        (("--no-deps", "-r", str(Path(__file__).with_name("monai_label.txt"))),),
+    ),
+    Consumer(
+        "BioImage.IO: package, test, predict",
+        ("bioimageio.core==0.11.0", "bioimageio.spec==0.5.12.0"),
+        "bioimage.py",
+        ALL,
+    ),
+    Consumer(
+        "MONAI Deploy app, MonaiBundleInferenceOperator",
+        ("monai-deploy-app-sdk==4.0.0",),
+        "monai_deploy.py",
+        ALL,
+        # its part of the package monai is found only beside the rest of it
+        (("monai-deploy-app-sdk==4.0.0", "pydicom"), ("--ignore-installed", "--no-deps", f"monai=={version('monai')}")),
+    ),
 ]
 
 
-def make_environment(folder: Path, requirements: Sequence[str]) -> Path:
+def make_environment(folder: Path, installs: Sequence[Sequence[str]]) -> Path:
     """Python of an environment over the present one."""
     venv.create(folder, with_pip=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "beneath.pth").write_text(get_path("purelib") + "\n")
     python = folder / "bin/python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
+    for arguments in installs:
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], check=True)
     return python
 
 
@@ -89,10 +125,12 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         for number, consumer in enumerate(CONSUMERS):
-            python = make_environment(Path(temporary, f"environment_{number}"), consumer.requirements)
+            python = make_environment(
+                Path(temporary, f"environment_{number}"), consumer.installs or [consumer.programs]
+            )
             for bundle in consumer.bundles:
                 said = outcome(consumer, python, bundle, Path(temporary, f"work_{number}", bundle))
-                rows.append([consumer.name, ", ".join(consumer.requirements), bundle, said.replace("|", "/")])
+                rows.append([consumer.name, ", ".join(consumer.programs), bundle, said.replace("|", "/")])
     lines = [["program", "version", "bundle", "result"], ["---"] * 4, *rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     text = TABLE.read_text(encoding="utf-8")

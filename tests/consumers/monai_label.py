@@ -20,12 +20,11 @@ from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import requests
-import tifffile
 import torch
 from PIL import Image
+from pixels import describe, read
 
 NUM_LABELLED = 2
 START_S, ANSWER_S = 300, 1200
@@ -35,15 +34,6 @@ PROGRAM = (sys.executable, "-m", "monailabel.main")
 def endings(path: Path) -> str:
     """What a name ends with, from the first dot."""
     return "".join(path.suffixes)
-
-
-def read(path: Path) -> np.ndarray:
-    """Pixels of a file, (X, Y, Z) of volumes and (Y, X) of pictures."""
-    if path.name.endswith((".nii", ".nii.gz")):
-        return np.asarray(nib.load(path).dataobj)
-    if path.suffix in (".tif", ".tiff"):
-        return tifffile.imread(path)
-    return np.asarray(Image.open(path))
 
 
 def prepare(bundle: Path, dataset_dir: Path, work: Path, overrides: dict[str, Any]) -> list[dict[str, str]]:
@@ -132,16 +122,6 @@ def _parts(message: bytes) -> list[Any]:
     return list(payload)
 
 
-def check_answer(labels: np.ndarray, image: Path, names: dict[str, int]) -> str:
-    """A few words about a label map that is one, on the grid of its image."""
-    shape = read(image).shape[: labels.ndim]
-    if labels.shape != shape or labels.dtype.kind not in "iu":
-        sys.exit(f"the answer is {labels.dtype} {labels.shape}, the image {shape}")
-    if not labels.any() or not names or min(names.values()) < 1:
-        sys.exit(f"the answer has {len(np.unique(labels)) - 1} labels, named {names}")
-    return f"{labels.dtype} on the image's grid, {len(np.unique(labels)) - 1} labels ({', '.join(names)})"
-
-
 def draw_label(item: dict[str, str], data: Path, work: Path) -> Path:
     """The label of an item as somebody draws it in MONAI Label: fibres as classes, all else as objects."""
     if "myelin" not in item:
@@ -175,7 +155,9 @@ def main(bundle_root: str, dataset_dir: str, _: str, work_dir: str, overrides: s
         info = requests.get(f"{address}/info/", timeout=60).json()
         names = info["models"][model]["labels"]
         labels, said, _file = infer(address, model, items[0]["id"], work)
-        words = check_answer(labels, work / "studies" / items[0]["file"], names)
+        words = f"{describe(labels, work / 'studies' / items[0]['file'])} ({', '.join(names)})"
+        if sorted(names.values()) != list(range(1, len(names) + 1)):
+            sys.exit(f"/info names {names}")
         if said["label_names"] != names:
             sys.exit(f"/infer names {said['label_names']}, /info {names}")
         for item in items:
