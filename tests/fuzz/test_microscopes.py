@@ -27,8 +27,8 @@ def contents(name: str) -> list[bytes]:
                 path = Path(shutil.make_archive(str(Path(temporary) / "zipped"), "zip", temporary, name))
             written.append(path.read_bytes())
             if name == "a.czi" and number == 0:
-                write_czi(path, drawn(**sizes), compression="zstd1:ExplicitLevel=1")
-                written.append(path.read_bytes())
+                write_czi(path.with_name("packed.czi"), drawn(**sizes), compression="zstd1:ExplicitLevel=1")
+                written.append(path.with_name("packed.czi").read_bytes())
     return written
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.names import stem
-from common.reading.slides import open_slide, pixel_size_um
 from tools.convert.crypt_masks import Mask, find_masks, naming
+from tools.formats.scene_slides import open_any_slide, size_of_pixels
 
 __all__ = ["Slide", "check_masks", "find_slides"]
 
-SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".scn", ".mrxs")
+SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".scn", ".mrxs", ".czi")
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float 
     found = find_masks(source, paths, masks)
     slides = {}
     for name, path in paths.items():
-        with naming(), open_slide(path) as slide:
-            size = pixel_size or pixel_size_um(slide)
+        with naming(), open_any_slide(path) as slide:
+            size = pixel_size or size_of_pixels(slide)
             slides[name] = Slide(path, (*slide.shape[:2], 3), _unit(name, group), size, found.get(name))
         if name in found:
             found[name].check(slide.shape[:2])

@@ -13,7 +13,6 @@ from tqdm import tqdm
 from common.datalist import write_dataset
 from common.files import replacing
 from common.reading.slides import Slide as SlidePixels
-from common.reading.slides import open_slide
 from common.reading.windows import TiffWindows
 from common.tables import format_table
 from common.tiled_tiff import write_tiled
@@ -23,6 +22,7 @@ from tools.convert.crypt_slides import Slide, check_masks, find_slides
 from tools.convert.datalist import assign_folds, chosen_units
 from tools.convert.dataset import describe, prepare_dataset
 from tools.convert.patches import PatchRules, index_patches
+from tools.formats.scene_slides import SceneSlide, open_any_slide
 
 __all__ = ["crypts"]
 
@@ -70,7 +70,7 @@ def crypts(
     Parameters
     ----------
     source : str
-        Folder of slides: TIFF, OME-TIFF or SVS, 8 bit RGB; of a pyramid level 0.
+        Folder of slides: TIFF, OME-TIFF, SVS, NDPI, MRXS, SCN or CZI, 8 bit RGB; of a pyramid level 0.
     destination : str
         Folder to write images/, labels/, patches/ and dataset.json to.
     masks : str
@@ -160,7 +160,7 @@ def _write_image(path: Path, slide: Slide) -> None:
     description = f"{describe([slide.path])} {slide.pixel_size_um}".encode("ascii", "replace").decode()
     if _is_whole(path, slide.shape, description=description):
         return
-    with naming(), open_slide(slide.path) as pixels:
+    with naming(), open_any_slide(slide.path) as pixels:
         rows, size = _rows_of(pixels), slide.pixel_size_um
         with replacing(path) as partial:
             write_tiled(partial, rows, slide.shape, np.uint8, description=description, pixel_size_um=size)
@@ -202,6 +202,6 @@ def _write_patches(path: Path, image: Path, labels: np.ndarray | None, rules: Pa
     return index
 
 
-def _rows_of(image: SlidePixels) -> Callable[[int, int], np.ndarray]:
+def _rows_of(image: SlidePixels | SceneSlide) -> Callable[[int, int], np.ndarray]:
     """Function that reads whole rows, from the first to the one behind the last."""
     return lambda top, bottom: image.read(top, 0, bottom - top, image.shape[1])

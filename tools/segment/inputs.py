@@ -22,6 +22,7 @@ from common.errors import InputError
 from common.reading.formats import identify
 from common.reading.pictures import opaque, read_pixels
 from common.reading.tiff import read_pixel_size, read_spacing, read_volume
+from tools.convert.dataset import as_numbers
 from tools.convert.nifti import write_volume
 from tools.convert.spacing import parse_spacing
 from tools.formats.microscopes import maker_of, open_scenes, read
@@ -253,9 +254,7 @@ def _write_volume(path: Path, target: Path, volume: np.ndarray, spacing: tuple[f
             f"{path}: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for "
             "example 2.0,0.8,0.8"
         )
-    if volume.dtype.kind == "f" and volume.dtype.itemsize < 4:  # NIfTI has no half precision
-        volume = volume.astype(np.float32)
-    write_volume(target, volume, spacing)
+    write_volume(target, as_numbers(path, volume), spacing)
 
 
 def one_line(error: BaseException) -> str:

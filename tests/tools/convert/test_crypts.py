@@ -13,6 +13,7 @@ import tifffile
 
 from common.labels.run_lengths import encode_rle
 from tests.tables import read_rows
+from tests.tools.formats.raw_files import write_mosaic
 from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert import crypts
@@ -233,3 +234,13 @@ def test_real_slide_keeps_its_pixels_and_its_runs(tmp_path):
     assert encode_rle(labels > 0) == (REAL / "test.csv").read_text().splitlines()[1].split(",")[1]
     source, image = (tifffile.imread(folder / f"{stem}.tiff") for folder in (REAL / "test", tmp_path / "out/images"))
     np.testing.assert_array_equal(image, source)
+
+
+def test_czi_is_read_by_its_tiles(convert_slides, datalist, put_text, tmp_path):
+    pixels = np.random.default_rng(0).integers(70, 210, (96, 160, 3), np.uint8)
+    (tmp_path / "source").mkdir()
+    write_mosaic(tmp_path / "source/B1_a.czi", pixels)
+    put_text("source.csv", "id,rle\nB1_a,1 5\n")
+    convert_slides(**SMALL, folds=1)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/images/B1_a.tiff"), pixels[..., ::-1])
+    assert datalist()["training"][0]["pixel_size_um"] == pytest.approx(0.5)

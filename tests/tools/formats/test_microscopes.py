@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.names import stem
-from tests.tools.formats.raw_files import CHANNELS, WRITERS, drawn, write_czi, write_ome_tiff, write_zarr
+from tests.tools.formats.raw_files import CHANNELS, WRITERS, drawn, write_czi, write_mosaic, write_ome_tiff, write_zarr
 from tools.formats import czi, microscopes
 from tools.formats.microscopes import list_images, maker_of, read
 from tools.formats.scenes import Pick
@@ -251,18 +251,6 @@ def test_folder_of_an_oif_that_is_gone(tmp_path):
     shutil.rmtree(tmp_path / "a.oif.files")
     with pytest.raises(InputError, match=r"a.oif: cannot be read as Olympus OIF \(OIF storage path not found"):
         read(path)
-
-
-def write_mosaic(path, pixels, tile=(24, 40), **options):
-    """Tiles of a picture, with one in the middle that nobody took."""
-    height, width = tile
-    with pylibCZIrw.czi.create_czi(str(path), **options) as document:
-        for top, left in np.ndindex(pixels.shape[0] // height, pixels.shape[1] // width):
-            if (top, left) != (1, 1):
-                part = pixels[top * height : (top + 1) * height, left * width : (left + 1) * width]
-                document.write(np.ascontiguousarray(part), location=(left * width - 70, top * height - 30))
-        document.write_metadata("a", scale_x=0.5e-6, scale_y=0.5e-6)
-    pixels[height : 2 * height, width : 2 * width] = 0
 
 
 @pytest.mark.parametrize("is_coloured", [False, True])
