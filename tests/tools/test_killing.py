@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,9 +89,15 @@ def crossval(name: str, data: Path, output: Path) -> list[str]:
 def tensors(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     """All weights, states of optimizers and embeddings in a folder."""
     found = {}
-    for path in sorted(folder.rglob("*.pt")):
+    for path in sorted(folder.rglob("*")):
         flat: dict[str, torch.Tensor] = {}
-        _flatten(torch.load(path, weights_only=True), "", flat)
+        if path.suffix == ".pt":
+            _flatten(torch.load(path, weights_only=True), "", flat)
+        elif path.suffix == ".npz":
+            with np.load(path) as arrays:
+                _flatten({name: torch.from_numpy(arrays[name]) for name in arrays}, "", flat)
+        else:
+            continue
         found[path.relative_to(folder).as_posix()] = flat
     return found
 
