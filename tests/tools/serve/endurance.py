@@ -10,6 +10,7 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ import tifffile
 
 from tests.tools.formats.raw_files import WRITERS, drawn
 from tests.tools.serve.conftest import free_port, is_up, png, until
+from tests.tools.serve.test_page import circle
 
 ROOT = Path(__file__).parents[3]
 BUNDLE = "devonet_nsn"  # the smallest
@@ -87,7 +89,7 @@ def all_kinds(folder: Path) -> dict[str, Kind]:
         "too large": Kind(bytes(9 << 20), {}, (413,)),
         "cut nifti": Kind(nifti(small)[:-2000], {}, (415, 422)),
         "cut tiff": Kind(tiff(small)[:-2000], spaced, (415, 422)),
-        "pages in a circle": Kind(tiff(small)[:-4] + b"\x08\0\0\0", spaced, (200, 415, 422)),
+        "pages in a circle": Kind(circle(False), spaced, (415,)),
         "damaged zlib": Kind(damaged(tiff(small, compression="zlib")), spaced, (200, 415, 422)),
     }
     for name in ("a.czi", "a.lif", "a.nd2", "a.oib", "a.ome.tif"):
@@ -181,6 +183,7 @@ def endure(
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends, too
     with tempfile.TemporaryDirectory() as temporary:
         result = endure(int(sys.argv[1]), Path(temporary), warm_up=100, tell=print)
         print(result, "growth", result.growth())
