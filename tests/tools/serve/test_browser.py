@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.tools.formats.raw_files import drawn, write_czi
 from tests.tools.serve.conftest import free_port, is_up, noise, png, running, until
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
@@ -139,6 +140,20 @@ def test_progress_is_seen(browser, tmp_path):
         assert box["height"] > 0 and shown["y"] <= box["y"] and box["y"] + box["height"] <= shown["y"] + shown["height"]
         server.worker.gate.set()
         page.wait_for_selector("#counts >> text=/ in [0-9.]+ s/")
+        page.close()
+
+
+def test_channel_of_a_microscopes_file_is_chosen_on_the_page(browser, tmp_path):
+    write_czi(tmp_path / "a.czi", drawn(channels=2))
+    (tmp_path / "results").mkdir()
+    with running(Limits(), page_folder=tmp_path / "results") as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        upload(page, tmp_path / "a.czi")
+        page.click("#segment")
+        page.wait_for_selector("text=2 channels, expected one: 0 DAPI, 1 GFP; give its --channel")
+        page.fill("#channel", "GFP")
+        segment(page)
         page.close()
 
 
