@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import struct
 import sys
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from common.errors import InputError
 from common.reading.scanners import ScannedSlide, is_scanned
@@ -84,8 +87,50 @@ def write_ndpi(path, picture):
             )
 
 
+def write_mrxs(path, picture):
+    """Tiles as JPEG in one file, where they lie in it in another, and what they are in a third."""
+    side, data, tables = 16, b"", b""  # smaller than any scanner's, so that the smallest level has several
+    folder, name = path.with_suffix(""), b"0123456789ABCDEF0123456789ABCDEF"
+    folder.mkdir()
+    down, across = picture.shape[0] // side, picture.shape[1] // side
+    start = len(b"01.02" + name) + 8
+    pointers, behind = [], start + 4 * len(SCALES) + 4
+    for scale, level in zip(SCALES, shrunk(picture), strict=True):
+        entries = b""
+        for y, x in np.ndindex(level.shape[0] // side, level.shape[1] // side):
+            stream = io.BytesIO()
+            tile = np.ascontiguousarray(level[y * side : (y + 1) * side, x * side : (x + 1) * side])
+            Image.fromarray(tile).save(stream, format="JPEG", quality=98, subsampling=0)
+            entries += struct.pack("<iiii", (y * across + x) * scale, len(data), stream.tell(), 0)
+            data += stream.getvalue()
+        pointers.append(behind + len(tables))
+        tables += struct.pack("<iiii", 0, behind + len(tables) + 8, len(entries) // 16, 0) + entries
+    roots = struct.pack("<ii", start, start + 4 * len(SCALES))
+    listed = b"".join(struct.pack("<i", pointer) for pointer in [*pointers, 0])
+    (folder / "Index.dat").write_bytes(b"01.02" + name + roots + listed + tables)
+    (folder / "Data0000.dat").write_bytes(data)
+    general = {"SLIDE_VERSION": "01.02", "SLIDE_ID": name.decode(), "IMAGENUMBER_X": across, "IMAGENUMBER_Y": down}
+    layers = {"HIER_COUNT": 1, "NONHIER_COUNT": 0, "INDEXFILE": "Index.dat", "HIER_0_NAME": "Slide zoom level"}
+    layers |= {"HIER_0_COUNT": len(SCALES)}
+    sections = {"GENERAL": general | {"OBJECTIVE_MAGNIFICATION": 20}, "HIERARCHICAL": layers}
+    sections |= {"DATAFILE": {"FILE_COUNT": 1, "FILE_0": "Data0000.dat"}}
+    for number, scale in enumerate(SCALES):
+        layers[f"HIER_0_VAL_{number}_SECTION"] = f"LAYER_{number}"
+        about = {"OVERLAP_X": 0, "OVERLAP_Y": 0, "IMAGE_FORMAT": "JPEG", "IMAGE_FILL_COLOR_BGR": 16777215}
+        about |= {f"MICROMETER_PER_PIXEL_{axis}": NM / 1000 * scale for axis in "XY"}
+        about |= {"DIGITIZER_WIDTH": side, "DIGITIZER_HEIGHT": side, "IMAGE_CONCAT_FACTOR": 2 if number else 0}
+        sections[f"LAYER_{number}"] = about
+    text = "".join(f"[{title}]\n" + "".join(f"{k} = {v}\n" for k, v in of.items()) for title, of in sections.items())
+    (folder / "Slidedat.ini").write_text(text, encoding="utf-8-sig")
+    Image.fromarray(picture[:9, :9]).save(path, format="JPEG")
+
+
 # OpenSlide halves what NDPI holds until nothing is left
-WRITERS = {"a.scn": (write_scn, 0, (1, 3, 2, 7)), "a.ndpi": (write_ndpi, 16, (1, 3, 1, 7))}
+WRITERS = {
+    "a.scn": (write_scn, 0, (1, 3, 2, 7)),
+    "a.ndpi": (write_ndpi, 16, (1, 3, 1, 7)),
+    "a.mrxs": (write_mrxs, 16, (1, 3, 2, 7)),
+}
 
 
 @pytest.mark.parametrize("name", WRITERS)
