@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[3]
 BUNDLE = "devonet_nsn"  # the smallest
 NUM_CLIENTS = 4
 SPACING = (1.75, 0.8, 0.8)
+WARM_UP = 150  # requests until all of its threads have begun
 WORDS = ["serve", BUNDLE, "--max_upload_mb", "8", "--max_memory_gb", "1", "--timeout_s", "120"]
 
 
@@ -126,6 +127,11 @@ def real_server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
         process.wait(60)
 
 
+def files_in(folder: Path) -> set[str]:
+    """All files; torch makes an empty folder for what it compiles, which it does not."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
 def memory(server: psutil.Process) -> tuple[float, float]:
     """MiB that are the server's own, and the worker's."""
     workers = [child for child in server.children() if "spawn_main" in " ".join(child.cmdline())]
@@ -167,7 +173,7 @@ def endure(
     codes: Counter[int] = Counter()
     with real_server(folder) as (url, server), ThreadPoolExecutor(NUM_CLIENTS) as clients:
         until(lambda: httpx.get(f"{url}/health").json()["queue"]["running"] == 0, 60)
-        present = {path.name for path in (folder / "tmp").rglob("*")}
+        present = files_in(folder / "tmp")
         figures = []
         for count in (warm_up, num_requests):
             todo = [chosen(number) for number in range(count)]
@@ -177,13 +183,12 @@ def endure(
                     tell(f"{number + 1} of {count}: {memory(server)} MiB")
             figures.append(memory(server))
         assert httpx.get(f"{url}/health").json()["workers_replaced"] == 0
-        left = sorted({path.name for path in (folder / "tmp").rglob("*")} - present)
-    left += sorted(path.name for path in (folder / "tmp").iterdir())
-    return Figures(figures[0], figures[1], dict(codes), left)
+        left = files_in(folder / "tmp") - present
+    return Figures(figures[0], figures[1], dict(codes), sorted(left | files_in(folder / "tmp")))
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server ends, too
     with tempfile.TemporaryDirectory() as temporary:
-        result = endure(int(sys.argv[1]), Path(temporary), warm_up=100, tell=print)
+        result = endure(int(sys.argv[1]), Path(temporary), warm_up=WARM_UP, tell=print)
         print(result, "growth", result.growth())

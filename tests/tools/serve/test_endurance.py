@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.tools.serve.endurance import endure
+from tests.tools.serve.endurance import WARM_UP, endure
 
 pytestmark = pytest.mark.slow
 
 
 def test_mixed_requests_leave_memory_and_disk_as_they_were(tmp_path):
-    figures = endure(60, tmp_path, warm_up=60)
+    figures = endure(60, tmp_path, warm_up=WARM_UP)
     assert max(figures.growth()) < 0.05, figures
     assert not figures.left
