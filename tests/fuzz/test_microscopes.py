@@ -14,6 +14,8 @@ from tests.tools.formats.raw_files import WRITERS, drawn, write_czi
 from tools.formats.microscopes import list_images, read
 from tools.formats.scenes import Pick
 
+pytestmark = pytest.mark.filterwarnings("ignore")
+
 
 @functools.cache
 def contents(name: str) -> list[bytes]:

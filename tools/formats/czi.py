@@ -15,6 +15,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.reading.units import length_um
+from tools.formats.bounded import BoundedFile
 from tools.formats.scenes import Scene, Spacing, Window
 
 __all__ = ["open_czi"]
@@ -60,7 +61,7 @@ class _Block:
 @contextmanager
 def open_czi(path: Path) -> Iterator[list[Scene]]:
     """The scenes of a CZI file, while the block runs."""
-    with czifile.CziFile(path, multifile=False) as file:
+    with BoundedFile(path) as stream, czifile.CziFile(stream, multifile=False) as file:
         entries = [entry for entry in file.filtered_subblock_directory if entry.shape == entry.stored_shape]
         blocks = [_Block(entry) for entry in entries]
         for axis in sorted({axis for block in blocks for axis in block.start} - {*AXES}):

@@ -11,6 +11,7 @@ import liffile
 import numpy as np
 
 from common.reading.units import length_um
+from tools.formats.bounded import BoundedFile
 from tools.formats.scenes import Scene, Spacing
 
 __all__ = ["open_lif"]
@@ -19,7 +20,7 @@ __all__ = ["open_lif"]
 @contextmanager
 def open_lif(path: Path) -> Iterator[list[Scene]]:
     """The images of a LIF file that are pictures or volumes, while the block runs; tiles of a mosaic are scenes."""
-    with liffile.LifFile(path) as file:
+    with BoundedFile(path) as stream, liffile.LifFile(stream) as file:
         scenes = []
         for image in file.images:
             if not isinstance(image, liffile.LifImage) or not {"Y", "X"} <= set(image.dims) <= {*"MTCZYXS"}:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import nd2
 import numpy as np
 
 from common.errors import InputError
+from tools.formats.bounded import BoundedFile
 from tools.formats.scenes import Scene, Spacing
 
 __all__ = ["open_nd2"]
@@ -18,7 +20,7 @@ __all__ = ["open_nd2"]
 @contextmanager
 def open_nd2(path: Path) -> Iterator[list[Scene]]:
     """The positions of an ND2 file, while the block runs."""
-    with nd2.ND2File(path) as file:
+    with BoundedFile(path) as stream, nd2.ND2File(stream) as file:
         sizes = dict(file.sizes)
         other = [axis for axis in sizes if axis not in "PTZCYXS"]
         if other:
@@ -38,13 +40,13 @@ def open_nd2(path: Path) -> Iterator[list[Scene]]:
                 spacing,
                 channels,
                 np.dtype(file.dtype),
-                _loader(file, position),
+                _loader(path, file, position),
             )
             for position in range(sizes.get("P", 1))
         ]
 
 
-def _loader(file: nd2.ND2File, position: int) -> Callable[[int, int], np.ndarray]:
+def _loader(path: Path, file: nd2.ND2File, position: int) -> Callable[[int, int], np.ndarray]:
     sizes = dict(file.sizes)
     frame = [sizes.get("C", 1), sizes["Y"], sizes["X"], *([sizes["S"]] if sizes.get("S", 1) > 1 else [])]
 
@@ -54,9 +56,22 @@ def _loader(file: nd2.ND2File, position: int) -> Callable[[int, int], np.ndarray
             for number, at in enumerate(file.loop_indices or ({},))
             if at.get("P", 0) == position and at.get("T", 0) == time
         ]
+        _check_frames(path, file, numbers)
         return np.stack([file.read_frame(number).reshape(frame)[channel] for number in numbers])
 
     return load
+
+
+def _check_frames(path: Path, file: nd2.ND2File, numbers: Sequence[int]) -> None:
+    """Refuse frames that are not there, which nd2 gives as black ones."""
+    places = getattr(file._rdr, "_frame_offsets", None)
+    if places is None:  # of the old format, whose frames are no list
+        return
+    num_bytes = math.prod(file.sizes.get(axis, 1) for axis in "CYXS") * np.dtype(file.dtype).itemsize
+    is_packed = file.attributes.compressionType == "lossless"
+    for number in numbers:
+        if number not in places or (not is_packed and places[number] + num_bytes > path.stat().st_size):
+            raise InputError(f"{path}: frame {number} is missing or cut off; copy it again, or export what there is")
 
 
 def _spacing(file: nd2.ND2File) -> Spacing:

@@ -271,3 +271,12 @@ def test_any_part_of_a_czi_is_read_from_the_tiles_under_it(tmp_path, monkeypatch
             part = scene.window(0, 0, (slice(0, 1), rows, columns))
             np.testing.assert_array_equal(part[0], stored[rows, columns])
         assert len(decoded) < 16, "a tile that is decoded is kept"
+
+
+def test_frame_that_is_missing_is_not_taken_for_a_black_one(tmp_path):
+    path = write(tmp_path, "a.nd2", drawn(times=3))
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"ImageDataSeq|1!", b"ImageDataSeq|9!"))
+    np.testing.assert_array_equal(read(path, Pick(time="2")).pixels, drawn(times=3)[0, 2, 0, 0])
+    with pytest.raises(InputError, match="a.nd2: frame 1 is missing or cut off"):
+        read(path, Pick(time="1"))

@@ -1,0 +1,26 @@
+"""Files whose readers ask for as many bytes as the files themselves say, which may be any number."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+__all__ = ["BoundedFile"]
+
+
+class BoundedFile(io.BufferedReader):
+    """A file of which no more is read, and no more memory is set aside, than there is.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._num_bytes = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(self._num_bytes - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
