@@ -114,6 +114,8 @@ class Toolbox:
     ----------
     purpose, modality : str
         For people: what it finds, and in what kind of images.
+    weak_on : str
+        For people: the images on which its shipped weights do badly; empty where nobody has looked.
     pixel_size_um : tuple of (float, float)
         Smallest and largest pixel of the images that it was trained on, along (Z, Y, X) or (Y, X), in micrometres;
         empty where the data did not say.
@@ -167,6 +169,7 @@ class Toolbox:
     unit: str
     metrics: Mapping[str, Metric]
     source: Source
+    weak_on: str = ""
     pixel_size_um: tuple[tuple[float, float], ...] = ()
     options: tuple[str, ...] = ()
     object_name: str = "object"

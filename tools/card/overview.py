@@ -14,7 +14,9 @@ from tools.toolbox import KEY, Toolbox, metric_named, metrics_of, parse_toolbox
 
 __all__ = ["overview_is_current", "overview_table", "renew_overview"]
 
-HEAD = ["| bundle | finds | in | score | measured on | data licence |", "| --- | --- | --- | --- | --- | --- |"]
+COLUMNS = ("bundle", "finds", "in", "does badly on", "score", "measured on", "data licence")
+HEAD = [f"| {' | '.join(COLUMNS)} |", f"| {' | '.join(['---'] * len(COLUMNS))} |"]
+PICTURE, PICTURE_PX = "docs/overlay.png", 180
 DECIMALS = 2  # the card has more
 
 
@@ -51,13 +53,20 @@ def _row(bundle: Path) -> str:
     toolbox = parse_toolbox(metadata[KEY]) if KEY in metadata else None
     card = f"{bundle.parent.name}/{bundle.name}/docs/README.md"
     cells = [
-        f"[{bundle.name}]({card})",
+        f"[{bundle.name}]({card}){_picture(bundle)}",
         toolbox.purpose if toolbox else metadata["task"],
         _images(toolbox) if toolbox else "not told",
+        (toolbox.weak_on if toolbox else "") or "not told",
         *_score(metadata, card),
         metadata["licences"]["data"],
     ]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _picture(bundle: Path) -> str:
+    """Its figure, small; nothing for a bundle that has none."""
+    path = f"{bundle.parent.name}/{bundle.name}/{PICTURE}"
+    return f'<br><img src="{path}" alt="{bundle.name}" width="{PICTURE_PX}">' if (bundle / PICTURE).is_file() else ""
 
 
 def _images(toolbox: Toolbox) -> str:

@@ -22,9 +22,9 @@ def put_bundle(root: Path, name: str, eval_metrics: dict, **section: object) -> 
 
 
 def test_row_holds_the_purpose_the_most_important_score_its_origin_and_the_licence(tmp_path):
-    put_bundle(tmp_path, "nsn", {"dice": ENTRY | {"mean": 0.9}, "iou": ENTRY}, purpose="spots | dots")
+    put_bundle(tmp_path, "nsn", {"dice": ENTRY | {"mean": 0.9}, "iou": ENTRY}, purpose="spots | dots", weak_on="dust")
     assert overview_table(tmp_path / "bundles").splitlines()[2] == (
-        "| [nsn](bundles/nsn/docs/README.md) | spots \\| dots | drawing "
+        "| [nsn](bundles/nsn/docs/README.md) | spots \\| dots | drawing | dust "
         "| [IoU 0.88](bundles/nsn/docs/README.md#performance) | embryos: n = 22, 2 sequences | CC-BY-3.0 |"
     )
 
@@ -40,6 +40,14 @@ def test_row_holds_the_purpose_the_most_important_score_its_origin_and_the_licen
 def test_row_tells_for_which_images(tmp_path, sizes, text):
     put_bundle(tmp_path, "nsn", {}, input="volume" if len(sizes) == 3 else "picture", pixel_size_um=sizes)
     assert f"| {text} |" in overview_table(tmp_path / "bundles")
+
+
+def test_a_figure_stands_under_the_name_of_its_bundle(tmp_path):
+    put_bundle(tmp_path, "nsn", {})
+    (tmp_path / "bundles" / "nsn" / "docs").mkdir()
+    (tmp_path / "bundles" / "nsn" / "docs" / "overlay.png").touch()
+    row = overview_table(tmp_path / "bundles").splitlines()[2]
+    assert '(bundles/nsn/docs/README.md)<br><img src="bundles/nsn/docs/overlay.png" alt="nsn" width="180"> |' in row
 
 
 def test_one_unit_is_singular(tmp_path):
