@@ -177,6 +177,14 @@ def test_metadata_names_the_versions_that_requirements_pin(bundle):
     assert stated == {package: pins.get(package) for package in stated}
 
 
+def test_card_says_in_one_line_which_packages_the_bundle_alone_needs(bundle):
+    metadata = read_json(bundle / "configs/metadata.json")
+    stated = {name: metadata[f"{key}_version"] for name, key in PACKAGES.items()}
+    stated |= metadata["required_packages_version"]
+    line = " ".join(["pip install", *(f"{name}=={version}" for name, version in stated.items())])
+    assert line in (bundle / "docs/README.md").read_text().splitlines()
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_workflow_has_every_property_that_monai_expects(workflow, name):
     assert workflow(name).check_properties() == []
