@@ -126,6 +126,15 @@ def test_spacing_is_that_of_the_sform_whatever_pixdim_says(tmp_path):
     np.testing.assert_allclose(load(tmp_path / "a.nii").pixdim, (0.5, 0.5, 2.0))
 
 
+def test_metadata_come_beside_the_image_where_they_are_asked_for(write_volume):
+    path = write_volume("a.nii.gz", np.zeros((3, 4, 5), np.float32))
+    read = CheckedLoadImaged("image", ensure_channel_first=True)
+    read._loader.image_only = False  # as MONAI Label does
+    item = read({"image": str(path)})
+    assert torch.equal(torch.as_tensor(item["image_meta_dict"]["affine"]), load(path).affine)
+    assert item["image"].shape == (1, *load(path).shape)
+
+
 def test_axes_of_length_one_behind_the_third_are_left_out(tmp_path):
     nib.save(nib.Nifti1Image(LABELS[..., None], PLACE), tmp_path / "a.nii")
     np.testing.assert_array_equal(read_volume(tmp_path / "a.nii"), LABELS.T)

@@ -41,13 +41,14 @@ class CheckedLoadImage(LoadImage):
         if isinstance(filename, (str, PathLike)) and str(filename).lower().endswith(NIFTI_SUFFIXES):
             header = check_nifti(filename)
         try:
-            image = super().__call__(filename, reader)
+            loaded = super().__call__(filename, reader)
         except (*UNREADABLE, MemoryError) as error:
             raise unreadable(str(filename), error) from error
+        image = loaded if self.image_only else loaded[0]  # MONAI Label asks for the metadata, too
         if header is not None and not np.allclose(image.affine, affine := header.get_best_affine()):
             # where pixdim says something else than the sform, MONAI goes by pixdim
             image.affine = image.meta["original_affine"] = torch.as_tensor(affine)
-        return image
+        return loaded
 
 
 class CheckedLoadImaged(LoadImaged):
