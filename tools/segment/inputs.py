@@ -32,6 +32,7 @@ from tools.segment.description import Description
 from tools.segment.results import STEM
 
 __all__ = [
+    "PROMPT_COLUMNS",
     "UNREADABLE",
     "check_kind",
     "one_line",
@@ -40,6 +41,7 @@ __all__ = [
     "told_pixel_size",
 ]
 
+PROMPT_COLUMNS = ("id", "x", "y", "x_min", "y_min", "x_max", "y_max")
 MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail
 # what the readers raise for files that are damaged, or are not what they begin like
 UNREADABLE = (

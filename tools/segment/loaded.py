@@ -16,13 +16,12 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from common.errors import InputError
 from common.tables import write_table
 from tools.segment.description import Description
-from tools.segment.inputs import parse_boxes, prepare_image, told_pixel_size
+from tools.segment.inputs import PROMPT_COLUMNS, parse_boxes, prepare_image, told_pixel_size
 from tools.segment.results import STEM, Result, find_mask
 from tools.segment.words import find_input_error, for_user
 
 __all__ = ["Loaded", "LoadedBundle", "LoadedPair", "load"]
 
-PROMPT_COLUMNS = ("id", "x", "y", "x_min", "y_min", "x_max", "y_max")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 

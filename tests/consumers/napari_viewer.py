@@ -1,0 +1,84 @@
+"""The plugin in a viewer of napari: a bundle on a layer, and for one that takes prompts a box; the run is cancelled once.
+
+Run in an environment with `napari` by ``.ci/consumers``:
+``python napari_viewer.py BUNDLE_ROOT DATASET_DIR DATASET_DIR WORK_DIR OVERRIDES``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import napari
+import nibabel as nib
+import numpy as np
+from npe2 import PluginManager, PluginManifest
+from pixels import read
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+LIMIT_S = 600
+
+
+def open_image(viewer: napari.Viewer, path: Path) -> napari.layers.Image:
+    """The image as a layer in micrometres, where it is a volume."""
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return viewer.add_image(read(path))
+    sizes = nib.load(path).header.get_zooms()[::-1]
+    return viewer.add_image(read(path).T, scale=sizes, units=("micrometer",) * 3)
+
+
+def wait(widget) -> None:
+    """Let the viewer work until the run has ended."""
+    started = time.monotonic()
+    while not widget.run.enabled:
+        napari.qt.get_qapp().processEvents()
+        time.sleep(0.02)
+        if time.monotonic() > started + LIMIT_S:
+            sys.exit("it does not end")
+
+
+def main(bundle_root: str, dataset_dir: str, _second: str, _work_dir: str, _overrides: str) -> None:
+    item = json.loads(Path(dataset_dir, "dataset.json").read_text())["testing"][0]
+    PluginManager.instance().register(PluginManifest.from_file(ROOT / "tools/integrations/napari/napari.yaml"))
+    viewer = napari.Viewer(show=False)
+    layer = open_image(viewer, Path(dataset_dir, item["image"]))
+    _, widget = viewer.window.add_plugin_dock_widget("microscopy-bundles", "Segment")
+    widget.bundle.value = Path(bundle_root).name
+    widget.start()
+    widget.stop()
+    wait(widget)
+    if widget.status.value != "cancelled":
+        sys.exit(f"cancelled, but {widget.status.value!r}")
+    widget.start()
+    wait(widget)
+    if len(viewer.layers) != 2:
+        sys.exit(widget.status.value)
+    made = viewer.layers[-1]
+    if made.data.shape != layer.data.shape[: made.data.ndim] or not np.array_equal(
+        made.scale, layer.scale[: made.data.ndim]
+    ):
+        sys.exit(f"labels {made.data.shape} {made.scale}, layer {layer.data.shape} {layer.scale}")
+    said = f"{widget.status.value}, {len(made.features)} rows of the table"
+    if widget.boxes.visible:
+        rows, columns = np.nonzero(read(Path(dataset_dir, item["label"])) == 1)
+        corners = np.array([[rows.min(), columns.min()], [rows.max(), columns.max()]])
+        viewer.add_shapes([corners], shape_type="rectangle")
+        widget.reset_choices()
+        widget.boxes.value = viewer.layers[-1]
+        widget.start()
+        wait(widget)
+        said += f"; of one box {widget.status.value}"
+    widget.process.end()
+    print(f"cancelled once; {said}")
+    sys.stdout.flush()
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The bundles in other programs, thin over `tools.segment`."""

@@ -1,0 +1,1 @@
+"""Plugin for napari: a bundle on a layer; see napari.yaml."""

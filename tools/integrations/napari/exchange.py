@@ -1,0 +1,116 @@
+"""What layers hold as files that `tools.segment` takes, and its results as what layers hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common.errors import InputError
+from common.tables import write_table
+from tools.convert.nifti import write_volume
+from tools.formats.pictures import write_picture
+from tools.segment.description import Description
+from tools.segment.inputs import PROMPT_COLUMNS
+from tools.segment.results import STEM, Result, read_mask
+
+__all__ = ["parse_sizes", "read_result", "write_image", "write_prompts"]
+
+
+def parse_sizes(text: str, num_axes: int) -> tuple[float, ...] | None:
+    """Size of a pixel or voxel in µm, one number for all axes or one for each; None of empty text.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    if not text.strip():
+        return None
+    try:
+        sizes = [float(part) for part in text.replace(" ", "").split(",")]
+    except ValueError:
+        sizes = []
+    sizes *= num_axes if len(sizes) == 1 else 1
+    if len(sizes) != num_axes or not all(0 < size < np.inf for size in sizes):
+        raise InputError(f"{text!r}: expected one number above 0, or {num_axes} of them, in micrometres")
+    return tuple(sizes)
+
+
+def write_image(pixels: np.ndarray, bundle: Description, folder: Path, sizes: tuple[float, ...] | None) -> Path:
+    """Write the pixels of a layer as an image that a bundle takes.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (Z, Y, X), (Y, X) or (Y, X, 3)
+    bundle : Description
+    folder : Path
+        Exists.
+    sizes : tuple of float or None
+        Along the axes of space, in µm.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If the bundle takes images of other axes, or needs a size that is not known.
+    """
+    is_picture = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] == 3)
+    if bundle.num_axes == 2:
+        if not is_picture:
+            raise InputError(f"a layer of shape {pixels.shape}: {bundle.name} takes pictures; choose a slice of it")
+        path = folder / "layer.tif"
+        write_picture(path, pixels, (None, *(sizes or (None, None))))
+        return path
+    if pixels.ndim != 3:
+        raise InputError(f"a layer of shape {pixels.shape}: {bundle.name} takes gray volumes (Z, Y, X)")
+    if sizes is None:
+        raise InputError("the layer does not tell the size of its voxels; give it, as 2.0, 0.8, 0.8")
+    path = folder / "layer.nii.gz"
+    write_volume(path, pixels, (sizes[0], sizes[1], sizes[2]))
+    return path
+
+
+def write_prompts(folder: Path, points: Sequence[np.ndarray], corners: Sequence[np.ndarray]) -> dict[str, object]:
+    """Write prompts for a bundle that takes them; the overrides with which it reads them.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists.
+    points : sequence of ndarray, shape (2,)
+        Y and X in pixels.
+    corners : sequence of ndarray, shape (k, 2)
+        Of each shape, whose bounding box counts.
+
+    Returns
+    -------
+    dict of str to object
+        Empty where there are no prompts.
+    """
+    rows: list[list[object]] = [[*_xy(point), *["n/a"] * 4] for point in points]
+    for shape in corners:
+        rows.append(["n/a", "n/a", *_xy(shape.min(axis=0)), *_xy(shape.max(axis=0))])
+    if not rows:
+        return {}
+    numbered = [[number, *row] for number, row in enumerate(rows, start=1)]
+    write_table(folder / f"{STEM}_prompts.tsv", PROMPT_COLUMNS, numbered, digits=None, delimiter="\t")
+    return {"prompt_source": "prompts", "prompts_dir": str(folder)}
+
+
+def _xy(place: np.ndarray) -> list[float]:
+    return [float(place[1]), float(place[0])]
+
+
+def read_result(result: Result) -> tuple[np.ndarray, pd.DataFrame]:
+    """Labels, (Z, Y, X) or (Y, X), and the table of their objects, whose column ``index`` is the label."""
+    labels = read_mask(result.labels)[0]
+    if result.table is None:
+        return labels, pd.DataFrame()
+    table = pd.read_csv(result.table)
+    return labels, table.rename(columns={table.columns[0]: "index"})
