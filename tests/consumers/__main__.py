@@ -78,6 +78,13 @@ CONSUMERS = [
         # its part of the package monai is found only beside the rest of it
         (("monai-deploy-app-sdk==4.0.0", "pydicom"), ("--ignore-installed", "--no-deps", f"monai=={version('monai')}")),
     ),
+    Consumer(
+        "napari, plugin of this repository, offscreen",
+        ("napari==0.9.2",),
+        "napari_viewer.py",
+        ALL,
+        (("napari==0.9.2", "PySide6"),),
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The plugin in a viewer of napari: a bundle on a layer, and for one that takes prompts a box; the run is cancelled once.
+"""The plugin in a viewer of napari: a bundle on a layer, cancelled once; for one that takes prompts a box, too.
 
 Run in an environment with `napari` by ``.ci/consumers``:
 ``python napari_viewer.py BUNDLE_ROOT DATASET_DIR DATASET_DIR WORK_DIR OVERRIDES``.
@@ -60,9 +60,7 @@ def main(bundle_root: str, dataset_dir: str, _second: str, _work_dir: str, _over
     if len(viewer.layers) != 2:
         sys.exit(widget.status.value)
     made = viewer.layers[-1]
-    if made.data.shape != layer.data.shape[: made.data.ndim] or not np.array_equal(
-        made.scale, layer.scale[: made.data.ndim]
-    ):
+    if made.data.shape != layer.data.shape[: made.data.ndim] or not np.array_equal(made.scale, layer.scale):
         sys.exit(f"labels {made.data.shape} {made.scale}, layer {layer.data.shape} {layer.scale}")
     said = f"{widget.status.value}, {len(made.features)} rows of the table"
     if widget.boxes.visible:
