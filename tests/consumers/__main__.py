@@ -79,7 +79,7 @@ CONSUMERS = [
         (("monai-deploy-app-sdk==4.0.0", "pydicom"), ("--ignore-installed", "--no-deps", f"monai=={version('monai')}")),
     ),
     Consumer(
-        "napari, plugin of this repository, offscreen",
+        "napari, plugin of this repository, in Xvfb",
         ("napari==0.9.2",),
         "napari_viewer.py",
         ALL,

@@ -1,6 +1,6 @@
 """The plugin in a viewer of napari: a bundle on a layer, cancelled once; for one that takes prompts a box, too.
 
-Run in an environment with `napari` by ``.ci/consumers``:
+Run in an environment with `napari` by ``.ci/consumers``, in an X server of its own (``xvfb-run``):
 ``python napari_viewer.py BUNDLE_ROOT DATASET_DIR DATASET_DIR WORK_DIR OVERRIDES``.
 """
 
@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+if __name__ == "__main__" and "DISPLAY" not in os.environ:  # Qt's own offscreen platform has no OpenGL
+    os.execvp("xvfb-run", ["xvfb-run", "-a", sys.executable, *sys.argv])
 
 import napari
 import nibabel as nib

@@ -33,12 +33,12 @@ class SegmentWidget(Container):
 
     Parameters
     ----------
-    viewer : Viewer
+    napari_viewer : Viewer
         Takes the labels.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
-        self.viewer, self.process, self.worker = viewer, SegmentingProcess(), None
+    def __init__(self, napari_viewer: Viewer) -> None:  # which napari gives by this name
+        self.viewer, self.process, self.worker = napari_viewer, SegmentingProcess(), None
         self.bundle = ComboBox(choices=names(), label="bundle")
         self.image = create_widget(annotation=Image, label="image")
         self.sizes = LineEdit(label="µm per pixel", tooltip="Z, Y, X, or one number; empty: as the layer says")
