@@ -2,6 +2,7 @@
 
 ``.ci/consumers`` runs this. Every program gets an environment of its own over the present one, so that torch and MONAI
 are shared and what it pins stays there. The outcome of each goes into the table of docs/consumers.md, with its version.
+``.ci/consumers "MONAI Label" devonet_nsn`` tries one program with one bundle, and leaves the other rows as they are.
 """
 
 from __future__ import annotations
@@ -128,24 +129,36 @@ def outcome(consumer: Consumer, python: Path, bundle: str, work: Path) -> str:
     return lines[-1] if done.returncode == 0 else f"fails: {lines[-1]}"
 
 
-def main() -> None:
+def write_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Put rows into the table of the document, in the place of those of the same program and bundle."""
+    head, rest = TABLE.read_text(encoding="utf-8").split(START)
+    table, tail = rest.split(END)
+    lines = [line.strip("| ").split(" | ") for line in table.strip().splitlines()]
+    known = {(row[0], row[2]): list(row) for row in [*lines[2:], *rows]}
+    order = [(consumer.name, bundle) for consumer in CONSUMERS for bundle in consumer.bundles]
+    kept = [known[place] for place in order if place in known]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in [*lines[:2], *kept])
+    TABLE.write_text(f"{head}{START}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+
+
+def main(program: str = "", bundle: str = "") -> None:
+    """Try the programs that begin with a word, with one bundle; without words all of them."""
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         for number, consumer in enumerate(CONSUMERS):
+            names = [name for name in consumer.bundles if bundle in ("", name)]
+            if not names or not consumer.name.startswith(program):
+                continue
             python = make_environment(
                 Path(temporary, f"environment_{number}"), consumer.installs or [consumer.programs]
             )
-            for bundle in consumer.bundles:
-                said = outcome(consumer, python, bundle, Path(temporary, f"work_{number}", bundle))
-                rows.append([consumer.name, ", ".join(consumer.programs), bundle, said.replace("|", "/")])
-    lines = [["program", "version", "bundle", "result"], ["---"] * 4, *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    text = TABLE.read_text(encoding="utf-8")
-    head, rest = text.split(START)
-    TABLE.write_text(f"{head}{START}\n\n{table}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+            for name in names:
+                said = outcome(consumer, python, name, Path(temporary, f"work_{number}", name))
+                rows.append([consumer.name, ", ".join(consumer.programs), name, said.replace("|", "/")])
+    write_rows(rows)
     print(f"MONAI {version('monai')}, torch {version('torch')}: {TABLE}")
     sys.exit(any(row[-1].startswith("fails") for row in rows))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -24,6 +24,7 @@ from tools.bundles import read_metadata
 from tools.share.bioimage import write_package
 from tools.share.weights import load_network
 
+SMALL = (16, 64, 64)  # voxels, so that it takes seconds
 TOLERANCE = 1e-3  # of the largest value that the network gives
 
 
@@ -36,7 +37,8 @@ def another_image(package: Path) -> np.ndarray:
 
 def main(bundle_root: str, _first: str, _second: str, work_dir: str, _overrides: str) -> None:
     bundle, package = Path(bundle_root).resolve(), Path(work_dir, "package.bioimageio.zip")
-    write_package(bundle, package)
+    num_axes = len(read_metadata(bundle)["network_data_format"]["inputs"]["image"]["spatial_shape"])
+    write_package(bundle, package, free_size=SMALL if num_axes == 3 else None)
     tested = run_their_test(package)
     if tested.status != "passed":
         sys.exit(f"its own test: {tested.status}: {tested.format()[-3000:]}")
