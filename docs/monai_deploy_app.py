@@ -1,7 +1,8 @@
 """An app of MONAI Deploy that runs a bundle on an image file and leaves its label map beside the results.
 
-``python monai_deploy_app.py BUNDLE_ROOT IMAGE RESULT.npy``, in an environment with `monai-deploy-app-sdk`, `pydicom`
-and what the bundle needs. In an app of your own, take `BundleOperator` and put what makes and takes images around it.
+``python monai_deploy_app.py BUNDLE_ROOT IMAGE RESULT.npy``, in an environment with `monai-deploy-app-sdk`, `pydicom`,
+`highdicom` and what the bundle needs. In an app of your own, take `BundleOperator` and put what makes and takes images
+around it.
 """
 
 from __future__ import annotations

@@ -77,7 +77,10 @@ CONSUMERS = [
         "monai_deploy.py",
         ALL,
         # its part of the package monai is found only beside the rest of it
-        (("monai-deploy-app-sdk==4.0.0", "pydicom"), ("--ignore-installed", "--no-deps", f"monai=={version('monai')}")),
+        (
+            ("monai-deploy-app-sdk==4.0.0", "pydicom", "highdicom"),
+            ("--ignore-installed", "--no-deps", f"monai=={version('monai')}"),
+        ),
     ),
     Consumer(
         "napari, plugin of this repository, in Xvfb",
