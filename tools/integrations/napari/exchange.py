@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from common.errors import InputError
-from common.tables import write_table
+from common.tables import from_cell, write_table
 from tools.convert.nifti import write_volume
 from tools.formats.pictures import write_picture
 from tools.segment.description import Description
@@ -107,10 +107,19 @@ def _xy(place: np.ndarray) -> list[float]:
     return [float(place[1]), float(place[0])]
 
 
-def read_result(result: Result) -> tuple[np.ndarray, pd.DataFrame]:
-    """Labels, (Z, Y, X) or (Y, X), and the table of their objects, whose column ``index`` is the label."""
+def read_result(result: Result) -> tuple[np.ndarray, dict[str, list[object]]]:
+    """Labels, (Z, Y, X) or (Y, X), and the columns of the table of their objects, the first of which is ``index``."""
     labels = read_mask(result.labels)[0]
     if result.table is None:
-        return labels, pd.DataFrame()
-    table = pd.read_csv(result.table)
-    return labels, table.rename(columns={table.columns[0]: "index"})
+        return labels, {}
+    with result.table.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    columns = {name: [_value(row[place]) for row in rows] for place, name in enumerate(header)}
+    return labels, {"index": [int(row[0]) for row in rows], **{name: columns[name] for name in header[1:]}}
+
+
+def _value(cell: str) -> object:
+    try:
+        return float(cell)
+    except ValueError:
+        return from_cell(cell)

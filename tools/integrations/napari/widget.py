@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from magicgui.widgets import ComboBox, Container, Label, LineEdit, PushButton, create_widget
 from napari import Viewer
 from napari.layers import Image, Layer, Points, Shapes
@@ -38,7 +37,7 @@ class SegmentWidget(Container):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:  # which napari gives by this name
-        self.viewer, self.process, self.worker = napari_viewer, SegmentingProcess(), None
+        self.viewer, self.process = napari_viewer, SegmentingProcess()
         self.bundle = ComboBox(choices=names(), label="bundle")
         self.image = create_widget(annotation=Image, label="image")
         self.sizes = LineEdit(label="µm per pixel", tooltip="Z, Y, X, or one number; empty: as the layer says")
@@ -68,7 +67,7 @@ class SegmentWidget(Container):
             return
         self._set_running(True)
         self.process.start()
-        self.worker = create_worker(
+        worker = create_worker(
             _segment,
             self.process,
             described,
@@ -77,21 +76,21 @@ class SegmentWidget(Container):
             *places,
             _progress={"desc": described.name},
         )
-        self.worker.returned.connect(lambda found: self._show(layer, described, *found))
-        self.worker.errored.connect(self._fail)
-        self.worker.finished.connect(lambda: self._set_running(False))
-        self.worker.start()
+        worker.returned.connect(lambda found: self._show(layer, described, *found))
+        worker.errored.connect(self._fail)
+        worker.finished.connect(lambda: self._set_running(False))
+        worker.start()
 
     def stop(self) -> None:
         """End what is running."""
         self.process.end()
 
-    def _show(self, layer: Layer, described: Description, labels: np.ndarray, table: pd.DataFrame) -> None:
+    def _show(self, layer: Layer, described: Description, labels: np.ndarray, table: dict[str, list[object]]) -> None:
         name = f"{layer.name} {described.object_name}"
         shown = self.viewer.add_labels(
             labels, name=name, scale=layer.scale, translate=layer.translate, units=layer.units
         )
-        if len(table):
+        if table:
             shown.features = table
         self.status.value = f"{len(np.unique(labels[labels > 0]))} labels"
 
@@ -116,7 +115,7 @@ def _segment(
     sizes: tuple[float, ...] | None,
     points: list[np.ndarray],
     shapes: list[np.ndarray],
-) -> tuple[np.ndarray, pd.DataFrame]:
+) -> tuple[np.ndarray, dict[str, list[object]]]:
     """Labels and table of a layer's pixels, by way of files that are removed."""
     with tempfile.TemporaryDirectory() as temporary:
         given, made = Path(temporary, "given"), Path(temporary, "made")
