@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
 import time
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.datalist import read_dataset
+from common.json_file import read_json
 from tools.bundles import find_bundle
 from tools.command_line import as_verb
 from tools.runs.executor import run_step
@@ -72,7 +72,7 @@ def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str
     root = Path(os.path.relpath(bundle))
     configs = {name: root / f"configs/{name}.json" for name in ("train", "evaluate", "inference")}
     common = {"bundle_root": root, "dataset_dir": folder / "dataset"}
-    inference_knobs = json.loads((bundle / "configs/inference.json").read_text())
+    inference_knobs = read_json(bundle / "configs/inference.json")
     inherited = {key: value for key, value in toolbox.quickstart.items() if key in inference_knobs}
     trained = common | {"output_dir": folder / "training", **toolbox.quickstart, **toolbox.offline}
     weights = {"ckpt_path": folder / "training/model.pt", **inherited}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common.files import replacing
+from common.json_file import read_json
 from common.labels.drawing import draw_outlines, side_by_side
 from common.labels.fibres import Fibres, label_fibres
 from common.names import stem
@@ -79,7 +80,7 @@ def write_labelled(micrograph: Micrograph, destination: Path, folder: str, figur
     pictures = [destination / item["myelin"], destination / item["axon"], figure, destination / item["label"]]
     texts = [sidecar_path, destination / item["prompts"]]  # written before the labels, the last of the pictures
     if all(path.is_file() for path in texts) and all(is_whole_png(path, description) for path in pictures):
-        return item, json.loads(sidecar_path.read_text(encoding="utf-8"))
+        return item, read_json(sidecar_path, "remove it and convert again")
     image = read_micrograph(micrograph.path, tell=logger.debug)
     fibres = label_fibres(*read_classes(micrograph.masks, image.shape, tell=logger.debug))
     sidecar = _sidecar(micrograph, fibres)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from common.datalist import Item, read_dataset
 from common.errors import InputError
 from common.files import replacing
+from common.json_file import read_json
 from common.reading.tiff import read_header
 from tools.checksum import checksum
 from tools.command_line import as_table
@@ -123,7 +124,7 @@ def _check_same_weights(destination: Path, bundle: Description) -> None:
     pair = [one for one in (bundle.foreground, bundle) if one is not None]
     checksums = {one.root.name: checksum(one.weights) for one in pair}
     if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != checksums:
+        if read_json(path, "remove it, or choose another folder") != checksums:
             raise InputError(f"{destination}: holds results of other weights; choose another folder, or remove it")
         return
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from common.errors import InputError
 from common.files import prepare_output_dir, replacing
+from common.json_file import read_json
 from common.names import SETTINGS
 from common.names import stem as stem_of
 from tools.bundles import read_metadata
@@ -45,7 +46,7 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
         settings["foreground_weights_sha256"] = checksum(bundle.foreground.weights)
     path = destination / SETTINGS
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path, "remove it, or choose another folder")
         different = [key for key, value in settings.items() if before.get(key) != value]
         if different:
             raise InputError(

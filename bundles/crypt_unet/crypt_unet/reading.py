@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -233,19 +234,12 @@ class ReadSlided(MapTransform):
         slide_shape, factor, size_um = None, self.downsample, None
         for key in self.key_iterator(data):
             path = data[key]
-            try:
-                with (open_slide if key == slide_key else open_labels)(path) as image:
-                    if key == slide_key:
-                        slide_shape, size_um = image.shape[:2], pixel_size_um(image) or self.pixel_um
-                        factor = shrinking_factor(self.downsample, self.slide_um, size_um)
-                    _check_same_size(path, image.shape, slide_shape or image.shape)
-                    pixels = read_scaled(image, factor, labels=key != slide_key)
-            except FileNotFoundError as error:
-                raise InputError(f"{path}: no such file; convert the data again") from error
-            except InputError:
-                raise
-            except ValueError as error:
-                raise InputError(str(error)) from error
+            with _in_words(path), (open_slide if key == slide_key else open_labels)(path) as image:
+                if key == slide_key:
+                    slide_shape, size_um = image.shape[:2], pixel_size_um(image) or self.pixel_um
+                    factor = shrinking_factor(self.downsample, self.slide_um, size_um)
+                _check_same_size(path, image.shape, slide_shape or image.shape)
+                pixels = read_scaled(image, factor, labels=key != slide_key)
             meta = {
                 "filename_or_obj": str(path),
                 "slide_shape": tuple(slide_shape or image.shape[:2]),
@@ -269,15 +263,21 @@ class ReadLabelsd(MapTransform):
         data = dict(data)
         for key in self.key_iterator(data):
             path = data[key]
-            try:
-                with open_labels(path) as image:
-                    _check_same_size(path, image.shape, data["image"].meta["slide_shape"])
-                    labels = read_whole(image)
-            except FileNotFoundError as error:
-                raise InputError(f"{path}: no such file; convert the data again") from error
-            except InputError:
-                raise
-            except ValueError as error:
-                raise InputError(str(error)) from error
+            with _in_words(path), open_labels(path) as image:
+                _check_same_size(path, image.shape, data["image"].meta["slide_shape"])
+                labels = read_whole(image)
             data[key] = MetaTensor(torch.from_numpy(labels)[None], meta={"filename_or_obj": str(path)})
         return data
+
+
+@contextmanager
+def _in_words(path: Any) -> Iterator[None]:
+    """Errors of reading a slide or its labels as `InputError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; convert the data again") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(str(error)) from error

@@ -88,6 +88,12 @@ def test_results_of_other_weights_are_not_mixed(source, done, tmp_path):
         segment("nuclei", str(source), str(destination), spacing=SPACING, ckpt_path=str(other))
 
 
+def test_a_damaged_record_of_the_weights_is_named(source, tmp_path):
+    (tmp_path / "weights.json").write_text('{"devonet_nsn": ')
+    with pytest.raises(InputError, match=r"weights.json: not a readable JSON .*; remove it, or choose another folder"):
+        segment("nuclei", str(source), str(tmp_path), spacing=SPACING)
+
+
 @pytest.mark.slow
 def test_one_stack_without_truth(source, tmp_path):
     stack = tmp_path / "my embryo.tif"
