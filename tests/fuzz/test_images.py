@@ -39,10 +39,11 @@ def picture_bytes(image: Image.Image, form: str) -> bytes:
     return stream.getvalue()
 
 
-# of LZW no damaged file is tried: its decoder can end the interpreter, for which the server has a process
 TIFFS = [
     tiff_bytes(PLANES, photometric="minisblack"),
     tiff_bytes(PLANES.astype(np.uint16), photometric="minisblack", compression="zlib", rowsperstrip=7),
+    tiff_bytes(PLANES.astype(np.uint16), photometric="minisblack", compression="lzw", predictor=True),
+    tiff_bytes(PLANES // 99, photometric="minisblack", compression="lzw"),
     tiff_bytes(PLANES, imagej=True, resolution=(2, 2), metadata={"axes": "ZYX", "spacing": 3.0, "unit": "um"}),
     tiff_bytes(PLANES[0], bigtiff=True, photometric="minisblack"),
     tiff_bytes(PLANES[0].astype(np.float32), photometric="miniswhite"),

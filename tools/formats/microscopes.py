@@ -66,6 +66,7 @@ MAKERS = {
 }
 ENDINGS = (".nd2", ".czi", ".lif", ".oib", ".oif", ".ome.zarr", ".zarr")
 ZIPPED = (".zarr.zip", ".ozx")
+MAX_PLANES = 100_000  # time points and channels, beyond one for each byte
 LONGEST_START = max(len(start) for maker in MAKERS.values() for start in maker.starts)
 ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs")
 
@@ -160,8 +161,7 @@ def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
         with reader(Path(path)) as scenes:
             if not scenes:
                 raise InputError(f"{path}: no picture and no volume in it; export the image again")
-            if kind != "oif" and Path(path).is_file():
-                _check_claims(path, scenes)
+            _check_claims(path, scenes, has_pixels=kind != "oif" and Path(path).is_file())
             yield scenes
     except InputError:
         raise
@@ -174,13 +174,17 @@ def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
         ) from error
 
 
-def _check_claims(path: str | PathLike[str], scenes: list[Scene]) -> None:
-    """Refuse a file that claims more pixels than its bytes can hold, with gaps between them."""
+def _check_claims(path: str | PathLike[str], scenes: list[Scene], *, has_pixels: bool) -> None:
+    """Refuse a file that claims more than its bytes can hold, with gaps between them; others may be of many files."""
     stored = Path(path).stat().st_size
     for scene in scenes:
         lengths = [scene.size(axis) for axis in "TCZYXS"]
+        if lengths[0] * lengths[1] > MAX_PLANES + (stored if has_pixels else 0):
+            raise InputError(
+                f"{path}: says that it holds {lengths[0]} time points of {lengths[1]} channels; copy or export it again"
+            )
         claimed = math.prod(lengths[2:]) * scene.dtype.itemsize
-        if min(lengths) < 1 or claimed > FREE_BYTES + LARGEST_RATIO * stored:
+        if min(lengths) < 1 or (has_pixels and claimed > FREE_BYTES + LARGEST_RATIO * stored):
             raise InputError(f"{path}: says that {stored} bytes are {claimed} bytes of pixels; copy or export it again")
 
 

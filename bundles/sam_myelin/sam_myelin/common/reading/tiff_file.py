@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import tifffile
 
 from ..errors import InputError
+from .lzw import decode_lzw
 
 __all__ = [
     "FREE_BYTES",
@@ -30,7 +31,7 @@ __all__ = [
     "without_additions",
 ]
 
-UNCOMPRESSED, DEFLATE = 1, (8, 32946)
+LZW, UNCOMPRESSED, DEFLATE = 5, 1, (8, 32946)
 FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
 # how many times its bytes a compressed image can be: of deflate that is known, the others get far more
 LARGEST_RATIO, LARGEST_DEFLATE_RATIO = 40_000, 1_040
@@ -39,6 +40,7 @@ ADDITIONS = r"thumb|label|macro|overview"
 LARGEST_ADDITION = 16  # an image of less than this part of the largest is an addition, whatever its name
 MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as long
 OME_START = 2000  # characters that may stand before the first element of OME metadata
+tifffile.TIFF.DECOMPRESSORS._codecs[LZW] = decode_lzw  # type: ignore[attr-defined]  # a mapping without a way to add
 
 
 @contextmanager
