@@ -47,8 +47,11 @@ def _checked_zip(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         files = archive.infolist()
     claimed, stored = sum(file.file_size for file in files), path.stat().st_size
-    if claimed > FREE_BYTES + LARGEST_RATIO * stored:
-        raise InputError(f"{path}: a zip file of {stored} bytes that says it holds {claimed}; zip the image again")
+    packed = sum(file.compress_size for file in files)
+    if claimed > FREE_BYTES + LARGEST_RATIO * stored or packed > stored:
+        raise InputError(
+            f"{path}: a zip file of {stored} bytes that says it holds {packed}, unpacked {claimed}; zip the image again"
+        )
     groups = [PurePosixPath(file.filename).parent for file in files if Path(file.filename).name in ZARR_FILES]
     if not groups:
         raise InputError(f"{path}: a zip file without an OME-Zarr in it; zip the folder of one image")

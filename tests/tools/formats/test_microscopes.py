@@ -147,13 +147,14 @@ def test_codec_that_may_run_what_a_file_says_is_refused(tmp_path, where, codec):
     assert not (tmp_path / "touched").exists()
 
 
-def test_zip_that_claims_more_than_it_can_hold(tmp_path):
+@pytest.mark.parametrize("place", [20, 24])  # of the size that it is packed to, and of the other one
+def test_zip_that_claims_more_than_it_can_hold(tmp_path, place):
     write_zarr(tmp_path / "a.zarr", drawn())
     content = bytearray(zipped(tmp_path).read_bytes())
     start = content.index(b"PK\x01\x02")
-    content[start + 24 : start + 28] = (2**31).to_bytes(4, "little")
+    content[start + place : start + place + 4] = (2**31).to_bytes(4, "little")
     (tmp_path / "b.zarr.zip").write_bytes(content)
-    with pytest.raises(InputError, match="b.zarr.zip: a zip file of .* bytes that says it holds 21474"):
+    with pytest.raises(InputError, match="b.zarr.zip: a zip file of .* bytes that says it holds .*21474"):
         read(tmp_path / "b.zarr.zip")
 
 
