@@ -32,17 +32,14 @@ PROGRAM = (sys.executable, "-m", "monailabel.main")
 
 
 def endings(path: Path) -> str:
-    """What a name ends with, from the first dot."""
-    return "".join(path.suffixes)
+    """What a name ends with, from the first dot; MONAI Label finds .tif and not .tiff."""
+    return "".join(path.suffixes).replace(".tiff", ".tif")
 
 
 def prepare(bundle: Path, dataset_dir: Path, work: Path, overrides: dict[str, Any]) -> list[dict[str, str]]:
     """MONAI Label's app for bundles with the bundle in it, and a folder of images; the items that have labels."""
-    subprocess.run(
-        [*PROGRAM, "apps", "--download", "--name", "monaibundle", "--output", work / "apps"],
-        check=True,
-        capture_output=True,
-    )
+    app = Path(sys.prefix, "monailabel/sample-apps/monaibundle")  # what `monailabel apps --download` copies
+    shutil.copytree(app, work / "apps/monaibundle", ignore=shutil.ignore_patterns("__pycache__", "model", "logs"))
     copy = work / "apps/monaibundle/model" / bundle.name
     shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("__pycache__", "output"))
     config = copy / "configs/train.json"  # for a short epoch; the server passes no knobs on
@@ -139,7 +136,7 @@ def submit(address: str, item: dict[str, str], label: Path, work: Path) -> None:
             requests.put(
                 f"{address}/datastore/label",
                 params={"image": item["id"], "tag": "final"},
-                files={"label": (label.name, file)},
+                files={"label": (f"label{endings(label)}", file)},
                 timeout=ANSWER_S,
             ),
             work / "server.log",
