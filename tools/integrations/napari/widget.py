@@ -20,6 +20,8 @@ from tools.toolbox import read_toolbox
 
 __all__ = ["SegmentWidget"]
 
+Found = tuple[np.ndarray, dict[str, list[object]]]  # labels, and columns of the table of their objects
+
 
 def names() -> list[str]:
     """What `tools.segment.describe` knows: bundles, and pairs of them that have a name."""
@@ -76,8 +78,7 @@ class SegmentWidget(Container):
             *places,
             _progress={"desc": described.name},
         )
-        worker.returned.connect(lambda found: self._show(layer, described, *found))
-        worker.errored.connect(self._fail)
+        worker.returned.connect(lambda found: self._show(layer, described, found))
         worker.finished.connect(lambda: self._set_running(False))
         worker.start()
 
@@ -85,7 +86,11 @@ class SegmentWidget(Container):
         """End what is running."""
         self.process.end()
 
-    def _show(self, layer: Layer, described: Description, labels: np.ndarray, table: dict[str, list[object]]) -> None:
+    def _show(self, layer: Layer, described: Description, found: Found | str) -> None:
+        if isinstance(found, str):
+            self.status.value = found
+            return
+        labels, table = found
         name = f"{layer.name} {described.object_name}"
         shown = self.viewer.add_labels(
             labels, name=name, scale=layer.scale, translate=layer.translate, units=layer.units
@@ -93,9 +98,6 @@ class SegmentWidget(Container):
         if table:
             shown.features = table
         self.status.value = f"{len(np.unique(labels[labels > 0]))} labels"
-
-    def _fail(self, error: Exception) -> None:
-        self.status.value = "cancelled" if isinstance(error, Cancelled) else str(error)
 
     def _set_running(self, running: bool) -> None:
         self.run.enabled, self.cancel.enabled = not running, running
@@ -115,15 +117,20 @@ def _segment(
     sizes: tuple[float, ...] | None,
     points: list[np.ndarray],
     shapes: list[np.ndarray],
-) -> tuple[np.ndarray, dict[str, list[object]]]:
-    """Labels and table of a layer's pixels, by way of files that are removed."""
+) -> Found | str:
+    """Labels and table of a layer's pixels, by way of files that are removed; words where there are none."""
     with tempfile.TemporaryDirectory() as temporary:
         given, made = Path(temporary, "given"), Path(temporary, "made")
         for folder in (given, made):
             folder.mkdir()
-        image = write_image(pixels, bundle, given, sizes)
-        overrides = write_prompts(given, points, shapes) if "boxes" in bundle.options else {}
-        return read_result(process.segment(bundle.name, image, made, {}, overrides))
+        try:
+            image = write_image(pixels, bundle, given, sizes)
+            overrides = write_prompts(given, points, shapes) if "boxes" in bundle.options else {}
+            return read_result(process.segment(bundle.name, image, made, {}, overrides))
+        except Cancelled:
+            return "cancelled"
+        except InputError as error:
+            return str(error)
 
 
 def _sizes(layer: Layer) -> tuple[float, ...] | None:
