@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +14,7 @@ import zarr
 from common.errors import InputError
 from common.reading.units import length_um
 from tools.formats.microscopes import ZARR_FILES
-from tools.formats.scenes import Scene, Spacing
+from tools.formats.scenes import Scene, Spacing, Window
 
 __all__ = ["open_ome_zarr"]
 
@@ -100,7 +100,8 @@ def _scene(path: Path, group: zarr.Group, name: str) -> Scene:
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it anew")
     channels = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", []))
     sizes = dict(zip(axes, array.shape, strict=True))
-    return Scene(name, sizes, _spacing(multiscale, full, axes), channels, array.dtype, _loader(array, axes))
+    spacing = _spacing(multiscale, full, axes)
+    return Scene.in_parts(name, sizes, spacing, channels, array.dtype, _window(array, axes))
 
 
 def _check_codecs(path: Path, array: zarr.Array) -> None:
@@ -126,15 +127,15 @@ def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:
     return multiscale.get("axes", "tczyx"[-num_axes:])
 
 
-def _loader(array: zarr.Array, axes: Sequence[str]) -> Callable[[int, int], np.ndarray]:
-    def load(time: int, channel: int) -> np.ndarray:
-        at = {"T": time, "C": channel}
-        pixels = np.asarray(array[tuple(at.get(axis, slice(None)) for axis in axes)])
-        left = [axis for axis in axes if axis not in at]
+def _window(array: zarr.Array, axes: Sequence[str]) -> Window:
+    def read(time: int, channel: int, where: tuple[slice, ...]) -> np.ndarray:
+        at: dict[str, int | slice] = {"T": time, "C": channel, **dict(zip("ZYX", where, strict=True))}
+        pixels = np.asarray(array[tuple(at[axis] for axis in axes)])
+        left = [axis for axis in axes if axis in "ZYX"]
         pixels = pixels.transpose([left.index(axis) for axis in "ZYX" if axis in left])
         return pixels if "Z" in left else pixels[None]
 
-    return load
+    return read
 
 
 def _spacing(multiscale: Mapping[str, Any], full: Mapping[str, Any], axes: Sequence[str]) -> Spacing:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,7 +17,7 @@ from common.errors import InputError
 from common.reading.photometric import as_seen, check_colours
 from common.reading.tiff_file import check_chain, check_page, keyframe_of, open_tiff, without_additions
 from common.reading.tiff_spacing import ome_spacing, spacing_of
-from tools.formats.scenes import Scene, Spacing
+from tools.formats.scenes import Scene, Spacing, Window
 
 __all__ = ["open_tiff_scenes"]
 
@@ -49,7 +51,9 @@ def _scene(
     else:
         spacing, channels = spacing_of(tiff) or (None, None, None), _imagej_channels(tiff, lengths)
     name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
-    return Scene(name, lengths, spacing, channels, np.dtype(series.dtype), _loader(path, tiff, series, axes))
+    load, window = _loader(path, tiff, series, axes), _window(path, tiff, series, axes)
+    dtype, is_gray = np.dtype(series.dtype), lengths.get("S", 1) == 1
+    return Scene(name, lengths, spacing, channels, dtype, load, window if is_gray else None)
 
 
 def _ome_images(tiff: tifffile.TiffFile) -> list[ElementTree.Element]:
@@ -84,16 +88,49 @@ def _loader(
     return load
 
 
-def _from_memory(
-    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, at: Mapping[str, int]
-) -> tuple[np.ndarray, list[str]]:
-    """Pixels of a series whose planes lie one behind the other, and their axes."""
+def _window(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str) -> Window:
+    stored = functools.cache(lambda: _stored(path, tiff, series))
+
+    def read(time: int, channel: int, where: tuple[slice, ...]) -> np.ndarray:
+        page = keyframe_of(next(one for one in series.pages if one is not None))
+        check_colours(path, page)
+        at: dict[str, int | slice] = {"T": time, "C": channel, **dict(zip("ZYX", where, strict=True))}
+        pixels = np.array(stored()[tuple(at.get(axis, 0) for axis in axes)], page.dtype)
+        left = [axis for axis in axes if axis in "ZYX"]
+        pixels = pixels.transpose([left.index(axis) for axis in "ZYX" if axis in left])
+        return as_seen(path, page, np.ascontiguousarray(pixels if "Z" in left else pixels[None]))
+
+    return read
+
+
+def _stored(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Any:
+    """All pixels of a series, of which only those are read that are asked for."""
+    if series.dataoffset is not None:
+        return _mapped(path, tiff, series)
+    import zarr
+
+    for number, page in enumerate(series.pages):
+        if page is None:
+            raise InputError(f"{path}: plane {number} is missing; export it again")
+        check_page(path, tiff, page)
+    return zarr.open_array(series.aszarr(), mode="r")
+
+
+def _mapped(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> np.ndarray:
+    """Pixels of a series whose planes lie one behind the other."""
     page, start = keyframe_of(next(one for one in series.pages if one is not None)), series.dataoffset or 0
     check_page(path, tiff, page)
     if start + series.nbytes > tiff.filehandle.size:
         raise InputError(f"{path}: truncated, pixels reach behind its {tiff.filehandle.size} bytes; copy it again")
     dtype = np.dtype(page.dtype).newbyteorder(tiff.byteorder)
-    stored = np.memmap(path, dtype, "r", offset=start, shape=tuple(series.shape))
+    return np.memmap(path, dtype, "r", offset=start, shape=tuple(series.shape))
+
+
+def _from_memory(
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, at: Mapping[str, int]
+) -> tuple[np.ndarray, list[str]]:
+    """Pixels of a series whose planes lie one behind the other, and their axes."""
+    page, stored = keyframe_of(next(one for one in series.pages if one is not None)), _mapped(path, tiff, series)
     pixels = np.array(stored[tuple(at.get(axis, slice(None)) for axis in axes)], page.dtype)
     return pixels, [axis for axis in axes if axis not in at]
 
