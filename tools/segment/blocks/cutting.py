@@ -9,13 +9,26 @@ from dataclasses import dataclass
 
 from common.errors import InputError
 
-__all__ = ["Block", "choose_size", "cut", "overlap", "within"]
+__all__ = ["Block", "Grid", "choose_size", "cut", "overlap", "within"]
 
 Extent = tuple[tuple[int, int], ...]
 
-TOLERANCE_PX = 0.05  # between the network's grid in a block and that of the whole image
-MAX_TRIES = 16  # starts that are tried where no pixel is a whole step from the image's beginning
+TOLERANCE_PX = 0.05  # that windows in a block may lie beside those in the whole image
 BYTES = 4  # of a pixel as a network takes it
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The windows that a network slides over an image, in the image's pixels.
+
+    Attributes
+    ----------
+    window, interval : tuple of float
+        Size of a window, and distance from one to the next, along every axis.
+    """
+
+    window: tuple[float, ...]
+    interval: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -40,12 +53,11 @@ class Block:
     def place(self) -> str:
         """The core in words."""
         names = "zyx"[-len(self.core) :]
-        return "block at " + ", ".join(
-            f"{name} {start}:{stop}" for name, (start, stop) in zip(names, self.core, strict=True)
-        )
+        spans = (f"{name} {start}:{stop}" for name, (start, stop) in zip(names, self.core, strict=True))
+        return "block at " + ", ".join(spans)
 
 
-def cut(shape: Sequence[int], size: Sequence[int], halo: Sequence[int], step: Sequence[float]) -> list[Block]:
+def cut(shape: Sequence[int], size: Sequence[int], halo: Sequence[int], grids: Sequence[Grid] = ()) -> list[Block]:
     """Cut an image into blocks.
 
     Parameters
@@ -56,17 +68,18 @@ def cut(shape: Sequence[int], size: Sequence[int], halo: Sequence[int], step: Se
         Of the cores; those at the end may be smaller.
     halo : sequence of int
         Least number of pixels that a block sees beyond its core.
-    step : sequence of float
-        Regions begin at about whole multiples of it, so that what the network merges and samples lies where it lies in
-        the whole image.
+    grids : sequence of Grid
+        Of the networks that run on it. Regions begin and end where windows of the whole image do, or reach so much
+        further that the core does not notice: so every pixel of it is seen in the same windows as in the whole image.
+        Where no pixel does so for all of them, the nearest one is taken.
 
     Returns
     -------
     list of Block
     """
     axes = [
-        [_along(length, start, min(start + core, length), margin, grid) for start in range(0, length, core)]
-        for length, core, margin, grid in zip(shape, size, halo, step, strict=True)
+        [_along(length, start, min(start + core, length), margin, windows) for start in range(0, length, core)]
+        for length, core, margin, windows in zip(shape, size, halo, _by_axis(grids, len(shape)), strict=True)
     ]
     return [
         Block(number, tuple(core for core, _ in parts), tuple(region for _, region in parts))
@@ -88,13 +101,13 @@ def within(extent: Extent, region: Extent) -> tuple[slice, ...]:
 
 
 def choose_size(
-    shape: Sequence[int], halo: Sequence[int], step: Sequence[float], *, copies: float, memory: float
+    shape: Sequence[int], halo: Sequence[int], grids: Sequence[Grid], *, copies: float, memory: float
 ) -> tuple[int, ...]:
     """Largest cores whose blocks can be segmented in a given memory.
 
     Parameters
     ----------
-    shape, halo, step
+    shape, halo, grids
         As for `cut`.
     copies : float
         How many times its pixels in 32 bit a network needs.
@@ -104,51 +117,83 @@ def choose_size(
     Returns
     -------
     tuple of int
-        Whole steps, but where an axis is not cut; the shape itself where the whole image fits.
+        Whole intervals of the windows that are furthest apart, where an axis is cut; the shape itself where the whole
+        image fits.
 
     Raises
     ------
     InputError
         If not even the smallest blocks fit.
     """
+    steps = [max([1.0, *(interval for _, interval in windows)]) for windows in _by_axis(grids, len(shape))]
     counts = [1] * len(shape)
     while True:
         size = tuple(
-            length if count == 1 else _whole_steps(length / count, grid)
-            for length, count, grid in zip(shape, counts, step, strict=True)
+            length if count == 1 else _whole_steps(length / count, step)
+            for length, count, step in zip(shape, counts, steps, strict=True)
         )
-        seen = [
-            min(length, core + 2 * margin + math.ceil(grid)) if core < length else length
-            for length, core, margin, grid in zip(shape, size, halo, step, strict=True)
-        ]
-        needed = math.prod(seen) * BYTES * copies
+        needed = (
+            copies
+            * BYTES
+            * math.prod(_longest(*axis) for axis in zip(shape, size, halo, _by_axis(grids, len(shape)), strict=True))
+        )
         if needed <= memory:
             return size
-        divisible = [axis for axis, grid in enumerate(step) if size[axis] > max(grid, halo[axis], 1)]
+        divisible = [axis for axis, step in enumerate(steps) if size[axis] > math.ceil(step)]
         if not divisible:
             raise InputError(
-                f"--memory {memory / 1e9:.3g}: the smallest blocks, {'x'.join(map(str, size))} pixels with "
-                f"{'x'.join(map(str, halo))} around them, need {needed / 1e9:.3g} GB; give more, or --blocks"
+                f"--memory {memory / 1e9:.3g}: the smallest blocks, {'x'.join(map(str, size))} pixels and what the "
+                f"network sees around them, need {needed / 1e9:.3g} GB; give more, or smaller --blocks"
             )
-        counts[max(divisible, key=lambda axis: size[axis] / max(halo[axis], 1))] += 1
+        counts[max(divisible, key=lambda axis: size[axis] / steps[axis])] += 1
 
 
-def _along(length: int, start: int, stop: int, halo: int, step: float) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (start, stop), (_aligned(max(0, start - halo), step), min(length, stop + halo))
+Windows = list[tuple[float, float]]
 
 
-def _aligned(position: int, step: float) -> int:
-    """The next pixel at or before a position that is about a whole number of steps from the first one."""
-    best, smallest = 0, math.inf
-    for multiple in range(int(position / step + 1e-9), max(-1, int(position / step) - MAX_TRIES), -1):
-        start = round(multiple * step)
-        distance = abs(multiple * step - start)
-        if start <= position and distance < smallest - 1e-9:
-            best, smallest = start, distance
+def _by_axis(grids: Sequence[Grid], num_axes: int) -> list[Windows]:
+    return [[(grid.window[axis], grid.interval[axis]) for grid in grids] for axis in range(num_axes)]
+
+
+def _longest(length: int, core: int, halo: int, windows: Windows) -> int:
+    regions = (_along(length, at, min(at + core, length), halo, windows)[1] for at in range(0, length, core))
+    return max(last - first for first, last in regions)
+
+
+def _along(length: int, start: int, stop: int, halo: int, windows: Windows) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Core and region along one axis.
+
+    The last window of the whole image is moved back to end with it; a core under it has to see the end.
+    """
+    margin = max([halo, *(math.ceil(window - interval) for window, interval in windows)])
+    under_last = [window for window, interval in windows if stop > length - window]
+    position = min([start - margin, *(math.floor(length - window) for window in under_last)])
+    first = _begin(max(0, position), [interval for _, interval in windows])
+    if under_last:
+        return (start, stop), (first, length)
+    last = min(length, stop + margin)
+    while last < length and not all(
+        last - stop >= window or _is_whole(last - first - window, interval) for window, interval in windows
+    ):
+        last += 1
+    return (start, stop), (first, last)
+
+
+def _begin(position: int, intervals: Sequence[float]) -> int:
+    """The next pixel at or before a position where a window of every grid begins, or nearly so."""
+    best, smallest = position, math.inf
+    for first in range(position, max(-1, position - 2 * math.ceil(max([1.0, *intervals]))), -1):
+        distance = max((abs(first - round(first / interval) * interval) for interval in intervals), default=0.0)
+        if distance < smallest - 1e-9:
+            best, smallest = first, distance
         if smallest <= TOLERANCE_PX:
             break
     return best
 
 
+def _is_whole(distance: float, interval: float) -> bool:
+    return distance > -TOLERANCE_PX and abs(distance - round(distance / interval) * interval) <= TOLERANCE_PX
+
+
 def _whole_steps(length: float, step: float) -> int:
-    return max(1, math.ceil(math.ceil(length / step - 1e-9) * step))
+    return max(1, round(math.ceil(length / step - 1e-9) * step))
