@@ -13,7 +13,7 @@ from tools.bundles import METADATA, all_bundles, read_metadata
 from tools.typed_json import read_fields, read_mapping
 
 __all__ = [
-    *("Instances", "Metric", "Networks", "Source", "Toolbox"),
+    *("Blocks", "Instances", "Metric", "Networks", "Source", "Toolbox"),
     *("default_bundle", "fold_units", "metrics_of", "parse_toolbox", "read_toolbox"),
 ]
 
@@ -107,6 +107,38 @@ class Instances:
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """How an image that is too large is segmented in blocks.
+
+    Its inference.json has a key ``gray_sample``: a file of gray values that stand for all of the image.
+
+    Attributes
+    ----------
+    halo : tuple of int
+        Pixels, of the size that the network works at, that a block has to see around its part: what decides a pixel,
+        and the largest object.
+    window : tuple of int
+        That the network is slid over an image in; ``roi_size`` of inference.json, where that is given, goes before.
+    overlap : float
+        Of neighbouring windows, as a part of their sides.
+    copies : float
+        How many times the pixels of an image, in 32 bit, a run needs at its peak.
+    mask, labels : str
+        Kinds of its results that are put together, a mask and numbered objects; empty where there is none.
+    only_with : mapping of str to object
+        Values of inference.json without which an image cannot be cut.
+    """
+
+    halo: tuple[int, ...]
+    window: tuple[int, ...]
+    copies: float
+    overlap: float = 0.25
+    mask: str = ""
+    labels: str = ""
+    only_with: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Toolbox:
     """A bundle as the tools see it.
 
@@ -136,6 +168,8 @@ class Toolbox:
         which may be ``none``.
     instances : Instances or None
         For a bundle that separates the foreground of another.
+    blocks : Blocks or None
+        For a bundle that can segment an image in blocks.
     unit : str
         Key of a dataset's items by which folds are split, so that nothing leaks.
     metrics : mapping of str to Metric
@@ -175,6 +209,7 @@ class Toolbox:
     object_name: str = "object"
     inference: Mapping[str, object] = field(default_factory=dict)
     instances: Instances | None = None
+    blocks: Blocks | None = None
     loaders: Mapping[str, str] = field(default_factory=lambda: dict(LOADERS))
     quickstart: Mapping[str, object] = field(default_factory=dict)
     offline: Mapping[str, object] = field(default_factory=dict)
@@ -225,7 +260,7 @@ def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
         Where it stands, for messages.
     """
     values = dict(read_fields(content, Toolbox, place))
-    for name, kind in (("source", Source), ("instances", Instances), ("networks", Networks)):
+    for name, kind in (("source", Source), ("instances", Instances), ("networks", Networks), ("blocks", Blocks)):
         if name in values:
             values[name] = kind(**read_fields(values[name], kind, f"{place}: {name}"))
     metrics = read_mapping(values["metrics"], f"{place}: metrics")
@@ -239,6 +274,8 @@ def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
         if option not in OPTIONS:
             raise InputError(f"{place}: options has {option!r}, known are {', '.join(OPTIONS)}")
     toolbox = Toolbox(**values)
+    if toolbox.blocks is not None:
+        toolbox = replace(toolbox, blocks=_checked_blocks(toolbox.blocks, toolbox.num_axes, f"{place}: blocks"))
     if len(toolbox.pixel_size_um) not in (0, toolbox.num_axes):
         raise InputError(
             f"{place}: pixel_size_um has {len(toolbox.pixel_size_um)} axes, a {toolbox.input} has {toolbox.num_axes}"
@@ -275,6 +312,24 @@ def default_bundle() -> Path:
     if not bundles:
         raise InputError("no bundles are there; give the folder of one")
     return next((bundle for bundle in bundles if read_toolbox(bundle).is_default), bundles[0])
+
+
+def _checked_blocks(blocks: Blocks, num_axes: int, place: str) -> Blocks:
+    for name, least in (("halo", 0), ("window", 1)):
+        sides: object = getattr(blocks, name)
+        if not (
+            isinstance(sides, list)
+            and len(sides) == num_axes
+            and all(isinstance(side, int) and side >= least for side in sides)
+        ):
+            raise InputError(f"{place}: {name} is {sides!r}, expected {num_axes} whole numbers, at least {least}")
+    for name, highest in (("copies", float("inf")), ("overlap", 1.0)):
+        number: object = getattr(blocks, name)
+        if not isinstance(number, (int, float)) or not 0 <= number < highest:
+            raise InputError(f"{place}: {name} is {number!r}, expected a number of at least 0, below {highest}")
+    if not (blocks.mask or blocks.labels):
+        raise InputError(f"{place}: neither mask nor labels, expected the kind of at least one result")
+    return replace(blocks, halo=tuple(blocks.halo), window=tuple(blocks.window))
 
 
 def _ranges(value: Any, place: str) -> tuple[tuple[float, float], ...]:

@@ -7,21 +7,28 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
+from tools.command_line import positive_number
 from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
 from tools.formats.sequences import group_frames
+from tools.segment.blocks.plan import Cutting, check_blocks, default_memory, plan_blocks
+from tools.segment.blocks.segmenting import one_by_one, segment_in_blocks
 from tools.segment.description import Description, describe
 from tools.segment.files import remember_settings, segment_file
 from tools.segment.quiet import quiet
-from tools.segment.results import MASKS
+from tools.segment.results import IN_BLOCKS, MASKS, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
+
+if TYPE_CHECKING:
+    from tools.segment.loaded import Loaded
 
 __all__ = ["segment", "segment_images"]
 
@@ -31,7 +38,8 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @SetParseFns(
-    bundle=str, source=str, destination=str, spacing=str, scene=str, channel=str, time=str, save=str, backend=str
+    **dict.fromkeys(("bundle", "source", "destination", "spacing", "scene", "channel", "time", "save"), str),
+    **dict.fromkeys(("backend", "blocks", "memory"), str),
 )
 def segment(
     bundle: str,
@@ -44,6 +52,8 @@ def segment(
     time: str = "",
     save: str = "",
     backend: str = "auto",
+    blocks: str = "",
+    memory: str = "",
     **overrides,
 ) -> dict[str, object] | str:
     """Segment images with a bundle; its network is loaded once. Images that have their results are left out.
@@ -73,6 +83,11 @@ def segment(
         whose names end in the number of a frame.
     backend : str
         torch; onnx, ONNX Runtime with what `tools export onnx` made; auto, the faster one of those that are there.
+    blocks : str
+        Segment in blocks of this size, Z,Y,X or Y,X in pixels; results are <image name>_<kind>.ome.zarr. If not given,
+        images are cut that need more than the memory.
+    memory : str
+        That segmenting may take, in GB; half of the machine's if not given.
     **overrides
         Of the bundle's inference.json, as --threshold 0.4.
     """
@@ -83,18 +98,21 @@ def segment(
         from tools.segment.challenge import is_challenge, segment_challenge
 
         if is_challenge(Path(source)):
-            for name, value in {"save": save, "scene": scene, "channel": channel, "time": time}.items():
+            refused = {"save": save, "scene": scene, "channel": channel, "time": time}
+            refused |= {"blocks": blocks, "memory": memory}
+            for name, value in refused.items():
                 if value:
                     raise InputError(f"--{name} {value}: {source} is a dataset of the challenge; leave it out")
             return segment_challenge(described, Path(source), target, spacing=parse_spacing(spacing or None))
     pick = Pick(scene, channel, time)
     options, formats = _options(described, spacing), parse_formats(save, num_axes=described.num_axes)
+    cutting = _cutting(described, blocks, memory)
     sources, failures = find_sources(find_images(source, target), described, pick)
     if not sources:
         raise InputError(_all_of(failures, len(failures)))
     if SEQUENCES in formats:
         group_frames(source.stem for source in sources)
-    return segment_images(described, sources, target, options, save=formats, failures=failures)
+    return segment_images(described, sources, target, options, save=formats, failures=failures, cutting=cutting)
 
 
 def segment_images(
@@ -105,6 +123,7 @@ def segment_images(
     *,
     save: Sequence[str] = (),
     failures: Sequence[str] = (),
+    cutting: Cutting | None = None,
 ) -> dict[str, object]:
     """Segment those of the images that have no results yet.
 
@@ -120,6 +139,8 @@ def segment_images(
         Further formats for the objects, see `tools.formats.saving`.
     failures : sequence of str
         Why further files hold no image; told in the end.
+    cutting : Cutting, optional
+        Of images that are too large; none is cut if not given.
 
     Returns
     -------
@@ -136,13 +157,23 @@ def segment_images(
     failures, num_failed = list(failures), len(failures)
     if todo:
         with quiet() as terminal:
-            from tools.segment.loaded import load
-
-            loaded = load(bundle)
+            loaded: Loaded | None = None
             for source in tqdm(todo, desc=bundle.name, unit="image", file=terminal):
                 given = {**options, **source.options}
                 try:
-                    segment_file(loaded, source.path, destination, given, stem=source.stem, save=save)
+                    plan = cutting and plan_blocks(bundle, source, destination, given, cutting, save=save)
+                except InputError as error:
+                    failures.append(str(error))
+                    continue
+                if plan is None and loaded is None:
+                    loaded = _load(bundle)
+                try:
+                    if loaded is not None and plan is None:
+                        segment_file(loaded, source.path, destination, given, stem=source.stem, save=save)
+                    elif plan is not None:
+                        failures += segment_in_blocks(plan, destination, source.stem, one_by_one, terminal)
+                        labels = find_labels(destination, source.stem, bundle.mask_kind)
+                        save_labels(labels, source.path, destination, source.stem, save, bundle.object_name, given)
                 except InputError as error:
                     failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
                 except Exception as error:
@@ -160,6 +191,12 @@ def segment_images(
     if SEQUENCES in save:
         save_sequences(sources, destination, bundle.mask_kind)
     return {"images": len(todo), "done before": len(sources) - len(todo), "results": destination}
+
+
+def _load(bundle: Description) -> Loaded:
+    from tools.segment.loaded import load
+
+    return load(bundle)
 
 
 def _full_disk(error: BaseException | None) -> InputError | None:
@@ -180,9 +217,22 @@ def _all_of(failures: Sequence[str], num_images: int) -> str:
 
 
 def _is_done(source: Source, destination: Path, kind: str) -> bool:
-    candidates = [destination / f"{source.stem}_{kind}{ending}" for ending in MASKS]
     changed = source.path.stat().st_mtime
-    return any(path.is_file() and path.stat().st_mtime >= changed for path in candidates)
+    names = [f"{source.stem}_{kind}{ending}" for ending in MASKS]
+    whole = any(path.is_file() and path.stat().st_mtime >= changed for path in map(destination.joinpath, names))
+    return whole or is_complete(destination / f"{source.stem}_{kind}{IN_BLOCKS}", changed)
+
+
+def _cutting(bundle: Description, blocks: str, memory: str) -> Cutting:
+    """What the command line says of blocks."""
+    size: tuple[int, ...] = ()
+    if blocks:
+        sides = [side.strip() for side in blocks.strip("()[] ").split(",")]
+        if not all(side.isdecimal() and int(side) for side in sides):
+            raise InputError(f"--blocks {blocks}: expected the size of a block in pixels, such as 64,512,512")
+        size = tuple(map(int, sides))
+        check_blocks(bundle)
+    return Cutting(size, positive_number("memory", memory) * 1e9 if memory else default_memory())
 
 
 def _options(bundle: Description, spacing: str) -> dict[str, str]:

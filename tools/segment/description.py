@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.names import SUFFIXES
 from tools.bundles import all_bundles, find_bundle, read_metadata
 from tools.segment.backend import choose_backend
-from tools.toolbox import read_toolbox
+from tools.toolbox import Blocks, read_toolbox
 
 __all__ = ["Description", "describe", "describe_bundle", "find_combination"]
 
@@ -49,6 +49,8 @@ class Description:
         Its config file that is run.
     overrides : mapping of str to object
         Of that config, for all images.
+    blocks : Blocks or None
+        How it segments an image in blocks, where it can.
     foreground : Description or None
         The bundle whose probabilities it separates into objects.
     """
@@ -66,6 +68,7 @@ class Description:
     spacing: tuple[float, ...] = ()
     config: str = "inference.json"
     overrides: Mapping[str, object] = field(default_factory=dict)
+    blocks: Blocks | None = None
     foreground: Description | None = None
 
     @property
@@ -131,6 +134,7 @@ def describe_bundle(
         backend=backend,
         spacing=_spacing(root, overrides) if toolbox.num_axes == 3 else (),
         overrides={**toolbox.inference, **overrides},
+        blocks=toolbox.blocks,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,15 @@ import numpy as np
 from common.reading import nifti
 from common.reading.images import is_volume, read_image
 
-__all__ = ["MASKS", "STEM", "Result", "find_mask", "read_mask", "renamed", "safe_stem"]
+__all__ = [
+    *("IN_BLOCKS", "MASKS", "MISSING", "STEM", "Result"),
+    *("find_mask", "is_complete", "read_mask", "renamed", "safe_stem"),
+]
 
 STEM = "image"  # of every file that a bundle sees: what users call their files is no part of any path there
 MASKS = (".png", ".tif", ".tiff", ".nii", ".nii.gz")
+IN_BLOCKS = ".ome.zarr"  # of masks and labels that are put together from blocks
+MISSING = "missing_blocks"  # attribute of such a store that lacks some
 MAX_STEM = 80  # characters
 
 
@@ -61,6 +67,16 @@ def find_mask(folder: Path, stem: str, kind: str) -> Path:
     return mask
 
 
+def is_complete(store: Path, since: float) -> bool:
+    """Whether an OME-Zarr that was put together from blocks is there, lacks none, and is no older than a time."""
+    about = store / "zarr.json"
+    try:
+        content = json.loads(about.read_text(encoding="utf-8"))
+        return about.stat().st_mtime >= since and MISSING not in content.get("attributes", {})
+    except (OSError, ValueError):
+        return False
+
+
 def safe_stem(filename: str | None) -> str:
     """What a user calls a file, without folders and ending, of letters and digits that every system and header takes.
 
@@ -80,7 +96,7 @@ def renamed(path: Path, stem: str) -> str:
 
 
 def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
-    """A mask that a bundle wrote.
+    """A mask that a bundle wrote, or that was put together from blocks.
 
     Returns
     -------
@@ -88,5 +104,12 @@ def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
     spacing : tuple of float
         µm along the axes of a volume; empty for images, of which the file does not tell.
     """
+    if path.is_dir():
+        from tools.formats.microscopes import read
+
+        image = read(path)
+        z, y, x = image.spacing
+        is_known = image.axes == "ZYX" and z is not None and y is not None and x is not None
+        return image.pixels, (z, y, x) if is_known else ()
     spacing = nifti.read_spacing(path) if is_volume(path) else ()
     return read_image(path, labels=True), spacing

@@ -15,7 +15,7 @@ from tools.formats.microscopes import maker_of, open_scenes
 from tools.formats.saving import FORMATS, About, as_objects, saved_path, write
 from tools.formats.scenes import PICKS, Spacing
 from tools.formats.sequences import group_frames, write_sequence
-from tools.segment.results import MASKS, read_mask
+from tools.segment.results import IN_BLOCKS, MASKS, read_mask
 from tools.segment.sources import Source
 
 __all__ = ["find_labels", "is_saved", "save_labels", "save_sequences"]
@@ -81,8 +81,8 @@ def find_labels(destination: Path, stem: str, kind: str) -> Path:
     InputError
         If there is none.
     """
-    names = [f"{stem}_{one}{ending}" for one in ("instances", kind) for ending in MASKS]
-    found = next((destination / name for name in names if (destination / name).is_file()), None)
+    names = [f"{stem}_{one}{ending}" for one in ("instances", kind) for ending in (*MASKS, IN_BLOCKS)]
+    found = next((destination / name for name in names if (destination / name).exists()), None)
     if found is None:
         raise InputError(f"{destination}: no {stem}_{kind}.*; segment the image again")
     return found
@@ -122,7 +122,7 @@ def _spacing(told: tuple[float, ...], labels: Path, image: Path, options: Mappin
         with open_scenes(image) as scenes:
             return scenes[int(options.get("scene") or 0)].spacing
     known = None
-    if identify(labels) == "tiff":
+    if labels.is_file() and identify(labels) == "tiff":
         with tifffile.TiffFile(labels) as tiff:
             known = resolution_um(tiff.pages.first)
     if known is None and identify(image) == "tiff":

@@ -16,14 +16,17 @@ FLIPS = ((), (-2,), (-1,), (-2, -1))
 
 
 class FlipInferer(Inferer):
-    """Mean of another inferer's logits over the image and its three flips.
+    """Mean of a network's logits over what it is shown and its three flips.
+
+    Each window that another inferer slides over the image is flipped, not the image: so a part of an image that is cut
+    into the same windows has the same logits as in the image.
 
     Parameters
     ----------
     inferer : Inferer
         What calls the network.
     enabled : bool
-        False calls ``inferer`` once, as it is.
+        False shows the network what ``inferer`` does, once, as it is.
     """
 
     def __init__(self, inferer: Inferer, enabled: bool = True) -> None:
@@ -43,5 +46,9 @@ class FlipInferer(Inferer):
         -------
         Tensor of float, shape (B, 1, Y, X)
         """
-        views = (self.inferer(inputs.flip(flip), network, *args, **kwargs).flip(flip) for flip in self.flips)
-        return functools.reduce(torch.add, views) / len(self.flips)
+
+        def flipping(window: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+            views = (network(window.flip(flip), *args, **kwargs).flip(flip) for flip in self.flips)
+            return functools.reduce(torch.add, views) / len(self.flips)
+
+        return self.inferer(inputs, flipping, *args, **kwargs)

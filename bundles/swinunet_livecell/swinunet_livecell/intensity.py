@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
+from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import convert_to_dst_type, convert_to_numpy
 
@@ -21,7 +23,7 @@ _TAILS = (0.5, 99.5)
 _LEAST_DARK, _MOST_DARK = 0.1, 0.9
 
 
-def scale_phase_contrast(image: np.ndarray) -> np.ndarray:
+def scale_phase_contrast(image: np.ndarray, *, sample: np.ndarray | None = None) -> np.ndarray:
     """Map the background's gray to 0 and the deviation of all but the most extreme pixels to 1.
 
     In phase contrast, cells are brighter and darker than the background, which is the most frequent gray: the median.
@@ -34,6 +36,8 @@ def scale_phase_contrast(image: np.ndarray) -> np.ndarray:
     ----------
     image : ndarray of any number type, any shape
         Gray values of one image.
+    sample : ndarray, optional
+        Gray values that are measured in the place of the image's: of all of what this image is a part of.
 
     Returns
     -------
@@ -41,18 +45,28 @@ def scale_phase_contrast(image: np.ndarray) -> np.ndarray:
         All zero if the image is constant.
     """
     values = image.astype(np.float64)
-    values -= np.median(values)
-    deviation = values.clip(*np.percentile(values, _TAILS)).std() or values.std()
+    measured = values if sample is None else sample.astype(np.float64)
+    median = np.median(measured)
+    values -= median
+    if sample is not None:
+        measured -= median
+    deviation = measured.clip(*np.percentile(measured, _TAILS)).std() or measured.std()
     return (values / deviation if deviation > 0 else np.zeros_like(values)).astype(np.float32)
 
 
 class ScalePhaseContrastd(MapTransform):
-    """Dictionary form of `scale_phase_contrast`."""
+    """Dictionary form of `scale_phase_contrast`; the sample is a file that NumPy reads, or ``none``."""
+
+    def __init__(
+        self, keys: KeysCollection, sample: str | PathLike[str] = "none", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.sample = None if sample == "none" else np.load(sample)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         data = dict(data)
         for key in self.key_iterator(data):
-            scaled = scale_phase_contrast(convert_to_numpy(data[key]))
+            scaled = scale_phase_contrast(convert_to_numpy(data[key]), sample=self.sample)
             data[key] = convert_to_dst_type(scaled, data[key], dtype=torch.float32)[0]
         return data
 

@@ -1,0 +1,308 @@
+"""What is to be done to segment one image in blocks; torch is not needed for it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from nibabel.affines import voxel_sizes
+
+from common.errors import InputError
+from common.files import prepare_output_dir, replacing
+from common.reading import nifti, pictures, tiff
+from common.reading.formats import identify
+from tools.convert.spacing import parse_spacing
+from tools.formats.microscopes import maker_of, open_scenes
+from tools.formats.regions import Regions, open_regions
+from tools.formats.scenes import Pick, Spacing
+from tools.segment.blocks.cutting import BYTES, Block, Grid, choose_size, cut
+from tools.segment.description import Description
+from tools.segment.sources import PICKS, Source
+
+__all__ = ["Cutting", "Plan", "check_blocks", "default_memory", "open_image", "plan_blocks", "work_folder"]
+
+Affine = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """What a user says of blocks.
+
+    Attributes
+    ----------
+    size : tuple of int
+        Of the blocks, (Z, Y, X) or (Y, X); empty where it is chosen.
+    memory : float
+        In bytes, that one block may take; an image that needs more is cut.
+    """
+
+    size: tuple[int, ...] = ()
+    memory: float = math.inf
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An image and its blocks; everything a process has to know that segments one of them.
+
+    Attributes
+    ----------
+    bundle : Description
+    image : Path
+    options : mapping of str to str
+        As for `LoadedBundle.segment`, and ``scene``, ``channel``, ``time`` of a microscope's file.
+    shape : tuple of int
+    spacing : tuple of float or None
+        As the results have it, (Z, Y, X) in µm.
+    affine : tuple or None
+        Of a volume as it is written for the bundle, from (X, Y, Z).
+    blocks : tuple of Block
+    folder : Path
+        Where finished blocks are kept.
+    run : str
+        Of this command; a process keeps what it loaded for it.
+    """
+
+    bundle: Description
+    image: Path
+    options: Mapping[str, str]
+    shape: tuple[int, ...]
+    spacing: Spacing
+    affine: Affine | None
+    blocks: tuple[Block, ...]
+    folder: Path
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def mask_kind(self) -> str:
+        """Of the mask that is put together; empty for none."""
+        blocks = (self.bundle.foreground or self.bundle).blocks
+        return blocks.mask if blocks else ""
+
+    @property
+    def labels_kind(self) -> str:
+        """Of the objects that are put together; empty for none."""
+        if self.bundle.foreground is not None:
+            return self.bundle.mask_kind
+        return self.bundle.blocks.labels if self.bundle.blocks else ""
+
+    @property
+    def sample(self) -> Path:
+        """The file of gray values that stand for all of the image."""
+        return self.folder / "gray_sample.npy"
+
+    def result(self, block: Block) -> Path:
+        """The file of a block that is done."""
+        return self.folder / f"{block.number:06d}.npz"
+
+
+def default_memory() -> float:
+    """Half of what the machine has, in bytes; no limit where it does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+    except (AttributeError, ValueError, OSError):  # Windows
+        return math.inf
+
+
+def work_folder(destination: Path, stem: str) -> Path:
+    """Where finished blocks of an image are kept until all are done."""
+    return destination / f".blocks-{stem}"
+
+
+def check_blocks(bundle: Description) -> None:
+    """Refuse a bundle that cannot be run in blocks, or not with these settings; InputError says why."""
+    for one in (bundle.foreground, bundle):
+        if one is None:
+            continue
+        if one.blocks is None:
+            raise InputError(
+                f"{one.root.name}: cannot segment in blocks (its metadata.json has no toolbox: blocks); give smaller "
+                "images, or a machine with more memory"
+            )
+        for key, value in one.blocks.only_with.items():
+            if one.overrides.get(key, value) != value:
+                raise InputError(
+                    f"--{key} {one.overrides[key]}: {one.root.name} segments in blocks only with {value}; leave it out"
+                )
+
+
+def plan_blocks(
+    bundle: Description,
+    source: Source,
+    destination: Path,
+    options: Mapping[str, str],
+    cutting: Cutting,
+    *,
+    save: Sequence[str] = (),
+) -> Plan | None:
+    """Where an image is to be cut.
+
+    Parameters
+    ----------
+    bundle : Description
+    source : Source
+    destination : Path
+        For the results; what blocks leave there of an earlier call is used if the image and the blocks are the same.
+    options : mapping of str to str
+        Of the image.
+    cutting : Cutting
+    save : sequence of str
+        Formats that the labels are to be written in besides, for which they are read as a whole.
+
+    Returns
+    -------
+    Plan or None
+        None where the image is to be segmented as a whole.
+
+    Raises
+    ------
+    InputError
+        If a block size is given and the bundle or the image cannot be cut so, the image cannot be read, or the labels
+        are too large for a further format.
+    """
+    if cutting.size:
+        check_blocks(bundle)
+        if len(cutting.size) != bundle.num_axes:
+            given = ",".join(map(str, cutting.size))
+            raise InputError(f"--blocks {given}: {bundle.name} takes {'Z,Y,X' if bundle.num_axes == 3 else 'Y,X'}")
+    elif bundle.blocks is None or _pixels(source.path, options) * BYTES * _copies(bundle) <= cutting.memory:
+        return None
+    else:
+        check_blocks(bundle)
+    folder = work_folder(destination, source.stem)
+    prepare_output_dir(folder)
+    with open_image(source.path, bundle, options, folder) as regions:
+        shape, affine = regions.shape, _affine(source.path, bundle, regions, options)
+        spacing = _spacing(regions, affine, options)
+    halo, grids = _halo(bundle, spacing), _grids(bundle, spacing)
+    size = cutting.size or choose_size(shape, halo, grids, copies=_copies(bundle, spacing), memory=cutting.memory)
+    blocks = tuple(cut(shape, size, halo, grids))
+    if len(blocks) == 1 and not cutting.size:  # brought to the network's pixels it is small enough
+        shutil.rmtree(folder)
+        return None
+    if save and math.prod(shape) * BYTES > cutting.memory:
+        raise InputError(
+            f"{source.path}: --save {','.join(save)} takes its labels as a whole, {math.prod(shape) * BYTES / 1e9:.3g} "
+            "GB, more than --memory; give more, or take the OME-Zarr that is written anyway"
+        )
+    _remember(folder, source, {"shape": shape, "size": size, "halo": halo, "options": dict(options)})
+    return Plan(bundle, source.path.resolve(), dict(options), shape, spacing, affine, blocks, folder.resolve())
+
+
+def open_image(path: Path, bundle: Description, options: Mapping[str, str], scratch: Path):
+    """`open_regions` of what the options pick."""
+    pick = Pick(**{name: options.get(name, "") for name in PICKS})
+    return open_regions(path, num_axes=bundle.num_axes, scratch=scratch, pick=pick)
+
+
+def _remember(folder: Path, source: Source, settings: Mapping[str, object]) -> None:
+    """Note down what the blocks are of; those of another image, or cut otherwise, are removed."""
+    changed = source.path.stat()
+    content = json.dumps({"image": source.path.name, "changed": changed.st_mtime_ns, **settings}, indent=2)
+    path = folder / "plan.json"
+    if path.is_file() and path.read_text(encoding="utf-8") == content:
+        return
+    for left in folder.iterdir():
+        if left.suffix in (".npz", ".npy"):
+            left.unlink()
+    with replacing(path) as partial:
+        partial.write_text(content, encoding="utf-8")
+
+
+def _pixels(path: Path, options: Mapping[str, str]) -> int:
+    """Number of pixels of an image, from its header; 0 where it cannot be read, which is told when it is segmented."""
+    try:
+        if maker_of(path) is not None or any(name in options for name in PICKS):
+            with open_scenes(path) as scenes:
+                scene = scenes[int(options.get("scene") or 0)]
+                return math.prod(scene.size(axis) for axis in "ZYXS")
+        kind = identify(path) or ""
+        size_of = {"tiff": tiff.decoded_size, "nii": nifti.decoded_size, "nii.gz": nifti.decoded_size}
+        return size_of.get(kind, pictures.decoded_size)(path)[0]
+    except (InputError, OSError, ValueError):
+        return 0
+
+
+def _copies(bundle: Description, spacing: Spacing = (None, None, None)) -> float:
+    """How many times the pixels of an image, in 32 bit, a run needs; more where it makes more pixels of it."""
+    found = []
+    for one in (bundle.foreground, bundle):
+        if one is not None and one.blocks is not None:
+            found.append(one.blocks.copies * max(1.0, math.prod(_ratios(one, spacing)) ** -1))
+    return max(found, default=0.0)
+
+
+def _ratios(bundle: Description, spacing: Spacing) -> list[float]:
+    """How many pixels of an image a pixel of the network is, along every axis."""
+    if not bundle.spacing:
+        return [1.0] * bundle.num_axes
+    return [wanted / own if own else 1.0 for wanted, own in zip(bundle.spacing, spacing, strict=True)]
+
+
+def _halo(bundle: Description, spacing: Spacing) -> tuple[int, ...]:
+    halos = [
+        [math.ceil(side * ratio - 1e-6) for side, ratio in zip(one.blocks.halo, _ratios(one, spacing), strict=True)]
+        for one in (bundle.foreground, bundle)
+        if one is not None and one.blocks is not None
+    ]
+    return tuple(map(max, zip(*halos, strict=True)))
+
+
+def _grids(bundle: Description, spacing: Spacing) -> list[Grid]:
+    grids = []
+    for one in (bundle.foreground, bundle):
+        if one is not None and one.blocks is not None:
+            ratios, window, part = _ratios(one, spacing), _window(one), float(one.blocks.overlap)
+            interval = [max(1, int(side * (1 - part))) for side in window]  # as MONAI does
+            grids.append(
+                Grid(
+                    tuple(side * ratio for side, ratio in zip(window, ratios, strict=True)),
+                    tuple(side * ratio for side, ratio in zip(interval, ratios, strict=True)),
+                )
+            )
+    return grids
+
+
+def _window(bundle: Description) -> tuple[int, ...]:
+    """Windows of the network, as an override says or the metadata."""
+    given = bundle.overrides.get("roi_size")
+    if isinstance(given, int):
+        return (given,) * bundle.num_axes
+    if isinstance(given, (list, tuple)) and len(given) == bundle.num_axes:
+        return tuple(int(side) for side in given)
+    return bundle.blocks.window if bundle.blocks else ()
+
+
+def _affine(path: Path, bundle: Description, regions: Regions, options: Mapping[str, str]) -> Affine | None:
+    """Of a volume: its own, with the spacing that the user gives, else of the spacing alone."""
+    if bundle.num_axes == 2:
+        return None
+    wanted = parse_spacing(options["spacing"]) if "spacing" in options else None
+    if regions.affine is not None:
+        affine = regions.affine
+        if wanted:
+            affine = affine @ np.diag([*np.divide(wanted[::-1], voxel_sizes(affine)), 1.0])
+    elif wanted or all(regions.spacing):
+        affine = np.diag([*(wanted or regions.spacing)[::-1], 1.0])
+    else:
+        raise InputError(
+            f"{path}: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for example "
+            "2.0,0.8,0.8"
+        )
+    return tuple(tuple(float(value) for value in row) for row in affine)
+
+
+def _spacing(regions: Regions, affine: Affine | None, options: Mapping[str, str]) -> Spacing:
+    if affine is not None:
+        x, y, z = (float(step) for step in voxel_sizes(np.array(affine)))
+        return z, y, x
+    if "pixel_size_um" in options:
+        size = float(options["pixel_size_um"])
+        return None, size, size
+    return regions.spacing
