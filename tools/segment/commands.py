@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
 from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
-from tools.command_line import positive_number
+from tools.command_line import positive_number, whole_number
 from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
 from tools.formats.sequences import group_frames
-from tools.segment.blocks.plan import Cutting, check_blocks, default_memory, plan_blocks
-from tools.segment.blocks.segmenting import one_by_one, segment_in_blocks
+from tools.segment.blocks.plan import Cutting, Plan, check_blocks, default_memory, plan_blocks
+from tools.segment.blocks.segmenting import segment_in_blocks
 from tools.segment.description import Description, describe
-from tools.segment.files import remember_settings, segment_file
+from tools.segment.files import remember_settings
 from tools.segment.quiet import quiet
 from tools.segment.results import IN_BLOCKS, MASKS, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
-
-if TYPE_CHECKING:
-    from tools.segment.loaded import Loaded
+from tools.segment.spreading import Spread, one_by_one, open_cluster
 
 __all__ = ["segment", "segment_images"]
 
@@ -39,7 +39,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 @SetParseFns(
     **dict.fromkeys(("bundle", "source", "destination", "spacing", "scene", "channel", "time", "save"), str),
-    **dict.fromkeys(("backend", "blocks", "memory"), str),
+    **dict.fromkeys(("backend", "blocks", "memory", "workers", "scheduler"), str),
 )
 def segment(
     bundle: str,
@@ -54,6 +54,8 @@ def segment(
     backend: str = "auto",
     blocks: str = "",
     memory: str = "",
+    workers: str = "",
+    scheduler: str = "",
     **overrides,
 ) -> dict[str, object] | str:
     """Segment images with a bundle; its network is loaded once. Images that have their results are left out.
@@ -87,7 +89,11 @@ def segment(
         Segment in blocks of this size, Z,Y,X or Y,X in pixels; results are <image name>_<kind>.ome.zarr. If not given,
         images are cut that need more than the memory.
     memory : str
-        That segmenting may take, in GB; half of the machine's if not given.
+        That segmenting may take, in GB; half of the machine's if not given. With workers each of them takes so much.
+    workers : str
+        How many processes to spread images and blocks over, each with the network of its own.
+    scheduler : str
+        Address of a Dask scheduler, to spread them over its workers instead: tcp://10.0.0.1:8786.
     **overrides
         Of the bundle's inference.json, as --threshold 0.4.
     """
@@ -99,7 +105,7 @@ def segment(
 
         if is_challenge(Path(source)):
             refused = {"save": save, "scene": scene, "channel": channel, "time": time}
-            refused |= {"blocks": blocks, "memory": memory}
+            refused |= {"blocks": blocks, "memory": memory, "workers": workers, "scheduler": scheduler}
             for name, value in refused.items():
                 if value:
                     raise InputError(f"--{name} {value}: {source} is a dataset of the challenge; leave it out")
@@ -112,7 +118,10 @@ def segment(
         raise InputError(_all_of(failures, len(failures)))
     if SEQUENCES in formats:
         group_frames(source.stem for source in sources)
-    return segment_images(described, sources, target, options, save=formats, failures=failures, cutting=cutting)
+    with open_cluster(whole_number("workers", workers, minimum=1) if workers else 0, scheduler) as spread:
+        return segment_images(
+            described, sources, target, options, save=formats, failures=failures, cutting=cutting, spread=spread
+        )
 
 
 def segment_images(
@@ -124,6 +133,7 @@ def segment_images(
     save: Sequence[str] = (),
     failures: Sequence[str] = (),
     cutting: Cutting | None = None,
+    spread: Spread = one_by_one,
 ) -> dict[str, object]:
     """Segment those of the images that have no results yet.
 
@@ -141,6 +151,8 @@ def segment_images(
         Why further files hold no image; told in the end.
     cutting : Cutting, optional
         Of images that are too large; none is cut if not given.
+    spread : Spread
+        Where images and blocks are segmented; in this process if not given.
 
     Returns
     -------
@@ -156,31 +168,18 @@ def segment_images(
     todo = [source for source in sources if not _is_done(source, destination, bundle.mask_kind)]
     failures, num_failed = list(failures), len(failures)
     if todo:
+        run = uuid.uuid4().hex
+        plans: list[tuple[Source, Plan | None]] = []
+        for source in todo:
+            given = {**options, **source.options}
+            try:
+                plan = cutting and plan_blocks(bundle, source, destination, given, cutting, save=save, run=run)
+            except InputError as error:
+                failures.append(str(error))
+            else:
+                plans.append((source, plan or None))
         with quiet() as terminal:
-            loaded: Loaded | None = None
-            for source in tqdm(todo, desc=bundle.name, unit="image", file=terminal):
-                given = {**options, **source.options}
-                try:
-                    plan = cutting and plan_blocks(bundle, source, destination, given, cutting, save=save)
-                except InputError as error:
-                    failures.append(str(error))
-                    continue
-                if plan is None and loaded is None:
-                    loaded = _load(bundle)
-                try:
-                    if loaded is not None and plan is None:
-                        segment_file(loaded, source.path, destination, given, stem=source.stem, save=save)
-                    elif plan is not None:
-                        failures += segment_in_blocks(plan, destination, source.stem, one_by_one, terminal)
-                        labels = find_labels(destination, source.stem, bundle.mask_kind)
-                        save_labels(labels, source.path, destination, source.stem, save, bundle.object_name, given)
-                except InputError as error:
-                    failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
-                except Exception as error:
-                    full = _full_disk(error)
-                    if full is None:
-                        raise
-                    raise full from error
+            failures += _segment_all(bundle, plans, destination, options, save, spread, run, terminal)
     for source in sources:  # done before, without these formats
         if source not in todo and not is_saved(destination, source.stem, save):
             labels = find_labels(destination, source.stem, bundle.mask_kind)
@@ -193,10 +192,41 @@ def segment_images(
     return {"images": len(todo), "done before": len(sources) - len(todo), "results": destination}
 
 
-def _load(bundle: Description) -> Loaded:
-    from tools.segment.loaded import load
+def _segment_all(
+    bundle: Description,
+    plans: Sequence[tuple[Source, Plan | None]],
+    destination: Path,
+    options: Mapping[str, str],
+    save: Sequence[str],
+    spread: Spread,
+    run: str,
+    terminal: TextIO,
+) -> list[str]:
+    """Segment images as planned, those that are not cut first; returns what went wrong with which."""
+    from tools.segment.work import Whole, forget, segment_whole
 
-    return load(bundle)
+    failures = []
+    whole = functools.partial(segment_whole, Whole(bundle, destination, options, tuple(save), run))
+    uncut = [source for source, plan in plans if plan is None]
+    for source, error in tqdm(spread(whole, uncut), bundle.name, len(uncut), unit="image", file=terminal):
+        if isinstance(error, InputError):
+            failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
+        elif error is not None:
+            raise _full_disk(error) or error from error
+    for source, plan in plans:
+        if plan is None:
+            continue
+        try:
+            failed = segment_in_blocks(plan, destination, source.stem, spread, terminal)
+            failures += [failed] if failed else []
+            labels = find_labels(destination, source.stem, bundle.mask_kind)
+            save_labels(labels, source.path, destination, source.stem, save, bundle.object_name, plan.options)
+        except InputError as error:
+            failures.append(str(error))
+        except OSError as error:
+            raise _full_disk(error) or error from error
+    forget()
+    return failures
 
 
 def _full_disk(error: BaseException | None) -> InputError | None:

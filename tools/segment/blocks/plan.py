@@ -6,9 +6,8 @@ import json
 import math
 import os
 import shutil
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +65,7 @@ class Plan:
     folder : Path
         Where finished blocks are kept.
     run : str
-        Of this command; a process keeps what it loaded for it.
+        Of this command, for which a process keeps the network.
     """
 
     bundle: Description
@@ -77,7 +76,7 @@ class Plan:
     affine: Affine | None
     blocks: tuple[Block, ...]
     folder: Path
-    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    run: str
 
     @property
     def mask_kind(self) -> str:
@@ -140,6 +139,7 @@ def plan_blocks(
     cutting: Cutting,
     *,
     save: Sequence[str] = (),
+    run: str = "",
 ) -> Plan | None:
     """Where an image is to be cut.
 
@@ -154,6 +154,8 @@ def plan_blocks(
     cutting : Cutting
     save : sequence of str
         Formats that the labels are to be written in besides, for which they are read as a whole.
+    run : str
+        Of this command.
 
     Returns
     -------
@@ -192,7 +194,7 @@ def plan_blocks(
             "GB, more than --memory; give more, or take the OME-Zarr that is written anyway"
         )
     _remember(folder, source, {"shape": shape, "size": size, "halo": halo, "options": dict(options)})
-    return Plan(bundle, source.path.resolve(), dict(options), shape, spacing, affine, blocks, folder.resolve())
+    return Plan(bundle, source.path.resolve(), dict(options), shape, spacing, affine, blocks, folder.resolve(), run)
 
 
 def open_image(path: Path, bundle: Description, options: Mapping[str, str], scratch: Path):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -15,34 +15,16 @@ from tqdm import tqdm
 from common.errors import InputError, find_input_error, find_write_error
 from common.files import replacing
 from tools.segment.blocks.assembly import put_together
-from tools.segment.blocks.cutting import Block
 from tools.segment.blocks.intensity import gray_sample
 from tools.segment.blocks.plan import Plan, open_image
+from tools.segment.spreading import Spread
 
-__all__ = ["Run", "one_by_one", "segment_in_blocks"]
+__all__ = ["segment_in_blocks"]
 
 logger = logging.getLogger(__name__)
 
-Run = Callable[[Plan, Iterable[Block]], Iterator[tuple[Block, BaseException | None]]]
-"""Segments blocks wherever it likes; gives every one back when it is done, with what it failed of."""
 
-
-def one_by_one(plan: Plan, blocks: Iterable[Block]) -> Iterator[tuple[Block, BaseException | None]]:
-    """Segment blocks in this process; see `Run`."""
-    from tools.segment.blocks.work import forget, prepare, segment_block
-
-    prepare(plan)
-    for block in blocks:
-        try:
-            segment_block(plan, block)
-        except Exception as error:
-            yield block, error
-        else:
-            yield block, None
-    forget()
-
-
-def segment_in_blocks(plan: Plan, destination: Path, stem: str, run: Run, terminal: TextIO) -> list[str]:
+def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, terminal: TextIO) -> str:
     """Segment those blocks of an image that are not done yet, and put all of them together.
 
     Parameters
@@ -51,36 +33,43 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, run: Run, termin
     destination : Path
         Where ``<stem>_<kind>.ome.zarr`` go; it exists.
     stem : str
-    run : Run
+    spread : Spread
+        Where blocks are segmented.
     terminal : file
         For the progress.
 
     Returns
     -------
-    list of str
-        Which blocks failed, and why. They are empty in the results, and tried again by the next call.
+    str
+        Which block failed first, why, and how many did; empty if none. All are told in the log. They are empty in the
+        results, and tried again by the next call.
 
     Raises
     ------
     InputError
         If the image cannot be read, nothing can be written, or all blocks failed.
     """
+    from tools.segment.work import segment_block
+
     _sample(plan)
     todo = [block for block in plan.blocks if not plan.result(block).is_file()]
     failures = []
-    progress = tqdm(run(plan, todo), total=len(todo), desc=stem, unit="block", file=terminal)
-    for block, error in progress:
+    done = spread(functools.partial(segment_block, plan), todo)
+    for block, error in tqdm(done, total=len(todo), desc=stem, unit="block", file=terminal):
         if error is None:
             continue
         if find_write_error(error) is not None:
             raise error  # every block would fail
         failures.append(f"{block.place}: {_reason(plan, error)}")
+        logger.error("%s: %s", plan.image, failures[-1])
         if len(failures) == len(plan.blocks):
             raise InputError(f"{plan.image}: {failures[0]} (all {len(failures)} blocks failed)")
     put_together(plan, destination, stem)
-    if not failures:
-        shutil.rmtree(plan.folder)
-    return [f"{plan.image}: {failure}" for failure in failures]
+    if failures:
+        told = f"{len(failures)} of {len(plan.blocks)} blocks failed, which are empty in the result"
+        return f"{plan.image}: {failures[0]} ({told}; the same command tries them again)"
+    shutil.rmtree(plan.folder)
+    return ""
 
 
 def _sample(plan: Plan) -> None:

@@ -1,9 +1,12 @@
-"""One block of an image, segmented by a process that keeps the network and the image open; torch is imported here."""
+"""What a process does that segments images or blocks: it keeps the network, and the image that blocks are of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -12,14 +15,19 @@ from common.errors import InputError
 from common.files import replacing
 from tools.formats.pictures import write_picture
 from tools.formats.regions import Regions
-from tools.segment import loaded
 from tools.segment.blocks.cutting import Block, within
 from tools.segment.blocks.plan import Plan, open_image
+from tools.segment.description import Description
+from tools.segment.files import segment_file
+from tools.segment.quiet import quiet
 from tools.segment.results import STEM, Result, read_mask
-from tools.segment.sources import PICKS
+from tools.segment.sources import PICKS, Source
 from tools.temporary import temporary_folder
 
-__all__ = ["forget", "prepare", "segment_block"]
+if TYPE_CHECKING:
+    from tools.segment.loaded import Loaded
+
+__all__ = ["Whole", "forget", "segment_block", "segment_whole"]
 
 
 class _Kept:
@@ -27,13 +35,23 @@ class _Kept:
 
     def __init__(self) -> None:
         self.run, self.folder = "", Path()
-        self.loaded: loaded.Loaded | None = None
+        self.loaded: Loaded | None = None
+        self.problem: InputError | None = None
         self.regions: Regions | None = None
         self.opened = ExitStack()
 
-    def network(self, plan: Plan) -> loaded.Loaded:
-        if self.loaded is None or self.run != plan.run:
-            self.loaded, self.run = loaded.load(plan.bundle), plan.run
+    def network(self, bundle: Description, run: str) -> Loaded:
+        """The bundle's network; what is wrong with it is found out once."""
+        if self.run != run:
+            from tools.segment.loaded import load
+
+            self.run, self.loaded, self.problem = run, None, None
+            try:
+                self.loaded = load(bundle)
+            except InputError as error:
+                self.problem = error
+        if self.loaded is None:
+            raise self.problem or InputError(f"{bundle.name}: cannot be loaded")
         return self.loaded
 
     def image(self, plan: Plan) -> Regions:
@@ -51,14 +69,43 @@ class _Kept:
 _kept = _Kept()
 
 
-def prepare(plan: Plan) -> None:
-    """Load the network now, so that what is wrong with it is told once; InputError."""
-    _kept.network(plan)
+@dataclass(frozen=True)
+class Whole:
+    """Images that are segmented as a whole.
+
+    Attributes
+    ----------
+    bundle : Description
+    destination : Path
+        Exists.
+    options : mapping of str to str
+        Of all images.
+    save : tuple of str
+        Further formats.
+    run : str
+        Of this command, for which a process keeps the network.
+    """
+
+    bundle: Description
+    destination: Path
+    options: Mapping[str, str]
+    save: tuple[str, ...]
+    run: str
+
+
+def segment_whole(whole: Whole, source: Source) -> None:
+    """Segment one of the images; see `segment_file`."""
+    network = _kept.network(whole.bundle, whole.run)
+    with quiet():
+        options = {**whole.options, **source.options}
+        segment_file(network, source.path, whole.destination, options, stem=source.stem, save=whole.save)
 
 
 def forget() -> None:
-    """Close the image."""
+    """Close the image and let the network go."""
+    global _kept
     _kept.close()
+    _kept = _Kept()
 
 
 def segment_block(plan: Plan, block: Block) -> None:
@@ -78,9 +125,9 @@ def segment_block(plan: Plan, block: Block) -> None:
     if plan.result(block).is_file():
         return
     pixels = _kept.image(plan).read(tuple(slice(*side) for side in block.region))
-    network = _kept.network(plan)
+    network = _kept.network(plan.bundle, plan.run)
     options = {key: value for key, value in plan.options.items() if key not in (*PICKS, "spacing")}
-    with temporary_folder("segment") as folder:
+    with quiet(), temporary_folder("segment") as folder:
         (folder / "results").mkdir()
         piece = _write(folder, plan, block, pixels)
         del pixels

@@ -1,0 +1,113 @@
+"""Many jobs in this process, in several ones on this machine, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from common.errors import InputError
+
+__all__ = ["Spread", "one_by_one", "open_cluster"]
+
+Job = TypeVar("Job")
+Spread = Callable[[Callable[[Any], object], Iterable[Any]], Iterator[tuple[Any, Exception | None]]]
+"""Calls a function with every job, wherever it likes; gives each job back when it is done, with what it failed of."""
+
+TRIES_AGAIN = 2  # of a job whose process died
+ANSWER_S = 20  # that a scheduler may take
+
+
+def one_by_one(function: Callable[[Job], object], jobs: Iterable[Job]) -> Iterator[tuple[Job, Exception | None]]:
+    """Call a function in this process; see `Spread`."""
+    for job in jobs:
+        try:
+            function(job)
+        except Exception as error:
+            yield job, error
+        else:
+            yield job, None
+
+
+@contextmanager
+def open_cluster(workers: int = 0, scheduler: str = "") -> Iterator[Spread]:
+    """Where jobs go.
+
+    Parameters
+    ----------
+    workers : int
+        Processes that are started on this machine for as long as the block runs; 0 for none.
+    scheduler : str
+        Address of a Dask scheduler that runs already, such as ``tcp://10.0.0.1:8786``. Its workers see the same files
+        under the same paths, and have this toolbox.
+
+    Yields
+    ------
+    Spread
+        `one_by_one` where neither is given.
+
+    Raises
+    ------
+    InputError
+        If Dask is missing, no scheduler answers, or it has other versions.
+    """
+    if not workers and not scheduler:
+        yield one_by_one
+        return
+    try:
+        import dask
+        import distributed
+    except ModuleNotFoundError as error:
+        raise InputError('--workers and --scheduler need a package: pip install "dask[distributed]"') from error
+    threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
+    settings = {
+        "distributed.scheduler.allowed-failures": TRIES_AGAIN,
+        "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads,
+        "distributed.nanny.pre-spawn-environ.MKL_NUM_THREADS": threads,
+    }
+    with dask.config.set(settings):
+        if scheduler:
+            with _client(scheduler) as client:
+                yield lambda function, jobs: _spread(client, function, jobs)
+            return
+        cluster = distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address=None, silence_logs=50
+        )
+        with cluster, distributed.Client(cluster) as client:
+            yield lambda function, jobs: _spread(client, function, jobs)
+
+
+def _client(scheduler: str) -> Any:
+    """A client of a running scheduler whose workers are as this process."""
+    import distributed
+
+    try:
+        client = distributed.Client(scheduler, timeout=ANSWER_S)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise InputError(
+            f"--scheduler {scheduler}: no Dask scheduler answers there; start one with: dask scheduler"
+        ) from error
+    try:
+        client.get_versions(check=True)
+    except ValueError as error:
+        client.close()
+        found = " ".join(str(error).split())
+        raise InputError(f"--scheduler {scheduler}: has other versions than this process; {found}") from error
+    return client
+
+
+def _spread(
+    client: Any, function: Callable[[Job], object], jobs: Iterable[Job]
+) -> Iterator[tuple[Job, Exception | None]]:
+    import distributed
+
+    futures = {client.submit(function, job, pure=False): job for job in jobs}
+    for future in distributed.as_completed(list(futures)):
+        error = future.exception()
+        if isinstance(error, distributed.KilledWorker):
+            error = InputError(
+                f"the process that worked on it died {TRIES_AGAIN + 1} times, perhaps for want of memory"
+            )
+        yield futures.pop(future), error
+        future.release()
