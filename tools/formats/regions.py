@@ -100,7 +100,7 @@ def _open(stack: ExitStack, path: Path, num_axes: int, scratch: Path, pick: Pick
     if kind in (None, "tiff"):
         scenes = _enter(stack, path)
         scene, chosen = _only(path, scenes, pick, num_axes, is_tiff=kind == "tiff")
-        if scene is not None and scene.window is not None:
+        if scene is not None and scene.window is not None and scene.size("S") == 1:
             return _lazy(path, scene, chosen, num_axes)
         if kind is None or pick != Pick():
             image = read_scene(path, scenes, pick)

@@ -15,13 +15,14 @@ from common.errors import InputError
 from common.files import replacing
 from tools.formats.pictures import write_picture
 from tools.formats.regions import Regions
+from tools.formats.scenes import PICKS
 from tools.segment.blocks.cutting import Block, within
 from tools.segment.blocks.plan import Plan, open_image
 from tools.segment.description import Description
 from tools.segment.files import segment_file
 from tools.segment.quiet import quiet
 from tools.segment.results import STEM, Result, read_mask
-from tools.segment.sources import PICKS, Source
+from tools.segment.sources import Source
 from tools.temporary import temporary_folder
 
 if TYPE_CHECKING:

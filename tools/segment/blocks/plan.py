@@ -20,10 +20,10 @@ from common.reading.formats import identify
 from tools.convert.spacing import parse_spacing
 from tools.formats.microscopes import maker_of, open_scenes
 from tools.formats.regions import Regions, open_regions
-from tools.formats.scenes import Pick, Spacing
+from tools.formats.scenes import PICKS, Pick, Spacing
 from tools.segment.blocks.cutting import BYTES, Block, Grid, choose_size, cut
 from tools.segment.description import Description
-from tools.segment.sources import PICKS, Source
+from tools.segment.sources import Source
 
 __all__ = ["Cutting", "Plan", "check_blocks", "default_memory", "open_image", "plan_blocks", "work_folder"]
 
@@ -199,8 +199,7 @@ def plan_blocks(
 
 def open_image(path: Path, bundle: Description, options: Mapping[str, str], scratch: Path):
     """`open_regions` of what the options pick."""
-    pick = Pick(**{name: options.get(name, "") for name in PICKS})
-    return open_regions(path, num_axes=bundle.num_axes, scratch=scratch, pick=pick)
+    return open_regions(path, num_axes=bundle.num_axes, scratch=scratch, pick=Pick.of(options))
 
 
 def _remember(folder: Path, source: Source, settings: Mapping[str, object]) -> None:
