@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ Spread = Callable[[Callable[[Any], object], Iterable[Any]], Iterator[tuple[Any, 
 """Calls a function with every job, wherever it likes; gives each job back when it is done, with what it failed of."""
 
 TRIES_AGAIN = 2  # of a job whose process died
-ANSWER_S = 20  # that a scheduler may take
+ANSWER_S = 10  # that a scheduler may take
 
 
 def one_by_one(function: Callable[[Job], object], jobs: Iterable[Job]) -> Iterator[tuple[Job, Exception | None]]:
@@ -62,20 +63,20 @@ def open_cluster(workers: int = 0, scheduler: str = "") -> Iterator[Spread]:
         raise InputError('--workers and --scheduler need a package: pip install "dask[distributed]"') from error
     threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
     settings = {
-        "distributed.scheduler.allowed-failures": TRIES_AGAIN,
+        "distributed.scheduler.allowed-failures": 0,  # they are counted here
         "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads,
         "distributed.nanny.pre-spawn-environ.MKL_NUM_THREADS": threads,
     }
     with dask.config.set(settings):
         if scheduler:
-            with _client(scheduler) as client:
-                yield lambda function, jobs: _spread(client, function, jobs)
+            with _client(scheduler) as client:  # which counts by itself
+                yield lambda function, jobs: _spread(client, function, jobs, 0)
             return
         cluster = distributed.LocalCluster(
             n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address=None, silence_logs=50
         )
         with cluster, distributed.Client(cluster) as client:
-            yield lambda function, jobs: _spread(client, function, jobs)
+            yield lambda function, jobs: _spread(client, function, jobs, TRIES_AGAIN)
 
 
 def _client(scheduler: str) -> Any:
@@ -98,16 +99,31 @@ def _client(scheduler: str) -> Any:
 
 
 def _spread(
-    client: Any, function: Callable[[Job], object], jobs: Iterable[Job]
+    client: Any, function: Callable[[Job], object], jobs: Iterable[Job], tries_again: int
 ) -> Iterator[tuple[Job, Exception | None]]:
+    """`Spread` over a cluster.
+
+    There are no more jobs under way than living processes: Dask blames the death of a process on all jobs that wait for
+    it, too.
+    """
     import distributed
 
-    futures = {client.submit(function, job, pure=False): job for job in jobs}
-    for future in distributed.as_completed(list(futures)):
+    waiting = deque((job, 0) for job in jobs)
+    futures: dict[Any, tuple[Job, int]] = {}
+    done = distributed.as_completed()
+    while waiting or futures:
+        while waiting and len(futures) < max(1, sum(client.nthreads().values())):
+            job, deaths = waiting.popleft()
+            future = client.submit(function, job, pure=False)
+            futures[future] = job, deaths
+            done.add(future)
+        future = next(done)
+        job, deaths = futures.pop(future)
         error = future.exception()
-        if isinstance(error, distributed.KilledWorker):
-            error = InputError(
-                f"the process that worked on it died {TRIES_AGAIN + 1} times, perhaps for want of memory"
-            )
-        yield futures.pop(future), error
         future.release()
+        if not isinstance(error, distributed.KilledWorker):
+            yield job, error
+        elif deaths < tries_again:
+            waiting.append((job, deaths + 1))
+        else:
+            yield job, InputError("its process died again and again, perhaps for want of memory")

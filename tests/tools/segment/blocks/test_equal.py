@@ -1,0 +1,80 @@
+"""Real networks in blocks that cut through objects find what they find in the whole image."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tifffile
+
+from common.labels.objects import match_objects
+from tools.convert.nifti import write_volume
+from tools.sample.embryo import SPACING_UM, draw_image, draw_labels, place_nuclei
+from tools.sample.phase_contrast import CELL_TYPES, draw_field
+from tools.segment.commands import segment
+from tools.segment.results import read_mask
+
+pytestmark = pytest.mark.slow
+
+CELLS = {"roi_size": [224, 224], "test_time_augmentation": False}
+CELL_BLOCKS = "110,230"
+
+
+def assert_equal(whole: Path, parts: Path, ending: str) -> None:
+    masks = [read_mask(whole / f"a_mask{ending}")[0] > 0, read_mask(parts / "a_mask.ome.zarr")[0] > 0]
+    assert (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum() >= 0.999
+    labels = [read_mask(whole / f"a_instances{ending}")[0], read_mask(parts / "a_instances.ome.zarr")[0]]
+    found, num_parts, num_whole = match_objects(*labels, min_iou=0.9)
+    assert num_whole > 20 and 2 * found / (num_parts + num_whole) >= 0.99
+    assert sorted(np.unique(labels[1])) == list(range(num_whole + 1))
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A picture of cells, and the results of the whole of it."""
+    folder = tmp_path_factory.mktemp("cells")
+    picture, _ = draw_field(np.random.default_rng(0), next(iter(CELL_TYPES)))
+    tifffile.imwrite(folder / "a.tif", picture[:330, :520], photometric="minisblack")
+    segment("swinunet_livecell", str(folder / "a.tif"), str(folder / "whole"), **CELLS)
+    return folder / "a.tif", folder / "whole"
+
+
+def test_cells(cells, tmp_path):
+    image, whole = cells
+    segment("swinunet_livecell", str(image), str(tmp_path), blocks=CELL_BLOCKS, **CELLS)
+    assert_equal(whole, tmp_path, ".png")
+
+
+def test_cells_on_two_processes_of_which_one_is_killed(cells, tmp_path):
+    image, whole = cells
+    killed = []
+
+    def kill_one() -> None:
+        while not list(tmp_path.glob(".blocks-a/0*.npz")):
+            time.sleep(0.05)
+        workers = [one for one in psutil.Process().children(recursive=True) if "spawn_main" in " ".join(one.cmdline())]
+        os.kill(workers[0].pid, signal.SIGKILL)
+        killed.append(workers[0].pid)
+
+    threading.Thread(target=kill_one, daemon=True).start()
+    segment("swinunet_livecell", str(image), str(tmp_path), blocks=CELL_BLOCKS, workers="2", **CELLS)
+    assert killed
+    assert_equal(whole, tmp_path, ".png")
+
+
+def test_nuclei(tmp_path):
+    rows = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        rows.append(draw_image(rng, draw_labels(*place_nuclei(rng, 9)))[:, :48, :60])
+    write_volume(tmp_path / "a.nii", np.concatenate(rows, axis=2), SPACING_UM)
+    given = {"roi_size": [32, 32, 32]}
+    segment("nuclei", str(tmp_path / "a.nii"), str(tmp_path / "whole"), **given)
+    segment("nuclei", str(tmp_path / "a.nii"), str(tmp_path / "parts"), blocks="24,48,170", **given)
+    assert_equal(tmp_path / "whole", tmp_path / "parts", ".nii.gz")
