@@ -79,6 +79,16 @@ def test_input_is_not_modified():
     np.testing.assert_array_equal(volume, before)
 
 
+def test_a_part_is_scaled_as_in_the_whole_volume_by_a_sample_of_it(tmp_path):
+    volume = draw_volume()
+    part = volume[: volume.shape[0] // 2]
+    expected = scale_fluorescence(volume)[: len(part)]
+    np.testing.assert_array_equal(scale_fluorescence(part, sample=volume), expected)
+    np.save(tmp_path / "sample.npy", np.sort(volume.ravel()))
+    transform = ScaleFluorescenced(keys="image", sample=tmp_path / "sample.npy")
+    np.testing.assert_allclose(transform({"image": torch.as_tensor(part)[None]})["image"][0], expected, atol=1e-6)
+
+
 def test_transform_has_the_function_and_its_defaults():
     function = inspect.signature(scale_fluorescence).parameters
     transform = inspect.signature(ScaleFluorescenced).parameters

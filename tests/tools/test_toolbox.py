@@ -99,6 +99,30 @@ def test_malformed_section_is_refused_by_its_key(change, match):
         parse_toolbox({**MINIMAL, **change} if change else change)
 
 
+BLOCKS = {"halo": [1, 0], "window": [8, 9], "copies": 10, "mask": "mask"}
+
+
+def test_blocks_are_read_as_whole_numbers():
+    blocks = parse_toolbox({**MINIMAL, "blocks": BLOCKS}).blocks
+    assert (blocks.halo, blocks.window, blocks.overlap, blocks.labels) == ((1, 0), (8, 9), 0.25, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"halo": [1]}, "blocks: halo is .* expected 2 whole numbers, at least 0"),
+        ({"window": [8, 0]}, "blocks: window is .* expected 2 whole numbers, at least 1"),
+        ({"copies": "many"}, "blocks: copies is 'many', expected a number"),
+        ({"overlap": 1}, "blocks: overlap is 1, expected a number"),
+        ({"mask": ""}, "blocks: mask is '', expected text"),
+        ({"hallo": [1, 1]}, "blocks: unknown key 'hallo'; did you mean 'halo'"),
+    ],
+)
+def test_malformed_blocks_are_refused_by_their_key(change, match):
+    with pytest.raises(InputError, match=match):
+        parse_toolbox({**MINIMAL, "blocks": BLOCKS | change})
+
+
 def test_missing_keys_are_named():
     with pytest.raises(InputError, match="toolbox: lacks purpose, modality, input, result, unit, metrics, source"):
         parse_toolbox({})

@@ -96,3 +96,11 @@ def test_other_contrasts_are_told(image, reason, caplog):
     assert found is None if reason is None else reason in found
     WarnOfContrastd("image")({"image": MetaTensor(image[None], meta={"filename_or_obj": "a.png"})})
     assert ("a.png: hardly anything" in caplog.text) == (reason is not None)
+
+
+def test_a_part_is_scaled_as_in_the_whole_image_by_a_sample_of_it(tmp_path):
+    image = phase_contrast()
+    np.save(tmp_path / "sample.npy", np.sort(image.ravel()))
+    part = MetaTensor(image[None, 5:40, 10:50])
+    scaled = ScalePhaseContrastd("image", sample=tmp_path / "sample.npy")({"image": part})["image"]
+    np.testing.assert_allclose(scaled[0], scale_phase_contrast(image)[5:40, 10:50], rtol=1e-6)

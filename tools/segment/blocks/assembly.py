@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -58,8 +59,11 @@ def put_together(plan: Plan, destination: Path, stem: str) -> list[Path]:
         else:
             dtype, parts = np.dtype(np.uint8), _masks(plan, done)
             about = About(plan.image.name, plan.spacing, kind)
+        built = plan.folder / path.name  # with which goes what a killed process leaves of it
         try:
-            write_parts(path, plan.shape, dtype, parts, about, chunks=_chunks(plan), remarks=remarks)
+            write_parts(built, plan.shape, dtype, parts, about, chunks=_chunks(plan), remarks=remarks)
+            shutil.rmtree(path, ignore_errors=True)
+            built.rename(path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
         paths.append(path)
