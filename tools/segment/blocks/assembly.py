@@ -81,7 +81,7 @@ def _labels(
 ) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
     for block, old, new in zip(done, present, numbers, strict=True):
         core = _found(plan, block)[within(block.core, block.region)]
-        table = np.zeros(int(core.max(initial=0)) + 1, np.uint32)
+        table: np.ndarray = np.zeros(int(core.max(initial=0)) + 1, np.uint32)
         table[old] = new
         yield tuple(slice(*side) for side in block.core), table[core]
 

@@ -70,7 +70,7 @@ def number_through(
         return [np.empty(0, np.int64) for _ in present], 0
     num_objects, components = connected_components(graph, directed=False)
     _, first_seen, inverse = np.unique(components, return_index=True, return_inverse=True)
-    order = np.empty(num_objects, np.int64)
+    order: np.ndarray = np.empty(num_objects, np.int64)
     order[np.argsort(first_seen)] = np.arange(1, num_objects + 1)
     numbers = order[inverse]
     return [numbers[start:stop] for start, stop in itertools.pairwise(starts)], int(num_objects)

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,7 +198,9 @@ def plan_blocks(
     return Plan(bundle, source.path.resolve(), dict(options), shape, spacing, affine, blocks, folder.resolve(), run)
 
 
-def open_image(path: Path, bundle: Description, options: Mapping[str, str], scratch: Path):
+def open_image(
+    path: Path, bundle: Description, options: Mapping[str, str], scratch: Path
+) -> AbstractContextManager[Regions]:
     """`open_regions` of what the options pick."""
     return open_regions(path, num_axes=bundle.num_axes, scratch=scratch, pick=Pick.of(options))
 
