@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from common.errors import InputError
 
-__all__ = ["SAMPLE_SIZE", "gray_sample"]
+__all__ = ["LOOKED_AT", "SAMPLE_SIZE", "gray_sample", "on_grid"]
 
 SAMPLE_SIZE = (1 << 16) + 1
 LOOKED_AT = 1 << 22  # pixels of types that are not counted one value at a time
@@ -57,6 +59,38 @@ def gray_sample(pieces: Iterable[np.ndarray], num_pixels: int) -> np.ndarray:
         return values[_ranks(len(values))]
     ends = np.cumsum(counts)
     return (np.searchsorted(ends, _ranks(int(ends[-1])), side="right") + lowest).astype(kind)
+
+
+def on_grid(
+    pixels: np.ndarray, origin: Sequence[int], core: Sequence[tuple[int, int]], ratios: Sequence[float], step: int
+) -> np.ndarray:
+    """Gray values of a part of an image where another grid has its pixels, by cubic splines.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        The part, and some pixels around it.
+    origin : sequence of int
+        Where they begin in the image.
+    core : sequence of (int, int)
+        Start and stop of the part in the image.
+    ratios : sequence of float
+        How many pixels of the image one of the other grid is; both begin at the same pixel.
+    step : int
+        Of the other grid's pixels in the part only every such one is looked at.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+    """
+    axes = [
+        np.arange(math.ceil(start / ratio - 1e-9), math.ceil(stop / ratio - 1e-9)) * ratio - first
+        for (start, stop), ratio, first in zip(core, ratios, origin, strict=True)
+    ]
+    shape = tuple(map(len, axes))
+    chosen = np.unravel_index(np.arange(0, math.prod(shape), step), shape)
+    places = [axis[index] for axis, index in zip(axes, chosen, strict=True)]
+    return ndimage.map_coordinates(pixels.astype(np.float32), places, order=3, mode="nearest")
 
 
 def _ranks(count: int) -> np.ndarray:

@@ -93,6 +93,11 @@ class Plan:
         return self.bundle.blocks.labels if self.bundle.blocks else ""
 
     @property
+    def ratios(self) -> list[float]:
+        """How many pixels of the image one is that the network, the first of two, looks at, along every axis."""
+        return _ratios(self.bundle.foreground or self.bundle, self.spacing)
+
+    @property
     def sample(self) -> Path:
         """The file of gray values that stand for all of the image."""
         return self.folder / "gray_sample.npy"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import math
 import shutil
 from pathlib import Path
 from typing import TextIO
@@ -14,14 +15,18 @@ from tqdm import tqdm
 
 from common.errors import InputError, find_input_error, find_write_error
 from common.files import replacing
+from tools.formats.regions import Regions
 from tools.segment.blocks.assembly import put_together
-from tools.segment.blocks.intensity import gray_sample
+from tools.segment.blocks.cutting import Block
+from tools.segment.blocks.intensity import LOOKED_AT, gray_sample, on_grid
 from tools.segment.blocks.plan import Plan, open_image
 from tools.segment.spreading import Spread
 
 __all__ = ["segment_in_blocks"]
 
 logger = logging.getLogger(__name__)
+
+MARGIN_PX = 12  # beyond which a spline does not see
 
 
 def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, terminal: TextIO) -> str:
@@ -77,15 +82,30 @@ def _sample(plan: Plan) -> None:
     if plan.sample.is_file():
         return
     with open_image(plan.image, plan.bundle, plan.options, plan.folder) as regions:
-        parts = (regions.read(tuple(slice(*side) for side in block.core)) for block in plan.blocks)
-        planes = itertools.chain.from_iterable(parts)  # of volumes; of pictures these are rows
         try:
-            sample = gray_sample(planes, int(np.prod(plan.shape)))
+            if all(math.isclose(ratio, 1) for ratio in plan.ratios):
+                parts = (regions.read(tuple(slice(*side) for side in block.core)) for block in plan.blocks)
+                planes = itertools.chain.from_iterable(parts)  # of volumes; of pictures these are rows
+                sample = gray_sample(planes, math.prod(plan.shape))
+            else:
+                values = (_resampled(plan, regions, block) for block in plan.blocks)
+                sample = gray_sample(values, 1)
         except InputError as error:
             known = str(error)
             raise InputError(known if str(plan.image) in known else f"{plan.image}: {known}") from error
     with replacing(plan.sample) as partial:
         np.save(partial, sample)
+
+
+def _resampled(plan: Plan, regions: Regions, block: Block) -> np.ndarray:
+    """Gray values of a block as the network gets them, four million of the whole image."""
+    around = [
+        (max(0, start - MARGIN_PX), min(length, stop + MARGIN_PX))
+        for (start, stop), length in zip(block.core, plan.shape, strict=True)
+    ]
+    pixels = regions.read(tuple(slice(*side) for side in around))
+    step = max(1, int(math.prod(plan.shape) / math.prod(plan.ratios)) // LOOKED_AT)
+    return on_grid(pixels, [start for start, _ in around], block.core, plan.ratios, step)
 
 
 def _reason(plan: Plan, error: BaseException) -> str:

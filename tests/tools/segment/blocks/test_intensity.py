@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from tools.segment.blocks.intensity import SAMPLE_SIZE, gray_sample
+from tools.segment.blocks.cutting import cut
+from tools.segment.blocks.intensity import SAMPLE_SIZE, gray_sample, on_grid
 
 
 def pieces(image):
@@ -35,3 +36,23 @@ def test_of_a_large_float_image_pixels_at_even_distances_are_looked_at(monkeypat
 def test_infinite_pixels_are_refused():
     with pytest.raises(InputError, match="NaN or infinite"):
         gray_sample([np.array([1.0, np.inf])], 2)
+
+
+def test_values_on_another_grid_are_the_same_in_parts_as_in_the_whole_image():
+    image = np.random.default_rng(0).normal(size=(30, 40, 50)).astype(np.float32)
+    ratios = (0.875, 1.0, 2.5)
+    whole = on_grid(image, (0, 0, 0), [(0, side) for side in image.shape], ratios, 1)
+    assert len(whole) == 35 * 40 * 20
+    parts = []
+    for block in cut(image.shape, (11, 40, 17), (12, 12, 12)):
+        seen = image[tuple(slice(*side) for side in block.region)]
+        parts.append(on_grid(seen, [start for start, _ in block.region], block.core, ratios, 1))
+    np.testing.assert_allclose(np.sort(np.concatenate(parts)), np.sort(whole), atol=1e-4)
+
+
+def test_every_pixel_of_the_same_grid_is_itself_and_steps_leave_some_out():
+    image = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
+    core = [(1, 3), (0, 4), (2, 5)]
+    values = on_grid(image, (0, 0, 0), core, (1.0, 1.0, 1.0), 1)
+    np.testing.assert_allclose(values, image[1:3, :, 2:5].ravel(), atol=1e-4)
+    np.testing.assert_array_equal(on_grid(image, (0, 0, 0), core, (1.0, 1.0, 1.0), 5), values[::5])
