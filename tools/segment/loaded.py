@@ -156,13 +156,17 @@ class LoadedPair:
         options: Mapping[str, str] = NOTHING,
         *,
         overrides: Mapping[str, object] = NOTHING,
+        foreground_overrides: Mapping[str, object] = NOTHING,
         name: str = "the image",
         stem: str = STEM,
     ) -> Result:
-        """Run both on one image; see `LoadedBundle.segment`. Files of both are among the result's."""
+        """Run both on one image; see `LoadedBundle.segment`. Files of both are among the result's.
+
+        Of the overrides those of the foreground are for the first one alone.
+        """
         first = folder / "foreground"
         (first / "results").mkdir(parents=True)
-        probability = {**overrides, "save_probability": True}
+        probability = {**overrides, **foreground_overrides, "save_probability": True}
         found = self.foreground.segment(image, first, options, overrides=probability, name=name, stem=stem)
         for file in found.files:
             (folder / "results" / file.name).symlink_to(file)

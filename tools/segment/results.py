@@ -109,7 +109,8 @@ def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
 
         image = read(path)
         z, y, x = image.spacing
-        is_known = image.axes == "ZYX" and z is not None and y is not None and x is not None
-        return image.pixels, (z, y, x) if is_known else ()
+        if image.axes == "ZYX" and z is not None and y is not None and x is not None:
+            return image.pixels, (z, y, x)
+        return image.pixels, ()
     spacing = nifti.read_spacing(path) if is_volume(path) else ()
     return read_image(path, labels=True), spacing

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -132,8 +132,11 @@ def segment_block(plan: Plan, block: Block) -> None:
         (folder / "results").mkdir()
         piece = _write(folder, plan, block, pixels)
         del pixels
-        given = {"gray_sample": str(plan.sample)}
-        result = network.segment(piece, folder, options, overrides=given, name=str(plan.image))
+        samples = [{"gray_sample": str(plan.sample(one))} for one in plan.networks]
+        given: dict[str, Any] = {"overrides": samples[-1]}
+        if len(samples) == 2:
+            given["foreground_overrides"] = samples[0]
+        result = network.segment(piece, folder, options, name=str(plan.image), **given)
         arrays = {}
         if plan.mask_kind:
             mask = _read(result, plan.mask_kind, block)[within(block.core, block.region)]

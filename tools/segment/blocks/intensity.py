@@ -62,9 +62,14 @@ def gray_sample(pieces: Iterable[np.ndarray], num_pixels: int) -> np.ndarray:
 
 
 def on_grid(
-    pixels: np.ndarray, origin: Sequence[int], core: Sequence[tuple[int, int]], ratios: Sequence[float], step: int
+    pixels: np.ndarray,
+    origin: Sequence[int],
+    core: Sequence[tuple[int, int]],
+    shape: Sequence[int],
+    ratios: Sequence[float],
+    step: int,
 ) -> np.ndarray:
-    """Gray values of a part of an image where another grid has its pixels, by cubic splines.
+    """Gray values of a part of an image where another grid has its pixels, by cubic splines, as MONAI's Spacing does.
 
     Parameters
     ----------
@@ -74,6 +79,8 @@ def on_grid(
         Where they begin in the image.
     core : sequence of (int, int)
         Start and stop of the part in the image.
+    shape : sequence of int
+        Of the image.
     ratios : sequence of float
         How many pixels of the image one of the other grid is; both begin at the same pixel.
     step : int
@@ -83,12 +90,12 @@ def on_grid(
     -------
     ndarray of float32, shape (n,)
     """
-    axes = [
-        np.arange(math.ceil(start / ratio - 1e-9), math.ceil(stop / ratio - 1e-9)) * ratio - first
-        for (start, stop), ratio, first in zip(core, ratios, origin, strict=True)
-    ]
-    shape = tuple(map(len, axes))
-    chosen = np.unravel_index(np.arange(0, math.prod(shape), step), shape)
+    axes = []
+    for (start, stop), length, ratio, first in zip(core, shape, ratios, origin, strict=True):
+        last = math.ceil(stop / ratio - 1e-9) if stop < length else round((length - 1) / ratio + 1)
+        axes.append(np.arange(math.ceil(start / ratio - 1e-9), last) * ratio - first)
+    counts = tuple(map(len, axes))
+    chosen = np.unravel_index(np.arange(0, math.prod(counts), step), counts)
     places = [axis[index] for axis, index in zip(axes, chosen, strict=True)]
     return ndimage.map_coordinates(pixels.astype(np.float32), places, order=3, mode="nearest")
 

@@ -93,14 +93,17 @@ class Plan:
         return self.bundle.blocks.labels if self.bundle.blocks else ""
 
     @property
-    def ratios(self) -> list[float]:
-        """How many pixels of the image one is that the network, the first of two, looks at, along every axis."""
-        return _ratios(self.bundle.foreground or self.bundle, self.spacing)
+    def networks(self) -> list[Description]:
+        """The bundles that run, one after the other."""
+        return [one for one in (self.bundle.foreground, self.bundle) if one is not None]
 
-    @property
-    def sample(self) -> Path:
+    def ratios(self, network: Description) -> list[float]:
+        """How many pixels of the image one is that a network looks at, along every axis."""
+        return _ratios(network, self.spacing)
+
+    def sample(self, network: Description) -> Path:
         """The file of gray values that stand for all of the image."""
-        return self.folder / "gray_sample.npy"
+        return self.folder / f"gray_sample_{network.root.name}.npy"
 
     def result(self, block: Block) -> Path:
         """The file of a block that is done."""

@@ -20,6 +20,7 @@ from tools.segment.blocks.assembly import put_together
 from tools.segment.blocks.cutting import Block
 from tools.segment.blocks.intensity import LOOKED_AT, gray_sample, on_grid
 from tools.segment.blocks.plan import Plan, open_image
+from tools.segment.description import Description
 from tools.segment.spreading import Spread
 
 __all__ = ["segment_in_blocks"]
@@ -56,7 +57,8 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
     """
     from tools.segment.work import segment_block
 
-    _sample(plan)
+    for network in plan.networks:
+        _sample(plan, network)
     todo = [block for block in plan.blocks if not plan.result(block).is_file()]
     failures = []
     done = spread(functools.partial(segment_block, plan), todo)
@@ -77,35 +79,36 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
     return ""
 
 
-def _sample(plan: Plan) -> None:
+def _sample(plan: Plan, network: Description) -> None:
     """Look at all of the image, part by part, for the gray values that stand for it."""
-    if plan.sample.is_file():
+    path, ratios = plan.sample(network), plan.ratios(network)
+    if path.is_file():
         return
     with open_image(plan.image, plan.bundle, plan.options, plan.folder) as regions:
         try:
-            if all(math.isclose(ratio, 1) for ratio in plan.ratios):
+            if all(math.isclose(ratio, 1) for ratio in ratios):
                 parts = (regions.read(tuple(slice(*side) for side in block.core)) for block in plan.blocks)
                 planes = itertools.chain.from_iterable(parts)  # of volumes; of pictures these are rows
                 sample = gray_sample(planes, math.prod(plan.shape))
             else:
-                values = (_resampled(plan, regions, block) for block in plan.blocks)
+                values = (_resampled(plan, ratios, regions, block) for block in plan.blocks)
                 sample = gray_sample(values, 1)
         except InputError as error:
             known = str(error)
             raise InputError(known if str(plan.image) in known else f"{plan.image}: {known}") from error
-    with replacing(plan.sample) as partial:
+    with replacing(path) as partial:
         np.save(partial, sample)
 
 
-def _resampled(plan: Plan, regions: Regions, block: Block) -> np.ndarray:
+def _resampled(plan: Plan, ratios: list[float], regions: Regions, block: Block) -> np.ndarray:
     """Gray values of a block as the network gets them, four million of the whole image."""
     around = [
         (max(0, start - MARGIN_PX), min(length, stop + MARGIN_PX))
         for (start, stop), length in zip(block.core, plan.shape, strict=True)
     ]
     pixels = regions.read(tuple(slice(*side) for side in around))
-    step = max(1, int(math.prod(plan.shape) / math.prod(plan.ratios)) // LOOKED_AT)
-    return on_grid(pixels, [start for start, _ in around], block.core, plan.ratios, step)
+    step = max(1, int(math.prod(plan.shape) / math.prod(ratios)) // LOOKED_AT)
+    return on_grid(pixels, [start for start, _ in around], block.core, plan.shape, ratios, step)
 
 
 def _reason(plan: Plan, error: BaseException) -> str:

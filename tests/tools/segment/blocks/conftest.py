@@ -39,7 +39,7 @@ class StandIn:
     def __init__(self, bundle):
         self.bundle, self.seen, self.before, self.num_loaded = bundle, [], lambda pixels: None, 0
 
-    def segment(self, image, folder, options, *, overrides, name="", stem="image"):
+    def segment(self, image, folder, options, *, overrides, foreground_overrides=None, name="", stem="image"):
         prepared = prepare_image(image, self.bundle, folder / "images", options, stem)
         volume = nib.load(prepared) if self.bundle.num_axes == 3 else None
         pixels = tifffile.imread(prepared) if volume is None else np.asarray(volume.dataobj).T

@@ -41,18 +41,18 @@ def test_infinite_pixels_are_refused():
 def test_values_on_another_grid_are_the_same_in_parts_as_in_the_whole_image():
     image = np.random.default_rng(0).normal(size=(30, 40, 50)).astype(np.float32)
     ratios = (0.875, 1.0, 2.5)
-    whole = on_grid(image, (0, 0, 0), [(0, side) for side in image.shape], ratios, 1)
-    assert len(whole) == 35 * 40 * 20
+    whole = on_grid(image, (0, 0, 0), [(0, side) for side in image.shape], image.shape, ratios, 1)
+    assert len(whole) == 34 * 40 * 21
     parts = []
     for block in cut(image.shape, (11, 40, 17), (12, 12, 12)):
         seen = image[tuple(slice(*side) for side in block.region)]
-        parts.append(on_grid(seen, [start for start, _ in block.region], block.core, ratios, 1))
+        parts.append(on_grid(seen, [start for start, _ in block.region], block.core, image.shape, ratios, 1))
     np.testing.assert_allclose(np.sort(np.concatenate(parts)), np.sort(whole), atol=1e-4)
 
 
 def test_every_pixel_of_the_same_grid_is_itself_and_steps_leave_some_out():
     image = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
     core = [(1, 3), (0, 4), (2, 5)]
-    values = on_grid(image, (0, 0, 0), core, (1.0, 1.0, 1.0), 1)
+    values = on_grid(image, (0, 0, 0), core, image.shape, (1.0, 1.0, 1.0), 1)
     np.testing.assert_allclose(values, image[1:3, :, 2:5].ravel(), atol=1e-4)
-    np.testing.assert_array_equal(on_grid(image, (0, 0, 0), core, (1.0, 1.0, 1.0), 5), values[::5])
+    np.testing.assert_array_equal(on_grid(image, (0, 0, 0), core, image.shape, (1.0, 1.0, 1.0), 5), values[::5])
