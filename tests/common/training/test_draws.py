@@ -154,3 +154,19 @@ def test_same_seed_gives_the_same_patches_and_another_seed_others():
 def test_images_that_show_nothing_are_refused():
     with pytest.raises(InputError, match="no image to train on shows anything"):
         draw([torch.full((2, 5, 5), -1, dtype=torch.int8)])[0]
+
+
+def test_seed_of_the_data_set_is_that_of_its_transforms_too():
+    """Else augmentation went on elsewhere in a training that was interrupted, and was alike in all workers."""
+
+    def drawn(num_before: int) -> list[torch.Tensor]:
+        image = torch.as_tensor(smooth(30, 30))[None]
+        cut = RandCutPatchd("label", (5, 5), zoom=(0.5, 2.0), rotation=180)
+        patches = DrawnPatches([{"label": image}], Compose([Lambdad("label", lambda x: x), cut]), 9)
+        for index in range(num_before):
+            patches[index]
+        patches.set_random_state(seed=3)
+        return [patches[index]["label"] for index in range(4)]
+
+    for first, second in zip(drawn(0), drawn(5), strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=0)

@@ -192,6 +192,13 @@ class DrawnPatches(CacheDataset, Randomizable):
     def __len__(self) -> int:
         return self.num_patches
 
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> DrawnPatches:
+        """Seed the transforms, too: who seeds a data set that draws looks no further, neither workers nor epochs."""
+        super().set_random_state(seed, state)
+        if isinstance(self.transform, Randomizable):
+            self.transform.set_random_state(seed=int(self.R.randint(np.iinfo(np.uint32).max, dtype=np.uint32)))
+        return self
+
     def randomize(  # type: ignore[override]  # MONAI's own returns nothing
         self, data: Any = None
     ) -> tuple[int, tuple[int, int]]:
