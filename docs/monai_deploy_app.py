@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from monai.deploy.conditions import CountCondition
 from monai.deploy.core import Application, Image, IOType, Operator, OperatorSpec
 from monai.deploy.operators.monai_bundle_inference_operator import IOMapping, MonaiBundleInferenceOperator
 from monai.transforms import Compose, SaveImaged
@@ -38,11 +39,11 @@ class BundleOperator(MonaiBundleInferenceOperator):
 
 
 class Give(Operator):
-    """Gives the path of an image."""
+    """Gives the path of an image, as often as its condition says."""
 
-    def __init__(self, fragment: Application, path: Path, **kwargs: Any) -> None:
+    def __init__(self, fragment: Application, path: Path, condition: CountCondition, **kwargs: Any) -> None:
         self.path = path
-        super().__init__(fragment, **kwargs)
+        super().__init__(fragment, condition, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
         spec.output("image")
@@ -82,7 +83,8 @@ class BundleApp(Application):
             bundle_path=bundle_root,
             name="bundle",
         )
-        self.add_flow(Give(self, image, name="give"), bundle, {("image", "image")})
+        give = Give(self, image, CountCondition(self, 1), name="give")
+        self.add_flow(give, bundle, {("image", "image")})
         self.add_flow(bundle, Keep(self, result, name="keep"), {("pred", "pred")})
 
 
