@@ -30,6 +30,7 @@ def find_fibres(
     axon_probability: np.ndarray,
     *,
     threshold: float = 0.5,
+    axon_share: float = 0.5,
     min_axon_px: float = 20,
     min_solidity: float = 0.0,
     min_sheath: float = 0.0,
@@ -42,7 +43,9 @@ def find_fibres(
     myelin_probability, axon_probability : ndarray of float, shape (Y, X)
         Of two classes that exclude each other.
     threshold : float
-        A pixel belongs to a fibre if both together are as probable; it is what is more probable, axon among equals.
+        A pixel belongs to a fibre if both together are as probable.
+    axon_share : float
+        A pixel of a fibre is axon if the axon's probability has at least this share of both; lower ones widen axons.
     min_axon_px : float
         Smaller axons are left out.
     min_solidity : float
@@ -58,8 +61,9 @@ def find_fibres(
     FoundFibres
         Axons without any myelin are left out; holes in axons are filled.
     """
-    inside = myelin_probability + axon_probability >= threshold
-    axon = ndimage.binary_fill_holes(inside & (axon_probability >= myelin_probability))
+    both = myelin_probability + axon_probability
+    inside = both >= threshold
+    axon = ndimage.binary_fill_holes(inside & (axon_probability >= axon_share * both))
     myelin = inside & ~axon
     axon = _good_axons(axon, myelin, min_axon_px=min_axon_px, min_solidity=min_solidity, min_sheath=min_sheath)
     found = label_fibres(axon, myelin, min_axon_px=1)

@@ -82,7 +82,7 @@ class FibreInferer(Inferer):
     min_visible
         As for `merge_fibres`; only where fibres are found without prompts. Of those that were asked for, whatever can
         be seen is kept.
-    min_axon_px, min_solidity, min_sheath
+    axon_share, min_axon_px, min_solidity, min_sheath
         As for `find_fibres`; pixels are those that the segmenter sees.
     min_fit : float or "none"
         A box or point that means a fibre that the segmenter finds, see `fitting_fibres`, gets that fibre; ``none``
@@ -113,6 +113,7 @@ class FibreInferer(Inferer):
         part: str = "myelin",
         threshold: float = 0.5,
         min_visible: float = 0.0,
+        axon_share: float = 0.5,
         min_axon_px: float = 20,
         min_solidity: float = 0.0,
         min_sheath: float = 0.0,
@@ -139,6 +140,9 @@ class FibreInferer(Inferer):
         if min_fit != NONE and (isinstance(min_fit, (str, bool)) or not 0 < min_fit <= 1):
             raise InputError(f"--min_fit {min_fit}: expected an IoU above 0, 1 at most, or none")
         self.threshold, self.min_visible, self.min_axon_px = threshold, min_visible, min_axon_px
+        if not 0 < axon_share < 1:
+            raise InputError(f"--axon_share {axon_share}: expected a number between 0 and 1")
+        self.axon_share = axon_share
         self.min_solidity, self.min_sheath, self.min_fit = min_solidity, min_sheath, min_fit
         self.prompts_per_batch, self.refine, self.views, self.progress = prompts_per_batch, refine, views, progress
 
@@ -196,7 +200,7 @@ class FibreInferer(Inferer):
     def _find(self, embeddings: TileEmbeddings, prompts: Prompts | None, *, zoom: float) -> FibreMaps:
         """The maps of an image; without prompts, of the fibres that the segmenter finds at this magnification."""
         shape, axon = tuple(embeddings.image.shape[1:]), None
-        options = {name: getattr(self, name) for name in ("threshold", "min_solidity", "min_sheath")}
+        options = {name: getattr(self, name) for name in ("threshold", "axon_share", "min_solidity", "min_sheath")}
         options["min_axon_px"] = self.min_axon_px / zoom**2
         if prompts is None:
             classes = self._classes(embeddings, zoom)

@@ -7,6 +7,7 @@ import pytest
 from sam_myelin.automatic import fibres_from_classes, find_fibres, prompts_from_classes
 from sam_myelin.fibres import merge_fibres
 from sam_myelin.prompts import boxes_of
+from scipy import ndimage
 
 from tests.bundles.sam_myelin.conftest import disc
 
@@ -46,6 +47,16 @@ def test_without_a_decoder_the_sheaths_are_those_of_the_network(touching):
     np.testing.assert_array_equal(maps.myelin, (labels > 0) & ~axon)
     assert np.mean(maps.labels[labels > 0] == labels[labels > 0]) > 0.98
     assert all(0.8 < fibre.score < 0.9 for fibre in fibres)
+
+
+def test_axons_are_wider_where_a_smaller_share_is_enough(touching):
+    labels, axon = touching
+    rim = axon & ~ndimage.binary_erosion(axon)
+    myelin_probability, axon_probability = (each.astype(np.float32) for each in probabilities(labels, axon))
+    myelin_probability[rim], axon_probability[rim] = 0.6, 0.4
+    narrow, wide = (find_fibres(myelin_probability, axon_probability, axon_share=share).axon for share in (0.41, 0.39))
+    np.testing.assert_array_equal(narrow, axon & ~rim)
+    np.testing.assert_array_equal(wide, axon)
 
 
 def test_specks_and_bare_axons_are_left_out(touching):
