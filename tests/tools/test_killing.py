@@ -162,7 +162,12 @@ TRAININGS |= {"sam_myelin": (training, "sam_myelin", 1)}
 TRAININGS |= {"embed": (embedding, "sam_myelin", 3), "crossval": (crossval, BUNDLE, 3)}
 
 
-@pytest.mark.parametrize("name", list(TRAININGS))
+BY_HAND = ("swinunet_livecell", "maskrcnn_2p5d", "sam_myelin", "crossval")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in BY_HAND)) for name in TRAININGS]
+)
 def test_training_that_is_killed_ends_with_the_weights_of_one_left_alone(made, tmp_path, monkeypatch, name):
     words, bundle, num_kills = TRAININGS[name]
     data, alone, killed = made(bundle), tmp_path / "alone", tmp_path / "killed"
