@@ -127,7 +127,9 @@ def outcome(consumer: Consumer, python: Path, bundle: str, work: Path) -> str:
     done = subprocess.run(
         [python, script, folder, first, second, work, overrides], capture_output=True, text=True, cwd=work
     )
-    lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
+    # a script says last what came out; what libraries warn of goes the other way
+    told = done.stdout if done.returncode == 0 else done.stdout + done.stderr
+    lines = told.strip().splitlines() or ["no output"]
     print(f"{consumer.name}, {bundle}: {'ok' if done.returncode == 0 else 'FAILED'}: {lines[-1]}", flush=True)
     return lines[-1] if done.returncode == 0 else f"fails: {lines[-1]}"
 
