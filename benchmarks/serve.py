@@ -81,7 +81,7 @@ def compare(
         seconds, _ = take_turns(ways, [images], rounds=rounds, desc="rounds")
     right = 0
     for image in images:
-        expected = read_mask(find_mask(folder / "results", image.name.split(".")[0], served.mask_kind))[0]
+        expected = read_mask(find_mask((folder / "results").iterdir(), image.name.split(".")[0], served.mask_kind))[0]
         right += all(np.array_equal(_read(*answer), expected) for answer in answers[image])
     part = max(1, len(memory) // 10)
     first, last = np.median(memory[part : 2 * part]), np.median(memory[-part:])

@@ -125,7 +125,7 @@ class LoadedBundle:
         parser.update(loaded | given | _as_overrides(options, prepared, stem) | dict(overrides))
         parser.get_parsed_content("run")
         files = tuple(sorted(path for path in output.iterdir() if path.is_file()))
-        mask = find_mask(output, stem, self.bundle.mask_kind)
+        mask = find_mask(files, stem, self.bundle.mask_kind)
         return Result(prepared, mask, files, time.perf_counter() - started, stem)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +62,15 @@ class Result:
         )
 
 
-def find_mask(folder: Path, stem: str, kind: str) -> Path:
-    """The mask of an image among the results of a bundle, where a table or outlines may be of the same kind."""
-    (mask,) = (path for path in folder.iterdir() if path.name in {f"{stem}_{kind}{ending}" for ending in MASKS})
+def find_mask(files: Iterable[Path], stem: str, kind: str) -> Path:
+    """The mask of an image among the results of a bundle, where a table or outlines may be of the same kind.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or more than one.
+    """
+    (mask,) = (path for path in files if path.name in {f"{stem}_{kind}{ending}" for ending in MASKS})
     return mask
 
 

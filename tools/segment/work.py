@@ -21,7 +21,7 @@ from tools.segment.blocks.plan import Plan, open_image
 from tools.segment.description import Description
 from tools.segment.files import segment_file
 from tools.segment.quiet import quiet
-from tools.segment.results import STEM, Result, read_mask
+from tools.segment.results import STEM, Result, find_mask, read_mask
 from tools.segment.sources import Source
 from tools.temporary import temporary_folder
 
@@ -166,12 +166,10 @@ def _write(folder: Path, plan: Plan, block: Block, pixels: np.ndarray) -> Path:
 
 
 def _read(result: Result, kind: str, block: Block) -> np.ndarray:
-    paths = {file.name: file for file in result.files}
-    found = next(
-        (paths[name] for name in paths if name.startswith(f"{STEM}_{kind}.") and not name.endswith(".csv")), None
-    )
-    if found is None:
-        raise InputError(f"{block.place}: the bundle wrote no {kind}, which its metadata.json promises")
+    try:
+        found = find_mask(result.files, STEM, kind)
+    except ValueError as error:
+        raise InputError(f"{block.place}: the bundle wrote no {kind}, which its metadata.json promises") from error
     array = read_mask(found)[0]
     expected = tuple(stop - start for start, stop in block.region)
     if array.shape != expected:
