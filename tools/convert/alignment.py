@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 
 __all__ = ["Offset", "agreement", "estimate_offset", "move_labels"]
 
@@ -81,6 +81,8 @@ def agreement(image: NDArray[Any], labels: NDArray[np.integer]) -> Floats:
         Correlation of the blurred image with the blurred object, for moves of -3 to 3 voxels along (Z, Y, X); 1 instead
         of 7 along an axis shorter than 9. All objects of a volume are in one unit.
     """
+    from scipy import signal  # slow to import, and needed with --align only
+
     reach = [REACH if size > 2 * REACH + 2 else 0 for size in image.shape]
     blurred = ndimage.gaussian_filter(image.astype(np.float32), [SMOOTHING * (step > 0) for step in reach])
     spread = float(blurred.std()) or 1.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-
 from common.errors import InputError
 from common.json_file import read_json
 from tools.command_line import whole_number
@@ -23,6 +21,8 @@ def count_processes(text: str) -> int:
     InputError
         If it is no number, or there are fewer GPUs, though some; without any, processes share the CPU.
     """
+    import torch  # slow to import, and not needed to tell what the verb takes
+
     num_gpus = torch.cuda.device_count()
     if not text:
         return max(num_gpus, 1)

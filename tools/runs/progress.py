@@ -9,7 +9,6 @@ from pathlib import Path
 import yaml
 
 from common.errors import InputError
-from common.training.checkpoints import read_checkpoint
 from tools.runs.files import is_newer, write_text
 
 __all__ = ["State", "progress_entries", "read_state", "read_validations", "write_progress"]
@@ -26,6 +25,8 @@ class State:
 
 def read_state(resume: Path) -> State:
     """What resume.pt tells, which a training writes after each epoch; InputError if it is none."""
+    from common.training.checkpoints import read_checkpoint  # slow to import
+
     try:
         state = read_checkpoint(resume)
         progress = {"best_metric": float("nan"), **state["progress"]}

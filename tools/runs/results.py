@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from common.errors import InputError
 from tools.card.evaluation import read_metric, read_overall
@@ -149,6 +148,8 @@ def case_name(image: Path, dataset_dir: Path) -> str:
 
 def count_parameters(weights: Path) -> int:
     """Floating point numbers in a state_dict, without the running statistics of normalisations."""
+    import torch  # slow to import
+
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not a checkpoint

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
-import torch
 import yaml
 
 from common.datalist import Item
@@ -21,6 +20,7 @@ from tools.runs.files import is_newer
 from tools.runs.folds import Folds
 
 if TYPE_CHECKING:
+    import torch
     from monai.data import MetaTensor
 
 __all__ = ["ReadCase", "analyse", "summarise_datastats", "write_datastats"]
@@ -46,6 +46,7 @@ class ReadCase:
         return {"image": image, "label": label[:1]}
 
     def _read(self, path: Path) -> MetaTensor:
+        import torch
         from monai.data import MetaTensor  # slow to import, and not needed where everything is done
 
         meta = {"filename_or_obj": str(path)}

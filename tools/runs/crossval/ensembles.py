@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from common.errors import InputError
 from tools.overlay import read_image
@@ -109,6 +108,8 @@ def enlarge(probability: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     factor = round(max(shape) / max(probability.shape)) if probability.ndim == len(shape) == 2 else 0
     if factor < 2 or probability.shape != tuple(-(-size // factor) for size in shape):
         raise InputError(f"probability of shape {probability.shape}, truth of {tuple(shape)}; convert the data again")
+    import torch  # slow to import, as MONAI is
+
     enlarged = torch.nn.functional.interpolate(
         torch.from_numpy(probability)[None, None], scale_factor=factor, mode="bilinear", align_corners=False
     )
@@ -117,6 +118,7 @@ def enlarge(probability: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def overlap_scores(mask: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """``iou`` and ``dice`` of two boolean masks as MONAI measures them; both are 1 where both are empty."""
+    import torch
     from monai.metrics import compute_dice, compute_iou  # slow to import, and not needed where scores are kept
 
     result, reference = (torch.from_numpy(np.ascontiguousarray(array))[None, None].float() for array in (mask, truth))

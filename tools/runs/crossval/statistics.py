@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata, wilcoxon
 
 __all__ = ["compare_pairs", "holm", "mean_ranks", "rank_biserial", "signed_rank_p"]
 
@@ -16,6 +15,8 @@ def signed_rank_p(differences: Sequence[float]) -> float:
     Those of 0 are left out, as Wilcoxon did. Exact up to 50 differences, with ties among them up to 13; 1 where none is
     left.
     """
+    from scipy.stats import wilcoxon  # slow to import
+
     values = _without_zeros(differences)
     return float(wilcoxon(values).pvalue) if len(values) else 1.0
 
@@ -30,6 +31,8 @@ def rank_biserial(differences: Sequence[float]) -> float:
     ----------
     .. [1] Kerby (2014), doi:10.2466/11.IT.3.1
     """
+    from scipy.stats import rankdata  # slow to import
+
     values = _without_zeros(differences)
     if not len(values):
         return 0.0
@@ -81,6 +84,8 @@ def mean_ranks(scores: Sequence[Sequence[float]]) -> list[float] | None:
 
     Rows with NaN are left out; None where no row is left.
     """
+    from scipy.stats import rankdata  # slow to import
+
     table = np.asarray(scores, float)
     table = table[~np.isnan(table).any(axis=1)] if table.ndim == 2 else table[:0]
     return rankdata(-table, axis=1).mean(axis=0).tolist() if len(table) else None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import optuna
-from ignite.engine import Engine, Events
 
 from tools.runs.tune.storage import open_storage
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
 
 __all__ = ["PRUNED", "ReportToStudy"]
 
@@ -45,6 +47,8 @@ class ReportToStudy:
         self.evaluator = evaluator
 
     def attach(self, engine: Engine) -> None:
+        from ignite.engine import Events  # slow to import, and the command line reads the name below only
+
         self.evaluator.add_event_handler(Events.COMPLETED, self, engine)
 
     def __call__(self, evaluator: Engine, trainer: Engine) -> None:

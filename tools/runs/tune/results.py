@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import cast
 
 import optuna
-from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from common.errors import InputError
@@ -72,6 +71,8 @@ def importances(study: optuna.Study) -> dict[str, float]:
     ranked = _ranked(study)
     if len(ranked) < MIN_FOR_IMPORTANCE or len(ranked[0].params) < 2:
         return {}
+    from optuna.importance import FanovaImportanceEvaluator  # slow to import
+
     evaluator = FanovaImportanceEvaluator(seed=0)  # the same trials give the same table
     return optuna.importance.get_param_importances(study, evaluator=evaluator)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from tools.formats.label_zarr import write_parts
 from tools.formats.saving import About
 from tools.segment.blocks.cutting import Block, overlap, within
 from tools.segment.blocks.joining import number_through, same_objects
@@ -44,6 +43,8 @@ def put_together(plan: Plan, destination: Path, stem: str) -> list[Path]:
     InputError
         If they cannot be written.
     """
+    from tools.formats.label_zarr import write_parts  # slow to import
+
     done = [block for block in plan.blocks if plan.result(block).is_file()]
     missing = [block.place for block in plan.blocks if block not in done]
     remarks = {MISSING: missing} if missing else {}
