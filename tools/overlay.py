@@ -13,8 +13,12 @@ from common.errors import InputError
 from common.files import replacing
 from common.labels.drawing import draw_outlines, find_outlines, side_by_side
 from common.reading import images, nifti
+from common.reading.formats import identify
 from common.reading.pictures import without_alpha
+from common.reading.tiff import read_header, read_spacing, read_volume
 from tools.command_line import as_verb
+from tools.formats.microscopes import has_images, maker_of, read
+from tools.formats.scenes import Pick
 
 __all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "read_image", "write_overlay"]
 
@@ -112,26 +116,44 @@ def write_overlay(
 
 
 @as_verb(image=Path, result=Path, destination=Path, label=Path)
-def overlay(image: Path, result: Path, destination: Path, *, label: Path | None = None) -> dict[str, object]:
+def overlay(
+    image: Path,
+    result: Path,
+    destination: Path,
+    *,
+    label: Path | None = None,
+    scene: str = "",
+    channel: str = "",
+    time: str = "",
+) -> dict[str, object]:
     """Draw a result (and the truth) over its image, as PNG; of a volume sections along Z and along Y.
 
     Parameters
     ----------
     image, result : str
-        Files on one grid: the image, and its mask or instance map (magenta outlines). NIfTI for volumes, whose spacing
-        is read from the image; TIFF or PNG, gray or RGB, for planes.
+        The image, of any format that `segment` reads, and its mask or instances (magenta outlines), of the same size.
     destination : str
         The PNG to write.
     label : str
         File of the truth (green outlines; white where both agree).
+    scene, channel, time : str
+        Which image of a file that holds several, as for `segment`.
     """
-    paths = [path for path in (image, result, label) if path]
-    arrays = [read_image(image), *(_read_onto(path, image) for path in paths[1:])]
-    grid = arrays[0].shape[:2] if _is_rgb(arrays[0]) else arrays[0].shape
-    for path, array in zip(paths[1:], arrays[1:], strict=True):
+    pick, others = Pick(scene, channel, time), [path for path in (result, label) if path]
+    is_stack = _is_stack(result)
+    array, spacing = _read(image, pick, is_stack)
+    grid, arrays, spacings = array.shape[:2] if _is_rgb(array) else array.shape, [array], [spacing]
+    for path in others:
+        if _is_nifti(path) and _is_nifti(image):
+            array, spacing = _read_onto(path, image), None
+        else:
+            array, spacing = _read(path, Pick(), is_stack)
         if array.shape != grid:
             raise InputError(f"{path}: shape {array.shape}, its image {grid}; give files of one grid")
-    write_overlay(destination, *arrays, spacing=_read_spacing(image))
+        arrays.append(array)
+        spacings.append(spacing)
+    known = spacings[0] if _is_nifti(image) else next(filter(None, spacings[::-1]), None)
+    write_overlay(destination, *arrays, spacing=known or (1.0, 1.0, 1.0))
     return {"picture": destination}
 
 
@@ -146,19 +168,41 @@ def read_image(path: Path) -> np.ndarray:
     return plane
 
 
+def _read(path: Path, pick: Pick, is_stack: bool) -> tuple[np.ndarray, tuple[float, float, float] | None]:
+    """Pixels of a file of any format, and the spacing of a volume where the file gives it."""
+    if _is_nifti(path):
+        return read_image(path), nifti.read_spacing(path)
+    if maker_of(path) is None and (identify(path) != "tiff" or (not is_stack and pick == Pick())):
+        return read_image(path), None
+    if has_images(path, pick, num_axes=3 if is_stack else 2):
+        found = read(path, pick)
+        z, y, x = found.spacing
+        return found.pixels, None if z is None or y is None or x is None else (z, y, x)
+    return read_volume(path), read_spacing(path)
+
+
+def _is_nifti(path: Path) -> bool:
+    return not path.is_dir() and images.is_volume(path)
+
+
+def _is_stack(path: Path) -> bool:
+    """Whether a result is a volume."""
+    if _is_nifti(path):
+        return True
+    if maker_of(path) is not None:
+        return read(path).axes.startswith("Z")
+    try:
+        return identify(path) == "tiff" and read_header(path, labels=True).shape[0] > 1
+    except InputError:
+        return False
+
+
 def _read_onto(path: Path, image: Path) -> np.ndarray:
-    """The same, of a volume on the grid of its image."""
-    if not images.is_volume(path) or not images.is_volume(image):
-        return read_image(path)
+    """A volume on the grid of its image."""
     shape, grid = (nifti.open_nifti(one).shape[:3][::-1] for one in (path, image))
     if sorted(shape) != sorted(grid):
         raise InputError(f"{path}: shape {shape}, its image {grid}; give files of one grid")
     return nifti.read_volume_onto(path, image, "the volume")
-
-
-def _read_spacing(path: Path) -> tuple[float, ...]:
-    """Spacing of a NIfTI volume in (Z, Y, X); that of a plane, 1, is not used."""
-    return nifti.read_spacing(path) if images.is_volume(path) else (1.0, 1.0, 1.0)
 
 
 def _is_rgb(array: np.ndarray) -> bool:

@@ -156,6 +156,32 @@ def test_mask_is_drawn_where_its_header_says(tmp_path):
     assert not (tmp_path / "no.png").exists()
 
 
+@pytest.mark.parametrize("name", ["image.ome.tif", "image.tif"])
+def test_result_is_drawn_over_the_file_that_it_was_made_of(tmp_path, name):
+    volume = np.arange(6 * 12 * 12, dtype=np.uint16).reshape(6, 12, 12)
+    metadata = {"axes": "ZYX", "PhysicalSizeX": 2, "PhysicalSizeY": 2, "PhysicalSizeZ": 4} if "ome" in name else None
+    tifffile.imwrite(tmp_path / name, volume, photometric="minisblack", metadata=metadata)
+    for copy, array in (("image.nii.gz", volume), ("mask.nii.gz", block(3, 9))):
+        nib.save(nib.Nifti1Image(array.T, np.diag([2, 2, 4, 1])), tmp_path / copy)
+    tifffile.imwrite(tmp_path / "mask.tif", block(3, 9), photometric="minisblack")
+    overlay(str(tmp_path / "image.nii.gz"), str(tmp_path / "mask.nii.gz"), str(tmp_path / "expected.png"))
+    expected = np.asarray(Image.open(tmp_path / "expected.png"))
+    overlay(str(tmp_path / name), str(tmp_path / "mask.nii.gz"), str(tmp_path / "drawn.png"))
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "drawn.png")), expected)
+    overlay(str(tmp_path / name), str(tmp_path / "mask.tif"), str(tmp_path / "labels.png"))
+    drawn = np.asarray(Image.open(tmp_path / "labels.png"))
+    assert (drawn.shape == expected.shape) == ("ome" in name), (
+        "its spacing is known, or taken for the same along all axes"
+    )
+
+
+def test_picture_is_no_image_of_a_volume(tmp_path):
+    Image.fromarray(np.ones((12, 12), np.uint8)).save(tmp_path / "image.png")
+    nib.save(nib.Nifti1Image(block(3, 9).T, np.eye(4)), tmp_path / "mask.nii.gz")
+    with pytest.raises(InputError, match=r"mask.nii.gz: shape .6, 12, 12., its image .12, 12.; give files of one grid"):
+        overlay(str(tmp_path / "image.png"), str(tmp_path / "mask.nii.gz"), str(tmp_path / "no.png"))
+
+
 def test_plane_is_shrunk_and_outlined_beside_itself():
     image = np.full((3201, 1000, 3), (10, 20, 30), np.uint8)
     mask = np.zeros((3201, 1000), np.uint8)

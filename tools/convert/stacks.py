@@ -145,8 +145,8 @@ def _spacing(stack: _Stack, given: tuple[float, float, float] | None) -> tuple[f
     """What is given, else what the file tells."""
     if given is None and stack.spacing is None:
         raise InputError(
-            f"{stack.path}: does not tell the size of its voxels; give --spacing, Z,Y,X in micrometres, such as "
-            "2.0,0.8,0.8"
+            f"{stack.path}: gives no voxel size; give --spacing as Z,Y,X in micrometres, for "
+            "example --spacing 2.0,0.8,0.8"
         )
     if given is not None and stack.spacing is not None and not np.allclose(stack.spacing, given, rtol=0.02):
         logger.warning("%s: says that its spacing is %s um (Z, Y, X), taken is %s", stack.path, stack.spacing, given)

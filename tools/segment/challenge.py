@@ -138,10 +138,11 @@ def _check_same_weights(destination: Path, bundle: Description) -> None:
 def _segment(bundle: Description, images: Sequence[Path], results: Path) -> None:
     if not images:
         return
-    with quiet() as terminal:
+    with quiet(logging.WARNING):
         from tools.segment.loaded import load
 
         loaded = load(bundle)
+    with quiet() as terminal:
         for image in tqdm(images, desc=bundle.name, unit="volume", file=terminal):
             segment_file(loaded, image, results, {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from common.files import prepare_output_dir, replacing
 from common.json_file import read_json
 from common.names import SETTINGS
 from common.names import stem as stem_of
+from common.reading.images import is_volume
+from common.reading.nifti import open_nifti, read_spacing
 from tools.bundles import read_metadata
 from tools.checksum import checksum
 from tools.segment.description import Description
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["remember_settings", "segment_file"]
 
+logger = logging.getLogger(__name__)
+
 
 def remember_settings(destination: Path, bundle: Description, options: Mapping[str, str]) -> None:
-    """Note down what makes the results, and refuse to go on with what others made.
+    """Write down what makes the results, and refuse to add to results that were made otherwise.
 
     Raises
     ------
@@ -45,13 +50,13 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
     if bundle.foreground is not None:
         settings["foreground_weights_sha256"] = checksum(bundle.foreground.weights)
     path = destination / SETTINGS
-    if path.is_file():
+    if path.is_file() and any(one.name != SETTINGS for one in destination.iterdir()):
         before = read_json(path, "remove it, or choose another folder")
         different = [key for key, value in settings.items() if before.get(key) != value]
         if different:
             raise InputError(
-                f"{destination}: holds results of another {different[0]} ({before.get(different[0])}, now "
-                f"{settings[different[0]]}); choose another folder, or remove it"
+                f"{destination}: its results were made with other settings ({different[0]}: "
+                f"{before.get(different[0])}, now {settings[different[0]]}); choose another folder, or remove it"
             )
         return
     prepare_output_dir(destination)
@@ -101,8 +106,16 @@ def segment_file(
     with temporary_folder("segment") as folder:
         (folder / "results").mkdir()
         result = loaded.segment(image, folder, options, overrides=overrides or {}, name=str(image), stem=stem)
+        if is_volume(result.image):
+            logger.info("%s: %s", image, _size_of(result.image))
         saved = save_labels(result.labels, image, destination, stem, save, loaded.bundle.object_name, options)
         return [*saved, *_published(result, destination)]
+
+
+def _size_of(volume: Path) -> str:
+    """Shape and spacing as the bundle read them."""
+    shape, spacing = open_nifti(volume).shape[2::-1], read_spacing(volume)
+    return f"{' x '.join(map(str, shape))} voxels of {' x '.join(f'{side:g}' for side in spacing)} µm (Z, Y, X)"
 
 
 def _published(result: Result, destination: Path) -> Iterator[Path]:

@@ -253,8 +253,7 @@ def _copy_in_strips(path: Path, target: Path, pick: Pick) -> bool:
 def _write_volume(path: Path, target: Path, volume: np.ndarray, spacing: tuple[float, float, float] | None) -> None:
     if spacing is None:
         raise InputError(
-            f"{path}: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for "
-            "example 2.0,0.8,0.8"
+            f"{path}: gives no voxel size; give the spacing as Z,Y,X in micrometres, for example --spacing 2.0,0.8,0.8"
         )
     write_volume(target, as_numbers(path, volume), spacing)
 

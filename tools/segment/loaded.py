@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +23,8 @@ from tools.segment.results import STEM, Result, find_mask
 from tools.segment.words import find_input_error, for_user
 
 __all__ = ["Loaded", "LoadedBundle", "LoadedPair", "load"]
+
+logger = logging.getLogger(__name__)
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -84,15 +88,21 @@ class LoadedBundle:
         Raises
         ------
         InputError
-            If the image or an option cannot be used; in the bundle's words, with the name of the image.
+            If the image or an option cannot be used; in the bundle's words, with the name of the image. Its warnings
+            are logged the same way.
         """
+        warned: list[str] = []
         try:
-            return self._segment(image, folder, options, overrides, stem)
+            with _warnings_of(self.bundle.root.name, warned):
+                return self._segment(image, folder, options, overrides, stem)
         except Exception as error:
             known = find_input_error(error)
             if known is None:
                 raise
             raise InputError(for_user(known, image, folder, name, stem)) from error
+        finally:
+            for message in warned:
+                logger.warning("%s", for_user(message, image, folder, name, stem))
 
     def _load(self) -> ConfigParser:
         """Load the network; dataset and output of each image are given later: nothing that reads them is evaluated."""
@@ -181,6 +191,24 @@ Loaded = LoadedBundle | LoadedPair
 def load(bundle: Description) -> Loaded:
     """The network or networks that a description stands for."""
     return LoadedBundle(bundle) if bundle.foreground is None else LoadedPair(bundle)
+
+
+@contextmanager
+def _warnings_of(package: str, messages: list[str]) -> Iterator[None]:
+    """Collect what a package warns of, instead of logging it."""
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    package_logger, handler = logging.getLogger(package), Collect(logging.WARNING)
+    propagate, package_logger.propagate = package_logger.propagate, False
+    package_logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        package_logger.removeHandler(handler)
+        package_logger.propagate = propagate
 
 
 def _as_overrides(options: Mapping[str, str], image: Path, stem: str) -> dict[str, object]:

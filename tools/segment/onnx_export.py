@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import statistics
 from collections.abc import Mapping
@@ -80,7 +81,7 @@ def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None
         If the bundle has no weights, or probabilities or masks differ by too much.
     """
     try:
-        with quiet() as terminal:
+        with quiet(logging.WARNING) as terminal:
             return _export(root, path, overrides or {}, terminal)
     except Exception as error:  # what a bundle refuses, MONAI wraps
         known = find_input_error(error)

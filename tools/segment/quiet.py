@@ -1,4 +1,4 @@
-"""Many runs of a bundle without what each tells of its steps."""
+"""Many runs of a bundle without the log of each step."""
 
 from __future__ import annotations
 
@@ -15,13 +15,28 @@ __all__ = ["quiet"]
 
 
 @contextmanager
-def quiet() -> Iterator[TextIO]:
-    """Keep a dozen runs of a bundle from telling each of their steps; yields the file for what tells of all."""
-    terminal, level = sys.stderr, logging.root.manager.disable
-    logging.disable(logging.WARNING)
+def quiet(level: int = logging.DEBUG) -> Iterator[TextIO]:
+    """Hide what bundles and libraries log and warn of; yields the terminal, for a progress bar.
+
+    Parameters
+    ----------
+    level : int
+        What the tools themselves log is shown above this level.
+    """
+    terminal, disabled = sys.stderr, logging.root.manager.disable
+    handlers = list(logging.root.handlers)
+    logging.disable(level)
+    for handler in handlers:
+        handler.addFilter(_is_ours)
     try:
         with warnings.catch_warnings(), Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
             warnings.simplefilter("ignore")
             yield terminal
     finally:
-        logging.disable(level)
+        for handler in handlers:
+            handler.removeFilter(_is_ours)
+        logging.disable(disabled)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name.startswith("tools.")

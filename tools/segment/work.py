@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -96,7 +97,8 @@ class Whole:
 
 def segment_whole(whole: Whole, source: Source) -> None:
     """Segment one of the images; see `segment_file`."""
-    network = _kept.network(whole.bundle, whole.run)
+    with quiet(logging.WARNING):
+        network = _kept.network(whole.bundle, whole.run)
     with quiet():
         options = {**whole.options, **source.options}
         segment_file(network, source.path, whole.destination, options, stem=source.stem, save=whole.save)
@@ -126,9 +128,9 @@ def segment_block(plan: Plan, block: Block) -> None:
     if plan.result(block).is_file():
         return
     pixels = _kept.image(plan).read(tuple(slice(*side) for side in block.region))
-    network = _kept.network(plan.bundle, plan.run)
     options = {key: value for key, value in plan.options.items() if key not in (*PICKS, "spacing")}
-    with quiet(), temporary_folder("segment") as folder:
+    with quiet(logging.WARNING), temporary_folder("segment") as folder:  # a block says little about the image
+        network = _kept.network(plan.bundle, plan.run)
         (folder / "results").mkdir()
         piece = _write(folder, plan, block, pixels)
         del pixels

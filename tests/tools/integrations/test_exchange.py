@@ -50,7 +50,7 @@ def test_a_picture_keeps_its_pixels_and_their_size(tmp_path, shape):
     [
         ((4, 5, 6), PICTURES, None, "sam_myelin takes pictures; choose a slice"),
         ((5, 6), VOLUMES, (1.0, 1.0, 1.0), "devonet_nsn takes gray volumes"),
-        ((4, 5, 6), VOLUMES, None, "does not tell the size of its voxels"),
+        ((4, 5, 6), VOLUMES, None, "gives no voxel size"),
     ],
 )
 def test_a_layer_that_a_bundle_does_not_take_is_refused(tmp_path, shape, bundle, sizes, message):

@@ -70,7 +70,7 @@ def write_image(pixels: np.ndarray, bundle: Description, folder: Path, sizes: tu
     if pixels.ndim != 3:
         raise InputError(f"a layer of shape {pixels.shape}: {bundle.name} takes gray volumes (Z, Y, X)")
     if sizes is None:
-        raise InputError("the layer does not tell the size of its voxels; give it, as 2.0, 0.8, 0.8")
+        raise InputError("the layer gives no voxel size; give it, as 2.0, 0.8, 0.8")
     path = folder / "layer.nii.gz"
     write_volume(path, pixels, (sizes[0], sizes[1], sizes[2]))
     return path

@@ -304,8 +304,7 @@ def _affine(path: Path, bundle: Description, regions: Regions, options: Mapping[
         affine = np.diag([*(wanted or regions.spacing)[::-1], 1.0])
     else:
         raise InputError(
-            f"{path}: does not tell the size of its voxels; give its spacing, Z,Y,X in micrometres, for example "
-            "2.0,0.8,0.8"
+            f"{path}: gives no voxel size; give the spacing as Z,Y,X in micrometres, for example --spacing 2.0,0.8,0.8"
         )
     return tuple(tuple(float(value) for value in row) for row in affine)
 

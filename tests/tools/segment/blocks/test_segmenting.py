@@ -163,7 +163,7 @@ def test_volume_without_pixel_size_and_damaged_pixels_are_told_in_one_line(stand
     write_zarr(tmp_path / "a.ome.zarr", blobs((1, 1, 1, 20, 40, 40)), spacing=None)
     command = ["segment", NUCLEI, str(tmp_path / "a.ome.zarr"), "--blocks", "20,20,20"]
     assert run(VERBS, [*command, "--destination", str(tmp_path / "out")]) == 1
-    assert "a.ome.zarr: does not tell the size of its voxels" in capsys.readouterr().err.splitlines()[-1]
+    assert "a.ome.zarr: gives no voxel size" in capsys.readouterr().err.splitlines()[-1]
     chunk = max(path for path in (tmp_path / "a.ome.zarr").rglob("*") if path.is_file() and path.name == "0")
     chunk.write_bytes(chunk.read_bytes()[:50])
     assert run(VERBS, [*command, "--spacing", "2,1,1", "--destination", str(tmp_path / "other")]) == 1
