@@ -18,11 +18,13 @@ from .common.names import stem
 from .common.reading.pictures import read_gray
 from .common.saving import WritesResults
 from .common.tables import put_row, write_table
-from .tables import COLUMNS, SUMMARY_COLUMNS, measure_cells, summarize
+from .tables import COLUMNS, SUMMARY_COLUMNS, UM_COLUMNS, measure_cells, summarize
 
 __all__ = ["SaveCellsd", "write_mask", "write_probability"]
 
 logger = logging.getLogger(__name__)
+
+FAR = 5  # times as large, or as small, as a usual cell: more than kinds of cells and their spreading differ by
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
@@ -54,6 +56,11 @@ class SaveCellsd(WritesResults):
     save_instances : bool
         Whether to write ``<stem>_instances.png``, cells numbered from 1 (``.tif`` if they are more than 65535),
         ``<stem>_cells.csv``, a line for each, and a line for the image in ``summary.csv``.
+    pixel_size_um : float or "none"
+        Side of a pixel in micrometres, where it is known: sizes are written in micrometres then, too.
+    trained_area : float
+        Area in pixels of a usual cell that the network has learned from. Where cells come out far from it, a warning
+        says so: the image has another magnification.
     cells_key, scores_key : str
         What `FindCellsd` found, for the instances.
 
@@ -73,6 +80,8 @@ class SaveCellsd(WritesResults):
         threshold: float = 0.5,
         save_probability: bool = False,
         save_instances: bool = True,
+        pixel_size_um: float | str = "none",
+        trained_area: float = 0,
         cells_key: str = "cells",
         scores_key: str = "scores",
         allow_missing_keys: bool = False,
@@ -80,6 +89,8 @@ class SaveCellsd(WritesResults):
         super().__init__(keys, allow_missing_keys)
         self.output_dir, self.image_key, self.threshold = Path(output_dir), image_key, threshold
         self.save_probability, self.save_instances = save_probability, save_instances
+        self.pixel_um = None if pixel_size_um == "none" else float(pixel_size_um)
+        self.trained_area = trained_area
         self.cells_key, self.scores_key = cells_key, scores_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -98,6 +109,7 @@ class SaveCellsd(WritesResults):
             if self.save_instances:
                 cells = convert_to_numpy(data[self.cells_key])[0]
                 self._write_cells(name, meta["filename_or_obj"], cells, convert_to_numpy(data[self.scores_key]))
+                self._warn_of_size(meta["filename_or_obj"], cells)
                 summary = summarize(name, cells, mask)
                 put_row(self.output_dir / "summary.csv", SUMMARY_COLUMNS, summary, thing="image")
             write_mask(self.output_dir / f"{name}_mask.png", mask)
@@ -110,5 +122,20 @@ class SaveCellsd(WritesResults):
 
     def _write_cells(self, name: str, source: str, cells: np.ndarray, scores: np.ndarray) -> None:
         write_labels(self.output_dir, f"{name}_instances", cells)
-        rows = measure_cells(cells, read_gray(source).astype(np.float64), scores)
-        write_table(self.output_dir / f"{name}_cells.csv", COLUMNS, rows)
+        rows = measure_cells(cells, read_gray(source).astype(np.float64), scores, self.pixel_um)
+        columns = COLUMNS if self.pixel_um is None else COLUMNS + UM_COLUMNS
+        write_table(self.output_dir / f"{name}_cells.csv", columns, rows)
+
+    def _warn_of_size(self, source: str, cells: np.ndarray) -> None:
+        areas = np.bincount(cells.ravel())[1:]
+        if not (self.trained_area and areas.size):
+            return
+        usual = float(np.median(areas))
+        if not 1 / FAR < usual / self.trained_area < FAR:
+            logger.warning(
+                "%s: half of the cells have less than %.0f pixels, the network has learned from cells of %.0f: another "
+                "magnification? Give the diameter of your cells in pixels as --cell_diameter, and look at the result",
+                source,
+                usual,
+                self.trained_area,
+            )

@@ -110,6 +110,14 @@ def test_an_image_without_cells_is_told(item, tmp_path, caplog):
     assert (tmp_path / "out/summary.csv").read_text().splitlines()[1] == "A172_1,0,0,nan"
 
 
+def test_cells_far_from_the_trained_size_are_told(item, tmp_path, caplog):
+    SaveCellsd("pred", tmp_path / "out", trained_area=300)(item)
+    assert "magnification" not in caplog.text
+    SaveCellsd("pred", tmp_path / "out", trained_area=3000)(item)
+    assert "A172_1.tif: half of the cells have less than 320 pixels" in caplog.text
+    assert "--cell_diameter" in caplog.text
+
+
 def test_summary_has_a_line_per_image(item, write_image, tmp_path):
     SaveCellsd("pred", tmp_path / "out")(item)
     other = ReadGrayd("image")({"image": str(write_image("A172_0.tif", np.zeros(SHAPE, np.uint8)))})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from skimage.draw import ellipse
-from swinunet_livecell.tables import COLUMNS, measure_cells
+from swinunet_livecell.tables import COLUMNS, UM_COLUMNS, count_neighbours, measure_cells
 
 
 def measure(cells, image=None):
@@ -32,3 +32,19 @@ def test_cells_that_the_image_cuts_are_told():
 
 def test_no_cell_no_line():
     assert measure(np.zeros((3, 3), np.int32)) == []
+
+
+def test_sizes_in_micrometres_follow_where_a_pixel_has_one():
+    cells = np.zeros((80, 100), np.int32)
+    cells[ellipse(40, 50, 10, 30)] = 1
+    (row,) = measure_cells(cells, np.ones(cells.shape), np.ones(1), 0.5)
+    told = dict(zip(COLUMNS + UM_COLUMNS, row, strict=True))
+    assert told["area_um2"] == told["area"] / 4
+    assert (told["major_axis_um"], told["minor_axis_um"]) == (told["major_axis"] / 2, told["minor_axis"] / 2)
+
+
+def test_neighbours_are_cells_that_touch_or_nearly_do():
+    cells = np.zeros((20, 60), np.int32)
+    cells[5:15, 5:15], cells[5:15, 15:25], cells[5:15, 27:35], cells[5:15, 45:55] = 1, 2, 3, 4
+    assert count_neighbours(cells).tolist() == [0, 1, 2, 1, 0]
+    assert count_neighbours(np.zeros((4, 4), np.int32)).tolist() == [0]

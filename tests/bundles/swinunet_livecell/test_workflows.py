@@ -102,6 +102,22 @@ def test_cells_are_told_apart_and_probabilities_written_on_request(write_image, 
     assert (probability[labels > 0] > 2**15).all()
 
 
+@pytest.mark.parametrize("diameter", [27, 80])
+def test_cells_of_another_magnification_are_brought_to_the_trained_size(write_image, run, diameter):
+    labels = cells()
+    folder = write_image("images/a.png", photograph(labels)).parent
+    results = run("inference", dataset_dir=folder, cell_diameter=diameter, min_area=5, pixel_size_um=2.0)
+    assert iou(np.array(Image.open(results / "a_mask.png")) > 0, labels > 0) > 0.95
+    for row in read_records(results / "a_cells.csv"):
+        assert float(row["area_um2"]) == 4 * float(row["area"])
+
+
+def test_cells_without_a_size(write_image, run):
+    folder = write_image("images/a.png", photograph(cells(100, 140))).parent
+    with refusing("--cell_diameter 0: expected a number above 0, or none"):
+        run("inference", dataset_dir=folder, cell_diameter=0)
+
+
 def test_knobs_of_the_splitting_reach_it(write_image, run):
     folder = write_image("images/a.png", photograph(cells())).parent
     results = run("inference", dataset_dir=folder, min_dip=0.9)

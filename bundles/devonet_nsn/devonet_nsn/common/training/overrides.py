@@ -92,6 +92,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: value == "none" or (_is_number(value) and value >= 0),
         "a number from 0, or none",
     ),
+    "cell_diameter": (lambda value: value == "none" or (_is_number(value) and value > 0), "a number above 0, or none"),
+    "trained_cell_diameter": _POSITIVE,
     "rotation": _NOT_NEGATIVE,
     "zoom": (_is_range, "two positive numbers as [smallest,largest]"),
     "score_threshold": _SHARE,
