@@ -25,10 +25,12 @@ from tools.segment.blocks.segmenting import segment_in_blocks
 from tools.segment.description import Description, describe
 from tools.segment.files import remember_settings
 from tools.segment.quiet import quiet
+from tools.segment.remote import Server
 from tools.segment.results import IN_BLOCKS, MASKS, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
 from tools.segment.spreading import Spread, one_by_one, open_cluster
+from tools.segment.work import Whole, forget, segment_whole
 
 __all__ = ["segment", "segment_images"]
 
@@ -39,7 +41,7 @@ DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 @SetParseFns(
     **dict.fromkeys(("bundle", "source", "destination", "spacing", "scene", "channel", "time", "save"), str),
-    **dict.fromkeys(("backend", "blocks", "memory", "workers", "scheduler"), str),
+    **dict.fromkeys(("backend", "blocks", "memory", "workers", "scheduler", "server", "token"), str),
 )
 def segment(
     bundle: str,
@@ -56,6 +58,8 @@ def segment(
     memory: str = "",
     workers: str = "",
     scheduler: str = "",
+    server: str = "",
+    token: str = "",
     **overrides,
 ) -> dict[str, object] | str:
     """Segment images with a bundle; its network is loaded once. Images that have their results are left out.
@@ -94,11 +98,23 @@ def segment(
         How many processes to spread images and blocks over, each with the network of its own.
     scheduler : str
         Address of a Dask scheduler, to spread them over its workers instead: tcp://10.0.0.1:8786.
+    server : str
+        Have the images segmented by a running `tools serve BUNDLE`, which has the network loaded already: its address,
+        http://127.0.0.1:5050, or its socket file. The results are written here, as without it.
+    token : str
+        Word that the server asks for.
     **overrides
         Of the bundle's inference.json, as --threshold 0.4.
     """
     if extra:
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; give several images as a pattern in quotes")
+    if server:
+        refused = {"blocks": blocks, "memory": memory, "workers": workers, "scheduler": scheduler}
+        for name, value in refused.items():
+            if value:
+                raise InputError(f"--{name} {value}: the server segments one whole image at a time; leave it out")
+    elif token:
+        raise InputError("--token: is for a server; give --server, too")
     described, target = describe(bundle, backend=backend, overrides=overrides), Path(destination)
     if described.foreground is not None and Path(source).is_dir():
         from tools.segment.challenge import is_challenge, segment_challenge
@@ -106,13 +122,15 @@ def segment(
         if is_challenge(Path(source)):
             refused = {"save": save, "scene": scene, "channel": channel, "time": time}
             refused |= {"blocks": blocks, "memory": memory, "workers": workers, "scheduler": scheduler}
+            refused |= {"server": server}
             for name, value in refused.items():
                 if value:
                     raise InputError(f"--{name} {value}: {source} is a dataset of the challenge; leave it out")
             return segment_challenge(described, Path(source), target, spacing=parse_spacing(spacing or None))
     pick = Pick(scene, channel, time)
     options, formats = _options(described, spacing), parse_formats(save, num_axes=described.num_axes)
-    cutting = _cutting(described, blocks, memory)
+    cutting = None if server else _cutting(described, blocks, memory)
+    asked = Server(server, described, token) if server else None
     sources, failures = find_sources(find_images(source, target), described, pick)
     if not sources:
         raise InputError(_all_of(failures, len(failures)))
@@ -120,7 +138,15 @@ def segment(
         group_frames(source.stem for source in sources)
     with open_cluster(whole_number("workers", workers, minimum=1) if workers else 0, scheduler) as spread:
         return segment_images(
-            described, sources, target, options, save=formats, failures=failures, cutting=cutting, spread=spread
+            described,
+            sources,
+            target,
+            options,
+            save=formats,
+            failures=failures,
+            cutting=cutting,
+            spread=spread,
+            server=asked,
         )
 
 
@@ -134,6 +160,7 @@ def segment_images(
     failures: Sequence[str] = (),
     cutting: Cutting | None = None,
     spread: Spread = one_by_one,
+    server: Server | None = None,
 ) -> dict[str, object]:
     """Segment those of the images that have no results yet.
 
@@ -153,6 +180,8 @@ def segment_images(
         Of images that are too large; none is cut if not given.
     spread : Spread
         Where images and blocks are segmented; in this process if not given.
+    server : Server, optional
+        That segments them instead.
 
     Returns
     -------
@@ -179,7 +208,8 @@ def segment_images(
             else:
                 plans.append((source, plan or None))
         with quiet() as terminal:
-            failures += _segment_all(bundle, plans, destination, options, save, spread, run, terminal)
+            whole = Whole(bundle, destination, options, tuple(save), run, server)
+            failures += _segment_all(whole, plans, spread, terminal)
     for source in sources:  # done before, without these formats
         if source not in todo and not is_saved(destination, source.stem, save):
             labels = find_labels(destination, source.stem, bundle.mask_kind)
@@ -193,22 +223,13 @@ def segment_images(
 
 
 def _segment_all(
-    bundle: Description,
-    plans: Sequence[tuple[Source, Plan | None]],
-    destination: Path,
-    options: Mapping[str, str],
-    save: Sequence[str],
-    spread: Spread,
-    run: str,
-    terminal: TextIO,
+    whole: Whole, plans: Sequence[tuple[Source, Plan | None]], spread: Spread, terminal: TextIO
 ) -> list[str]:
     """Segment images as planned, those that are not cut first; returns what went wrong with which."""
-    from tools.segment.work import Whole, forget, segment_whole
-
-    failures = []
-    whole = functools.partial(segment_whole, Whole(bundle, destination, options, tuple(save), run))
+    failures, bundle, destination = [], whole.bundle, whole.destination
     uncut = [source for source, plan in plans if plan is None]
-    for source, error in tqdm(spread(whole, uncut), bundle.name, len(uncut), unit="image", file=terminal):
+    done = spread(functools.partial(segment_whole, whole), uncut)
+    for source, error in tqdm(done, bundle.name, len(uncut), unit="image", file=terminal):
         if isinstance(error, InputError):
             failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
         elif error is not None:
@@ -220,7 +241,7 @@ def _segment_all(
             failed = segment_in_blocks(plan, destination, source.stem, spread, terminal)
             failures += [failed] if failed else []
             labels = find_labels(destination, source.stem, bundle.mask_kind)
-            save_labels(labels, source.path, destination, source.stem, save, bundle.object_name, plan.options)
+            save_labels(labels, source.path, destination, source.stem, whole.save, bundle.object_name, plan.options)
         except InputError as error:
             failures.append(str(error))
         except OSError as error:

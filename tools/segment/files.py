@@ -25,8 +25,24 @@ from tools.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from tools.segment.loaded import Loaded
+    from tools.segment.remote import Server
 
-__all__ = ["remember_settings", "segment_file"]
+__all__ = ["remember_settings", "segment_file", "settings_of"]
+
+
+def settings_of(bundle: Description) -> dict[str, object]:
+    """What makes a bundle's results, whatever the image: version, weights, backend and overrides, as JSON has them."""
+    settings: dict[str, object] = {
+        "bundle": bundle.name,
+        "version": read_metadata(bundle.root).get("version"),
+        "weights_sha256": checksum(bundle.weights),
+        "backend": bundle.backend,
+        "overrides": {key: str(value) for key, value in bundle.overrides.items() if not key.endswith("_path")},
+    }
+    if bundle.foreground is not None:
+        settings["foreground_weights_sha256"] = checksum(bundle.foreground.weights)
+    return settings
+
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +55,7 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
     InputError
         If the folder holds results of another bundle, other weights or other settings, or cannot be written.
     """
-    settings = {
-        "bundle": bundle.name,
-        "version": read_metadata(bundle.root).get("version"),
-        "weights_sha256": checksum(bundle.weights),
-        "backend": bundle.backend,
-        "overrides": {key: str(value) for key, value in bundle.overrides.items() if not key.endswith("_path")},
-        "options": dict(options),
-    }
-    if bundle.foreground is not None:
-        settings["foreground_weights_sha256"] = checksum(bundle.foreground.weights)
+    settings = {**settings_of(bundle), "options": dict(options)}
     path = destination / SETTINGS
     if path.is_file() and any(one.name != SETTINGS for one in destination.iterdir()):
         before = read_json(path, "remove it, or choose another folder")
@@ -65,7 +72,7 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
 
 
 def segment_file(
-    loaded: Loaded,
+    loaded: Loaded | Server,
     image: Path,
     destination: Path,
     options: Mapping[str, str],
@@ -78,7 +85,7 @@ def segment_file(
 
     Parameters
     ----------
-    loaded : LoadedBundle or LoadedPair
+    loaded : LoadedBundle, LoadedPair or Server
     image : Path
     destination : Path
         Where ``<stem>_<kind>`` go; it exists.

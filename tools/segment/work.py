@@ -28,6 +28,7 @@ from tools.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from tools.segment.loaded import Loaded
+    from tools.segment.remote import Server
 
 __all__ = ["Whole", "forget", "segment_block", "segment_whole"]
 
@@ -86,6 +87,8 @@ class Whole:
         Further formats.
     run : str
         Of this command, for which a process keeps the network.
+    server : Server, optional
+        That segments them, instead of a network in this process.
     """
 
     bundle: Description
@@ -93,12 +96,13 @@ class Whole:
     options: Mapping[str, str]
     save: tuple[str, ...]
     run: str
+    server: Server | None = None
 
 
 def segment_whole(whole: Whole, source: Source) -> None:
     """Segment one of the images; see `segment_file`."""
     with quiet(logging.WARNING):
-        network = _kept.network(whole.bundle, whole.run)
+        network = whole.server or _kept.network(whole.bundle, whole.run)
     with quiet():
         options = {**whole.options, **source.options}
         segment_file(network, source.path, whole.destination, options, stem=source.stem, save=whole.save)

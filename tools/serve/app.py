@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -94,6 +95,7 @@ def create_app(
     allowed_hosts: Sequence[str] = (),
     framed_by: Sequence[str] = (),
     token: str = "",
+    settings: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
 ) -> FastAPI:
     """The application, without the page.
 
@@ -109,6 +111,8 @@ def create_app(
         Where requests are kept while they are answered; the system's folder for temporary files if not given.
     allowed_hosts, framed_by, token
         See `Guard`.
+    settings : mapping of str to mapping
+        What makes the results of each bundle, as `settings_of` gives it; /bundles tells it.
     """
 
     @asynccontextmanager
@@ -118,7 +122,7 @@ def create_app(
 
     # its /docs load nothing from elsewhere
     app = FastAPIOffline(title="Microscopy segmentation", version="1", lifespan=lifespan)
-    endpoint = app.state.endpoint = Endpoint(dispatcher, bundles, data_dir, folder)
+    endpoint = app.state.endpoint = Endpoint(dispatcher, bundles, data_dir, folder, settings)
     app.add_middleware(Guard, hosts=allowed_hosts, framed_by=framed_by, token=token)
     app.exception_handler(Failure)(_answer_failure)
     app.exception_handler(HTTPException)(_answer_http_exception)

@@ -19,6 +19,7 @@ from tools.bundles import all_bundles, find_bundle
 from tools.command_line import positive_number, whole_number
 from tools.sample.formats import sample_images
 from tools.segment.description import describe_bundle
+from tools.segment.files import settings_of
 from tools.serve.limits import Limits
 from tools.temporary import temporary_folder
 
@@ -54,7 +55,8 @@ def serve(
     bundle : str
         Name of a bundle or its folder; several one after another, or all.
     host : str
-        Address to listen at; 0.0.0.0 lets other machines in, which takes --token, or --insecure.
+        Address to listen at; 0.0.0.0 lets other machines in, which takes --token, or --insecure. A path, such as
+        /tmp/cells.socket, is a socket file that only you can use, for `tools segment --server`.
     port : int
         Port to listen at.
     backend : str
@@ -176,24 +178,36 @@ def serve_bundles(
                 allowed_hosts=hosts,
                 framed_by=framed_by,
                 token=token,
+                settings={name: settings_of(bundle) for name, bundle in bundles.items()},
             )
             app = mount_page(app, samples, folder)
-            logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
+            if _is_file(host):
+                logger.info("serving at %s, for: python -m tools segment BUNDLE ... --server %s", host, host)
+            else:
+                logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
             config = uvicorn.Config(app, log_level="warning")
             EndingServer(config, limits.grace_s, dispatcher.close).run(sockets=[listening])
         finally:
             dispatcher.close()
+            if _is_file(host):
+                Path(host).unlink(missing_ok=True)
 
 
 def _is_loopback(host: str) -> bool:
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or _is_file(host) or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
 
+def _is_file(host: str) -> bool:
+    return "/" in host
+
+
 def _bind(host: str, port: int) -> socket.socket:
     """A socket of that address, bound before anything is loaded."""
+    if _is_file(host):
+        return _bind_file(Path(host))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -202,6 +216,22 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise InputError(f"--port {port}: cannot listen on {host} ({error.strerror}); choose another port") from error
+    return bound
+
+
+def _bind_file(path: Path) -> socket.socket:
+    """A socket file for its owner; one that is left of a server that is gone is replaced."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket() and bound.connect_ex(str(path)):
+            path.unlink()
+        bound.bind(str(path))
+        path.chmod(0o600)  # nobody can connect before it listens
+    except OSError as error:
+        bound.close()
+        raise InputError(
+            f"--host {path}: cannot make a socket there ({error.strerror}); choose another path"
+        ) from error
     return bound
 
 

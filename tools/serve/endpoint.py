@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
@@ -66,7 +67,7 @@ class Endpoint:
 
     Parameters
     ----------
-    dispatcher, bundles, data_dir, folder
+    dispatcher, bundles, data_dir, folder, settings
         As for `create_app`.
     """
 
@@ -76,8 +77,10 @@ class Endpoint:
         bundles: Mapping[str, Description],
         data_dir: Path | None = None,
         folder: Path | None = None,
+        settings: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
     ) -> None:
         self.dispatcher, self.bundles, self.data_dir, self.folder = dispatcher, bundles, data_dir, folder
+        self.settings = settings
         self.limits, self.metrics = dispatcher.limits, Metrics(dispatcher)
         self.samples: Mapping[str, Sequence[Path]] = {}
         self.num_uploading = 0
@@ -111,6 +114,7 @@ class Endpoint:
                 "result": bundle.mask_kind,
                 "fields": [*bundle.options, *PICKS],
                 "backend": bundle.backend,
+                "settings": self.settings.get(bundle.name, {}),
                 "samples": [path.name for path in self.samples.get(bundle.name, ())],
             }
             for bundle in self.bundles.values()
@@ -176,7 +180,9 @@ class Endpoint:
             chosen = None if image_path else choose_format(format, request.headers.get("accept"), bundle.num_axes)
             started = time.perf_counter()
             (folder / "job").mkdir()
-            job = Job(bundle.name, received.image, folder / "job", received.fields)
+            # an archive holds tables that name the image, as its user calls it in letters that harm nobody
+            named = {"stem": stem} if chosen == "zip" else {}
+            job = Job(bundle.name, received.image, folder / "job", received.fields, **named)
             result = await self._segment(request, job)
             if chosen is None:
                 response: Response = await run_in_threadpool(

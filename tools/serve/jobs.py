@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.segment.results import STEM
+
 __all__ = ["Job"]
 
 
@@ -27,6 +29,8 @@ class Job:
     view : Path or None
         Where to write the image as it is shown: see `write_view`. The image is a stranger's, so that only the process
         that segments opens it.
+    stem : str
+        That names of results, and tables, call the image.
     """
 
     bundle: str
@@ -34,3 +38,4 @@ class Job:
     folder: Path
     options: Mapping[str, str] = field(default_factory=dict)
     view: Path | None = None
+    stem: str = STEM

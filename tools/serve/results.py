@@ -120,5 +120,5 @@ def _zipped(result: Result, stem: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in result.files:
-            archive.write(path, renamed(path, stem))
+            archive.write(path, path.name if result.stem == stem else renamed(path, stem))
     return buffer.getvalue()

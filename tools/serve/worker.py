@@ -165,7 +165,7 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
             options = choose_image(job.image, loaded[job.bundle].bundle, job.options)
             connection.send(CHECKED)
             with interruption:
-                result = loaded[job.bundle].segment(job.image, job.folder, options)
+                result = loaded[job.bundle].segment(job.image, job.folder, options, stem=job.stem)
                 if job.view:
                     write_view(result.image, job.view)
             answer: Result | Failure = result

@@ -110,10 +110,11 @@ def running(
     page_folder: Path | None = None,
     samples: dict[str, list[Path]] | None = None,
     token: str = "",
+    settings: dict[str, dict] | None = None,
 ) -> Iterator[Server]:
     worker = StandIn(limits)
     dispatcher = Dispatcher(lambda: worker, limits)
-    app = create_app(dispatcher, BUNDLES, data_dir=data_dir, token=token)
+    app = create_app(dispatcher, BUNDLES, data_dir=data_dir, token=token, settings=settings or {})
     if page_folder:
         app = mount_page(app, samples or {}, page_folder)
     with socket.socket() as listening:
