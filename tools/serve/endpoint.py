@@ -181,8 +181,8 @@ class Endpoint:
             started = time.perf_counter()
             (folder / "job").mkdir()
             # an archive holds tables that name the image, as its user calls it in letters that harm nobody
-            named = {"stem": stem} if chosen == "zip" else {}
-            job = Job(bundle.name, received.image, folder / "job", received.fields, **named)
+            named = stem if chosen == "zip" else STEM
+            job = Job(bundle.name, received.image, folder / "job", received.fields, stem=named)
             result = await self._segment(request, job)
             if chosen is None:
                 response: Response = await run_in_threadpool(
