@@ -1,4 +1,4 @@
-"""``python -m benchmarks`` lists the comparisons, ``python -m benchmarks NAME [options]`` runs one."""
+"""``python -m benchmarks`` lists the comparisons, ``NAME [options]`` after it runs one, ``all`` most of them."""
 
 import argparse
 import ast
@@ -32,24 +32,42 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         lines = [f"{name:<{max(map(len, titles))}}  {title}" for name, title in titles.items()]
         print("usage: python -m benchmarks NAME ...   (--help after a name says more)\n", *lines, sep="\n")
+        print("\npython -m benchmarks all [--quick] [--output PAGE]: those of docs/performance.md, which it writes")
         return 0
     name, *options = arguments
+    if name == "all":
+        return _all(options)
     if name not in titles:
         print(f"error: no comparison {name}; choose one of {', '.join(titles)}", file=sys.stderr)
         return 1
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     tables = sys.stdout
-    with redirect_stdout(sys.stderr):  # before MONAI's loggers take hold of stdout, which is for tables alone
-        module = import_module(f"benchmarks.{name}")
+    try:
+        with redirect_stdout(sys.stderr):  # before MONAI's loggers take hold of stdout, which is for tables alone
+            module = import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        print("error: not installed:", error.name, file=sys.stderr)
+        return 1
     given = _parse(name, module, options)
+    markdown = given.pop("markdown")
     with redirect_stdout(sys.stderr):
         try:
-            for text in _report(module, given):
+            for text in _report(module, given, markdown):
                 print(text, file=tables, flush=True)
         except (ValueError, OSError) as error:
             print("error:", " ".join(str(error).split()), file=sys.stderr)
             return 1
     return 0
+
+
+def _all(options: Sequence[str]) -> int:
+    from benchmarks.performance import PAGE, write_page
+
+    parser = argparse.ArgumentParser("python -m benchmarks all", description=inspect.getdoc(write_page))
+    parser.add_argument("--quick", action="store_true", help="smaller inputs and fewer rounds")
+    parser.add_argument("--output", type=Path, default=PAGE, help=f"{PAGE.name} in docs/ if not given")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[], help="some of them, a,b")
+    return write_page(**vars(parser.parse_args(options)))
 
 
 def _title(path: Path) -> str:
@@ -66,6 +84,7 @@ def _parse(name: str, module: object, options: Sequence[str]) -> dict[str, objec
         if option.kind is option.KEYWORD_ONLY:
             kind = _count if isinstance(option.default, int) else str
             parser.add_argument(f"--{option.name}", type=kind, default=option.default, help=f"{option.default!r}")
+    parser.add_argument("--markdown", action="store_true", help="tables for a page")
     return vars(parser.parse_args(options))
 
 
@@ -75,17 +94,17 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _report(module: object, options: dict[str, object]) -> Iterator[str]:
+def _report(module: object, options: dict[str, object], markdown: bool) -> Iterator[str]:
     """What was compared on what, every table as soon as it is measured, and what its columns mean."""
     import torch
 
-    from benchmarks.harness import as_text
+    from benchmarks.harness import as_markdown, as_text
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     yield f"device: {device}, {torch.get_num_threads()} threads; load before: {os.getloadavg()[0]:.2f}"
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         for part in module.compare(Path(folder), **options):
-            yield part if isinstance(part, str) else f"\n{as_text(part)}"
+            yield part if isinstance(part, str) else f"\n{(as_markdown if markdown else as_text)(part)}"
     yield f"\n{module.__doc__.partition(chr(10))[2].strip()}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,13 @@ from tools.bundles import find_bundle
 from tools.command_line import run
 from tools.quickstart import commands
 from tools.runs.words import bundle_command
+from tools.segment.description import Description
 from tools.toolbox import read_toolbox
 
-__all__ = ["about", "command", "dataset", "load_network", "open_config", "spread", "testing_data"]
+__all__ = [
+    *("about", "command", "dataset", "load_network", "open_config", "open_loop", "repeated", "spread"),
+    *("testing_data", "tools_command"),
+]
 
 
 def open_config(bundle: str, *names: str, **overrides: object) -> ConfigParser:
@@ -48,6 +53,29 @@ def command(bundle: str, config: str, workflow: str = "", **overrides: object) -
     root = find_bundle(bundle)
     words = bundle_command([root / f"configs/{config}.json"], {"bundle_root": root, **overrides}, workflow=workflow)
     return [sys.executable, *words[1:]]
+
+
+def tools_command(*words: object) -> list[str]:
+    """A verb of the toolbox as a user types it."""
+    return [sys.executable, "-m", "tools", *map(str, words)]
+
+
+def open_loop(served: Description, images: Path, output: Path) -> Engine:
+    """What segments all images of a folder at each call of ``run``: the bundle's own loop, its weights loaded once."""
+    output.mkdir(parents=True)
+    given = {"dataset_dir": str(images), "output_dir": str(output), **served.overrides}
+    parser = open_config(served.name, *(path.stem for path in served.configs), **given)
+    load_network(parser)
+    return parser.get_parsed_content("evaluator")
+
+
+def repeated(images: Sequence[Path], number: int, folder: Path) -> list[Path]:
+    """So many images in a new folder, which are the given ones again and again."""
+    folder.mkdir(parents=True)
+    links = [folder / f"{place:04d}{''.join(images[0].suffixes)}" for place in range(number)]
+    for link, image in zip(links, cycle(images), strict=False):
+        link.symlink_to(image.resolve())
+    return links
 
 
 def dataset(bundle: str, given: str, folder: Path) -> Dataset:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-__all__ = ["Row", "as_text", "as_time", "goal", "iou", "run_measured", "speed", "take_turns"]
+__all__ = ["Row", "as_markdown", "as_text", "as_time", "goal", "iou", "line", "run_measured", "speed", "take_turns"]
 
 # Linux counts what a process held before exec, so a child of a large process seems large itself: a small one measures
 _MEASURE = """
@@ -128,6 +128,21 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The same, for a page."""
+    cells = [[field.name for field in fields(Row)], ["---"] * len(fields(Row)), *map(astuple, rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in cells)
+
+
+def line(what: str, counts: Sequence[float], values: Sequence[float], unit: str, of: str) -> tuple[Row, float]:
+    """Row of what something costs: a straight line through measurements, and how far off it they lie; and its slope."""
+    slope, start = np.polyfit(counts, values, 1)
+    off = max(abs(start + slope * count - value) for count, value in zip(counts, values, strict=True))
+    measured = ", ".join(f"{value:.3g}" for value in values)
+    told = f"{start:.3g} {unit} + {slope:.3g} {unit} per {of}, at most {off:.2g} {unit} off"
+    return Row(f"{what}: {', '.join(f'{count:g}' for count in counts)} {of}s", f"{measured} {unit}", ratio=told), slope
 
 
 def as_time(seconds: float) -> str:

@@ -13,27 +13,24 @@ import io
 import logging
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import cycle
 from pathlib import Path
 
 import httpx
 import numpy as np
 import psutil
-from ignite.engine import Engine
 from PIL import Image
 
-from benchmarks.bundles import load_network, open_config, testing_data
+from benchmarks.bundles import open_loop, repeated, testing_data, tools_command
 from benchmarks.harness import Row, goal, speed, take_turns
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
-from tools.segment.description import Description, describe_bundle
+from tools.segment.description import describe_bundle
 from tools.segment.results import find_mask, read_mask
 
 START_S, END_S = 300, 30
@@ -58,11 +55,8 @@ def compare(
         found = sample_images(root, folder / "made")
         about = f"data: synthetic images: n = {len(found)}"
     yield f"{about}; backend: {served.backend}"
-    (folder / "images").mkdir()
-    images = [folder / "images" / f"{number:04d}{''.join(found[0].suffixes)}" for number in range(num_images)]
-    for link, image in zip(images, cycle(found), strict=False):
-        link.symlink_to(image.resolve())
-    evaluator = _open_loop(served, folder)
+    images = repeated(found, num_images, folder / "images")
+    evaluator = open_loop(served, folder / "images", folder / "results")
     latencies, memory, answers = [], [], defaultdict(set)
     with (
         running_server(bundle, ["--backend", served.backend, "--max_queue", str(2 * clients)]) as (url, processes),
@@ -94,23 +88,13 @@ def compare(
     ]
 
 
-def _open_loop(served: Description, folder: Path) -> Engine:
-    """What segments all images at each call of ``run``, with the weights loaded once."""
-    output = folder / "results"
-    output.mkdir()
-    given = {"dataset_dir": str(folder / "images"), "output_dir": str(output), **served.overrides}
-    parser = open_config(served.name, *(path.stem for path in served.configs), **given)
-    load_network(parser)
-    return parser.get_parsed_content("evaluator")
-
-
 @contextmanager
 def running_server(bundle: str, options: Sequence[str]) -> Iterator[tuple[str, list[psutil.Process]]]:
     """URL and processes of ``tools serve`` on a free port, which ends with the block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    url, command = f"http://127.0.0.1:{port}", [sys.executable, "-m", "tools", "serve", bundle, "--port", str(port)]
+    url, command = f"http://127.0.0.1:{port}", tools_command("serve", bundle, "--port", port)
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen([*command, *options], stdout=log, stderr=log)
         process, children = psutil.Process(server.pid), []

@@ -9,28 +9,28 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.harness import run_measured, speed, take_turns
+from benchmarks.harness import line, run_measured, speed, take_turns
 from common.datalist import write_dataset
 from tools.convert.nifti import write_volume
 
 SLOW = (pytest.mark.slow, pytest.mark.benchmark)
 # what makes a comparison tiny; its rows are named by their beginning
 TINY = [
-    pytest.param("crossval --max_epochs 1", "two folds by crossval", marks=SLOW),
+    pytest.param("cost --images 1,2 --slices 2,4 --size 64", "1,000 images more", marks=SLOW),
     pytest.param("crypts", "tiles, shrunk as ours: mean Dice", marks=SLOW),
     pytest.param("ctc --shrink 8 --rounds 1", "whole process", marks=SLOW),
     pytest.param("devonet", "SEG, nuclei per volume all: 2 volumes", marks=SLOW),
-    pytest.param("fusions --fusions se --rounds 1 --dataset_dir {volumes}", "se, stacks of 5 slices", marks=SLOW),
-    pytest.param("linking --slices 5 --discs 9 --size 90", "SEG, linked and cut", marks=SLOW),
-    pytest.param("livecell --num_images 1 --rounds 1", "best IoU that is left", marks=SLOW),
+    pytest.param("engines --bundles devonet_nsn --rounds 1", "devonet_nsn: torch.compile", marks=SLOW),
+    pytest.param("images --bundles devonet_ndn --num_images 1 --rounds 1", "devonet_ndn: peak memory", marks=SLOW),
+    pytest.param("linking --dataset_dir {volumes}", "SEG, linked and cut", marks=SLOW),
+    pytest.param("livecell --num_images 1", "best IoU that is left", marks=SLOW),
     pytest.param("loading --max_epochs 2", "devonet_nsn: share of time waiting", marks=SLOW),
-    pytest.param("memory --volume_size 64 --slide_size 600", "crypt_unet, 600 x 600 RGB: peak memory", marks=SLOW),
+    pytest.param("memory --volume_size 64 --slide_size 600 --limit 64", "crypt_unet, 600 x 600 RGB: peak", marks=SLOW),
     pytest.param("nsn --num_volumes 1", "QCANet's scheme: mean IoU", marks=SLOW),
-    pytest.param("onnx --bundles devonet_nsn", "devonet_nsn: pixels that differ as served", marks=SLOW),
-    pytest.param("outlines --num_images 2 --rounds 1", "time per label map"),
-    pytest.param("run_lengths --height 40 --width 50 --rounds 1", "single pixels"),
+    pytest.param("reading --slices 3 --size 20 --rounds 1", "plain.tif, 3 x 20 x 20"),
     pytest.param("sam --image_size 64 --images 1 --prompts 2 --rounds 1", "training step", marks=SLOW),
     pytest.param("serve --bundle devonet_ndn --num_images 3 --clients 2 --rounds 1", "latency, p95", marks=SLOW),
+    pytest.param("start --bundle devonet_ndn --rounds 1", "segment --server, one image", marks=SLOW),
 ]
 
 
@@ -61,13 +61,15 @@ def test_comparison_says_what_it_compares(name, capsys):
 
 def test_all_comparisons_are_listed_and_tried(capsys):
     assert main([]) == 0
-    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]]
+    listed = [
+        line.split()[0] for line in capsys.readouterr().out.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    ]
     assert listed == [case.values[0].split()[0] for case in TINY]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [("nothing", "no comparison nothing; choose one of crossval, "), ("nsn --dataset_dir nowhere", "nowhere")],
+    [("nothing", "no comparison nothing; choose one of cost, "), ("nsn --dataset_dir nowhere", "nowhere")],
 )
 def test_wrong_input_is_told_in_one_line(words, message, capsys):
     assert main(words.split()) == 1
@@ -110,6 +112,28 @@ def test_memory_is_the_childs_own():
 def test_failed_command_is_told():
     with pytest.raises(ValueError, match="import nothing.* ended with 1"):
         run_measured([sys.executable, "-c", "import nothing"])
+
+
+def test_cost_is_told_as_a_line_and_what_lies_off_it():
+    row, slope = line("cells", [1, 2, 3], [3.0, 5.0, 7.3], "s", "image")
+    assert slope == pytest.approx(2.15) and row.what == "cells: 1, 2, 3 images" and row.ours == "3, 5, 7.3 s"
+    assert row.ratio == "0.8 s + 2.15 s per image, at most 0.1 s off"
+
+
+def test_page_holds_the_tables_and_what_did_not_run(tmp_path, monkeypatch, capsys):
+    plan = {"reading": "--slices 3 --size 20 --rounds 1", "nsn": "--dataset_dir nowhere"}
+    monkeypatch.setattr("benchmarks.performance.QUICK", plan)
+    assert main(["all", "--quick", "--output", str(tmp_path / "page.md")]) == 1
+    page, told = (tmp_path / "page.md").read_text(), capsys.readouterr().err.splitlines()
+    assert "| plain.tif, 3 x 20 x 20 | " in page and "`python -m benchmarks reading --slices 3" in page
+    assert "Not measured to the end: " in page and "cores, " in page and "torch 2" in page
+    assert told[0].startswith("[1/2] reading: ") and told[1].startswith("[2/2] nsn: ") and "nowhere" in told[1]
+
+
+def test_a_package_that_is_missing_is_a_line_of_the_page(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.reading", raising=False)
+    assert main(["reading"]) == 1 and "error: not installed: zarr" in capsys.readouterr().err
 
 
 def test_product_does_not_import_benchmarks():

@@ -104,7 +104,8 @@ class Server:
                 own = f"{stem}{entry.removeprefix(sent)}" if entry.startswith(f"{sent}_") else entry
                 (output / Path(own).name).write_bytes(archive.read(entry))
         files = tuple(sorted(output.iterdir()))
-        return Result(image, find_mask(files, stem, self.bundle.mask_kind), files, perf_counter() - started, stem)
+        mask = find_mask(files, stem, self.bundle.mask_kind)  # on the grid of the image as it was read there
+        return Result(mask, mask, files, perf_counter() - started, stem)
 
     def _ask(
         self, method: str, path: str, image: Path | None = None, filename: str = "", fields: Mapping[str, str] = NOTHING
