@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.bundles import repeated, tools_command
-from benchmarks.harness import Row, goal, line, run_measured
+from benchmarks.harness import Measured, Row, goal, line, run_measured
 from tools.bundles import find_bundle
 from tools.convert.nifti import write_volume
 from tools.sample.embryo import SPACING_UM
@@ -39,11 +39,11 @@ def compare(
     }
     rows, slopes = [], []
     for way, results in measured.items():
-        row, slope = line(f"{PICTURES}, {way}", counts, [seconds for seconds, _ in results], "s", "image")
+        row, slope = line(f"{PICTURES}, {way}", counts, [one.seconds for one in results], "s", "image")
         rows.append(row)
         slopes.append(slope)
     gain = slopes[0] / slopes[1]
-    peaks = [peak / 2**30 for _, peak in measured["one process"]]
+    peaks = [one.peak / 2**30 for one in measured["one process"]]
     memory, growth = line(f"{PICTURES}, peak memory", counts, peaks, "GiB", "image")
     yield [
         *rows,
@@ -62,14 +62,14 @@ def _volumes(folder: Path, slices: list[int], size: int) -> list[Row]:
         write_volume(path, volume, SPACING_UM)
         voxels.append(volume.size / 1e6)
         results.append(_segment(VOLUMES, path, folder / f"volume {number}"))
-    seconds, peaks = zip(*results, strict=True)
+    seconds, peaks, _ = zip(*results, strict=True)
     return [
         line(f"{VOLUMES}, {size} x {size}", voxels, seconds, "s", "million voxel")[0],
         line(f"{VOLUMES}, peak memory", voxels, [peak / 2**30 for peak in peaks], "GiB", "million voxel")[0],
     ]
 
 
-def _segment(bundle: str, source: Path, results: Path, *options: str) -> tuple[float, int]:
+def _segment(bundle: str, source: Path, results: Path, *options: str) -> Measured:
     return run_measured(tools_command("segment", bundle, source, results, *options))
 
 

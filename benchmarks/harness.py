@@ -10,18 +10,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-__all__ = ["Row", "as_markdown", "as_text", "as_time", "goal", "iou", "line", "run_measured", "speed", "take_turns"]
+__all__ = [
+    *("Measured", "Row", "as_markdown", "as_text", "as_time", "goal", "iou", "line", "run_measured", "speed"),
+    "take_turns",
+]
 
 # Linux counts what a process held before exec, so a child of a large process seems large itself: a small one measures
 _MEASURE = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[2:])
-open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+open(sys.argv[1], "w").write(f"{used.ru_maxrss} {used.ru_utime + used.ru_stime}")
 sys.exit(code)
 """
 
@@ -35,6 +40,14 @@ class Row:
     other: str = ""
     ratio: str = ""
     target: str = ""
+
+
+class Measured(NamedTuple):
+    """A command: seconds by the clock, largest resident set in bytes, seconds that processors worked for it."""
+
+    seconds: float
+    peak: int
+    worked: float
 
 
 def take_turns(
@@ -106,11 +119,8 @@ def goal(text: str, reached: bool) -> str:
     return f"{text}: {'reached' if reached else 'missed'}"
 
 
-def run_measured(command: Sequence[str]) -> tuple[float, int]:
-    """Run a command, whose output goes to stderr: wall-clock seconds, and the largest resident set in bytes.
-
-    Raises ValueError if it fails.
-    """
+def run_measured(command: Sequence[str]) -> Measured:
+    """Run a command, whose output goes to stderr; ValueError if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "peak")
         started = time.perf_counter()
@@ -118,7 +128,8 @@ def run_measured(command: Sequence[str]) -> tuple[float, int]:
         seconds = time.perf_counter() - started
         if code != 0:
             raise ValueError(f"{shlex.join(command)}: ended with {code}; its last lines say why")
-        return seconds, int(report.read_text()) * (1 if sys.platform == "darwin" else 1024)
+        peak, worked = report.read_text().split()
+        return Measured(seconds, int(peak) * (1 if sys.platform == "darwin" else 1024), float(worked))
 
 
 def as_text(rows: Sequence[Row]) -> str:

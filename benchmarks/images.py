@@ -53,7 +53,7 @@ def _processes(served: Description, images: list[Path], folder: Path) -> list[Ro
     ours = run_measured(tools_command("segment", served.name, folder / "one", folder / "one_ours"))
     given = {"dataset_dir": folder / "one", "output_dir": folder / "one_other", **served.overrides}
     other = run_measured(command(served.name, served.config.removesuffix(".json"), **given))
-    memory = [f"{peak / 2**30:.2f} GiB" for _, peak in (ours, other)]
+    memory = [f"{peak / 2**30:.2f} GiB" for _, peak, _ in (ours, other)]
     return [
         speed(f"{served.name}: one image with start", ours[0], other[0]),
         Row(f"{served.name}: peak memory", *memory, f"{ours[1] / other[1]:.2f} x"),

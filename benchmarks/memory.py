@@ -35,7 +35,7 @@ def compare(
     write_volume(volume, np.random.default_rng(0).integers(100, 1000, shape, dtype=np.uint16), SPACING_UM)
     ways = {"in blocks": memory, "as a whole": f"{WHOLE_GB}"}
     results = {way: run_measured(_command(volume, folder / way, gb)) for way, gb in ways.items()}
-    (seconds, peak), (seconds_whole, peak_whole) = results.values()
+    (seconds, peak, _), (seconds_whole, peak_whole, _) = results.values()
     what, ratio, gib = (
         f"devonet_nsn, {' x '.join(map(str, shape))} uint16, in blocks; whole",
         seconds / seconds_whole,
@@ -50,8 +50,8 @@ def compare(
     if limit:
         yield [_limited(_command(volume, folder / f"{way}, limited", gb), limit, way) for way, gb in ways.items()]
     if slide_size:
-        _write_slide(slide, slide_size)
-        seconds, peak = run_measured(tools_command("segment", "crypt_unet", slide, folder / "slides"))
+        write_slide(slide, slide_size)
+        seconds, peak, _ = run_measured(tools_command("segment", "crypt_unet", slide, folder / "slides"))
         what = f"crypt_unet, {slide_size} x {slide_size} RGB"
         yield [
             Row(f"{what}: peak memory", f"{peak / gib:.2f} GiB", target=goal("< 4 GiB", peak < 4 * gib)),
@@ -67,13 +67,13 @@ def _limited(command: list[str], limit: str, way: str) -> Row:
     """Whether a command ends well in an address space of so many GiB."""
     kib = int(float(limit) * 2**20)
     try:
-        _, peak = run_measured(["bash", "-c", f'ulimit -v {kib}; exec "$@"', "bash", *command])
+        _, peak, _ = run_measured(["bash", "-c", f'ulimit -v {kib}; exec "$@"', "bash", *command])
     except ValueError:
         return Row(f"{way} under ulimit -v {kib}", "does not fit")
     return Row(f"{way} under ulimit -v {kib}", f"{peak / 2**30:.2f} GiB")
 
 
-def _write_slide(path: Path, size: int) -> None:
+def write_slide(path: Path, size: int) -> None:
     """A smaller slide, repeated while it is written: only a row of its tiles is in memory."""
     drawn, _ = draw_slide(np.random.default_rng(0), min(size, DRAWN_PX), 0)
     columns = np.arange(size) % len(drawn)

@@ -42,6 +42,7 @@ PLAN = {
     "memory": "--volume_size 512 --slide_size 5000 --memory 0.3",
     "nsn": "--num_volumes 2",
     "engines": "--bundles devonet_nsn,swinunet_livecell --rounds 3",
+    "scale": "--slides 1000,2000,4000 --slices 8,16,32",
 }
 QUICK = {
     "start": "--rounds 1",
@@ -53,6 +54,7 @@ QUICK = {
     "memory": "--volume_size 256 --slide_size 0 --memory 0.2",
     "nsn": "--num_volumes 1",
     "engines": "--bundles devonet_nsn --rounds 1",
+    "scale": "--slides 600,1200 --slices 4,8 --size 128 --jobs 10",
 }
 TOLD_S = 60.0  # how often it is told that a comparison still runs, where the line cannot be renewed
 ABOUT = """# What it takes

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import line, run_measured, speed, take_turns
+from benchmarks.scale import makespan
 from common.datalist import write_dataset
 from tools.convert.nifti import write_volume
 
@@ -29,6 +30,7 @@ TINY = [
     pytest.param("nsn --num_volumes 1", "QCANet's scheme: mean IoU", marks=SLOW),
     pytest.param("reading --slices 3 --size 20 --rounds 1", "plain.tif, 3 x 20 x 20"),
     pytest.param("sam --image_size 64 --images 1 --prompts 2 --rounds 1", "training step", marks=SLOW),
+    pytest.param("scale --slides 600,1200 --slices 2,4 --size 64 --workers 3 --jobs 4", "slides: workers", marks=SLOW),
     pytest.param("serve --bundle devonet_ndn --num_images 3 --clients 2 --rounds 1", "latency, p95", marks=SLOW),
     pytest.param("start --bundle devonet_ndn --rounds 1", "segment --server, one image", marks=SLOW),
 ]
@@ -104,14 +106,20 @@ def test_ratio_is_taken_within_a_turn_and_told_with_its_spread():
 
 def test_memory_is_the_childs_own():
     held = np.ones(1 << 25)  # 256 MiB, which are ours
-    _, small = run_measured([sys.executable, "-c", "pass"])
-    _, large = run_measured([sys.executable, "-c", "x = bytearray(1 << 27)"])
-    assert held.nbytes > small and small + (1 << 26) < large
+    _, small, _ = run_measured([sys.executable, "-c", "pass"])
+    _, large, worked = run_measured([sys.executable, "-c", "x = bytearray(1 << 27)"])
+    assert held.nbytes > small and small + (1 << 26) < large and worked > 0
 
 
 def test_failed_command_is_told():
     with pytest.raises(ValueError, match="import nothing.* ended with 1"):
         run_measured([sys.executable, "-c", "import nothing"])
+
+
+def test_jobs_take_turns_at_the_workers_and_wait_for_the_scheduler():
+    assert makespan([3.0, 1.0, 1.0, 1.0], 2, 0.0) == 3.0
+    assert makespan([1.0] * 10, 100, 0.5) == pytest.approx(6.0), "more workers do not help a slow scheduler"
+    assert makespan([1.0] * 4, 1, 0.5) == pytest.approx(6.0)
 
 
 def test_cost_is_told_as_a_line_and_what_lies_off_it():
@@ -127,7 +135,7 @@ def test_page_holds_the_tables_and_what_did_not_run(tmp_path, monkeypatch, capsy
     page, told = (tmp_path / "page.md").read_text(), capsys.readouterr().err.splitlines()
     assert "| plain.tif, 3 x 20 x 20 | " in page and "`python -m benchmarks reading --slices 3" in page
     assert "Not measured to the end: " in page and "cores, " in page and "torch 2" in page
-    assert told[0].startswith("[1/2] reading: ") and told[1].startswith("[2/2] nsn: ") and "nowhere" in told[1]
+    assert told[0].startswith("[1/2] reading: ") and told[-2].startswith("[2/2] nsn: ") and "nowhere" in told[-2]
 
 
 def test_a_package_that_is_missing_is_a_line_of_the_page(tmp_path, monkeypatch, capsys):
