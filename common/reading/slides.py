@@ -12,7 +12,7 @@ from ..errors import InputError
 from .photometric import is_rgb, photometric_name
 from .scanners import ScannedSlide, is_scanned
 from .tiff_file import blaming
-from .tiff_spacing import ome_spacing, resolution_um
+from .tiff_spacing import resolution_um
 from .units import length_um
 from .windows import TiffWindows
 
@@ -116,7 +116,7 @@ def nearest_level(slide: Slide, factor: int) -> tuple[int, int]:
 
 
 def pixel_size_um(slide: Slide) -> float | None:
-    """Size of a slide's pixels, from the first of OME metadata, SVS description and resolution tags that tells it.
+    """Size of a slide's pixels, from the first that tells it: OME or ImageJ, the description of SVS, resolution tags.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def pixel_size_um(slide: Slide) -> float | None:
         candidates = [slide.pixel_size()]
     else:
         with blaming(slide.path, "the size of its pixels cannot be read"):
-            candidates = [_from_ome(slide), _from_svs(slide), resolution_um(slide.page)]
+            candidates = [_from_metadata(slide), _from_svs(slide), resolution_um(slide.page)]
     for candidate in candidates:
         if candidate is None:
             continue
@@ -165,11 +165,9 @@ def _check_rgb(slide: TiffWindows) -> None:
     raise InputError(f"{slide.path}: {found}, expected 3 (RGB) of type uint8; {advice}")
 
 
-def _from_ome(slide: TiffWindows) -> tuple[float, float] | None:
-    """Height and width of a pixel in µm from PhysicalSizeY and PhysicalSizeX."""
-    if not slide.description.rstrip().endswith("OME>"):
-        return None
-    _, height, width = ome_spacing(slide.description)
+def _from_metadata(slide: TiffWindows) -> tuple[float, float] | None:
+    """Height and width of a pixel in µm as OME or ImageJ tell it."""
+    _, height, width = slide.told_spacing
     return None if width is None else (height or width, width)
 
 

@@ -73,17 +73,21 @@ def open_czi(path: Path) -> Iterator[list[Scene]]:
         scenes = []
         for number in sorted({block.at("S") for block in blocks}):
             of_scene = [block for block in blocks if block.at("S") == number]
-            sizes = {axis: 1 + max(block.at(axis) for block in of_scene) for axis in "TCZ"}
-            sizes |= {axis: _extent(of_scene, axis)[1] for axis in "YX"} | {"S": of_scene[0].shape["0"]}
+            first = min(block.at("C") for block in of_scene)
+            sizes = _count_from_zero(of_scene) | {"S": of_scene[0].shape["0"]}
+            own = channels[first:] if len(channels) >= first + sizes["C"] else channels
             name = names[number] if number < len(names) else ""
-            scenes.append(Scene.in_parts(name, sizes, spacing, channels, _dtype(of_scene), _window(of_scene)))
+            scenes.append(Scene.in_parts(name, sizes, spacing, own, _dtype(of_scene), _window(of_scene)))
         yield scenes
 
 
-def _extent(blocks: Sequence[_Block], axis: str) -> tuple[int, int]:
-    """Where blocks begin along an axis, and how long all of them are together."""
-    first = min(block.at(axis) for block in blocks)
-    return first, max(block.at(axis) + block.shape[axis] for block in blocks) - first
+def _count_from_zero(blocks: Sequence[_Block]) -> dict[str, int]:
+    """Let all axes of a scene begin at 0, which a part that was exported does not; returns their lengths."""
+    for axis in "TCZYX":
+        first = min(block.at(axis) for block in blocks)
+        for block in blocks:
+            block.start[axis] = block.at(axis) - first
+    return {axis: max(block.at(axis) + block.shape.get(axis, 1) for block in blocks) for axis in "TCZYX"}
 
 
 def _dtype(blocks: Sequence[_Block]) -> np.dtype:
@@ -92,7 +96,6 @@ def _dtype(blocks: Sequence[_Block]) -> np.dtype:
 
 def _window(blocks: Sequence[_Block]) -> Window:
     """Function that reads a part of a scene from the blocks under it; those that were used last are kept."""
-    top, left = _extent(blocks, "Y")[0], _extent(blocks, "X")[0]
     dtype, samples = _dtype(blocks), blocks[0].shape["0"]
     kept: OrderedDict[int, np.ndarray] = OrderedDict()
 
@@ -108,18 +111,18 @@ def _window(blocks: Sequence[_Block]) -> Window:
         first_z, first_y, first_x = (part.start for part in where)
         pixels = np.zeros((*(part.stop - part.start for part in where), samples), dtype)
         _, height, width, _ = pixels.shape
-        is_there = False
+        lacking = set(range(first_z, first_z + len(pixels)))
         for number, block in enumerate(blocks):
             if block.at("T") != time or block.at("C") != channel:
                 continue
-            is_there = True
-            z, y, x = block.at("Z") - first_z, block.at("Y") - top - first_y, block.at("X") - left - first_x
+            lacking.discard(block.at("Z"))
+            z, y, x = block.at("Z") - first_z, block.at("Y") - first_y, block.at("X") - first_x
             bottom, right = min(y + block.shape["Y"], height), min(x + block.shape["X"], width)
             if 0 <= z < len(pixels) and max(y, 0) < bottom and max(x, 0) < right:
                 part = decoded(number)[max(-y, 0) : bottom - y, max(-x, 0) : right - x]
                 pixels[z, max(y, 0) : bottom, max(x, 0) : right] = part
-        if not is_there:
-            raise ValueError(f"no pixels of time {time}, channel {channel}")
+        if lacking:
+            raise ValueError(f"no pixels of time {time}, channel {channel}, slice {min(lacking)}")
         return pixels if samples > 1 else pixels[..., 0]
 
     return read

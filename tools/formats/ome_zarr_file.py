@@ -33,13 +33,11 @@ FREE_BYTES = 64 << 20
 def open_ome_zarr(path: Path) -> Iterator[list[Scene]]:
     """The images of an OME-Zarr: one, those that bioformats2raw numbers, or the fields of a plate."""
     if path.is_dir():
-        root = zarr.open_group(path, mode="r")
-        yield [_scene(path, group, name) for name, group in _images(path, root)]
+        yield _scenes(path, zarr.open_group(path, mode="r"))
         return
     inside = _checked_zip(path)
     with zarr.storage.ZipStore(path, mode="r") as store:
-        root = zarr.open_group(store, path=inside, mode="r")
-        yield [_scene(path, group, name) for name, group in _images(path, root)]
+        yield _scenes(path, zarr.open_group(store, path=inside, mode="r"))
 
 
 def _checked_zip(path: Path) -> str:
@@ -59,10 +57,21 @@ def _checked_zip(path: Path) -> str:
     return "" if outermost == PurePosixPath() else str(outermost)
 
 
+def _scenes(path: Path, root: zarr.Group) -> list[Scene]:
+    """Mostly a group holds one image; it may list several."""
+    found = []
+    for name, group in _images(path, root):
+        listed = _ome(group)["multiscales"]
+        for multiscale in listed:
+            own = str(multiscale.get("name") or "") if len(listed) > 1 or not name else ""
+            found.append(_scene(path, group, multiscale, " ".join(filter(None, (name, own)))))
+    return found
+
+
 def _images(path: Path, root: zarr.Group) -> list[tuple[str, zarr.Group]]:
     about = _ome(root)
     if "multiscales" in about:
-        return [(str(about["multiscales"][0].get("name") or ""), root)]
+        return [("", root)]
     if "plate" in about:
         wells = [well["path"] for well in about["plate"]["wells"]]
         fields = [f"{well}/{image['path']}" for well in wells for image in _ome(_group(root, well))["well"]["images"]]
@@ -81,19 +90,23 @@ def _group(root: zarr.Group, name: str) -> zarr.Group:
     return group
 
 
+def _array(group: zarr.Group, name: str) -> zarr.Array:
+    array = group.get(name)
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{name} is no array in it")
+    return array
+
+
 def _ome(group: zarr.Group) -> Mapping[str, Any]:
     """Metadata of OME: under a key of their own since version 0.5."""
     attributes: dict[str, Any] = dict(group.attrs)
     return attributes.get("ome", attributes)
 
 
-def _scene(path: Path, group: zarr.Group, name: str) -> Scene:
+def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: str) -> Scene:
     about = _ome(group)
-    multiscale = about["multiscales"][0]
-    full = multiscale["datasets"][0]
-    array = group[full["path"]]
-    if not isinstance(array, zarr.Array):
-        raise ValueError(f"{full['path']} is no array")
+    levels = [(_array(group, level["path"]), level) for level in multiscale["datasets"]]
+    array, full = max(levels, key=lambda level: level[0].size)  # which should be the first
     _check_codecs(path, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
     if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:

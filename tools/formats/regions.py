@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from nibabel.affines import voxel_sizes
 from common.errors import InputError
 from common.files import replacing
 from common.reading.formats import identify
-from common.reading.nifti import open_nifti
+from common.reading.nifti import open_nifti, unreadable
 from common.reading.pictures import read_gray
 from common.reading.tiff import read_pixel_size, read_spacing, read_volume
 from tools.formats.microscopes import maker_of, open_scenes
@@ -162,8 +163,11 @@ def _nifti(path: Path, kind: str, scratch: Path) -> Regions:
         unpacked = scratch / "unpacked.nii"
         if not unpacked.exists():
             logger.info("%s: unpacked to %s, to be read in parts", path, unpacked)
-            with gzip.open(path) as source, replacing(unpacked) as partial, partial.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 22)
+            try:
+                with gzip.open(path) as source, replacing(unpacked) as partial, partial.open("wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 22)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise unreadable(path, error) from error
         image = open_nifti(unpacked)
     voxels, num_further = image.dataobj, len(image.shape) - 3
     if num_further < 0:

@@ -15,9 +15,16 @@ import tifffile
 
 from common.errors import InputError
 from common.reading.photometric import as_seen, check_colours
-from common.reading.tiff_file import check_chain, check_page, keyframe_of, open_tiff, without_additions
-from common.reading.tiff_spacing import ome_spacing, spacing_of
-from tools.formats.scenes import Scene, Spacing, Window
+from common.reading.tiff_file import (
+    check_chain,
+    check_completeness,
+    check_page,
+    keyframe_of,
+    open_tiff,
+    without_additions,
+)
+from common.reading.tiff_spacing import ome_images, told_spacing
+from tools.formats.scenes import Scene, Window
 
 __all__ = ["open_tiff_scenes"]
 
@@ -27,12 +34,15 @@ def open_tiff_scenes(path: Path) -> Iterator[list[Scene]]:
     """The series of a TIFF file, without thumbnails and lower resolutions, while the block runs."""
     with open_tiff(path) as tiff:
         check_chain(path, tiff)
-        series = [one.levels[0] for one in without_additions(tiff.series)]
-        images = _ome_images(tiff)
-        yield [
-            _scene(path, tiff, one, images[number] if len(images) == len(series) else None)
-            for number, one in enumerate(series)
-        ]
+        series = without_additions(tiff.series)
+        lengths = [dict(zip(one.axes, one.shape, strict=True)) for one in series]
+        num_planes = sum(math.prod(size for axis, size in one.items() if axis not in "YXS") for one in lengths)
+        check_completeness(path, tiff, num_planes)
+        images: list[ElementTree.Element | None] = [*ome_images(tiff)]
+        if len(images) != len(tiff.series):
+            images = [None] * len(tiff.series)
+        told = list(zip(tiff.series, images, strict=True))
+        yield [_scene(path, tiff, one, ome) for one, ome in told if any(one is kept for kept in series)]
 
 
 def _scene(
@@ -46,20 +56,13 @@ def _scene(
     if any(length > 1 for axis, length in lengths.items() if axis not in "TCZYXS"):
         raise InputError(f"{path}: axes {axes} {series.shape}, expected T, C, Z, Y and X; export it anew")
     if ome is not None:
-        spacing: Spacing = ome_spacing(ElementTree.tostring(ome, encoding="unicode"))
         channels = tuple(channel.get("Name", "") for channel in ome.iterfind(".//{*}Channel"))
     else:
-        spacing, channels = spacing_of(tiff) or (None, None, None), _imagej_channels(tiff, lengths)
+        channels = _imagej_channels(tiff, lengths)
     name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
     load, window = _loader(path, tiff, series, axes), _window(path, tiff, series, axes)
     dtype, is_gray = np.dtype(series.dtype), lengths.get("S", 1) == 1
-    return Scene(name, lengths, spacing, channels, dtype, load, window if is_gray else None)
-
-
-def _ome_images(tiff: tifffile.TiffFile) -> list[ElementTree.Element]:
-    if not tiff.is_ome:
-        return []
-    return list(ElementTree.fromstring(tiff.ome_metadata or "").iterfind("./{*}Image"))
+    return Scene(name, lengths, told_spacing(tiff, series), channels, dtype, load, window if is_gray else None)
 
 
 def _imagej_channels(tiff: tifffile.TiffFile, lengths: dict[str, int]) -> tuple[str, ...]:
@@ -113,7 +116,7 @@ def _stored(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries
         if page is None:
             raise InputError(f"{path}: plane {number} is missing; export it again")
         check_page(path, tiff, page)
-    return zarr.open_array(series.aszarr(), mode="r")
+    return zarr.open_array(series.aszarr(level=0), mode="r")
 
 
 def _mapped(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> np.ndarray:

@@ -12,6 +12,7 @@ import tifffile
 
 from ..errors import InputError
 from .tiff_file import blaming, check_chain, check_page, open_tiff, tile_shape, without_additions
+from .tiff_spacing import told_spacing
 
 __all__ = ["TiffWindows"]
 
@@ -84,6 +85,11 @@ class TiffWindows:
     def at_level(self, level: int) -> TiffWindows:
         """The image at another level of its pyramid, opened anew."""
         return TiffWindows(self.path, level=level, cache_bytes=self._cache_bytes)
+
+    @property
+    def told_spacing(self) -> tuple[float | None, float | None, float | None]:
+        """Spacing at full resolution in µm as (Z, Y, X), from OME or ImageJ metadata; None for each not told."""
+        return told_spacing(self._tiff)
 
     @property
     def description(self) -> str:

@@ -6,11 +6,13 @@ from xml.etree import ElementTree
 
 import tifffile
 
+from .tiff_file import without_additions
 from .units import length_um
 
-__all__ = ["ome_spacing", "pixel_size_of", "resolution_um", "spacing_of"]
+__all__ = ["ome_images", "pixel_size_of", "resolution_um", "spacing_of", "told_spacing"]
 
 Spacing = tuple[float, float, float]
+ToldSpacing = tuple[float | None, float | None, float | None]
 
 
 def spacing_of(tiff: tifffile.TiffFile) -> Spacing | None:
@@ -21,28 +23,43 @@ def spacing_of(tiff: tifffile.TiffFile) -> Spacing | None:
     tuple of float, or None
         In µm as (Z, Y, X); None where the file does not say it along all axes, in units of length.
     """
-    z, y, x = _told_spacing(tiff)
+    z, y, x = told_spacing(tiff)
     return None if z is None or y is None or x is None else (z, y, x)
 
 
 def pixel_size_of(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
     """Height and width of a pixel of an ImageJ or OME TIFF in µm; None where the file does not tell both."""
-    _, y, x = _told_spacing(tiff)
+    _, y, x = told_spacing(tiff)
     return None if y is None or x is None else (y, x)
 
 
-def _told_spacing(tiff: tifffile.TiffFile) -> tuple[float | None, float | None, float | None]:
-    if tiff.is_ome:
-        return ome_spacing(tiff.ome_metadata or "")
-    return _imagej_spacing(tiff) if tiff.is_imagej else (None, None, None)
+def told_spacing(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries | None = None) -> ToldSpacing:
+    """Spacing of the voxels of a series, in µm as (Z, Y, X); None for each axis that is not told.
+
+    Parameters
+    ----------
+    tiff : tifffile.TiffFile
+        ImageJ or OME; others tell nothing.
+    series : tifffile.TiffPageSeries, optional
+        The first one that is no addition if not given.
+    """
+    if not tiff.is_ome:
+        return _imagej_spacing(tiff) if tiff.is_imagej else (None, None, None)
+    series = series or next(iter(without_additions(tiff.series)), None)
+    images = ome_images(tiff)
+    own = [image for one, image in zip(tiff.series, images, strict=False) if one is series]
+    told = {_ome_spacing(image) for image in (own if len(images) == len(tiff.series) else images)}
+    return told.pop() if len(told) == 1 else (None, None, None)  # it is not known which of them is meant
 
 
-def ome_spacing(text: str) -> tuple[float | None, float | None, float | None]:
-    """PhysicalSizeZ, Y and X of the first image in OME metadata, in µm; None for each that is not told."""
-    try:
-        pixels = ElementTree.fromstring(text).find(".//{*}Pixels")
-    except ElementTree.ParseError:
-        return None, None, None
+def ome_images(tiff: tifffile.TiffFile) -> list[ElementTree.Element]:
+    """The images that OME metadata tell of, in the order of the file's series; empty where there are no such."""
+    return list(ElementTree.fromstring(tiff.ome_metadata or "").iterfind("./{*}Image")) if tiff.is_ome else []
+
+
+def _ome_spacing(image: ElementTree.Element) -> ToldSpacing:
+    """PhysicalSizeZ, Y and X."""
+    pixels = image.find(".//{*}Pixels")
     found = {} if pixels is None else pixels.attrib
     z, y, x = (
         length_um(found.get(f"PhysicalSize{axis}"), found.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "ZYX"
@@ -50,7 +67,7 @@ def ome_spacing(text: str) -> tuple[float | None, float | None, float | None]:
     return z, y, x
 
 
-def _imagej_spacing(tiff: tifffile.TiffFile) -> tuple[float | None, float | None, float | None]:
+def _imagej_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
     """The same of ImageJ, where one unit holds for all axes that have none of their own."""
     found, tags = tiff.imagej_metadata or {}, tiff.pages.first.tags
     unit = found.get("unit")

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import tifffile
 
 from ..errors import InputError
 from .photometric import as_seen, check_colours, has_gray_palette, photometric_name
-from .tiff_file import blaming, check_chain, check_page, keyframe_of, open_tiff, without_additions
+from .tiff_file import blaming, check_chain, check_completeness, check_page, keyframe_of, open_tiff, without_additions
 from .tiff_spacing import pixel_size_of, spacing_of
 
 __all__ = [
@@ -195,8 +195,7 @@ def _find_image(path: Path, tiff: tifffile.TiffFile) -> _Image:
     if not num_pages:
         raise InputError(f"{path}: truncated, {tiff.filehandle.size} bytes without any page; copy it again")
     with blaming(path):
-        series = tiff.series
-        image = _only_image(path, [one.levels[0] for one in without_additions(series)])
+        image = _only_image(path, [one.levels[0] for one in without_additions(tiff.series)])
     if image.series is None or image.series.dataoffset is None:
         for page in image.pages:
             check_page(path, tiff, page)
@@ -209,7 +208,7 @@ def _find_image(path: Path, tiff: tifffile.TiffFile) -> _Image:
             )
     check_chain(path, tiff)
     with blaming(path):
-        _check_completeness(path, tiff, series, image)
+        check_completeness(path, tiff, image.num_planes)
     return image
 
 
@@ -228,38 +227,13 @@ def _only_image(path: Path, series: list[tifffile.TiffPageSeries]) -> _Image:
     pages = tuple(page for one in series for page in one.pages if page is not None)
     if not pages:
         raise InputError(f"{path}: no image in it; copy or export it again")
-    shapes = {page.shape for page in pages}
-    if len(shapes) > 1:
-        raise InputError(f"{path}: pages of different shapes {sorted(shapes)}, expected slices of one volume")
+    kinds = {(page.shape, str(page.dtype)) for page in pages}
+    if len(kinds) > 1:
+        found = ", ".join(f"{shape} {dtype}" for shape, dtype in sorted(kinds))
+        raise InputError(f"{path}: pages of different shapes or types ({found}), expected slices of one volume")
     if only is not None and len(pages) == len(only.pages) and {"Y", "X"} <= set(only.axes):
         return _Image(pages, only, only.axes, only.shape)
     return _Image(pages, None, "Q" + pages[0].axes, (len(pages), *pages[0].shape))
-
-
-def _check_completeness(
-    path: Path, tiff: tifffile.TiffFile, series: list[tifffile.TiffPageSeries], image: _Image
-) -> None:
-    """Refuse a file whose metadata tell of more planes than there are, or of fewer."""
-    announced = image.num_planes
-    if tiff.is_imagej:
-        found: dict[str, Any] = tiff.imagej_metadata or {}
-        announced = math.prod(max(1, int(found.get(name, 1))) for name in ("channels", "slices", "frames"))
-        announced = announced if image.page.samplesperpixel == 1 else image.num_planes
-    if announced > image.num_planes:
-        raise InputError(
-            f"{path}: truncated, {image.num_planes} planes found, its description tells of {announced}; copy it again"
-        )
-    if len(tiff.pages) == image.num_planes:
-        return
-    named = {page.offset for one in series for level in one.levels for page in level.pages if page is not None}
-    if len(tiff.pages) == len(named):
-        return
-    pages = [page.aspage() for page in tiff.pages if page.offset not in named]
-    num_unnamed = sum(not (page.is_reduced or page.is_mask) for page in pages)
-    if num_unnamed:
-        raise InputError(
-            f"{path}: {len(tiff.pages)} pages, but its description leaves out {num_unnamed} of them; export it again"
-        )
 
 
 def _check_volume(path: Path, image: _Image, *, labels: bool) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 from xml.etree import ElementTree
 
 import tifffile
@@ -23,6 +23,7 @@ __all__ = [
     "LARGEST_RATIO",
     "blaming",
     "check_chain",
+    "check_completeness",
     "check_page",
     "follow_chain",
     "keyframe_of",
@@ -158,6 +159,50 @@ def check_chain(path: str | PathLike[str], tiff: tifffile.TiffFile) -> None:
         raise InputError(f"{path}: truncated after {len(pages)} pages, more are announced; copy it again")
 
 
+def check_completeness(path: str | PathLike[str], tiff: tifffile.TiffFile, num_planes: int) -> None:
+    """Refuse a file whose metadata tell of more planes than there are, or of fewer.
+
+    Parameters
+    ----------
+    path : path
+        For the message.
+    tiff : tifffile.TiffFile
+        One file of an OME set may lack the planes of the others.
+    num_planes : int
+        That its images have, together, without additions.
+
+    Raises
+    ------
+    InputError
+    """
+    announced = num_planes
+    if tiff.is_imagej and tiff.pages.first.samplesperpixel == 1:
+        told: dict[str, Any] = tiff.imagej_metadata or {}
+        announced = math.prod(max(1, int(told.get(name, 1))) for name in ("channels", "slices", "frames"))
+    if announced > num_planes:
+        raise InputError(
+            f"{path}: truncated, {num_planes} planes found, its description tells of {announced}; copy it again"
+        )
+    if tiff.is_ome:
+        pages = [page for one in tiff.series if one.dataoffset is None for page in one.pages]
+        if None in pages and not _is_of_set(tiff):
+            lacking = pages.count(None)
+            raise InputError(
+                f"{path}: truncated, its description tells of {lacking} planes more than there are; copy it again"
+            )
+    if len(tiff.pages) == num_planes:
+        return
+    named = {page.offset for one in tiff.series for level in one.levels for page in level.pages if page is not None}
+    if len(tiff.pages) == len(named):
+        return
+    unnamed = [page.aspage() for page in tiff.pages if page.offset not in named]
+    num_unnamed = sum(not (page.is_reduced or page.is_mask) for page in unnamed)
+    if num_unnamed:
+        raise InputError(
+            f"{path}: {len(tiff.pages)} pages, but its description leaves out {num_unnamed} of them; export it again"
+        )
+
+
 def without_additions(series: Sequence[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
     """Images of a file without the thumbnail, the label and the overview that scanners add to theirs."""
     largest = max(math.prod(one.shape) for one in series) if series else 0
@@ -190,6 +235,12 @@ def _num_segments(page: tifffile.TiffPage) -> int:
     planes = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
     depth = -(-page.imagedepth // max(page.tiledepth, 1)) if page.is_tiled else page.imagedepth
     return planes * depth * -(-page.imagelength // max(height, 1)) * -(-page.imagewidth // max(width, 1))
+
+
+def _is_of_set(tiff: tifffile.TiffFile) -> bool:
+    """Whether OME metadata tell of further files."""
+    found = ElementTree.fromstring(tiff.ome_metadata or "").iterfind(".//{*}UUID")
+    return len({one.get("FileName") for one in found}) > 1
 
 
 def _check_ome(path: str | PathLike[str], text: str) -> None:
