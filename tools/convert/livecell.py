@@ -74,7 +74,7 @@ def livecell(
         Plain COCO only: number of folds, 5 if not given.
     group : str
         Regular expression whose first group, found in an image's name, is the unit that its scores count by and that
-        folds of plain COCO never split, such as "(well_[A-Z][0-9]+)"; without it LIVECell's well, else every image.
+        folds of plain COCO never split, such as `(well_[A-Z][0-9]+)`; without it LIVECell's well, else every image.
     test : str
         Plain COCO only: units that go under testing, as --group finds them (well_A1,well_B2), or all.
     name, licence : str
