@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["RESULT_KINDS", "SETTINGS", "SUFFIXES", "own_results", "stem"]
+__all__ = ["IMAGE_ENDINGS", "RESULT_KINDS", "SETTINGS", "SUFFIXES", "own_results", "stem"]
 
 # kind of image -> how its files' names end; the first is what we write
 SUFFIXES = {
@@ -29,6 +29,7 @@ _OTHERS = (
     ".oif",
 )
 _LONGEST_FIRST = sorted({*_OTHERS, *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)}, key=len)[::-1]
+IMAGE_ENDINGS = (*_LONGEST_FIRST, ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".lsm")
 # of images that bundles and tools write beside each other, as <stem>_<kind>
 RESULT_KINDS = ("mask", "prob", "centre_prob", "markers", "instances", "fibres", "myelin", "axon", "overlay", "labels")
 SETTINGS = "segment.json"  # lies in a folder that python -m tools segment wrote to

@@ -17,6 +17,7 @@ from common.reading.formats import identify
 from common.reading.pictures import without_alpha
 from common.reading.tiff import read_header, read_spacing, read_volume
 from tools.command_line import as_verb
+from tools.convert.dataset import as_numbers
 from tools.formats.microscopes import has_images, maker_of, read
 from tools.formats.scenes import Pick
 
@@ -140,26 +141,28 @@ def overlay(
         Which image of a file that holds several, as for `segment`.
     """
     pick, others = Pick(scene, channel, time), [path for path in (result, label) if path]
+    if any(destination.exists() and destination.samefile(path) for path in (image, *others) if path.exists()):
+        raise InputError(f"{destination}: is one of the files to draw; choose another name for the picture")
     is_stack = _is_stack(result)
     array, spacing = _read(image, pick, is_stack)
-    grid, arrays, spacings = array.shape[:2] if _is_rgb(array) else array.shape, [array], [spacing]
+    grid, arrays, spacings = array.shape[:2] if _is_rgb(array) else array.shape, [as_numbers(image, array)], [spacing]
     for path in others:
         if _is_nifti(path) and _is_nifti(image):
             array, spacing = _read_onto(path, image), None
         else:
-            array, spacing = _read(path, Pick(), is_stack)
+            array, spacing = _read(path, Pick(), is_stack, labels=True)
         if array.shape != grid:
             raise InputError(f"{path}: shape {array.shape}, its image {grid}; give files of one grid")
-        arrays.append(array)
+        arrays.append(as_numbers(path, array))
         spacings.append(spacing)
     known = spacings[0] if _is_nifti(image) else next(filter(None, spacings[::-1]), None)
     write_overlay(destination, *arrays, spacing=known or (1.0, 1.0, 1.0))
     return {"picture": destination}
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, *, labels: bool = False) -> np.ndarray:
     """Volume (Z, Y, X), or plane (Y, X) or (Y, X, 3); InputError if a file is neither."""
-    image = images.read_image(path)
+    image = images.read_image(path, labels=labels)
     if images.is_volume(path):
         return image
     plane = without_alpha(path, image)
@@ -168,17 +171,19 @@ def read_image(path: Path) -> np.ndarray:
     return plane
 
 
-def _read(path: Path, pick: Pick, is_stack: bool) -> tuple[np.ndarray, tuple[float, float, float] | None]:
+def _read(
+    path: Path, pick: Pick, is_stack: bool, *, labels: bool = False
+) -> tuple[np.ndarray, tuple[float, float, float] | None]:
     """Pixels of a file of any format, and the spacing of a volume where the file gives it."""
     if _is_nifti(path):
         return read_image(path), nifti.read_spacing(path)
     if maker_of(path) is None and (identify(path) != "tiff" or (not is_stack and pick == Pick())):
-        return read_image(path), None
+        return read_image(path, labels=labels), None
     if has_images(path, pick, num_axes=3 if is_stack else 2):
         found = read(path, pick)
         z, y, x = found.spacing
         return found.pixels, None if z is None or y is None or x is None else (z, y, x)
-    return read_volume(path), read_spacing(path)
+    return read_volume(path, labels=labels), read_spacing(path)
 
 
 def _is_nifti(path: Path) -> bool:

@@ -71,6 +71,8 @@ def _imagej_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
     """The same of ImageJ, where one unit holds for all axes that have none of their own."""
     found, tags = tiff.imagej_metadata or {}, tiff.pages.first.tags
     unit = found.get("unit")
+    if str(unit).strip().lower() in ("inch", "in"):  # dots of a printer, where nobody has set a scale
+        return None, None, None
     return (
         length_um(found.get("spacing"), found.get("zunit", unit)),
         length_um(_per_pixel(tags.get("YResolution")), found.get("yunit", unit)),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,12 @@ def test_found_where_it_was_handled_on_the_way():
 @pytest.mark.parametrize("error", [None, ValueError("a bug"), RuntimeError("see InputError: elsewhere")])
 def test_other_errors_are_none(error):
     assert find_input_error(error) is None
+
+
+def test_name_that_no_system_takes_is_told():
+    with pytest.raises(OSError, match="too long") as info:
+        Path("a" * 300).is_file()
+    assert "aaa: cannot be read or written (File name too long)" in str(find_input_error(info.value))
 
 
 def test_shown_as_one_line(capsys):

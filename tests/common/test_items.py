@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 
 import pytest
 
@@ -290,3 +291,12 @@ def test_what_another_process_finishes_meanwhile_changes_no_share(five, tmp_path
         chosen = inference_items(five, "volume", output_dir=tmp_path, results=["_mask.nii.gz"], skip_existing=True)
         shares.append([entry["image"][-11:-10] for entry in chosen])
     assert shares == [list("ace"), list("bd")]
+
+
+def test_images_of_other_kinds_are_left_out_aloud_and_pipes_and_folders_in_silence(tmp_path, caplog):
+    for name in ("a.png", "b.jpg", "c.czi", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    assert [entry["image"] for entry in inference_items(tmp_path, "picture")] == [str(tmp_path / "a.png")]
+    assert "2 images, such as b.jpg, are left out: read here is .png, .tif, .tiff" in caplog.text

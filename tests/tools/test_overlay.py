@@ -205,3 +205,41 @@ def test_slide_with_its_mask_is_drawn_and_a_mask_of_another_size_refused(tmp_pat
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(InputError, match="text.png: cannot be read"):
         overlay(str(tmp_path / "text.png"), mask, picture)
+
+
+PLANE = np.arange(144, dtype=np.uint8).reshape(12, 12)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [(PLANE.astype(np.complex64), "voxels are complex64"), (np.where(PLANE, PLANE, np.nan), "1 voxels are NaN")],
+)
+def test_image_that_nobody_can_look_at_is_refused(tmp_path, pixels, reason):
+    tifffile.imwrite(tmp_path / "image.tif", pixels, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "mask.tif", block(3, 9)[1], photometric="minisblack")
+    with pytest.raises(InputError, match=f"image.tif: {reason}"):
+        overlay(tmp_path / "image.tif", tmp_path / "mask.tif", tmp_path / "no.png")
+    assert not (tmp_path / "no.png").exists()
+
+
+def test_one_bit_is_black_or_white_and_a_palette_of_labels_only_colours(tmp_path):
+    labels = Image.fromarray(block(3, 9)[1])
+    labels.save(tmp_path / "labels.png")
+    labels.putpalette([0, 0, 0, 200, 30, 40])
+    labels.save(tmp_path / "coloured.png")
+    drawn = []
+    for name, pixels in (("bit", PLANE > 70), ("gray", (PLANE > 70) * np.uint8(255))):
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="minisblack")
+        for result in ("labels", "coloured"):
+            overlay(tmp_path / f"{name}.tif", tmp_path / f"{result}.png", tmp_path / "drawn.png")
+            drawn.append(np.asarray(Image.open(tmp_path / "drawn.png")))
+    assert all((one == drawn[0]).all() for one in drawn)
+
+
+def test_picture_does_not_replace_what_it_is_drawn_from(tmp_path):
+    for name in ("image.tif", "mask.tif"):
+        tifffile.imwrite(tmp_path / name, block(3, 9)[1], photometric="minisblack")
+    before = (tmp_path / "image.tif").read_bytes()
+    with pytest.raises(InputError, match="image.tif: is one of the files to draw; choose another name"):
+        overlay(tmp_path / "image.tif", tmp_path / "mask.tif", tmp_path / "image.tif")
+    assert (tmp_path / "image.tif").read_bytes() == before

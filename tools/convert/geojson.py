@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from skimage.draw import polygon
 __all__ = ["choose_features", "find_polygons", "rasterise"]
 
 SURROUNDINGS = ("tissue", "region", "roi", "background", "other", "slide")  # classes of what objects lie in
+DENIALS = {"no", "non", "not", "without"}
 MAX_DEPTH = 20  # of collections in one another
 OUTSIDE_PX = 1.0  # a contour along the border of the image may lie this far outside
 Polygon = list[np.ndarray]
@@ -25,8 +27,9 @@ def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
     document : object
         As for `find_polygons`.
     meant : str
-        What the name of the class holds, in small letters. Where no class is so called, the only one that is neither
-        ignored (QuPath ends such names with ``*``) nor known to surround objects is taken, or all that have no class.
+        What a word of the class's name begins with, in small letters, and no other word denies: not "Non-crypt". Where
+        no class is so called, the only one that is neither ignored (QuPath ends such names with ``*``) nor known to
+        surround objects is taken, or all that have no class.
 
     Returns
     -------
@@ -43,8 +46,9 @@ def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
     by_class: dict[str, list] = {}
     for feature in _features(document):
         by_class.setdefault(_class_of(feature), []).append(feature)
-    named = [name for name in by_class if meant in name.lower() and not name.endswith("*")]
-    others = [name for name in by_class if not name.endswith("*") and name.lower() not in SURROUNDINGS]
+    kept = [name for name in by_class if not name.endswith("*")]
+    named = [name for name in kept if _is_called(name, meant)]
+    others = [name for name in kept if meant not in name.lower() and name.lower() not in SURROUNDINGS]
     chosen = named or others
     if by_class and (not chosen or (len(chosen) > 1 and not named)):
         found = ", ".join(name or "none" for name in by_class)
@@ -124,6 +128,11 @@ def _features(document: object) -> list:
             raise ValueError(f"features are {type(features).__name__}, expected a list; export the annotations again")
         return features
     return [document]
+
+
+def _is_called(name: str, meant: str) -> bool:
+    words = re.findall(r"[^\W_]+", name.lower())
+    return any(word.startswith(meant) for word in words) and not DENIALS & {*words}
 
 
 def _class_of(feature: object) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from os import PathLike
 
 from common.errors import InputError
 
-__all__ = ["parse_spacing"]
+__all__ = ["check_spacing", "parse_spacing"]
 
 SMALLEST_UM, LARGEST_UM = 0.01, 100.0
 
@@ -45,3 +46,26 @@ def parse_spacing(text: str | None) -> tuple[float, float, float]:
     if not all(SMALLEST_UM <= value <= LARGEST_UM for value in values):
         raise InputError(f"spacing {shown} is no light microscope's ({SMALLEST_UM} to {LARGEST_UM} um): {expected}")
     return values
+
+
+def check_spacing(
+    path: str | PathLike[str], spacing: tuple[float | None, float | None, float | None] | None
+) -> tuple[float, float, float]:
+    """The voxel spacing that a file gives, in µm as (Z, Y, X), where it gives all of it.
+
+    Raises
+    ------
+    InputError
+        If it gives none, or one of no plausible size.
+    """
+    wanted = "give the spacing as Z,Y,X in micrometres, for example --spacing 2.0,0.8,0.8"
+    z, y, x = spacing or (None, None, None)
+    if z is None or y is None or x is None:
+        raise InputError(f"{path}: gives no voxel size; {wanted}")
+    if not all(SMALLEST_UM <= step <= LARGEST_UM for step in (z, y, x)):
+        found = " x ".join(f"{step:g}" for step in (z, y, x))
+        raise InputError(
+            f"{path}: gives a voxel size of {found} um (Z, Y, X), a light microscope's is {SMALLEST_UM} to "
+            f"{LARGEST_UM} um; {wanted}"
+        )
+    return z, y, x

@@ -17,7 +17,7 @@ from common.names import stem as stem_of
 from common.reading.tiff import read_header, read_spacing
 from tools.command_line import as_verb
 from tools.convert.dataset import as_numbers, prepare_dataset, read_image, write_unless_whole
-from tools.convert.spacing import parse_spacing
+from tools.convert.spacing import check_spacing, parse_spacing
 from tools.formats.microscopes import ENDINGS, ZIPPED, has_images, is_ome_zarr, list_images, open_scenes, read
 from tools.formats.scenes import Pick
 
@@ -143,14 +143,9 @@ def _stacks_of(path: Path, pick: Pick) -> Iterator[tuple[str, _Stack]]:
 
 def _spacing(stack: _Stack, given: tuple[float, float, float] | None) -> tuple[float, float, float]:
     """What is given, else what the file tells."""
-    if given is None and stack.spacing is None:
-        raise InputError(
-            f"{stack.path}: gives no voxel size; give --spacing as Z,Y,X in micrometres, for "
-            "example --spacing 2.0,0.8,0.8"
-        )
     if given is not None and stack.spacing is not None and not np.allclose(stack.spacing, given, rtol=0.02):
         logger.warning("%s: says that its spacing is %s um (Z, Y, X), taken is %s", stack.path, stack.spacing, given)
-    return given or parse_spacing(",".join(map(str, stack.spacing or ())))
+    return given or check_spacing(stack.path, stack.spacing)
 
 
 def find_stacks(source: Path) -> dict[str, Path]:

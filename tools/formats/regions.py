@@ -108,13 +108,8 @@ def _open(stack: ExitStack, path: Path, num_axes: int, scratch: Path, pick: Pick
             return _whole(image.pixels, image.spacing)
     if num_axes == 3:
         return _whole(read_volume(path), (read_spacing(path) if kind == "tiff" else None) or (None,) * 3)
-    named = path  # readers go by the ending, whatever the user calls the file
-    if kind is not None and not path.name.lower().endswith((kind, "jpg", "tif")):
-        named = scratch / f"image.{kind}"
-        named.unlink(missing_ok=True)
-        named.symlink_to(path.resolve())
     size = read_pixel_size(path) if kind == "tiff" else None
-    return _whole(read_gray(named), (None, *size) if size else (None, None, None))
+    return _whole(read_gray(path), (None, *size) if size else (None, None, None))
 
 
 def _enter(stack: ExitStack, path: Path) -> list[Scene]:

@@ -24,10 +24,10 @@ from common.reading.pictures import opaque, read_pixels
 from common.reading.tiff import read_pixel_size, read_spacing, read_volume
 from tools.convert.dataset import as_numbers
 from tools.convert.nifti import write_volume
-from tools.convert.spacing import parse_spacing
+from tools.convert.spacing import check_spacing, parse_spacing
 from tools.formats.microscopes import maker_of, open_scenes, read
 from tools.formats.pictures import STRIP_ROWS, write_picture, write_strips
-from tools.formats.scenes import Pick, only_one
+from tools.formats.scenes import Pick, Spacing, only_one
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
@@ -132,12 +132,7 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
         target = folder / f"{stem}{suffix}"
         target.symlink_to(path.resolve())
         return _respaced(target, spacing) if spacing and bundle.num_axes == 3 else target
-    named = folder / f"{stem}{suffix}"  # readers go by the ending, whatever the user calls the file
-    named.symlink_to(path.resolve())
-    try:
-        pixels = opaque(named.name, read_pixels(named))
-    finally:
-        named.unlink()
+    pixels = opaque(path, read_pixels(path))
     target = folder / f"{stem}{bundle.suffixes[0]}"
     if target.suffix == ".png":
         Image.fromarray(pixels).save(target)
@@ -220,10 +215,8 @@ def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str
     if bundle.num_axes == 3:
         if image.axes != "ZYX":
             raise InputError(f"{path}: one picture ({image.axes}), but {bundle.name} takes gray volumes; give a stack")
-        z, y, x = image.spacing
-        known = None if z is None or y is None or x is None else (z, y, x)
         target = target.with_name(f"{target.name}.nii")
-        _write_volume(path, target, image.pixels, parse_spacing(spacing) if spacing else known)
+        _write_volume(path, target, image.pixels, parse_spacing(spacing) if spacing else image.spacing)
         return target
     if image.axes.startswith("Z"):
         raise InputError(
@@ -250,12 +243,8 @@ def _copy_in_strips(path: Path, target: Path, pick: Pick) -> bool:
     return True
 
 
-def _write_volume(path: Path, target: Path, volume: np.ndarray, spacing: tuple[float, float, float] | None) -> None:
-    if spacing is None:
-        raise InputError(
-            f"{path}: gives no voxel size; give the spacing as Z,Y,X in micrometres, for example --spacing 2.0,0.8,0.8"
-        )
-    write_volume(target, as_numbers(path, volume), spacing)
+def _write_volume(path: Path, target: Path, volume: np.ndarray, spacing: Spacing | None) -> None:
+    write_volume(target, as_numbers(path, volume), check_spacing(path, spacing))
 
 
 def one_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Size of an image's pixels: given, or told by the BIDS sidecar beside the image."""
+"""Size of an image's pixels: given, or told by the BIDS sidecar beside the image, or by the image itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from .common.errors import InputError
 from .common.json_file import read_json
 from .common.names import stem
+from .common.reading.formats import identify
+from .common.reading.tiff import read_pixel_size
 
 __all__ = ["pixel_size_of"]
 
@@ -26,7 +28,8 @@ def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
     Parameters
     ----------
     path : path
-        The image. Beside it may lie ``<stem>.json`` with ``PixelSize`` ([X, Y]) and ``PixelSizeUnits``.
+        The image. Beside it may lie ``<stem>.json`` with ``PixelSize`` ([X, Y]) and ``PixelSizeUnits``; without one,
+        what OME or ImageJ metadata in a TIFF say.
     given : float, optional
         What the user or the datalist says; preferred.
 
@@ -46,14 +49,17 @@ def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
         return float(given)
     sidecar = Path(path).with_name(f"{stem(path)}.json")
     fields = read_json(sidecar, "correct or remove it") if sidecar.is_file() else {}
-    if "PixelSize" not in fields or "PixelSizeUnits" not in fields:
+    if "PixelSize" in fields and "PixelSizeUnits" in fields:
+        width, height = _sides(sidecar, fields["PixelSize"], fields["PixelSizeUnits"])
+    elif identify(path) == "tiff" and (told := read_pixel_size(Path(path))):
+        height, width = told
+    else:
         logger.warning(
             "%s: the size of its pixels is unknown; lengths will be in pixels and tiles are not magnified; "
             "give --pixel_size_um",
             path,
         )
         return None
-    width, height = _sides(sidecar, fields["PixelSize"], fields["PixelSizeUnits"])
     if abs(height - width) > SQUARE * width:
         logger.warning("%s: pixels of %g x %g um; taken as square, of the same area", path, width, height)
     return height if height == width else math.sqrt(height * width)

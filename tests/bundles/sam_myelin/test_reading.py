@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from monai.data import DataLoader, Dataset, decollate_batch
 from sam_myelin.common.errors import InputError
@@ -165,3 +166,14 @@ def test_colour_is_read_as_gray(write_image):
     colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     image = ReadMicrographd("image")({"image": str(write_image("stained.png", colours))})["image"]
     np.testing.assert_array_equal(image, to_rgb(luminance(colours)))
+
+
+@pytest.mark.parametrize("unit", ["micron", "inch"])
+def test_pixel_size_that_an_image_tells_itself(tmp_path, caplog, unit):
+    options = {"imagej": True, "metadata": {"axes": "YX", "unit": unit}, "resolution": (10.0, 10.0)}
+    tifffile.imwrite(tmp_path / "a.tif", GRAY, **options)
+    found = ReadMicrographd("image")({"image": str(tmp_path / "a.tif")})["image"].meta["pixel_size_um"]
+    if unit == "micron":
+        assert found == pytest.approx(0.1)
+    else:  # dots of a printer are no scale
+        assert math.isnan(found) and "a.tif: the size of its pixels is unknown" in caplog.text

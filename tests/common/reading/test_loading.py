@@ -155,3 +155,9 @@ def test_header_that_claims_what_the_file_cannot_hold(tmp_path, name, dim):
     for read in (load, read_volume, read_spacing):
         with pytest.raises(InputError, match=rf"{name}: cannot be read as a gray volume"):
             read(tmp_path / name)
+
+
+@pytest.mark.parametrize("labels", [LABELS * np.float32(0.5), -LABELS.astype(np.int16), LABELS * np.int32(1 << 24)])
+def test_label_that_is_no_label_image_is_refused(tmp_path, labels):
+    with pytest.raises(InputError, match=r"label.nii.gz: labels from \S+ to \S+, expected whole numbers from 0 to 167"):
+        load_pair(tmp_path, labels, PLACE)

@@ -207,3 +207,11 @@ def test_file_that_is_gone_or_something_else(tmp_path):
     (tmp_path / "text.tif").write_text("no image")
     with pytest.raises(InputError, match=r"text\.tif: cannot be read"):
         read_labels(tmp_path / "text.tif")
+
+
+@pytest.mark.parametrize("called", ["a.tif", "a.png", "a"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_format_is_told_by_content(tmp_path, called, kind):
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    Image.fromarray(pixels).save(tmp_path / called, format=kind)
+    np.testing.assert_array_equal(read_gray(tmp_path / called), pixels)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.convert.geojson import find_polygons, rasterise
+from tools.convert.geojson import choose_features, find_polygons, rasterise
 
 SQUARE = [[2, 3], [6, 3], [6, 8], [2, 8], [2, 3]]  # x from 2 to 6, y from 3 to 8
 HOLE = [[3, 4], [5, 4], [5, 6], [3, 6], [3, 4]]
@@ -105,3 +105,25 @@ def test_contour_along_the_border_may_lie_a_pixel_outside():
 def test_wrong_geometry_is_refused(document, reason):
     with pytest.raises(ValueError, match=reason):
         draw(document)
+
+
+@pytest.mark.parametrize(
+    ("classes", "taken"),
+    [
+        (["Crypt", "Non-crypt"], ["Crypt"]),
+        (["no crypts", "Crypts"], ["Crypts"]),
+        (["Not a crypt", "Crypt: abnormal", "Crypt"], ["Crypt: abnormal", "Crypt"]),
+        (["noncrypt", "gland"], ["gland"]),
+    ],
+)
+def test_class_that_denies_what_is_meant_is_not_taken_for_it(classes, taken):
+    features = [{"type": "Feature", "properties": {"classification": {"name": name}}} for name in classes]
+    chosen, left_out = choose_features(features, "crypt")
+    assert sorted(feature["properties"]["classification"]["name"] for feature in chosen) == sorted(taken)
+    assert set(left_out) == set(classes) - set(taken)
+
+
+def test_only_what_is_not_meant_is_refused():
+    features = [{"type": "Feature", "properties": {"classification": {"name": "Non-crypt"}}}]
+    with pytest.raises(ValueError, match="annotations of the classes Non-crypt; expected one named crypt"):
+        choose_features(features, "crypt")

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import InputError
-from tools.convert.spacing import parse_spacing
+from tools.convert.spacing import check_spacing, parse_spacing
 
 
 @pytest.mark.parametrize("text", ["2.0,0.8,0.7", "(2, 0.8, 0.7)", " 2,.8,7e-1 "])
@@ -31,3 +31,17 @@ def test_three_numbers_in_order(text):
 def test_anything_else_is_refused_with_an_example(text, found):
     with pytest.raises(InputError, match=rf"{found}.*such as 2.0,0.8,0.8"):
         parse_spacing(text)
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        (None, "gives no voxel size"),
+        ((None, 0.5, 0.5), "gives no voxel size"),
+        ((50800.0, 12700.0, 12700.0), "gives a voxel size of 50800 x 12700 x 12700 um .* is 0.01 to 100.0 um"),
+    ],
+)
+def test_what_a_file_gives_is_refused_with_its_name(told, reason):
+    with pytest.raises(InputError, match=f"a.tif: {reason}; give the spacing .* --spacing 2.0,0.8,0.8"):
+        check_spacing("a.tif", told)
+    assert check_spacing("a.tif", (2.0, 0.5, 0.5)) == (2.0, 0.5, 0.5)

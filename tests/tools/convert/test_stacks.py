@@ -137,7 +137,7 @@ def test_another_channel_is_converted_anew(tmp_path):
 
 def test_size_that_nobody_tells_is_asked_for(tmp_path):
     write_stack(tmp_path / "in" / "a.tif")
-    with pytest.raises(InputError, match="a.tif: gives no voxel size; give --spacing"):
+    with pytest.raises(InputError, match="a.tif: gives no voxel size; give the spacing .* --spacing"):
         tiff(str(tmp_path / "in"), str(tmp_path / "out"))
     WRITERS["a.czi"](tmp_path / "in" / "b.czi", drawn(depth=2))
     tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="2,0.5,0.5")

@@ -18,7 +18,7 @@ from common.errors import InputError
 from common.files import prepare_output_dir, replacing
 from common.reading import nifti, pictures, tiff
 from common.reading.formats import identify
-from tools.convert.spacing import parse_spacing
+from tools.convert.spacing import check_spacing, parse_spacing
 from tools.formats.microscopes import maker_of, open_scenes
 from tools.formats.regions import Regions, open_regions
 from tools.formats.scenes import PICKS, Pick, Spacing
@@ -300,12 +300,8 @@ def _affine(path: Path, bundle: Description, regions: Regions, options: Mapping[
         affine = regions.affine
         if wanted:
             affine = affine @ np.diag([*np.divide(wanted[::-1], voxel_sizes(affine)), 1.0])
-    elif wanted or all(regions.spacing):
-        affine = np.diag([*(wanted or regions.spacing)[::-1], 1.0])
     else:
-        raise InputError(
-            f"{path}: gives no voxel size; give the spacing as Z,Y,X in micrometres, for example --spacing 2.0,0.8,0.8"
-        )
+        affine = np.diag([*(wanted or check_spacing(path, regions.spacing))[::-1], 1.0])
     return tuple(tuple(float(value) for value in row) for row in affine)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .datalist import DATALIST, Item, read_dataset
 from .errors import InputError
-from .names import SUFFIXES, own_results, stem
+from .names import IMAGE_ENDINGS, SUFFIXES, own_results, stem
 
 __all__ = ["evaluation_items", "inference_items", "training_items", "validation_items"]
 
@@ -143,7 +143,17 @@ def _images(root: Path, kind: str, optional: Sequence[str]) -> list[dict[str, st
         return [_values(item, "image", *(key for key in optional if key in item)) for item in items]
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give --dataset_dir a folder with {DATALIST} or images")
-    found = {p for p in root.iterdir() if p.name.lower().endswith(SUFFIXES[kind]) and p.name[0] != "."}
+    files = [p for p in root.iterdir() if p.name[0] != "." and (p.is_file() or p.is_symlink())]
+    found = {p for p in files if p.name.lower().endswith(SUFFIXES[kind])}
+    others = [p.name for p in files if p not in found and p.name.lower().endswith(IMAGE_ENDINGS)]
+    if found and others:
+        logger.warning(
+            "%s: %d images, such as %s, are left out: read here is %s",
+            root,
+            len(others),
+            min(others),
+            ", ".join(SUFFIXES[kind]),
+        )
     results = own_results(found)
     if results:
         logger.info("%s: %d images are results, such as %s, and are left out", root, len(results), min(results).name)

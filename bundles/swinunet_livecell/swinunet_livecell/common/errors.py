@@ -12,7 +12,7 @@ __all__ = ["InputError", "find_input_error", "find_write_error", "show_input_err
 # what a full disk, a folder that cannot be written, and a broken drive raise
 _UNWRITABLE = {
     getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ENXIO", "ENODEV")
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EIO", "ENXIO", "ENODEV", "ENAMETOOLONG")
     if hasattr(errno, name)
 }
 # how a worker process reports an error: as text, with the traceback of the whole chain

@@ -23,6 +23,7 @@ __all__ = ["CheckVolumed", "CheckedLoadImage", "CheckedLoadImaged"]
 logger = logging.getLogger(__name__)
 
 SMALLEST_UM, LARGEST_UM = 0.01, 100.0
+MAX_LABEL = 1 << 24  # beyond, floats of 32 bit, as which volumes are loaded, do not tell two labels apart
 
 
 class CheckedLoadImage(LoadImage):
@@ -69,8 +70,8 @@ class CheckVolumed(MapTransform):
     Raises
     ------
     InputError
-        If a volume is not (1, X, Y, Z), holds NaN or infinity, or describes another place than the image; or if the
-        image's spacing cannot be in micrometres.
+        If a volume is not (1, X, Y, Z), holds NaN or infinity, or describes another place than the image; if the
+        image's spacing cannot be in micrometres, or ``label`` holds anything but whole numbers from 0.
     """
 
     def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
@@ -86,6 +87,8 @@ class CheckVolumed(MapTransform):
                 _check_spacing(volume, name)
             if not torch.isfinite(volume.sum()) and not torch.isfinite(volume).all():
                 raise InputError(f"{name}: holds NaN or infinite voxels; replace them before segmenting")
+            if key == "label":
+                _check_labels(volume, name)
             if key != image_key:
                 data[key] = _onto_grid(volume, data[image_key], name, key)
             if key != image_key and not volume.any():
@@ -100,6 +103,17 @@ def _check_spacing(volume: MetaTensor, name: str) -> None:
         raise InputError(
             f"{name}: voxel spacing {spacing} (X, Y, Z), expected micrometres between {SMALLEST_UM} and {LARGEST_UM}; "
             "write the spacing in micrometres into the header"
+        )
+
+
+def _check_labels(volume: MetaTensor, name: str) -> None:
+    """Refuse what is no label image, such as a probability, or a truth that its header scales."""
+    labels = volume.as_subclass(torch.Tensor)
+    lowest, highest = float(labels.min()), float(labels.max())
+    if lowest < 0 or highest > MAX_LABEL or not torch.equal(labels, labels.trunc()):
+        raise InputError(
+            f"{name}: labels from {lowest:g} to {highest:g}, expected whole numbers from 0 to {MAX_LABEL}, one for "
+            "each object; number the objects anew and save them as integers, without a scale in the header"
         )
 
 

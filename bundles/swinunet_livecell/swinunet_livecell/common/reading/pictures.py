@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageMode, ImageOps
 
 from ..errors import InputError
-from .formats import no_such_file
+from .formats import identify, no_such_file
 from .tiff import read_picture
 
 __all__ = [
@@ -51,8 +51,8 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
     Parameters
     ----------
     path : path
-        PNG, TIFF, JPEG or BMP. A palette is replaced by the colours it stands for, a photograph turned as its camera
-        was held, ink (CMYK) becomes light.
+        PNG, TIFF, JPEG or BMP, whatever its name. A palette is replaced by the colours it stands for, a photograph
+        turned as its camera was held, ink (CMYK) becomes light.
     labels : bool
         Whether the values are numbers of objects, which a palette only colours.
 
@@ -67,7 +67,8 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
         If there is none, it cannot be read, is truncated, a stack, or has colours of 16 bit in a PNG.
     """
     try:
-        if Path(path).suffix.lower() in TIFF_SUFFIXES:
+        kind = identify(path)
+        if kind == "tiff" or (kind is None and Path(path).suffix.lower() in TIFF_SUFFIXES):
             pixels = read_picture(Path(path), labels=labels)
         else:
             pixels = _read_other(path, labels=labels)
