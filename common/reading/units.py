@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["length_um"]
+__all__ = ["LARGEST_UM", "SMALLEST_UM", "length_um"]
+
+SMALLEST_UM, LARGEST_UM = 0.01, 100.0  # of the voxels of a light microscope
 
 _UNITS_UM = {
     1e-4: ("å", "angstrom", "angstroms"),

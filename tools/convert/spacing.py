@@ -6,10 +6,9 @@ import math
 from os import PathLike
 
 from common.errors import InputError
+from common.reading.units import LARGEST_UM, SMALLEST_UM
 
 __all__ = ["check_spacing", "parse_spacing"]
-
-SMALLEST_UM, LARGEST_UM = 0.01, 100.0
 
 
 def parse_spacing(text: str | None) -> tuple[float, float, float]:

@@ -1,6 +1,7 @@
 """What cannot be read is told, also by a thread or a worker process."""
 
 import gzip
+import math
 
 import nibabel as nib
 import numpy as np
@@ -161,3 +162,26 @@ def test_header_that_claims_what_the_file_cannot_hold(tmp_path, name, dim):
 def test_label_that_is_no_label_image_is_refused(tmp_path, labels):
     with pytest.raises(InputError, match=r"label.nii.gz: labels from \S+ to \S+, expected whole numbers from 0 to 167"):
         load_pair(tmp_path, labels, PLACE)
+
+
+@pytest.mark.parametrize(("unit", "size", "found"), [("mm", 0.02, "20 x 20 x 20"), ("meter", 5e-7, "0.5 x 0.5 x 0.5")])
+def test_millimetres_that_are_a_microscopes_are_not_taken_for_micrometres(tmp_path, unit, size, found):
+    for name, step in (("small.nii", size), ("whatever.nii", 0.5)):
+        image = nib.Nifti1Image(LABELS, np.diag([step, step, step, 1]))
+        image.header.set_xyzt_units(unit)
+        nib.save(image, tmp_path / name)
+    for read in (load, read_volume, read_spacing):
+        with pytest.raises(InputError, match=f"small.nii: its header says m.*, by which its voxels are {found} um"):
+            read(tmp_path / "small.nii")
+    assert read_spacing(tmp_path / "whatever.nii") == (0.5, 0.5, 0.5)  # of programs that write this unit always
+
+
+@pytest.mark.parametrize("row", [(0, 0, 0, 0), (0, 0, math.nan, 0), (0, 0, 2, math.inf)])
+def test_header_that_says_no_place_for_its_slices_is_refused(tmp_path, row):
+    nib.save(nib.Nifti1Image(LABELS, PLACE), tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[312:328] = np.array(row, "<f4").tobytes()  # of the sform
+    (tmp_path / "a.nii").write_bytes(content)
+    for read in (load, read_volume, read_spacing):
+        with pytest.raises(InputError, match=r"a.nii: spacing \(.*\) in its header, expected numbers above 0"):
+            read(tmp_path / "a.nii")

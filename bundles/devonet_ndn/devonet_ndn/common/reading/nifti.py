@@ -20,6 +20,7 @@ from nibabel.wrapstruct import WrapStructError
 from ..errors import InputError
 from .formats import NIFTI_1, NIFTI_HEADER_BYTES, identify, no_such_file
 from .grids import turn_onto
+from .units import LARGEST_UM, SMALLEST_UM
 
 __all__ = [
     "NIFTI_SUFFIXES",
@@ -36,6 +37,7 @@ __all__ = [
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
+UNITS = {1: ("metres", 1e6), 2: ("millimetres", 1e3)}  # codes of others than µm
 LARGEST_RATIO = 1_040  # of what deflate makes of a byte
 # what nibabel raises for no NIfTI, an empty file, a truncated one, damaged compression, and colours
 UNREADABLE = (
@@ -73,7 +75,8 @@ def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
     Raises
     ------
     InputError
-        If it is none, holds colours or complex numbers, or claims another number of voxels than it can hold.
+        If it is none, holds colours or complex numbers, claims another number of voxels than it can hold, or gives
+        their size in millimetres or as no numbers above 0.
     """
     try:
         kind = identify(path)
@@ -100,7 +103,33 @@ def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
         raise unreadable(path, f"truncated, {size} bytes found, voxels reach to byte {offset + claimed:.0f}")
     if claimed > FREE_BYTES + LARGEST_RATIO * size:
         raise unreadable(path, f"{size} bytes cannot be {claimed} bytes of voxels")
+    _check_unit(path, header)
     return header
+
+
+def _check_unit(path: str | PathLike[str], header: nib.Nifti1Header) -> None:
+    """Refuse millimetres that are a microscope's: numbers are taken for µm, as many programs write mm whatever is."""
+    name, factor = UNITS.get(int(header["xyzt_units"]) & 7, ("", 0.0))
+    sizes = [size * factor for size in _spacing(path, header)]
+    if all(SMALLEST_UM <= size <= LARGEST_UM for size in sizes):
+        found = " x ".join(f"{size:.3g}" for size in sizes)
+        raise InputError(
+            f"{path}: its header says {name}, by which its voxels are {found} um (Z, Y, X); write the spacing in "
+            "micrometres into the header, and micron as its unit"
+        )
+
+
+def _spacing(path: str | PathLike[str], header: nib.Nifti1Header) -> tuple[float, float, float]:
+    """Along (Z, Y, X), of an affine that says where every voxel lies."""
+    try:
+        affine = header.get_best_affine()
+    except UNREADABLE as error:  # such as a quaternion that is none
+        raise unreadable(path, error) from error
+    with np.errstate(all="ignore"):  # numbers that are none are refused in words
+        z, y, x = (float(step) for step in voxel_sizes(affine)[::-1])
+    if not np.isfinite(affine).all() or not all(0 < step < np.finfo(np.float32).max for step in (z, y, x)):
+        raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
+    return z, y, x
 
 
 def decoded_size(path: str | PathLike[str]) -> tuple[int, int]:
@@ -195,11 +224,6 @@ def read_spacing(path: str | PathLike[str]) -> tuple[float, float, float]:
     Raises
     ------
     InputError
-        As `check_nifti`, or if it is not above 0.
+        As `check_nifti`.
     """
-    affine = check_nifti(path).get_best_affine()
-    with np.errstate(all="ignore"):  # numbers that are none are refused in words
-        z, y, x = (float(step) for step in voxel_sizes(affine)[::-1])
-    if not all(0 < step < np.finfo(np.float32).max for step in (z, y, x)):
-        raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
-    return z, y, x
+    return _spacing(path, check_nifti(path))

@@ -17,12 +17,12 @@ from monai.utils import convert_to_numpy
 from ..errors import InputError
 from .grids import turn_onto
 from .nifti import NIFTI_SUFFIXES, UNREADABLE, check_nifti, unreadable
+from .units import LARGEST_UM, SMALLEST_UM
 
 __all__ = ["CheckVolumed", "CheckedLoadImage", "CheckedLoadImaged"]
 
 logger = logging.getLogger(__name__)
 
-SMALLEST_UM, LARGEST_UM = 0.01, 100.0
 MAX_LABEL = 1 << 24  # beyond, floats of 32 bit, as which volumes are loaded, do not tell two labels apart
 
 
