@@ -17,16 +17,17 @@ from tools.convert.nifti import write_volume
 SLOW = (pytest.mark.slow, pytest.mark.benchmark)
 # what makes a comparison tiny; its rows are named by their beginning
 TINY = [
-    pytest.param("cost --images 1,2 --slices 2,4 --size 64", "1,000 images more", marks=SLOW),
-    pytest.param("crypts", "tiles, shrunk as ours: mean Dice", marks=SLOW),
-    pytest.param("ctc --shrink 8 --rounds 1", "whole process", marks=SLOW),
+    pytest.param("cost --images 1,2", "1,000 images more", marks=SLOW),
+    pytest.param("ctc --shrink 8 --rounds 1", "5 frames of 7x43x80", marks=SLOW),
     pytest.param("devonet", "SEG, nuclei per volume all: 2 volumes", marks=SLOW),
     pytest.param("engines --bundles devonet_nsn --rounds 1", "devonet_nsn: torch.compile", marks=SLOW),
     pytest.param("images --bundles devonet_ndn --num_images 1 --rounds 1", "devonet_ndn: peak memory", marks=SLOW),
     pytest.param("linking --dataset_dir {volumes}", "SEG, linked and cut", marks=SLOW),
     pytest.param("livecell --num_images 1", "best IoU that is left", marks=SLOW),
     pytest.param("loading --max_epochs 2", "devonet_nsn: share of time waiting", marks=SLOW),
-    pytest.param("memory --volume_size 64 --slide_size 600 --limit 64", "crypt_unet, 600 x 600 RGB: peak", marks=SLOW),
+    pytest.param(
+        "memory --slices 4 --size 64 --slide_size 600 --limit 64", "crypt_unet, 600 x 600 RGB: peak", marks=SLOW
+    ),
     pytest.param("nsn --num_volumes 1", "QCANet's scheme: mean IoU", marks=SLOW),
     pytest.param("reading --slices 3 --size 20 --rounds 1", "plain.tif, 3 x 20 x 20"),
     pytest.param("sam --image_size 64 --images 1 --prompts 2 --rounds 1", "training step", marks=SLOW),
