@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from common.tables import from_cell, put_row, to_cell, write_table
+from common.tables import adopt_row, from_cell, put_row, to_cell, write_table
 
 
 def read(path: Path) -> list[list[str]]:
@@ -67,6 +67,13 @@ def test_rows_are_put_in_order_one_for_each_name(tmp_path):
     for row in (("b", 1, 0.5), ("=a", 2, 1 / 3), ("b", 3, 0.25)):
         put_row(tmp_path / "a.csv", ("name", "number", "part"), row, thing="image")
     assert read(tmp_path / "a.csv") == [["name", "number", "part"], ["'=a", "2", "0.333333"], ["b", "3", "0.25"]]
+
+
+def test_the_row_of_one_image_becomes_that_of_its_name(tmp_path):
+    write_table(tmp_path / "one.csv", ("name", "part"), [("piece", 0.5)])
+    put_row(tmp_path / "all.csv", ("name", "part"), ("a", 1), thing="image")
+    adopt_row(tmp_path / "all.csv", tmp_path / "one.csv", "=b", thing="image")
+    assert read(tmp_path / "all.csv") == [["name", "part"], ["'=b", "0.5"], ["a", "1"]]
 
 
 def test_a_file_that_is_another_table_stays(tmp_path):

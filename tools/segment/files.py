@@ -16,6 +16,7 @@ from common.names import SETTINGS
 from common.names import stem as stem_of
 from common.reading.images import is_volume
 from common.reading.nifti import open_nifti, read_spacing
+from common.tables import adopt_row
 from tools.bundles import read_metadata
 from tools.checksum import checksum
 from tools.segment.description import Description
@@ -126,14 +127,17 @@ def _size_of(volume: Path) -> str:
 
 
 def _published(result: Result, destination: Path) -> Iterator[Path]:
-    """Copy results; what knows of no image becomes the image's, as all that its bundle was shown is this one."""
+    """Copy results; a table of all images of a folder gets the row of this one."""
     for file in sorted(result.files, key=lambda file: file == result.mask):
         if file.is_symlink():
             continue
-        name = file.name if file.name.startswith(f"{result.stem}_") else f"{result.stem}_{file.name}"
+        path = destination / file.name
         try:
-            with replacing(destination / name) as partial:
-                shutil.copyfile(file, partial)
+            if file.suffix == ".csv" and not file.name.startswith(f"{result.stem}_"):
+                adopt_row(path, file, result.stem, thing="image")
+            else:
+                with replacing(path) as partial:
+                    shutil.copyfile(file, partial)
         except OSError as error:
-            raise InputError(f"{destination / name}: cannot be written ({error.strerror})") from error
-        yield destination / name
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        yield path

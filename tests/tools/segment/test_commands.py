@@ -13,6 +13,7 @@ from PIL import Image
 
 from common.errors import InputError
 from common.reading.tiff import read_spacing
+from tests.tables import read_records
 from tests.tools.formats.raw_files import WRITERS, drawn
 from tests.tools.serve.conftest import THRESHOLD, noise
 from tools.bundles import find_bundle
@@ -46,7 +47,7 @@ class StandIn:
         else:
             mask = output / f"{stem}_mask.png"
             Image.fromarray((tifffile.imread(prepared) > THRESHOLD) * np.uint8(255)).save(mask)
-        (output / "all.csv").write_text("id\n")
+        (output / "all.csv").write_text(f"id,size\nwhatever,{image.stat().st_size}\n")
         return Result(prepared, mask, (output / "all.csv", mask), 0.0, stem)
 
 
@@ -75,8 +76,11 @@ def test_every_image_of_a_folder_has_its_results_under_its_name(stand_in, images
         stem = name.removesuffix(".tif")
         mask, _ = read_mask(tmp_path / "out" / f"{stem}_mask.png")
         np.testing.assert_array_equal(mask, (noise(number) > THRESHOLD) * 255)
-        assert (tmp_path / "out" / f"{stem}_all.csv").is_file()
-    assert len(list((tmp_path / "out").iterdir())) == 2 * len(ODD_NAMES) + 1
+    assert len(list((tmp_path / "out").iterdir())) == len(ODD_NAMES) + 2
+    rows = read_records(tmp_path / "out" / "all.csv")
+    assert {row["id"]: int(row["size"]) for row in rows} == {
+        path.stem: path.stat().st_size for path in images.glob("*.tif")
+    }
 
 
 def test_a_second_call_does_only_what_is_missing(stand_in, images, tmp_path):
@@ -165,7 +169,7 @@ def make_twins(folder):
         (lambda folder: None, "none.tif", {}, "no image there; give a file, a folder"),
         (lambda folder: None, "", {}, "no image there"),
         (make_twins, "", {}, "same name as those of"),
-        (make_twins, "a.tif", {"spacing": "1"}, "does not go by the size of a pixel"),
+        (make_twins, "a.tif", {"spacing": "1,2"}, "takes square pixels; give one number"),
         (make_twins, "a.tif", {"backend": "tensorrt"}, "choose one of auto, torch, onnx"),
     ],
 )
@@ -317,6 +321,12 @@ def test_folder_that_cannot_be_written_is_told_before_a_network_is_loaded(stand_
     assert f"{tmp_path / 'file' / 'out'}: cannot write there" in error and stand_in.loaded == 0
 
 
+def test_size_of_a_pixel_where_none_is_asked_for(tmp_path):
+    make_twins(tmp_path)
+    with pytest.raises(InputError, match="crypt_unet does not go by the size of a pixel; leave it out"):
+        segment("crypt_unet", str(tmp_path / "a.tif"), str(tmp_path / "out"), spacing="1")
+
+
 def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -325,7 +335,8 @@ def full(*_, **__):
 def test_disk_that_is_full_is_one_line_and_leaves_nothing_half(stand_in, images, tmp_path, monkeypatch, capsys, where):
     command = ["segment", "swinunet_livecell", str(images), str(tmp_path / "out"), "--save", "csv"]
     if where == "results":
-        monkeypatch.setattr("tools.segment.files.shutil.copyfile", full)
+        for writer in ("shutil.copyfile", "adopt_row"):
+            monkeypatch.setattr(f"tools.segment.files.{writer}", full)
     elif where == "network":
         monkeypatch.setattr(StandIn, "segment", full)
     else:

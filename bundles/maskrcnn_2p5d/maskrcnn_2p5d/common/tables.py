@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from .errors import InputError
 from .files import holding, replacing
 
-__all__ = ["format_table", "from_cell", "put_row", "to_cell", "write_table"]
+__all__ = ["adopt_row", "format_table", "from_cell", "put_row", "to_cell", "write_table"]
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +105,13 @@ def put_row(path: Path, columns: Sequence[str], row: Sequence[object], *, thing:
     with holding(path.parent):
         rows = (_read_rows(path, columns, thing) if path.exists() else {}) | {str(row[0]): row}
         write_table(path, columns, [rows[name] for name in sorted(rows)])
+
+
+def adopt_row(path: Path, source: Path, name: str, *, thing: str) -> None:
+    """Put the only row of a CSV file into another one, as the row of that name; see `put_row`."""
+    with source.open(newline="", encoding="utf-8") as file:
+        columns, row = ([from_cell(value) for value in line] for line in csv.reader(file))
+    put_row(path, columns, (name, *row[1:]), thing=thing)
 
 
 def _read_rows(path: Path, columns: Sequence[str], thing: str) -> dict[str, Sequence[object]]:
