@@ -51,9 +51,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         sys.modules["torch"].manual_seed(seed)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the contract first: the longest stretch of work, which should not be what one worker is left with."""
     items.sort(key=lambda item: item.path != CONTRACT)
+    for item in items:
+        few = item.get_closest_marker("few")
+        if few is not None and item.callspec.params["bundle"].name not in few.args:
+            item.add_marker("thorough")
 
 
 @pytest.hookimpl(optionalhook=True)

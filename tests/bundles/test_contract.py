@@ -311,6 +311,7 @@ SENSITIVE = {"crypt_unet": ["--downsample", "4", "--threshold", "0.2", "--min_cr
 
 
 @pytest.mark.slow
+@pytest.mark.few("crypt_unet", "devonet_nsn")
 def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, workflow, shipped_graph, tmp_path):
     masks, output = {}, ""
     options = {"torch": ["--amp", "False"], "onnx": ["--onnx_path", str(shipped_graph(bundle))]}
@@ -405,6 +406,7 @@ def test_clients_of_a_federation_train_on_their_own_data_from_the_mean_of_all(bu
 
 
 @pytest.mark.slow
+@pytest.mark.few("devonet_nsn", "sam_myelin")
 def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tracked = ConfigWorkflow(
