@@ -23,7 +23,7 @@ __all__ = ["Source", "choose_image", "find_images", "find_sources"]
 logger = logging.getLogger(__name__)
 
 ENDINGS = (
-    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn", ".mrxs"),
+    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn", ".mrxs"),
     *RAW_ENDINGS,
     *ZIPPED,
 )

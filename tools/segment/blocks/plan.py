@@ -298,7 +298,9 @@ def _affine(path: Path, bundle: Description, regions: Regions, options: Mapping[
     wanted = parse_spacing(options["spacing"]) if "spacing" in options else None
     if regions.affine is not None:
         affine = regions.affine
-        if wanted:
+        if wanted is None:
+            nifti.read_spacing(path)  # refuses what is not in micrometres
+        else:
             affine = affine @ np.diag([*np.divide(wanted[::-1], voxel_sizes(affine)), 1.0])
     else:
         affine = np.diag([*(wanted or check_spacing(path, regions.spacing))[::-1], 1.0])

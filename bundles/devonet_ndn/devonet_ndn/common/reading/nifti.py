@@ -32,6 +32,7 @@ __all__ = [
     "read_spacing",
     "read_volume",
     "read_volume_onto",
+    "spacing_of",
     "unreadable",
 ]
 
@@ -75,8 +76,7 @@ def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
     Raises
     ------
     InputError
-        If it is none, holds colours or complex numbers, claims another number of voxels than it can hold, or gives
-        their size in millimetres or as no numbers above 0.
+        If it is none, holds colours or complex numbers, or claims another number of voxels than it can hold.
     """
     try:
         kind = identify(path)
@@ -103,33 +103,7 @@ def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
         raise unreadable(path, f"truncated, {size} bytes found, voxels reach to byte {offset + claimed:.0f}")
     if claimed > FREE_BYTES + LARGEST_RATIO * size:
         raise unreadable(path, f"{size} bytes cannot be {claimed} bytes of voxels")
-    _check_unit(path, header)
     return header
-
-
-def _check_unit(path: str | PathLike[str], header: nib.Nifti1Header) -> None:
-    """Refuse millimetres that are a microscope's: numbers are taken for µm, as many programs write mm whatever is."""
-    name, factor = UNITS.get(int(header["xyzt_units"]) & 7, ("", 0.0))
-    sizes = [size * factor for size in _spacing(path, header)]
-    if all(SMALLEST_UM <= size <= LARGEST_UM for size in sizes):
-        found = " x ".join(f"{size:.3g}" for size in sizes)
-        raise InputError(
-            f"{path}: its header says {name}, by which its voxels are {found} um (Z, Y, X); write the spacing in "
-            "micrometres into the header, and micron as its unit"
-        )
-
-
-def _spacing(path: str | PathLike[str], header: nib.Nifti1Header) -> tuple[float, float, float]:
-    """Along (Z, Y, X), of an affine that says where every voxel lies."""
-    try:
-        affine = header.get_best_affine()
-    except UNREADABLE as error:  # such as a quaternion that is none
-        raise unreadable(path, error) from error
-    with np.errstate(all="ignore"):  # numbers that are none are refused in words
-        z, y, x = (float(step) for step in voxel_sizes(affine)[::-1])
-    if not np.isfinite(affine).all() or not all(0 < step < np.finfo(np.float32).max for step in (z, y, x)):
-        raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
-    return z, y, x
 
 
 def decoded_size(path: str | PathLike[str]) -> tuple[int, int]:
@@ -219,11 +193,33 @@ def read_plane(path: str | PathLike[str], z: int) -> np.ndarray:
 
 
 def read_spacing(path: str | PathLike[str]) -> tuple[float, float, float]:
-    """Spacing of a volume along (Z, Y, X), from the affine: the sform where there is one, whatever pixdim says.
+    """Spacing of a volume along (Z, Y, X); InputError as `check_nifti` and `spacing_of`."""
+    return spacing_of(path, check_nifti(path))
+
+
+def spacing_of(path: str | PathLike[str], header: nib.Nifti1Header) -> tuple[float, float, float]:
+    """Spacing along (Z, Y, X), from the affine: the sform where there is one, whatever pixdim says.
+
+    Numbers are taken for µm, as many programs say millimetres whatever they write.
 
     Raises
     ------
     InputError
-        As `check_nifti`.
+        If it is not above 0, says no place for a voxel, or is a microscope's in millimetres.
     """
-    return _spacing(path, check_nifti(path))
+    try:
+        affine = header.get_best_affine()
+    except UNREADABLE as error:  # such as a quaternion that is none
+        raise unreadable(path, error) from error
+    with np.errstate(all="ignore"):  # numbers that are none are refused in words
+        z, y, x = (float(step) for step in voxel_sizes(affine)[::-1])
+    if not np.isfinite(affine).all() or not all(0 < step < np.finfo(np.float32).max for step in (z, y, x)):
+        raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
+    name, factor = UNITS.get(int(header["xyzt_units"]) & 7, ("", 0.0))
+    if all(SMALLEST_UM <= step * factor <= LARGEST_UM for step in (z, y, x)):
+        found = " x ".join(f"{step * factor:.3g}" for step in (z, y, x))
+        raise InputError(
+            f"{path}: its header says {name}, by which its voxels are {found} um (Z, Y, X); write the spacing in "
+            "micrometres into the header, and micron as its unit"
+        )
+    return z, y, x

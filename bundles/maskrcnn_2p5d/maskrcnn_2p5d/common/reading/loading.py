@@ -16,7 +16,7 @@ from monai.utils import convert_to_numpy
 
 from ..errors import InputError
 from .grids import turn_onto
-from .nifti import NIFTI_SUFFIXES, UNREADABLE, check_nifti, unreadable
+from .nifti import NIFTI_SUFFIXES, UNREADABLE, check_nifti, spacing_of, unreadable
 from .units import LARGEST_UM, SMALLEST_UM
 
 __all__ = ["CheckVolumed", "CheckedLoadImage", "CheckedLoadImaged"]
@@ -41,6 +41,7 @@ class CheckedLoadImage(LoadImage):
         header = None
         if isinstance(filename, (str, PathLike)) and str(filename).lower().endswith(NIFTI_SUFFIXES):
             header = check_nifti(filename)
+            spacing_of(filename, header)  # MONAI takes a step of 0 for 1
         try:
             loaded = super().__call__(filename, reader)
         except (*UNREADABLE, MemoryError) as error:
