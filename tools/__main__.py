@@ -1,58 +1,67 @@
-"""The command line, ``python -m tools VERB``: each verb one line, its function imported only when it is called."""
+"""The command line, ``python -m tools VERB``: one line per verb, its function imported only when called."""
 
 import sys
 
 from tools.command_line import run
 
 VERBS = {
-    "convert ctc": ("tools.convert.ctc:ctc", "a Cell Tracking Challenge folder to NIfTI and dataset.json"),
-    "convert tiff": ("tools.convert.stacks:tiff", "single volumes, as they come from a microscope, to the same"),
-    "convert crypts": ("tools.convert.crypts:crypts", "RGB slides with masks of crypts to tiled TIFF and dataset.json"),
+    "convert ctc": ("tools.convert.ctc:ctc", "turn a Cell Tracking Challenge folder into NIfTI and dataset.json"),
+    "convert tiff": ("tools.convert.stacks:tiff", "turn single volumes, as they come from a microscope, into the same"),
+    "convert crypts": (
+        "tools.convert.crypts:crypts",
+        "turn RGB slides with masks of crypts into tiled TIFF and dataset.json",
+    ),
     "convert livecell": (
         "tools.convert.livecell:livecell",
-        "LIVECell or COCO instances to label maps and dataset.json",
+        "turn LIVECell or COCO instances into label maps and dataset.json",
     ),
-    "convert myelin": ("tools.convert.myelin:myelin", "BIDS microscopy of nerves to fibres, prompts and dataset.json"),
+    "convert myelin": (
+        "tools.convert.myelin:myelin",
+        "turn BIDS microscopy of nerves into fibres, prompts and dataset.json",
+    ),
     "sample ctc": (
         "tools.sample.ctc:ctc",
-        "small synthetic embryos with their markers, as the Cell Tracking Challenge",
+        "make small synthetic embryos in the layout of the Cell Tracking Challenge",
     ),
-    "sample crypts": ("tools.sample.crypts:crypts", "synthetic stained slides with crypts and run lengths"),
-    "sample livecell": ("tools.sample.livecell:livecell", "synthetic phase contrast in LIVECell's layout"),
-    "sample myelin": ("tools.sample.myelin:myelin", "synthetic electron microscopy of nerves in BIDS"),
-    "sample": ("tools.sample.formats:sample", "BUNDLE DST: the one of these that a bundle's road begins with"),
-    "segment": ("tools.segment.commands:segment", "images with a bundle: masks, tables, outlines"),
+    "sample crypts": ("tools.sample.crypts:crypts", "make synthetic stained slides with crypts and run lengths"),
+    "sample livecell": ("tools.sample.livecell:livecell", "make synthetic phase contrast in LIVECell's layout"),
+    "sample myelin": ("tools.sample.myelin:myelin", "make synthetic electron micrographs of nerves in BIDS"),
+    "sample": ("tools.sample.formats:sample", "BUNDLE DST: make the sample that fits a bundle"),
+    "segment": ("tools.segment.commands:segment", "segment images with a bundle: masks, tables, outlines"),
     "score": (
         "tools.score.commands:score",
-        "SEG, DET and OP_CSB of results against truth, as the challenge has them",
+        "compute SEG, DET and OP_CSB, as the Cell Tracking Challenge defines them",
     ),
-    "export ctc": ("tools.formats.ctc:ctc", "instance maps to result folders of the Cell Tracking Challenge"),
-    "export onnx": ("tools.segment.onnx_export:onnx", "a bundle's network as ONNX, compared with PyTorch"),
-    "overlay": ("tools.overlay:overlay", "a picture of a volume with the outlines of its result and its truth"),
-    "errors": ("tools.error_analysis:errors", "where masks differ from the truth: borders, dim nuclei, depth"),
-    "card": ("tools.card.commands:card", "measured scores of a run into a bundle's metadata and model card"),
-    "verify": ("tools.share.commands:verify", "check what must hold for a bundle that is given to others"),
-    "share": ("tools.share.commands:share", "a bundle as a zip file that monai.bundle downloads"),
-    "space": ("tools.space.commands:space", "a folder that serves a bundle: a Hugging Face Space, or a container"),
-    "vendor": ("tools.vendor:vendor", "renew the files that bundles copy from elsewhere"),
+    "export ctc": ("tools.formats.ctc:ctc", "turn instance maps into result folders of the Cell Tracking Challenge"),
+    "export onnx": ("tools.segment.onnx_export:onnx", "write a bundle's network as ONNX and compare it with PyTorch"),
+    "overlay": ("tools.overlay:overlay", "draw the outlines of a result, and of the truth, over an image"),
+    "errors": ("tools.error_analysis:errors", "show where masks differ from the truth: borders, dim nuclei, depth"),
+    "card": ("tools.card.commands:card", "write measured scores into a bundle's metadata and model card"),
+    "verify": ("tools.share.commands:verify", "check a bundle before you give it to others"),
+    "share": ("tools.share.commands:share", "pack a bundle as a zip file that monai.bundle downloads"),
+    "space": (
+        "tools.space.commands:space",
+        "write a folder that serves a bundle: a Hugging Face Space, or a container",
+    ),
+    "vendor": ("tools.vendor:vendor", "renew the shared files that bundles carry copies of"),
     "quickstart": ("tools.quickstart:quickstart", "sample, convert, train, evaluate, infer and draw, in minutes"),
     "compare": (
         "tools.runs.compare.commands:compare",
-        "networks, or values of a knob, trained on the same folds: a table",
+        "compare networks, or values of a setting, on the same folds in a table",
     ),
     "crossval": (
         "tools.runs.crossval.commands:crossval",
-        "bundles over the folds of a dataset, their ensembles: a report",
+        "train bundles on all folds of a dataset and compare them in a report",
     ),
     "tune": (
         "tools.runs.tune.commands:tune",
-        "values of a bundle's train.json that validate better, searched by Optuna",
+        "search for values of train.json that validate better (Optuna)",
     ),
     "auto3dseg": (
         "tools.runs.auto3dseg.commands:auto3dseg",
-        "bundles as algorithms of MONAI's Auto3DSeg: its templates",
+        "write templates that make bundles algorithms of MONAI's Auto3DSeg",
     ),
-    "serve": ("tools.serve.commands:serve", "bundles over HTTP, and a page to try them on"),
+    "serve": ("tools.serve.commands:serve", "serve bundles over HTTP, with a page to try them on"),
 }
 
 

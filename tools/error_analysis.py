@@ -108,7 +108,7 @@ def _count_nuclei(counts: Counter, image: np.ndarray, labels: np.ndarray, mask: 
 
 @as_verb(dataset_dir=Path, results_dir=Path)
 def errors(dataset_dir: Path, results_dir: Path) -> dict[str, str]:
-    """Tell where masks differ from the truth: borders, dim nuclei, depth (pooled over all labelled test volumes).
+    """Show where masks differ from the truth: borders, dim nuclei, depth (pooled over all labelled test volumes).
 
     Parameters
     ----------

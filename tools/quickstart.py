@@ -23,12 +23,12 @@ __all__ = ["commands", "quickstart"]
 
 @as_verb()
 def quickstart(*, bundle: str = "", destination: str = "quickstart") -> dict[str, object]:
-    """Synthetic sample, convert, train a few epochs, evaluate, infer, draw: a first result within minutes.
+    """Make a synthetic sample, convert it, train a few epochs, evaluate, segment and draw, within minutes.
 
     Parameters
     ----------
     bundle : str
-        Name of the bundle to try, or its folder; without it the one that suits a first look.
+        Name of the bundle to try, or its folder; by default the one best suited for a first look.
     destination : str
         Folder to write to; every bundle gets its own folder in it. Shipped weights are not touched.
     """

@@ -28,7 +28,7 @@ def vendor(*, check: bool = False) -> dict[str, object]:
     Parameters
     ----------
     check : bool
-        Change nothing; fail and name the copies that differ, are missing or are not needed.
+        Change nothing; fail, and name the copies that differ, are missing or are not needed.
     """
     expected, differing = _expected_copies(ROOT), differing_copies(ROOT)
     if check and differing:

@@ -18,20 +18,20 @@ __all__ = ["card"]
 
 @as_verb()
 def card(bundle: str, output_dir: str = "", *, held_out: str = "") -> dict[str, Any]:
-    """Write what an evaluation measured into a bundle's metadata, its model card and the README's table.
+    """Write the scores of an evaluation into a bundle's metadata, its model card and the README's table.
 
-    Metrics that another evaluation of the same weights measured are kept.
+    Metrics that come from another evaluation of the same weights stay.
 
     Parameters
     ----------
     bundle : str
         A name in bundles/, a bundle's folder, or all.
     output_dir : str
-        Folder that its evaluation wrote metrics.csv and <metric>_raw.csv to. Without it the card and the README's
-        table are written again from what the metadata say, as after a change of a metric's title.
+        Folder with metrics.csv and <metric>_raw.csv of its evaluation. Without it, the card and the README's table are
+        written again from the metadata, for example after a metric's title changed.
     held_out : str
-        Where the shipped weights have seen every unit: weights of the same recipe, each trained without the units that
-        it was evaluated on, separated by commas. OUTPUT_DIR then names as many folders, in the same order.
+        If the shipped weights have seen every unit: weights of the same recipe, each trained without the units that it
+        was evaluated on, separated by commas. OUTPUT_DIR then names as many folders, in the same order.
     """
     folders = all_bundles() if bundle == "all" and not output_dir else [find_bundle(bundle)]
     measured = _measured(output_dir, held_out, folders[0])

@@ -63,20 +63,20 @@ def crypts(
 ) -> dict[str, object]:
     """Convert RGB slides with masks of crypts to tiled TIFF, label maps, patch indices and dataset.json.
 
-    A slide is never in memory as a whole, only a row of tiles and one label map. All headers and run lengths are
+    Slides are read by rows of tiles; only a label map is in memory as a whole. All headers and run lengths are
     checked before anything is written; dataset.json comes last, so an interrupted run has none. A second run skips the
     files that are already there and whole. Labels are the connected components (8 neighbours) of the mask.
 
     Parameters
     ----------
     source : str
-        Folder of slides: TIFF, OME-TIFF, SVS, NDPI, MRXS, SCN or CZI, 8 bit RGB; of a pyramid level 0.
+        Folder of slides: TIFF, OME-TIFF, SVS, NDPI, MRXS, SCN or CZI, 8 bit RGB; of a pyramid, level 0 is read.
     destination : str
         Folder to write images/, labels/, patches/ and dataset.json to.
     masks : str
         CSV of run lengths (columns id and rle or predicted; column-major, from 1), or folder of mask TIFF or GeoJSON
         files. Without it: SRC.csv beside SRC, a CSV in SRC, <slide>_mask.tif or <slide>.geojson in SRC. Of GeoJSON
-        annotations with classes only those are taken whose class is called crypt.
+        annotations with classes, only those of the class crypt are taken.
     group : str
         Regular expression whose first group, found in a slide's name, is the unit that folds never split, such as
         "(B[0-9]+)"; without it every slide is one.

@@ -43,10 +43,10 @@ def ctc(
     """Convert a Cell Tracking Challenge dataset to NIfTI volumes and dataset.json, one frame in memory at a time.
 
     All headers are checked before anything is written; dataset.json comes last, so an interrupted run has none. A
-    second run skips the files that are already there and whole. The label of a frame
-    is its gold truth, else its silver truth, else its gold single slices. In the last case the item lists
-    ``annotated_slices`` (from 0, along Z) and every other voxel of the label is unknown, not background, though it
-    holds 0. A frame that has no more than markers has no label. One without any truth goes under testing.
+    second run skips the files that are already there and whole. The label of a frame is its gold
+    truth, else its silver truth, else its gold single slices. In the last case the item lists ``annotated_slices``
+    (from 0, along Z), and every other voxel of the label is unknown, not background, though it holds 0. A frame with
+    nothing but markers has no label. A frame without any truth goes under testing.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def ctc(
     destination : Path
         Folder to write images/, labels/, markers/ and dataset.json to.
     spacing : tuple of float
-        Voxel spacing in micrometres as Z,Y,X; required. For 2D data, Z is the thickness to write down.
+        Size of a voxel in micrometres as Z,Y,X; required. For 2D data, Z is the thickness of the section.
     folds : int
         Number of folds, by sequence.
     test : sequence of str
@@ -63,8 +63,9 @@ def ctc(
     name, licence : str
         Texts for dataset.json; the name defaults to the source folder's.
     align : str
-        report measures by what part of a voxel the truth of each sequence lies beside its images, and says so here and
-        in dataset.json; --align alone also moves the truth (never the image) by what is more than chance.
+        report measures how far the truth of each sequence is shifted against its images, in parts of a voxel, and
+        writes it here and into dataset.json; --align alone also moves the truth (never the image), unless the shift
+        may be chance.
 
     Returns
     -------

@@ -48,16 +48,16 @@ def livecell(
 ) -> dict[str, object]:
     """Convert LIVECell, or plain COCO instances, to gray images, 16 bit label maps and dataset.json.
 
-    LIVECell's own splits are kept: val is fold 0, train is fold 1, test goes under testing. What stands before the
-    first underscore of an image's name is its cell type. Where objects overlap, a pixel goes to the smaller one (of
-    equal ones to the later annotation); crowd regions lie beneath single cells. Labels are numbered from 1 in the order
-    of the annotations, without gaps: an object that others hide entirely has no number. Everything is checked before
-    anything is written, and dataset.json comes last. A second run skips the files that are already there and whole.
+    LIVECell's own splits are kept: val is fold 0, train is fold 1, test goes under testing. The part of an image's name
+    before its first underscore is its cell type. If objects overlap, a pixel belongs to the smaller one (to the later
+    annotation if they are equal); crowd regions are below single cells. Labels are numbered from 1 in the order of the
+    annotations, without gaps: an object that others hide entirely has no number. Everything is checked before anything
+    is written, and dataset.json comes last. A second run skips the files that are already there and whole.
 
     Parameters
     ----------
     source : str
-        Folder with annotations/livecell_coco_{train,val,test}.json, as many of them as there are, and the images in
+        Folder with annotations/livecell_coco_{train,val,test}.json (one or more of these), and the images in
         images/livecell_train_val_images and images/livecell_test_images or in folders below. Or a COCO instance JSON,
         or a folder with one.
     destination : str
@@ -78,7 +78,7 @@ def livecell(
     test : str
         Plain COCO only: units that go under testing, as --group finds them (well_A1,well_B2), or all.
     name, licence : str
-        Texts for dataset.json; they default to the source's name and to the licence that the JSON tells.
+        Texts for dataset.json; they default to the source's name and to the licence in the JSON.
 
     Returns
     -------

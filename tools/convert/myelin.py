@@ -45,14 +45,14 @@ def myelin(
 ) -> dict[str, object]:
     """Convert BIDS microscopy of nerves to fibres, myelin maps, prompts for Segment Anything and dataset.json.
 
-    A fibre is an axon with the sheath around it; where two sheaths touch they are parted. Everything is checked
+    A fibre is an axon with the sheath around it; two sheaths that touch are separated. Everything is checked
     before anything is written, and dataset.json comes last. A second run skips the files that are already there and
     whole.
 
     Parameters
     ----------
     source : str
-        BIDS dataset: sub-*/micr/*_{TEM,SEM,BF}.png or .tif with JSON sidecars, and below derivatives/ the masks
+        BIDS dataset: sub-*/micr/*_{TEM,SEM,BF}.png or .tif with JSON sidecars, and in derivatives/ the masks
         *_seg-axon-manual.png and *_seg-myelin-manual.png, or *_seg-axonmyelin-manual.png.
     destination : str
         Folder to write to, itself a BIDS derivative: for each image *_fibres.png (16 bit labels), *_myelin.png,
@@ -61,9 +61,9 @@ def myelin(
     folds : int
         Number of folds; the subjects that are not under testing are dealt out to them.
     test : str
-        Subjects that go under testing (sub-01,sub-02), or all. Subjects without any mask go there anyway.
+        Subjects that go under testing (sub-01,sub-02), or all. Subjects without any mask always go there.
     name, licence : str
-        Texts for dataset.json; they default to what dataset_description.json tells.
+        Texts for dataset.json; they default to those in dataset_description.json.
 
     Returns
     -------

@@ -72,8 +72,8 @@ def tiff(
 ) -> dict[str, object]:
     """Convert gray volumes of a microscope to NIfTI and a dataset.json that lists them under testing.
 
-    One is in memory at a time; all headers are checked before anything is written. A second run skips the files that
-    are already there and whole.
+    One volume is in memory at a time. All headers are checked before anything is written. A second run skips the files
+    that are already there and whole.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def tiff(
     destination : Path
         Folder to write images/ and dataset.json to.
     spacing : tuple of float
-        Voxel spacing in micrometres as Z,Y,X, instead of what the files tell; required where they tell none.
+        Size of a voxel in micrometres as Z,Y,X, instead of what the files say; required if they have none.
     scene : str
         Which of several positions, by its name or its number from 0; all if not given.
     channel : str

@@ -42,8 +42,8 @@ def sample(bundle: str, destination: str, *extra, **options) -> dict[str, object
         A name in bundles/, or a bundle's folder.
     destination : str
         Folder to write to.
-    **options
-        Of `sample FORMAT`, as --seed 1.
+        **options
+        Those of `sample FORMAT`, for example --seed 1.
     """
     return _format_of(find_bundle(bundle)).sample(destination, *extra, **options)
 

@@ -37,7 +37,7 @@ def score(
     Parameters
     ----------
     gt, res : str
-        Folders of one sequence, such as 01_GT (or 01_ST) and 01_RES; or of a dataset that holds several of them.
+        Folders of one sequence, such as 01_GT (or 01_ST) and 01_RES, or of a dataset with several sequences.
     json : bool
         Print JSON instead of a table.
     csv : str
@@ -45,7 +45,7 @@ def score(
     detail : bool
         Also F1 at IoU above 0.5 to 0.95 and the numbers of merged, split, missed and extra objects.
     workers : int
-        Frames to compare at a time; if it is left out, one per processor, at most 8.
+        Frames to compare at the same time; by default one per processor, at most 8.
     """
     if csv == Path("True"):
         raise InputError("--csv: no file given; put its name after the option")

@@ -62,49 +62,49 @@ def segment(
     token: str = "",
     **overrides,
 ) -> dict[str, object] | str:
-    """Segment images with a bundle; its network is loaded once. Images that have their results are left out.
+    """Segment images with a bundle. The network is loaded once, and images that already have results are skipped.
 
     Parameters
     ----------
     bundle : str
-        A name in bundles/, or a bundle's folder, whose configs are code and run with your rights; or what two bundles
-        together are called, such as nuclei: one finds the foreground, the other separates it into objects.
+        A name in bundles/, or a bundle's folder (the code in its configs runs with your rights). Or nuclei: two bundles
+        that work together, one finds the foreground, the other separates it into objects.
     source : str
         An image (ND2, CZI, LIF, OIF, OIB, OME-Zarr, OME-TIFF, TIFF, NIfTI, PNG, JPEG; slides as SVS, NDPI, MRXS, SCN),
-        a folder of images or a converted dataset, a pattern in quotes; where two bundles work together also a dataset
-        of the Cell Tracking Challenge, which is scored where it has truth.
+        a folder of images, a converted dataset, or a pattern in quotes; for nuclei also a dataset of the Cell Tracking
+        Challenge, which is scored if it has truth.
     destination : str
         Folder for the results, <image name>_<kind>.
     spacing : str
         Size of a voxel in micrometres as Z,Y,X, or of a pixel as one number, instead of what the files say.
     scene : str
-        Which of several positions, by its name or its number from 0; all if not given.
+        Position to segment, by its name or its number from 0; by default all.
     channel : str
-        Which of several channels, by its name or its number from 0.
+        Channel to segment, by its name or its number from 0; needed if there are several.
     time : str
-        Which of several time points, by its number from 0; all if not given.
+        Time point to segment, by its number from 0; by default all.
     save : str
-        Formats that the objects are written in besides, separated by commas: ome-tiff (labels), imagej-roi, geojson
-        (QuPath), coco, ome-zarr (labels), csv (in micrometres); ctc, 01_RES of the Cell Tracking Challenge, of images
-        whose names end in the number of a frame.
+        Further formats to write the objects in, separated by commas: ome-tiff (labels), imagej-roi, geojson (QuPath),
+        coco, ome-zarr (labels), csv (in micrometres), or ctc (01_RES of the Cell Tracking Challenge, for images whose
+        names end in the number of a frame).
     backend : str
-        torch; onnx, ONNX Runtime with what `tools export onnx` made; auto, the faster one of those that are there.
+        torch; onnx, ONNX Runtime with the file of `tools export onnx`; auto, the faster one that is available.
     blocks : str
-        Segment in blocks of this size, Z,Y,X or Y,X in pixels; results are <image name>_<kind>.ome.zarr. If not given,
-        images are cut that need more than the memory.
+        Segment in blocks of this size, Z,Y,X or Y,X in pixels; results are <image name>_<kind>.ome.zarr. By default
+        only images that need more than the memory are cut.
     memory : str
-        That segmenting may take, in GB; half of the machine's if not given. With workers each of them takes so much.
+        Memory that segmenting may take, in GB; by default half of the machine's. Each worker may take this much.
     workers : str
-        How many processes to spread images and blocks over, each with the network of its own.
+        Number of processes to spread images and blocks over, each with its own copy of the network.
     scheduler : str
-        Address of a Dask scheduler, to spread them over its workers instead: tcp://10.0.0.1:8786.
+        Address of a Dask scheduler whose workers to use instead, such as tcp://10.0.0.1:8786.
     server : str
         Have the images segmented by a running `tools serve BUNDLE`, which has the network loaded already: its address,
         http://127.0.0.1:5050, or its socket file. The results are written here, as without it.
     token : str
         Word that the server asks for.
     **overrides
-        Of the bundle's inference.json, as --threshold 0.4.
+        Settings of the bundle's inference.json, for example --threshold 0.4.
     """
     if extra:
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; give several images as a pattern in quotes")

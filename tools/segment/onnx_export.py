@@ -36,11 +36,11 @@ ROUNDS = 3
 
 @SetParseFns(bundle=str, destination=str)
 def onnx(bundle: str, destination: str = "", **overrides) -> dict[str, object]:
-    """Write a bundle's network as ONNX, and compare it with PyTorch on a sample image: --backend onnx of serve.
+    """Write a bundle's network as ONNX for `serve --backend onnx`, and compare it with PyTorch on a sample image.
 
-    A bundle's configs and package are code, which runs with your rights: look at a stranger's before.
+    The code in a bundle's configs and package runs with your rights: check a bundle of unknown origin first.
 
-    Run a bundle with it: --config_file "['configs/inference.json','configs/inference_onnx.json']".
+    To run a bundle with it, give --config_file "['configs/inference.json','configs/inference_onnx.json']".
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def onnx(bundle: str, destination: str = "", **overrides) -> dict[str, object]:
     destination : str
         File to write or replace; models/model.onnx of the bundle if not given.
     **overrides
-        Of the bundle's inference.json, as --ckpt_path trained/model.pt.
+        Settings of the bundle's inference.json, for example --ckpt_path trained/model.pt.
     """
     root = find_bundle(bundle).resolve()
     path = Path(destination) if destination else root / "models" / "model.onnx"

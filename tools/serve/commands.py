@@ -46,44 +46,44 @@ def serve(
     insecure: bool = False,
     **overrides,
 ) -> None:
-    """Serve bundles over HTTP: POST /seg_mask, and a page to try them on. Ctrl-C ends it.
+    """Serve bundles over HTTP: POST /seg_mask, and a page to try them on. Ctrl-C stops it.
 
-    A bundle's configs and package are code, which runs with your rights: look at a stranger's before.
+    The code in a bundle's configs and package runs with your rights: check a bundle of unknown origin first.
 
     Parameters
     ----------
     bundle : str
         Name of a bundle or its folder; several one after another, or all.
     host : str
-        Address to listen at; 0.0.0.0 lets other machines in, which takes --token, or --insecure. A path, such as
+        Address to listen at; 0.0.0.0 lets other machines in and needs --token, or --insecure. A path, such as
         /tmp/cells.socket, is a socket file that only you can use, for `tools segment --server`.
     port : int
         Port to listen at.
     backend : str
-        torch; onnx, ONNX Runtime with what `tools export onnx` made; auto: on a CPU onnx where that is there, made from
-        the present weights and measured to be faster, else torch.
+        torch; onnx, ONNX Runtime with the file of `tools export onnx`; auto: on a CPU onnx if this file was made from
+        the present weights and was measured to be faster, else torch.
     data_dir : str
-        Folder whose images requests may name by path; without it only uploads are answered.
+        Folder with images that requests may name by path; by default only uploads are accepted.
     max_upload_mb : float
         Largest upload in MiB.
     max_queue : int
-        Images that may wait; further requests are told when to come again.
+        Number of images that may wait; further requests are refused and told when to try again.
     timeout_s : float
         Seconds for an upload, and for segmenting an image.
     max_memory_gb : float
-        GiB that an image may take to segment; four fifths of the machine's if not given. What an image needs, also at
-        the resolution that the bundle works at, is told from its header before it is decoded.
+        GiB that segmenting an image may take; by default four fifths of the machine's. What an image needs, also at the
+        bundle's own resolution, is computed from its header before it is decoded.
     grace_s : float
-        Seconds in which the server ends once it is told to, whatever runs; who waits is told.
+        Seconds within which the server stops when asked to, whatever is running; clients that wait get an answer.
     allowed_hosts : str
-        Further names that this machine is reached by, one after another with commas; its numbers, its own name and
-        localhost are always allowed.
+        Further host names of this machine, separated by commas; its addresses, its own name and localhost are always
+        allowed.
     token : str
-        Word that requests have to carry, Authorization: Bearer TOKEN; a browser is given it once, as /?token=TOKEN.
+        Secret that requests must send, Authorization: Bearer TOKEN; in a browser open /?token=TOKEN once.
     insecure : bool
         Let other machines in without a token.
     **overrides
-        Of the bundle's inference.json, as --threshold 0.4; for one bundle only.
+        Settings of the bundle's inference.json, for example --threshold 0.4; for one bundle only.
     """
     limits = Limits(
         max_upload_bytes=int(positive_number("max_upload_mb", max_upload_mb) * (1 << 20)),

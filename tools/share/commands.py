@@ -24,7 +24,7 @@ __all__ = ["share", "verify"]
 def share(bundle: str, destination: Path, *, url: str = "", hub: str = "", bioimage: bool = False) -> dict[str, object]:
     """Write <name>_v<version>.zip and model_info.json, from which monai.bundle downloads; the bundle is checked first.
 
-    A bundle's configs and package are code, which runs with your rights: look at a stranger's before.
+    The code in a bundle's configs and package runs with your rights: check a bundle of unknown origin first.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ def share(bundle: str, destination: Path, *, url: str = "", hub: str = "", bioim
         A name in bundles/, a bundle's folder, or all.
     destination : str
         Folder to write to. Upload its zip files to a release of OWNER/REPO with the tag TAG, and model_info.json as
-        models/model_info.json of that tag; then download takes --source github --repo OWNER/REPO/TAG, without the
-        second one with --version only.
+        models/model_info.json of that tag. Then download takes --source github --repo OWNER/REPO/TAG; without
+        model_info.json it needs --version, too.
     url : str
-        Address that the folder will be served at: for model_info.json, and for the command that is printed.
+        Address at which the folder will be served, for model_info.json and for the command that is printed.
     hub : str
-        Upload to the Hugging Face Hub, too: owner/name, or an owner for owner/<bundle>. HF_TOKEN is the token; a new
-        repository is private.
+        Also upload to the Hugging Face Hub: owner/name, or an owner for owner/<bundle>. The token is read from
+        HF_TOKEN; a new repository is private.
     bioimage : bool
-        Write <name>-<version>.bioimageio.zip, too: the traced network as a package of BioImage.IO.
+        Also write <name>-<version>.bioimageio.zip: the traced network as a package of BioImage.IO.
     """
     folders = all_bundles() if bundle == "all" else [find_bundle(bundle)]
     repositories = _repositories(hub, folders)
@@ -104,7 +104,7 @@ def _repositories(hub: str, folders: Sequence[Path]) -> list[str]:
 def verify(bundle: str) -> None:
     """Check a bundle as share does, one line for each check.
 
-    A bundle's configs and package are code, which runs with your rights: look at a stranger's before.
+    The code in a bundle's configs and package runs with your rights: check a bundle of unknown origin first.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ APP = Path(__file__).with_name("app.py.txt")  # no .py: it imports nothing here
 
 @as_verb(destination=Path)
 def space(bundle: str, destination: Path) -> dict[str, object]:
-    """Write a folder that serves a bundle alone: to push to a Hugging Face Space, to run, or to build a container of.
+    """Write a folder that serves one bundle: push it to a Hugging Face Space, run it, or build a container from it.
 
     Parameters
     ----------

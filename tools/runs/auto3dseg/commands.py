@@ -29,17 +29,17 @@ WORK_DIR = "work_dir"  # as AutoRunner calls it
 def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DIR, **unknown) -> dict[str, object]:
     """Write templates of bundles for MONAI's Auto3DSeg, and what its AutoRunner needs to train them on a dataset.
 
-    BundleGen and AutoRunner take DST as templates_path_or_url, and need no network then. The name of an algorithm is
-    that of its bundle without underscores.
+    BundleGen and AutoRunner take DST as templates_path_or_url and then need no internet. An algorithm has the name of
+    its bundle without underscores.
 
     Parameters
     ----------
     dst : str
-        Folder for the templates, one folder each; names of bundles, or their folders, follow. Without names, all that
-        give probabilities of a mask or instances that SEG measures.
+        Folder for the templates, one folder each, followed by names of bundles, or their folders. By default all
+        bundles that give probabilities of a mask, or instances that SEG measures.
     dataset_dir : str
-        Converted dataset with folds. With it AutoRunner's input.yaml and datastats.yaml are written too: its own
-        analysis of the data reads no large TIFF, and takes every object for a class.
+        Converted dataset with folds. With it, AutoRunner's input.yaml and datastats.yaml are written too, since its
+        own analysis of the data cannot read large TIFF files and takes every object for a class.
     work_dir : str
         AutoRunner's folder, for these two; only with a dataset.
     """

@@ -44,9 +44,9 @@ def compare(
     output_dir: str = "",
     **overrides,
 ) -> str:
-    """Train and evaluate networks, or values of any knob, on the same folds; print and write a table.
+    """Train and evaluate networks, or values of any setting, on the same folds; print and write a table.
 
-    What has finished is not run again, and an interrupted training goes on. Further options, such as --max_epochs 5,
+    Finished runs are not repeated, and an interrupted training continues. Further options, such as --max_epochs 5,
     override keys of the bundle's train.json in all trainings and, unless its evaluate.json sets them, evaluations.
 
     Parameters
@@ -56,14 +56,14 @@ def compare(
     dataset_dir : str
         Converted dataset with folds.
     networks : str
-        Some of the networks, separated by commas; all without it.
+        Some of the networks, separated by commas; by default all.
     knob : str
         Instead of networks, values of any key of train.json: learning_rate=0.001,0.0001; lists in brackets.
     folds : str
-        Folds to leave out and validate on, one training for each, separated by commas; all without it.
+        Folds to leave out and validate on, one training for each, separated by commas; by default all.
     output_dir : str
         Folder for compare.md, compare.json, weights and scores: NETWORK/fold_FOLD/model.pt, validation/, testing/.
-        compare/BUNDLE without it, or of a key that chooses no network compare/BUNDLE/KEY, with VALUE for NETWORK.
+        By default compare/BUNDLE, or compare/BUNDLE/KEY with VALUE for NETWORK if the key chooses no network.
     """
     reject({}, compare, extra)
     if not dataset_dir:

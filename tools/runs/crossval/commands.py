@@ -54,7 +54,7 @@ def crossval(
 ) -> str:
     """Train and evaluate bundles on every fold of a dataset; compare them and their ensembles in a report.
 
-    What has finished is not run again, and an interrupted training goes on. Further options, such as --max_epochs 5,
+    Finished runs are not repeated, and an interrupted training continues. Further options, such as --max_epochs 5,
     override keys of every bundle's train.json.
 
     Parameters
@@ -64,13 +64,13 @@ def crossval(
     dataset_dir : str
         Converted dataset with folds; its testing images judge the ensembles.
     num_fold : str
-        Use so many folds, from 0; all without it.
+        Number of folds to use, from 0; by default all.
     num_best : str
-        Members of the ensemble of the best networks of all bundles and folds.
+        Number of members of the ensemble of the best networks of all bundles and folds.
     num_processes : str
-        Train over so many processes, with multi_gpu_train.json; without it one on each GPU, or one on the CPU.
+        Number of processes to train with, by multi_gpu_train.json; by default one on each GPU, or one on the CPU.
     output_dir : str
-        Folder for report.md, report.html, report.json, datastats.yaml, and of each bundle BUNDLE/fold_FOLD/ with
+        Folder for report.md, report.html, report.json, datastats.yaml, and for each bundle BUNDLE/fold_FOLD/ with
         model.pt, progress.yaml, validation/, testing/ and inference/.
     """
     if not dataset_dir:

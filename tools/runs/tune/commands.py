@@ -49,11 +49,11 @@ def tune(
 ) -> str:
     """Search for values of any keys of train.json that give a better validation, by Optuna.
 
-    The space is a JSON file, {"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": true},
-    "batch_size": {"type": "int", "low": 1, "high": 4}, "loss": {"type": "categorical", "choices": ["@losses::dice",
-    "@losses::dicece"]}, "optimizer#weight_decay": ...}. Every trial is a training of its own. One that after five
-    complete ones is worse than their median is pruned. Called again, the search goes on; calls with the same --storage
-    share it, on several machines too. Further options, such as --max_epochs 5, override other keys in all trials.
+    The space is a JSON file, {"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": true}, "batch_size":
+    {"type": "int", "low": 1, "high": 4}, "loss": {"type": "categorical", "choices": ["@losses::dice",
+    "@losses::dicece"]}, "optimizer#weight_decay": ...}. Every trial is a training of its own. After five complete ones,
+    a trial that is worse than their median is pruned. A later call continues the search; calls with the same --storage
+    share it, also from several machines. Further options, such as --max_epochs 5, override other keys in all trials.
 
     Parameters
     ----------
@@ -64,17 +64,17 @@ def tune(
     space : str
         The JSON file.
     trials : str
-        Go on until so many have finished, complete or pruned, those of earlier calls and other machines included.
+        Stop when this many have finished, complete or pruned, including those of earlier calls and other machines.
     fold : str
         Validate on this fold.
     study_name : str
-        The bundle's name without it.
+        By default the bundle's name.
     storage : str
-        Database URL, such as postgresql://user:password@host/name; a file in output_dir without it.
+        Database URL, such as postgresql://user:password@host/name; by default a file in output_dir.
     output_dir : str
-        Folder for best.json, trials.csv and trial_NNNN/ with model.pt and logs; tune/STUDY_NAME without it.
+        Folder for best.json, trials.csv and trial_NNNN/ with model.pt and logs; by default tune/STUDY_NAME.
     sampler_seed : str
-        Another one draws other values.
+        Another seed draws other values.
     prune_after : str
         Prune no training before this epoch.
     """
