@@ -81,7 +81,7 @@ class Item:
             raise InputError(f"{self.dataset}: {key} is {listed!r}, expected one path; convert the data again")
         file = (root / listed).resolve()
         if not file.is_relative_to(root.resolve()):
-            raise InputError(f"{self.dataset}: {key} '{listed}' lies outside {root}; move the file into the folder")
+            raise InputError(f"{self.dataset}: {key} '{listed}' is outside {root}; move the file into the folder")
         if not file.is_file():
             raise InputError(f"{self.dataset}: {key} '{listed}' does not exist in {root}; convert the data again")
         return file

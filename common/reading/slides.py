@@ -83,7 +83,7 @@ def open_labels(path: Path) -> TiffWindows:
     labels.close()
     raise InputError(
         f"{path}: {page.samplesperpixel} samples per pixel ({photometric_name(page)}) of type {labels.dtype}, expected "
-        "one integer with black for zero; export labels, no overlay"
+        "one integer with black for zero; export labels, not an overlay"
     )
 
 

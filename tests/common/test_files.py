@@ -26,7 +26,7 @@ def _fails(code: int, name: str | None = None) -> OSError:
 def test_a_full_disk_is_told_in_words_and_the_old_file_stays(tmp_path, code, wrapped):
     path = tmp_path / "a"
     path.write_text("old")
-    with pytest.raises(InputError, match=r"a: cannot be written \(.+\); make room"), replacing(path) as partial:
+    with pytest.raises(InputError, match=r"a: cannot be written \(.+\); free some space"), replacing(path) as partial:
         partial.write_text("half")
         try:
             raise _fails(code, None if wrapped else str(partial))

@@ -166,7 +166,7 @@ def test_path_outside_the_folder(tmp_path, relative):
     folder.mkdir()
     image = "../secret.nii.gz" if relative else str(secret)
     (folder / "dataset.json").write_text(json.dumps({"testing": [{"image": image}]}))
-    with pytest.raises(InputError, match="secret.nii.gz' lies outside .*dataset; move the file into the folder"):
+    with pytest.raises(InputError, match="secret.nii.gz' is outside .*dataset; move the file into the folder"):
         inference_items(folder, "volume")
 
 
@@ -176,7 +176,7 @@ def test_link_that_leads_outside_the_folder(tmp_path):
     (tmp_path / "secret.nii.gz").touch()
     (folder / "a.nii.gz").symlink_to(tmp_path / "secret.nii.gz")
     (folder / "dataset.json").write_text(json.dumps({"testing": [{"image": "a.nii.gz"}]}))
-    with pytest.raises(InputError, match="lies outside"):
+    with pytest.raises(InputError, match="is outside"):
         inference_items(folder, "volume")
 
 

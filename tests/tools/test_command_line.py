@@ -220,6 +220,6 @@ def test_a_full_disk_is_told_in_one_line_wherever_it_was(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "stand_ins", SimpleNamespace(example=fill))
     assert run(STAND_INS, ["example"]) == 1
     assert capsys.readouterr().err == (
-        "error: /disk/a.tif: cannot be read or written (No space left on device); make room there, see who may, or "
-        "choose another place\n"
+        "error: /disk/a.tif: cannot be read or written (No space left on device); check free space and permissions, "
+        "or choose another place\n"
     )

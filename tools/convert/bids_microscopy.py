@@ -105,7 +105,9 @@ def _find_images(source: Path) -> dict[str, Path]:
         if stem(path).split("_")[0] != subject:
             raise InputError(f"{path}: its name does not begin with {subject}_, as its folder's does; rename either")
         if stem(path) in found:
-            raise InputError(f"{path}: same name as {found[stem(path)]}, so their results would be; keep one")
+            raise InputError(
+                f"{path}: same name as {found[stem(path)]}, so their results would overwrite each other; keep one"
+            )
         found[stem(path)] = path
     if others:
         logger.warning("%s: %d images are no %s and are left out", source, others, ", ".join(MODALITIES))

@@ -173,12 +173,10 @@ def _read_images(path: Path, document: dict) -> dict[object, CocoImage]:
                 f"{path}: image {name}: height {size[0]} and width {size[1]}, expected pixels; correct them"
             )
         if key in images:
-            raise InputError(
-                f"{path}: images {images[key].file_name} and {name} have the same id {key}; number them anew"
-            )
+            raise InputError(f"{path}: images {images[key].file_name} and {name} have the same id {key}; renumber them")
         name = name.replace("\\", "/")  # as Windows writes folders
         if name in names:
-            raise InputError(f"{path}: image {name} is there twice; keep one record")
+            raise InputError(f"{path}: image {name} is listed twice; keep one record")
         names.add(name)
         images[key] = CocoImage(name, size)
     return images
@@ -192,7 +190,7 @@ def _read_categories(path: Path, document: dict) -> set:
         or not records
         or not all(isinstance(r, dict) and isinstance(_whole(r.get("id")), int | str) for r in records)
     ):
-        raise InputError(f'{path}: no categories, expected such as [{{"id": 1, "name": "cell"}}]; add them')
+        raise InputError(f'{path}: no categories, expected for example [{{"id": 1, "name": "cell"}}]; add them')
     if len(records) > 1:
         logger.info("%s: the objects of all %d categories are taken alike", path, len(records))
     return {_whole(record["id"]) for record in records}
@@ -207,7 +205,8 @@ def _image_of(path: Path, number: int, annotation: object, images: Mapping, cate
     key = _whole(annotation.get("image_id"))
     if not isinstance(key, int | str) or key not in images:
         raise InputError(
-            f"{path}: annotation {annotation.get('id', number + 1)} is of image_id {key}, which images does not list; "
+            f"{path}: annotation {annotation.get('id', number + 1)} is of image_id {key}, which is not listed in "
+            "images; "
             "add the image or remove the annotation"
         )
     category = _whole(annotation.get("category_id"))
@@ -249,7 +248,9 @@ def _check_polygons(path: Path, image: CocoImage, annotation: dict) -> bool:
     where = f"{path}: annotation {annotation.get('id')} of {image.file_name}"
     polygons = annotation["segmentation"]
     if not isinstance(polygons, list) or not polygons or any(polygon.ndim != 1 for polygon in polygons):
-        raise InputError(f"{where}: no list of polygons [[x0, y0, x1, y1, ...]] nor run lengths; export it again")
+        raise InputError(
+            f"{where}: neither a list of polygons [[x0, y0, x1, y1, ...]] nor run lengths; export it again"
+        )
     outside = False
     for polygon in polygons:
         if polygon.size % 2:

@@ -113,7 +113,7 @@ def _masks_of_csv(path: Path, source: Path, stems: Collection[str]) -> dict[str,
             raise InputError(f"{path}: id {identifier} has no image in {source}; add {identifier}.tiff or drop the row")
     for stem in stems:
         if stem not in encodings:
-            raise InputError(f"{path}: no row for the image {stem}; add one, with 0 0 where it holds no crypt")
+            raise InputError(f"{path}: no row for the image {stem}; add one, with 0 0 if it has no crypt")
     return {stem: _mask_of_rle(path, stem, encodings[stem]) for stem in stems}
 
 
@@ -187,8 +187,8 @@ def _mask_of_tiff(path: Path) -> Mask:
         lowest, highest = mask.min(), mask.max()
         if lowest < 0 or np.count_nonzero(mask == highest) + np.count_nonzero(mask == 0) < mask.size:
             raise InputError(
-                f"{path}: more than one value besides 0, from {lowest} to {highest}; expected 0 and one other value, "
-                "write a mask: crypts that do not touch are told apart"
+                f"{path}: more than one value besides 0, from {lowest} to {highest}; expected 0 and one other "
+                "value; write a mask, in which crypts that do not touch are separate"
             )
         return mask != 0
 

@@ -100,7 +100,9 @@ def _find_files(source: Path) -> dict[str, Path]:
         if name.endswith("_mask"):
             continue
         if name in slides:
-            raise InputError(f"{path}: same name as {slides[name]}, so their results would be; rename one")
+            raise InputError(
+                f"{path}: same name as {slides[name]}, so their results would overwrite each other; rename one"
+            )
         slides[name] = path
     if not slides:
         raise InputError(f"{source}: no slide there, expected *.tif, *.tiff or *.svs right inside it; check the folder")

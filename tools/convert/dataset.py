@@ -103,7 +103,7 @@ def read_ids(path: Path) -> np.ndarray:
     ids = read_volume(path, labels=True)
     lowest, highest = int(ids.min()), int(ids.max())
     if lowest < 0 or highest > np.iinfo(np.int32).max:
-        raise InputError(f"{path}: ids from {lowest} to {highest}, expected 0 to 2147483647; number the objects anew")
+        raise InputError(f"{path}: ids from {lowest} to {highest}, expected 0 to 2147483647; renumber the objects")
     return ids.astype(np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32)
 
 

@@ -43,7 +43,7 @@ def read_gray(path: Path) -> np.ndarray:
     pixels = pictures.read_gray(path)
     if pixels.dtype != np.uint8:
         raise InputError(
-            f"{path}: of type {pixels.dtype}, expected 8 bit (uint8); scale it to 0 to 255 and save it anew"
+            f"{path}: of type {pixels.dtype}, expected 8 bit (uint8); scale it to 0 to 255 and save it again"
         )
     return pixels
 

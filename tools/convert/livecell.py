@@ -97,7 +97,7 @@ def livecell(
     splits = find_splits(source, images)
     plain = splits[0].name == PLAIN
     if not plain and (folds or test):
-        raise InputError(f"{source}: --folds and --test are for plain COCO; LIVECell has splits of its own")
+        raise InputError(f"{source}: --folds and --test are for plain COCO; LIVECell has its own splits")
     frames, found_licence, num_others = _read_frames(splits)
     units = _wells(frames) if not (plain or group) else _units(frames, group)
     tested = chosen_units(units.values(), test, source, kind="unit") if plain else set()
@@ -118,7 +118,7 @@ def livecell(
     for part in ("training", "testing"):
         datalist[part].sort(key=lambda item: item["image"])
     if not plain and not any(item["fold"] == 0 for item in datalist["training"]):
-        logger.warning("%s: no val split, so no training item has fold 0, by which bundles validate", source)
+        logger.warning("%s: no val split, so no training item has fold 0, which bundles validate on", source)
     write_dataset(destination, **datalist)
     written = {"images": len(frames), "objects": sum(len(frame.objects) for frame in frames), "overlaid": num_overlaid}
     counts = {"training": len(datalist["training"]), "testing": len(datalist["testing"])}
@@ -143,7 +143,7 @@ def _read_frames(splits: list[Split]) -> tuple[list[Frame], str, int]:
                 found, told = (f"{shape[1]} x {shape[0]}" for shape in (pixels.shape, image.shape))
                 raise InputError(
                     f"{path}: {found} pixels (width x height), expected {told} as {split.annotations.name} says; "
-                    "put the image there that was annotated"
+                    "use the image that was annotated"
                 )
             digest = hashlib.sha1(f"{pixels.shape}".encode() + pixels.tobytes()).digest()
             cell_type = path.stem.split("_")[0] if "_" in path.stem else "unknown"
@@ -219,7 +219,7 @@ def _units(frames: list[Frame], group: str) -> dict[str, str]:
     try:
         pattern = re.compile(group)
     except re.error as error:
-        raise InputError(f"--group {group}: no regular expression ({error}); correct it") from error
+        raise InputError(f"--group {group}: not a regular expression ({error}); correct it") from error
     if not pattern.groups:
         raise InputError(f"--group {group}: no group, expected one in parentheses such as (well_[A-Z][0-9]+)")
     units = {}

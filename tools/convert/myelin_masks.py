@@ -43,7 +43,9 @@ def read_micrograph(path: Path, *, tell: Tell = logger.warning) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype != np.uint16:
-        raise InputError(f"{path}: of type {pixels.dtype}, expected 8 or 16 bit; scale it to 0 to 255 and save it anew")
+        raise InputError(
+            f"{path}: of type {pixels.dtype}, expected 8 or 16 bit; scale it to 0 to 255 and save it again"
+        )
     lowest, highest = int(pixels.min()), int(pixels.max())
     tell("%s: 16 bit; stretched from %d to %d to 8 bit", path, lowest, highest)
     return np.rint((pixels - np.float32(lowest)) * (255 / max(highest - lowest, 1))).astype(np.uint8)

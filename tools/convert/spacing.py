@@ -31,7 +31,9 @@ def parse_spacing(text: str | None) -> tuple[float, float, float]:
     """
     expected = "expected micrometres per voxel as Z,Y,X, such as 2.0,0.8,0.8"
     if text is None:
-        raise InputError(f"spacing missing: {expected}; the microscope's settings or the data set's description say it")
+        raise InputError(
+            f"spacing missing: {expected}; look it up in the microscope's settings or the description of the data"
+        )
     shown = repr(text[:50])
     parts = text.strip().strip("()[]").split(",")
     try:

@@ -144,7 +144,7 @@ def _stacks_of(path: Path, pick: Pick) -> Iterator[tuple[str, _Stack]]:
 def _spacing(stack: _Stack, given: tuple[float, float, float] | None) -> tuple[float, float, float]:
     """What is given, else what the file tells."""
     if given is not None and stack.spacing is not None and not np.allclose(stack.spacing, given, rtol=0.02):
-        logger.warning("%s: says that its spacing is %s um (Z, Y, X), taken is %s", stack.path, stack.spacing, given)
+        logger.warning("%s: its spacing is %s um (Z, Y, X) by the file, using %s", stack.path, stack.spacing, given)
     return given or check_spacing(stack.path, stack.spacing)
 
 
@@ -178,6 +178,8 @@ def find_stacks(source: Path) -> dict[str, Path]:
     for path in paths:
         stem = path.stem if path.suffix.lower() in TIFF_SUFFIXES else stem_of(path)
         if stem in stacks:
-            raise InputError(f"{path}: same name as {stacks[stem]}, so their results would be; rename one")
+            raise InputError(
+                f"{path}: same name as {stacks[stem]}, so their results would overwrite each other; rename one"
+            )
         stacks[stem] = path
     return stacks

@@ -39,7 +39,7 @@ def check_chains(path: Path) -> None:
         numbers = np.frombuffer(head, "<u4")
         num_tables, small, more, num_more = (int(numbers[at]) for at in (11, 15, 17, 18))
         if max(num_tables, num_more) > num_sectors:
-            raise InputError(f"{path}: tells of more sectors than its {size} bytes hold; copy it again")
+            raise InputError(f"{path}: claims more sectors than its {size} bytes hold; copy it again")
         tables = [numbers[19 : 19 + NUM_IN_HEAD]]
         for _ in range(num_more):
             if more >= num_sectors:

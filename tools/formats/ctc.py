@@ -41,7 +41,7 @@ def ctc(
     """
     reject(unknown, ctc, extra)
     if not like:
-        raise InputError("like missing: give the dataset that the images came from, --like SRC")
+        raise InputError("--like missing; give the dataset that the images came from")
     if not isinstance(overwrite, bool):
         raise InputError(f"--overwrite {overwrite}: expected no value; put the folders before the options")
     return export_ctc(Path(pred_dir), Path(destination), like=Path(like), overwrite=overwrite)
@@ -80,7 +80,7 @@ def export_ctc(pred_dir: Path, destination: Path, *, like: Path, overwrite: bool
     jobs = [(frame, _result_path(destination, frame)) for frames in sequences.values() for frame in frames]
     existing = [path for _, path in jobs if path.exists()]
     if existing and not overwrite:
-        raise InputError(f"{existing[0]}: is there already; choose another folder or give --overwrite")
+        raise InputError(f"{existing[0]}: already exists; choose another folder or give --overwrite")
     num_objects = 0
     found: dict[Path, dict[int, np.ndarray]] = {}
     for frame, path in tqdm(jobs, desc="export ctc", unit="frame"):

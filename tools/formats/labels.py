@@ -28,7 +28,7 @@ def as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:
         raise InputError(f"{path}: labels are {labels.dtype}, expected integers; save one whole number per object")
     lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0:
-        raise InputError(f"{path}: label {lowest}, expected 0 for background and positive numbers; label it anew")
+        raise InputError(f"{path}: label {lowest}, expected 0 for background and positive numbers; label it again")
     if highest <= MAX_LABEL:
         return labels.astype(np.uint16)
     distinct, numbers = np.unique(np.append(labels, labels.dtype.type(0)), return_inverse=True)

@@ -151,12 +151,12 @@ def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
     """
     kind = maker_of(path) or ("tiff" if Path(path).is_file() and identify(path) == "tiff" else None)
     if kind is None:
-        raise InputError(f"{path}: no file of a microscope that is known here ({', '.join(ENDINGS)}, TIFF)")
+        raise InputError(f"{path}: not a known microscope format ({', '.join(ENDINGS)}, TIFF)")
     maker = MAKERS[kind]
     try:
         reader: Reader = getattr(importlib.import_module(f"tools.formats.{maker.module}"), maker.reader)
     except ModuleNotFoundError as error:
-        raise InputError(f"{path}: {maker.name}, read by a package: pip install {maker.package}") from error
+        raise InputError(f"{path}: reading {maker.name} needs a package: pip install {maker.package}") from error
     try:
         with reader(Path(path)) as scenes:
             if not scenes:

@@ -110,7 +110,7 @@ def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: s
     _check_codecs(path, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
     if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
-        raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it anew")
+        raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it again")
     channels = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", []))
     sizes = dict(zip(axes, array.shape, strict=True))
     spacing = _spacing(multiscale, full, axes)
@@ -128,11 +128,11 @@ def _check_codecs(path: Path, array: zarr.Array) -> None:
         told = codec if isinstance(codec, Mapping) else {"name": codec}
         name = str(told.get("name", told.get("id", ""))).removeprefix("numcodecs.")
         if name not in CODECS:
-            raise InputError(f"{path}: packed by {name[:50]!r}, expected zstd, blosc or another that is common")
+            raise InputError(f"{path}: packed by {name[:50]!r}, expected zstd, blosc or another common codec")
         within = told.get("configuration", {})
         pipeline += [*within.get("codecs", []), *within.get("index_codecs", [])]
     if array.dtype.kind not in "uifb":
-        raise InputError(f"{path}: pixels of type {array.dtype}, expected numbers; export it anew")
+        raise InputError(f"{path}: pixels of type {array.dtype}, expected numbers; export it again")
 
 
 def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:

@@ -136,7 +136,7 @@ def write(labels: np.ndarray, folder: Path, stem: str, name: str, about: About) 
             f"tools.formats.{chosen.module}"
         ).write
     except ModuleNotFoundError as error:
-        raise InputError(f"--save {name}: written by a package: pip install {chosen.package}") from error
+        raise InputError(f"--save {name}: needs a package: pip install {chosen.package}") from error
     try:
         writer(path, labels, about)
     except OSError as error:

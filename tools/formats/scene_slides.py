@@ -47,7 +47,9 @@ class SceneSlide:
                 "(RGB) of type uint8; export the slide in colour"
             )
         if scene.window is None:
-            raise InputError(f"{path}: its format is read as a whole only, a slide is not; export it as OME-TIFF")
+            raise InputError(
+                f"{path}: its format can only be read as a whole, which slides are too large for; export it as OME-TIFF"
+            )
         self._window: Window = scene.window
         self._time, self._channel = int(pick.time or 0), int(pick.channel)
         _, height, width = scene.spacing

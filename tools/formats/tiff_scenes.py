@@ -54,7 +54,7 @@ def _scene(
         axes = axes.replace(unknown[0], "Z")
     lengths = dict(zip(axes, series.shape, strict=True))
     if any(length > 1 for axis, length in lengths.items() if axis not in "TCZYXS"):
-        raise InputError(f"{path}: axes {axes} {series.shape}, expected T, C, Z, Y and X; export it anew")
+        raise InputError(f"{path}: axes {axes} {series.shape}, expected T, C, Z, Y and X; export it again")
     if ome is not None:
         channels = tuple(channel.get("Name", "") for channel in ome.iterfind(".//{*}Channel"))
     else:

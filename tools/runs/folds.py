@@ -84,5 +84,5 @@ def _check_leaks(dataset: Dataset, units: Iterable[str]) -> None:
             if first != place:
                 raise InputError(
                     f"{dataset.path}: {key} {item.entry[key]} is in {first} and in {place} ({item.name}), so a network "
-                    f"would be evaluated on what it knows; keep every {key} in one place, converting again does so"
+                    f"would be evaluated on what it knows; convert again, which keeps every {key} in one place"
                 )

@@ -118,6 +118,6 @@ def write_objects(path: Path, frames: Mapping[str, Sequence[FrameScore]]) -> Non
 def _check_new_file(path: Path) -> None:
     """Refuse a file that is there already, or whose folder is not, before anything is computed."""
     if path.exists():
-        raise InputError(f"{path}: is there already; remove it or choose another file")
+        raise InputError(f"{path}: already exists; remove it or choose another file")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: no such folder to write {path.name} to; make it first")

@@ -112,7 +112,7 @@ def read_labels(path: Path) -> np.ndarray:
         raise InputError(f"{path}: labels are {labels.dtype}, expected integers; export one whole number per object")
     if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
         raise InputError(
-            f"{path}: label {labels.min()}, expected 0 for background and positive numbers; number the objects anew"
+            f"{path}: label {labels.min()}, expected 0 for background and positive numbers; renumber the objects"
         )
     return labels
 

@@ -39,6 +39,6 @@ def choose_backend(root: Path, wanted: str, weights: Path | None = None) -> str:
     if wanted != "auto" or not exported.is_file() or not weights.is_file():
         return "torch" if wanted == "auto" else wanted
     if not is_current(exported, weights):
-        logger.warning("%s: not made from the present weights; python -m tools export onnx %s", exported, root.name)
+        logger.warning("%s: not made from the current weights; run python -m tools export onnx %s", exported, root.name)
         return "torch"
     return "onnx" if is_faster(read_record(exported)) and not Path("/dev/nvidiactl").exists() else "torch"

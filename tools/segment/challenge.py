@@ -45,7 +45,7 @@ def is_challenge(source: Path) -> bool:
     if source.is_dir() and any(SEQUENCE.fullmatch(path.name) for path in source.iterdir() if path.is_dir()):
         return True
     if (source.parent / f"{source.resolve().name}_GT").is_dir():
-        logger.warning("%s: taken as single stacks; give the folder above it to have its truth compared", source)
+        logger.warning("%s: read as single stacks; to compare with its truth, give the folder above", source)
     return False
 
 
@@ -108,7 +108,7 @@ def _check_volumes(images: Sequence[Path]) -> None:
     """Refuse single slices."""
     for image in images:
         if read_header(image).shape[0] == 1:
-            raise InputError(f"{image}: a single slice, expected a volume; these networks know volumes only")
+            raise InputError(f"{image}: a single slice, expected a volume; these networks take volumes only")
 
 
 def _check_same_images(results: Path, stems: set[str]) -> None:

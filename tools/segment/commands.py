@@ -255,7 +255,9 @@ def _full_disk(error: BaseException | None) -> InputError | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK:
             where = error.filename or tempfile.gettempdir()
-            return InputError(f"{where}: {error.strerror}; make room, and give the same command again to go on")
+            return InputError(
+                f"{where}: {error.strerror}; free some space, and give the same command again to continue"
+            )
         error = error.__cause__ or error.__context__
     return None
 
@@ -298,4 +300,4 @@ def _options(bundle: Description, spacing: str) -> dict[str, str]:
         if len(set(sizes)) > 1:
             raise InputError(f"--spacing {spacing}: {bundle.name} takes square pixels; give one number")
         return {"pixel_size_um": sizes[0]}
-    raise InputError(f"--spacing {spacing}: {bundle.name} does not go by the size of a pixel; leave it out")
+    raise InputError(f"--spacing {spacing}: {bundle.name} does not use the pixel size; leave it out")

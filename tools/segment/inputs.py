@@ -81,7 +81,7 @@ def check_kind(path: Path, bundle: Description) -> str:
             "OIB, OME-Zarr in a zip file"
         )
     if bundle.num_axes == 2 and kind.startswith("nii"):
-        raise InputError(f"a NIfTI volume, but {bundle.name} takes images of two axes; send PNG, JPEG or TIFF")
+        raise InputError(f"a NIfTI volume, but {bundle.name} takes 2D images; send PNG, JPEG or TIFF")
     if bundle.num_axes == 3 and kind in ("png", "jpeg", "bmp"):
         raise InputError(
             f"one {kind.upper()} picture, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
@@ -220,7 +220,7 @@ def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str
         return target
     if image.axes.startswith("Z"):
         raise InputError(
-            f"{path}: {len(image.pixels)} slices, but {bundle.name} takes images of two axes; export a projection, or "
+            f"{path}: {len(image.pixels)} slices, but {bundle.name} takes 2D images; export a projection, or "
             "the slice that is in focus"
         )
     write_picture(picture, image.pixels, image.spacing)

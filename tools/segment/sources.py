@@ -74,7 +74,9 @@ def find_images(source: str, destination: Path) -> list[Path]:
         images = [path]
     elif path.is_dir():
         if path.resolve() == destination.resolve():
-            raise InputError(f"{destination}: results beside their images would be taken for images; choose another")
+            raise InputError(
+                f"{destination}: results beside their images would be taken for images; choose another folder"
+            )
         is_dataset = (path / DATALIST).is_file()
         images = [item.file("image") for item in read_dataset(path).testing] if is_dataset else _images_in(path)
     elif path.is_symlink():
@@ -83,7 +85,9 @@ def find_images(source: str, destination: Path) -> list[Path]:
         found = map(Path, glob.glob(source))  # noqa: PTH207  absolute patterns, too
         images = sorted(one for one in found if one.is_file() or is_ome_zarr(one))
         if any(image.resolve().parent == destination.resolve() for image in images):
-            raise InputError(f"{destination}: results beside their images would be taken for images; choose another")
+            raise InputError(
+                f"{destination}: results beside their images would be taken for images; choose another folder"
+            )
         images = _without_results(images)
     if not images:
         raise InputError(

@@ -126,4 +126,4 @@ def _spread(
         elif deaths < tries_again:
             waiting.append((job, deaths + 1))
         else:
-            yield job, InputError("its process died again and again, perhaps for want of memory")
+            yield job, InputError("its process died again and again, perhaps for lack of memory")

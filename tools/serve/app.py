@@ -174,4 +174,4 @@ def _answer_os_error(request: Request, error: OSError) -> JSONResponse:
 
 
 def _answer_any(request: Request, error: Exception) -> JSONResponse:
-    return _answer_failure(request, Failure(500, "something went wrong; the server's log says what"))
+    return _answer_failure(request, Failure(500, "something went wrong; see the server's log"))

@@ -43,9 +43,9 @@ def find_image(data_dir: Path | None, image_path: str) -> Path:
         path = (data_dir / image_path).resolve()
         is_file = path.is_file()  # fails for a name that is longer than any file's
     except (OSError, ValueError, RuntimeError) as error:
-        raise Failure(HTTPStatus.FORBIDDEN, "image_path: no path below the data folder") from error
+        raise Failure(HTTPStatus.FORBIDDEN, "image_path: not a path inside the data folder") from error
     if not path.is_relative_to(data_dir.resolve()):
-        raise Failure(HTTPStatus.FORBIDDEN, "image_path: outside the data folder; only images below it are read")
+        raise Failure(HTTPStatus.FORBIDDEN, "image_path: outside the data folder; only images inside it can be read")
     if not is_file:
         raise Failure(HTTPStatus.NOT_FOUND, "image_path: no such file in the data folder")
     return path

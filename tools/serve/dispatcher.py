@@ -73,7 +73,7 @@ class Dispatcher:
         """What is told to whom there is no place for."""
         return Failure(
             HTTPStatus.TOO_MANY_REQUESTS,
-            f"{self.limits.max_queue} images are waiting already; try again in some seconds",
+            f"{self.limits.max_queue} images are waiting already; try again in a few seconds",
             retry_after_s=self.retry_after_s(),
         )
 

@@ -79,7 +79,7 @@ class Guard:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if self._is_token(given) or self._is_token(request.cookies.get(COOKIE, "")):
             return None
-        return _refusal(HTTPStatus.UNAUTHORIZED, "no token, or another one; send Authorization: Bearer TOKEN")
+        return _refusal(HTTPStatus.UNAUTHORIZED, "missing or wrong token; send Authorization: Bearer TOKEN")
 
     def _is_token(self, given: str) -> bool:
         return secrets.compare_digest(given.encode(), self.token.encode())
@@ -94,7 +94,10 @@ class Guard:
         origin = urlsplit(headers.get("origin", f"//{host}"))
         is_own = origin.netloc.lower() == host.lower() or origin.hostname in self.hosts  # behind another server
         if method not in SAFE_METHODS and not is_own:
-            return _refusal(HTTPStatus.FORBIDDEN, "sent by the page of another server; send it from a program, or ours")
+            return _refusal(
+                HTTPStatus.FORBIDDEN,
+                "sent by the page of another server; send it from a program, or from this server's page",
+            )
         return None
 
 

@@ -156,7 +156,9 @@ class _Page:
 
     def _find(self, key: str) -> _Shown:
         if key not in self.shown:
-            raise Failure(HTTPStatus.NOT_FOUND, "no such result; results are removed an hour after they were looked at")
+            raise Failure(
+                HTTPStatus.NOT_FOUND, "no such result; results are removed an hour after they were last viewed"
+            )
         shown = self.shown[key]
         shown.seen = time.monotonic()
         return shown
@@ -176,7 +178,7 @@ class _Page:
             yield _line({"state": "failed", "message": failure.message})
         except Exception as error:
             logger.error("the page failed", exc_info=error)
-            yield _line({"state": "failed", "message": "something went wrong; the server's log says what"})
+            yield _line({"state": "failed", "message": "something went wrong; see the server's log"})
         finally:
             if not is_kept:  # a job that runs still writes there
                 self.endpoint.dispatcher.leave(future)

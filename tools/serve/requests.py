@@ -55,7 +55,7 @@ def limited(receive, headers: Mapping[str, str], max_bytes: int):
 
 
 def _stalled() -> Failure:
-    return Failure(HTTPStatus.REQUEST_TIMEOUT, "the upload hardly goes on; send the image again")
+    return Failure(HTTPStatus.REQUEST_TIMEOUT, "the upload is too slow; send the image again")
 
 
 async def read_form(request: Request, folder: Path) -> tuple[Path, dict[str, str], str]:

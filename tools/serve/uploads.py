@@ -39,7 +39,7 @@ def check_start(path: Path, bundle: Description, limits: Limits) -> None:
     maker = maker_of(path)
     if maker == "oif" and not path.with_name(f"{path.name}.files").is_dir():
         raise Failure(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "an OIF file, whose pixels lie in a folder beside it; send it as OIB"
+            HTTPStatus.UNPROCESSABLE_ENTITY, "an OIF file, whose pixels are in a folder beside it; send it as OIB"
         )
     if maker is not None:
         return

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 600.0
 CHECK_S = 30.0  # for the header of an image
-GIVEN_UP = Failure(CLIENT_CLOSED_REQUEST, "given up, since who asked has gone")
+GIVEN_UP = Failure(CLIENT_CLOSED_REQUEST, "given up, since the client has disconnected")
 TOO_LARGE = "the image takes more memory than there is for one, at the resolution that the bundle works at; crop it"
 READY, CHECKED = "ready", "checked"
 
@@ -211,7 +211,7 @@ def _as_failure(error: Exception, bundle: str) -> Failure:
     if find_write_error(error):
         return no_room()
     logger.error("%s: %s", bundle, error, exc_info=error)
-    return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; the server's log says what")
+    return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong; see the server's log")
 
 
 class _Interrupted(BaseException):

@@ -35,7 +35,7 @@ def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
     bundle = bundle.resolve()
     weights = read_checkpoint(bundle / "models/model.pt")
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise TypeError("models/model.pt holds no plain state_dict; monai.bundle.load would keep the random weights")
+        raise TypeError("models/model.pt is not a plain state_dict; monai.bundle.load would keep the random weights")
     files = [next(path for name in CONFIGS for path in sorted((bundle / "configs").glob(f"{name}.*")))]
     if network_id:
         files.append(bundle / "configs" / f"{network_id}.json")

@@ -192,7 +192,7 @@ def _check_same_size(path: Any, shape: Sequence[int], slide_shape: Sequence[int]
     if tuple(shape[:2]) != tuple(slide_shape[:2]):
         raise InputError(
             f"{path}: {shape[0]} x {shape[1]} pixels, its slide has {slide_shape[0]} x {slide_shape[1]}; both must "
-            "lie on the same grid, convert the data again"
+            "have the same grid, convert the data again"
         )
 
 

@@ -93,7 +93,7 @@ def _number(text: str | None, column: str, path: Path, line: int) -> float:
 def _check(prompts: Prompts, path: Path) -> None:
     names, counts = np.unique(prompts.ids, return_counts=True)
     if (counts > 1).any():
-        raise InputError(f"{path}: id {names[counts > 1][0]} twice, expected one line per fibre; number them anew")
+        raise InputError(f"{path}: id {names[counts > 1][0]} twice, expected one line per fibre; renumber them")
     no_point, no_box = (np.isnan(places) for places in (prompts.points, prompts.boxes))
     half = (no_point.any(1) & ~no_point.all(1)) | (no_box.any(1) & ~no_box.all(1)) | (no_point.any(1) & no_box.any(1))
     if half.any():

@@ -49,7 +49,8 @@ def read_micrograph(path: str | os.PathLike, *, tell: Tell = logger.warning) -> 
     pixels = read_pixels(path)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(
-            f"{path}: gray values of type {pixels.dtype}, expected 8 or 16 bit; scale it to 0 to 255 and export it anew"
+            f"{path}: gray values of type {pixels.dtype}, expected 8 or 16 bit; scale it to 0 to 255 and export it "
+            "again"
         )
     return without_alpha(path, pixels, tell)
 

@@ -241,7 +241,7 @@ def test_foreground_of_another_shape_ends_the_command_line_with_one_line(write_v
         text=True,
     )
     assert done.stderr.splitlines()[-1] == (
-        f"error: {mask}: foreground has shape (8, 8, 7), its image (8, 8, 8); both must lie on the same grid"
+        f"error: {mask}: foreground has shape (8, 8, 7), its image (8, 8, 8); both must have the same grid"
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr

@@ -132,7 +132,7 @@ def test_a_training_that_starts_takes_weights_and_one_that_goes_on_fetches_none(
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"<html>", "damaged, or not a PyTorch checkpoint"), (None, "no plain state_dict")]
+    ("content", "message"), [(b"<html>", "damaged, or not a PyTorch checkpoint"), (None, "not a plain state_dict")]
 )
 def test_files_that_are_no_weights(tmp_path, content, message):
     path = tmp_path / "weights.pth"

@@ -212,8 +212,8 @@ def test_weights_of_another_network_change_nothing(metas, tmp_path, name, value,
     ("content", "message"),
     [
         (b"<html>", "damaged, or not a PyTorch checkpoint"),
-        ([1], "no plain state_dict"),
-        ({"model": {}}, "no plain state_dict"),
+        ([1], "not a plain state_dict"),
+        ({"model": {}}, "not a plain state_dict"),
     ],
 )
 def test_files_that_are_no_weights(tmp_path, content, message):

@@ -135,7 +135,7 @@ def test_opaque_alpha_is_nothing_and_any_other_is_refused(write_image):
     for channels in ([gray, opacity], [gray, gray, gray, opacity]):
         np.testing.assert_array_equal(read_gray(write_image("a.png", np.stack(channels, axis=-1))), gray)
         channels[-1] = gray
-        with pytest.raises(InputError, match=r"a\.png: \d channels, of which the last makes pixels see-through"):
+        with pytest.raises(InputError, match=r"a\.png: \d channels, the last of which makes pixels transparent"):
             read_gray(write_image("a.png", np.stack(channels, axis=-1)))
 
 

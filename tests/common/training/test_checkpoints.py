@@ -314,7 +314,7 @@ def test_weights_that_are_no_checkpoint(tmp_path):
 
 def test_checkpoint_that_wraps_a_state_dict(tmp_path):
     torch.save({"model": nn.Linear(2, 2).state_dict()}, tmp_path / "model.pt")
-    with pytest.raises(InputError, match="model.pt: holds no plain state_dict"):
+    with pytest.raises(InputError, match="model.pt: is not a plain state_dict"):
         load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
 
 
@@ -401,7 +401,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_is_told_in_words(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
     try:
-        with pytest.raises(InputError, match=r"model.pt: cannot be written \(File too large\); make room"):
+        with pytest.raises(InputError, match=r"model.pt: cannot be written \(File too large\); free some space"):
             save_atomically({"a": torch.ones(1 << 20)}, tmp_path / "model.pt")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

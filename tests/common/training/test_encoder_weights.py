@@ -75,7 +75,7 @@ def test_published_packages_fit_their_encoders(lite):
     ("content", "message"),
     [
         (lambda: get_encoder("resnet34", weights=None).state_dict(), "weights of another encoder than resnet18"),
-        (lambda: [1, 2], "holds no plain state_dict"),
+        (lambda: [1, 2], "is not a plain state_dict"),
         (None, "damaged, or not a PyTorch checkpoint"),
     ],
     ids=["another encoder", "list", "text"],

@@ -71,7 +71,7 @@ def test_none_keeps_the_network(caplog):
     [
         (None, "no such checkpoint.*--finetune_checkpoint"),
         ("text", "damaged"),
-        ({"network": {}, "epoch": 3}, "no plain state_dict"),
+        ({"network": {}, "epoch": 3}, "not a plain state_dict"),
         ({"stem.weight": torch.zeros(3)}, "none of its 1 tensors fits"),
         ({}, "none of its 0 tensors fits"),
     ],

@@ -55,7 +55,7 @@ def test_spacing_that_the_file_tells_is_understood(tmp_path, caplog, name, spaci
     converted_stack(name, tmp_path)
     says = [message.split(": ")[1] for message in caplog.messages if "says that its spacing is" in message]
     assert says == (
-        [] if spacing == SPACING else [f"says that its spacing is {spacing} um (Z, Y, X), taken is {SPACING}"]
+        [] if spacing == SPACING else [f"its spacing is {spacing} um (Z, Y, X) by the file, using {SPACING}"]
     )
 
 

@@ -95,10 +95,10 @@ def test_polygon_right_at_the_border_is_inside(read):
         ([[1, 1, 5, 5]], "annotation 1 of a_1.tif: polygon of 2 points, expected at least 3; remove it"),
         ([TRIANGLE[0], [1, 1]], "polygon of 1 points, expected at least 3"),
         ([[1, 1, 5, 5, 9]], "polygon of 5 numbers, expected pairs of x and y"),
-        ([], "no list of polygons .* nor run lengths"),
-        ([1, 1, 5, 1, 5, 5], "no list of polygons"),
-        ("polygon", "no list of polygons"),
-        ([["a", "b", 1, 2, 3, 4]], "no list of polygons"),
+        ([], "neither a list of polygons .* nor run lengths"),
+        ([1, 1, 5, 1, 5, 5], "neither a list of polygons"),
+        ("polygon", "neither a list of polygons"),
+        ([["a", "b", 1, 2, 3, 4]], "neither a list of polygons"),
         ([[1, 1, float("nan"), 5, 5, 5]], "not a finite number"),
         ([[1, 1, 1e9, 5, 5, 5]], "polygon from 1 to 1e\\+09, far outside the image"),
         (
@@ -119,7 +119,7 @@ def test_polygon_right_at_the_border_is_inside(read):
             "annotation 1 is of category_id 7, expected one of 1; correct it",
         ),
         ({"segmentation": TRIANGLE, "category_id": None}, "category_id None"),
-        ({"segmentation": TRIANGLE, "image_id": 9}, "annotation 1 is of image_id 9, which images does not list"),
+        ({"segmentation": TRIANGLE, "image_id": 9}, "annotation 1 is of image_id 9, which is not listed in images"),
     ],
 )
 def test_annotation_that_does_not_fit(read, annotation, reason):
@@ -135,12 +135,12 @@ def test_annotation_that_does_not_fit(read, annotation, reason):
         ({"annotations": "none"}, "annotations of another kind"),
         ({"annotations": [{"id": 1, "image_id": 1, "bbox": [1, 2, 3, 4]}]}, "annotation 1 .* has no segmentation"),
         ({"annotations": [7]}, "annotation 1 of the list has no segmentation"),
-        ({"categories": []}, "no categories, expected such as"),
+        ({"categories": []}, "no categories, expected for example"),
         ({"images": []}, "no list of images"),
         ({"images": [{"id": 1}]}, "image 1 of the list lacks id or file_name"),
         ({"images": [{"id": 1, "file_name": "a", "height": 0, "width": 5}]}, "image a: height 0 and width 5"),
         ({"images": [{"id": 1, "file_name": n, "height": 4, "width": 5} for n in "ab"]}, "a and b have the same id 1"),
-        ({"images": [{"id": i, "file_name": "a", "height": 4, "width": 5} for i in (1, 2)]}, "image a is there twice"),
+        ({"images": [{"id": i, "file_name": "a", "height": 4, "width": 5} for i in (1, 2)]}, "image a is listed twice"),
     ],
 )
 def test_document_that_does_not_fit(read, changes, reason):

@@ -65,14 +65,14 @@ def test_pixels_that_cannot_be_decoded(good, put_slide, refuses, tmp_path):
 
 def test_two_slides_of_one_name(good, put_slide, refuses):
     put_slide("good.tif")
-    refuses("good.tiff: same name as .*good.tif, so their results would be; rename one")
+    refuses("good.tiff: same name as .*good.tif, so their results would overwrite each other; rename one")
 
 
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
         ("good,1 5\nother,1 5\n", "source.csv: id other has no image in .*source; add other.tiff or drop the row"),
-        ("", "source.csv: no row for the image good; add one, with 0 0 where it holds no crypt"),
+        ("", "source.csv: no row for the image good; add one, with 0 0 if it has no crypt"),
         ("good,1 5\ngood,9 5\n", "source.csv: id good has two rows"),
         ("good,1 2 3\n", "source.csv: id good: 3 values, expected pairs"),
         ("good,1999 3\n", "source.csv: id good: run 1999 3: it runs past the 2000 pixels of 40 x 50"),

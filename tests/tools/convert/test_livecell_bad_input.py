@@ -71,13 +71,13 @@ def test_two_files_of_one_name_in_two_folders(good, put, refuses):
 
 def test_two_endings_of_one_name(put_split, refuses):
     put_split("val", {"a_1.tif": [CELL], "a_1.tiff": [CELL]})
-    refuses("a_1.tiff: same name as .*a_1.tif, so their results would be; rename one")
+    refuses("a_1.tiff: same name as .*a_1.tif, so their results would overwrite each other; rename one")
 
 
 def test_other_pixels_under_the_name_of_another_split(good, put_split, put, refuses):
     put_split("test", {"a_1.tif": [CELL]})
     put("images/livecell_test_images/a_1.tif", np.zeros((40, 50), np.uint8))
-    refuses("a_1.tif: same name as .*a_1.tif, so their results would be")
+    refuses("a_1.tif: same name as .*a_1.tif, so their results would overwrite each other")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_tiff_of_another_kind(good, tmp_path, refuses, pixels, reason):
     [
         (np.zeros((40, 50), "u2"), None, "of type uint16, expected 8 bit"),
         (COLOURS, None, "3 channels that differ, expected a gray image"),
-        (np.zeros((40, 50, 4), "u1"), None, "4 channels, of which the last makes pixels see-through"),
+        (np.zeros((40, 50, 4), "u1"), None, "4 channels, the last of which makes pixels transparent"),
         (COLOURS, "P", "3 channels that differ, expected a gray image"),
         (np.zeros((40, 50), "u1"), "1", "one bit pixels, expected gray values"),
     ],
@@ -132,14 +132,14 @@ def test_truncated_image(good, tmp_path, refuses):
 
 @pytest.mark.parametrize("options", [{"folds": 3}, {"test": ["a_1"]}])
 def test_folds_of_livecell_are_its_own(good, refuses, options):
-    refuses("source: --folds and --test are for plain COCO; LIVECell has splits of its own", **options)
+    refuses("source: --folds and --test are for plain COCO; LIVECell has its own splits", **options)
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
         ({"test": ["c"]}, "--test c: no such unit; there are a_1, b_1"),
-        ({"group": "("}, "--group \\(: no regular expression"),
+        ({"group": "("}, "--group \\(: not a regular expression"),
         ({"group": "a"}, "--group a: no group, expected one in parentheses"),
         ({"group": "(a)"}, "b_1.tif: --group \\(a\\) finds nothing in its name"),
     ],

@@ -150,7 +150,7 @@ def test_results_are_not_replaced_unasked(sequence, predict, export, ramp, tmp_p
     predict("01_t000", ramp())
     export()
     predict("01_t000", ramp(first=2))
-    with pytest.raises(InputError, match="mask000.tif: is there already; choose another folder or give --overwrite"):
+    with pytest.raises(InputError, match="mask000.tif: already exists; choose another folder or give --overwrite"):
         export()
     np.testing.assert_array_equal(read_volume(tmp_path / "out/01_RES/mask000.tif"), ramp())
     export(overwrite=True)
@@ -194,7 +194,7 @@ def test_verb(sequence, predict, ramp, tmp_path, capsys):
     words = ["export", "ctc", str(tmp_path / "pred"), str(tmp_path / "out")]
     like = ["--like", str(tmp_path / "source")]
     for arguments, message in (
-        (words, "like missing"),
+        (words, "--like missing"),
         ([*words, *like, "--overwrit"], "unknown flag --overwrit; did you mean --overwrite?"),
         ([*words, *like, "--overwrite", "maybe"], "--overwrite maybe: expected no value"),
     ):

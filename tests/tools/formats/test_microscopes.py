@@ -196,7 +196,7 @@ def test_file_that_was_cut_off_is_refused(tmp_path, name, part):
 def test_missing_package_is_named(tmp_path, monkeypatch):
     write_czi(tmp_path / "a.czi", drawn())
     monkeypatch.setitem(__import__("sys").modules, "tools.formats.czi", None)
-    with pytest.raises(InputError, match=r"a.czi: Zeiss CZI, read by a package: pip install czifile"):
+    with pytest.raises(InputError, match=r"a.czi: reading Zeiss CZI needs a package: pip install czifile"):
         read(tmp_path / "a.czi")
 
 
@@ -237,7 +237,7 @@ def test_only_the_wanted_planes_are_decoded(tmp_path, monkeypatch):
 
 def test_no_image_is_told(tmp_path):
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(InputError, match=r"a.txt: no file of a microscope that is known here"):
+    with pytest.raises(InputError, match=r"a.txt: not a known microscope format"):
         read(tmp_path / "a.txt")
 
 

@@ -116,7 +116,10 @@ def test_what_goes_wrong_beside_the_file_is_not_blamed_on_it(tmp_path):
 def test_volumes_and_pictures_are_told_apart(tmp_path):
     nib.save(nib.Nifti1Image(drawn(depth=4)[0, 0, 0].T, np.eye(4)), tmp_path / "a.nii")
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(b"nothing"))
-    for name, num_axes, problem in (("a.nii", 2, "expected images of two axes"), ("b.nii.gz", 3, "no file of a micro")):
+    for name, num_axes, problem in (
+        ("a.nii", 2, "expected images of two axes"),
+        ("b.nii.gz", 3, "not a known microscope format"),
+    ):
         with (
             pytest.raises(InputError, match=problem),
             open_regions(tmp_path / name, num_axes=num_axes, scratch=tmp_path),

@@ -140,7 +140,7 @@ def test_bad_file_is_one_line_with_several_workers_too(folders, put, score):
 def test_csv_is_refused_before_anything_is_computed(folders, score, tmp_path):
     arguments = folders()
     (tmp_path / "old.csv").write_text("kept")
-    assert "old.csv: is there already" in score(*arguments, "--csv", tmp_path / "old.csv")[2][0]
+    assert "old.csv: already exists" in score(*arguments, "--csv", tmp_path / "old.csv")[2][0]
     assert (tmp_path / "old.csv").read_text() == "kept"
     assert "nowhere: no such folder to write x.csv to" in score(*arguments, "--csv", tmp_path / "nowhere/x.csv")[2][0]
 

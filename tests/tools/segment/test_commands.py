@@ -243,7 +243,7 @@ def test_what_is_not_in_a_file_is_refused_before_anything_is_written(tmp_path, b
 @pytest.mark.parametrize(
     ("bundle", "sizes", "message"),
     [
-        ("swinunet_livecell", {"depth": 3}, "3 slices, but swinunet_livecell takes images of two axes"),
+        ("swinunet_livecell", {"depth": 3}, "3 slices, but swinunet_livecell takes 2D images"),
         ("devonet_nsn", {}, r"one picture \(YX\), but devonet_nsn takes gray volumes"),
     ],
 )

@@ -86,5 +86,5 @@ def test_picture_reaches_the_bundle_as_a_viewer_shows_it(tmp_path, kind):
 
 def test_see_through_picture_is_refused(tmp_path):
     Image.new("LA", (9, 5), (100, 20)).save(tmp_path / "upload", format="PNG")
-    with pytest.raises(InputError, match="upload: 2 channels, of which the last makes pixels see-through"):
+    with pytest.raises(InputError, match="upload: 2 channels, the last of which makes pixels transparent"):
         prepare_image(tmp_path / "upload", SLIDES, tmp_path / "job", {})

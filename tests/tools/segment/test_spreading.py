@@ -43,7 +43,7 @@ def test_jobs_whose_process_is_killed_are_tried_again_twice_and_then_reported(tm
         found = outcomes(spread, tmp_path, jobs)
     assert {found[job] for job in [*map(str, range(6)), "killed"]} == {"done"}
     assert found["bad"] == "a bad image"
-    assert found["deadly"] == "its process died again and again, perhaps for want of memory"
+    assert found["deadly"] == "its process died again and again, perhaps for lack of memory"
     assert len(list(tmp_path.glob("deadly-*"))) == 3
     assert str(os.getpid()) not in {path.read_text() for path in tmp_path.iterdir()}
 

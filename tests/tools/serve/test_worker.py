@@ -116,7 +116,7 @@ def test_image_whose_client_has_gone_is_given_up(dispatcher, tmp_path):
     until(lambda: (tmp_path / "job" / "images").exists(), 60)
     pid, started = dispatcher.worker.pid, time.monotonic()
     dispatcher.leave(future)
-    with pytest.raises(Failure, match="who asked has gone"):
+    with pytest.raises(Failure, match="the client has disconnected"):
         future.result(60)
     assert time.monotonic() - started < 30 and dispatcher.worker.pid == pid
     dispatcher.leave(future)  # of a job that is done: nothing

@@ -135,7 +135,7 @@ def test_every_bundle_tells_its_licences(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: torch.save({"model": {}}, path), "no plain state_dict"),
+        (lambda path: torch.save({"model": {}}, path), "not a plain state_dict"),
         (lambda path: torch.save({"a": torch.zeros(1)}, path), "Error.s. in loading state_dict"),
         (lambda path: path.write_bytes(b"PK"), "(?i)unpickl|archive|EOF|Weights only"),
     ],
@@ -150,7 +150,7 @@ def test_weights_that_do_not_load_are_found(copy, shared_process, damage, messag
 def test_what_keeps_weights_from_loading_is_told_in_one_line(copy):
     torch.save({"model": {}}, copy / "models/model.pt")
     (problem,) = REAL_CHECK(copy)
-    assert "no plain state_dict" in problem and "\n" not in problem
+    assert "not a plain state_dict" in problem and "\n" not in problem
 
 
 def test_large_files_may_stand_for_the_weights(copy):

@@ -45,7 +45,7 @@ def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DI
     """
     reject(unknown, auto3dseg)
     if work_dir != WORK_DIR and not dataset_dir:
-        raise InputError("--work_dir without --dataset_dir: give the dataset that AutoRunner shall train on")
+        raise InputError("--work_dir without --dataset_dir: give the dataset that AutoRunner should train on")
     folder, work = Path(dst), Path(work_dir)
     roots = _choose(bundles)
     names = [algo_name(root) for root in roots]

@@ -81,7 +81,7 @@ def tune(
     reject({}, tune, extra)
     if not dataset_dir or not space:
         raise InputError(
-            f"--{'space' if dataset_dir else 'dataset_dir'} missing; python -m tools tune --help tells more"
+            f"--{'space' if dataset_dir else 'dataset_dir'} missing; python -m tools tune --help explains them"
         )
     root = find_bundle(bundle).resolve()
     check_overrides(overrides, root, tune)

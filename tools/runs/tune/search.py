@@ -54,7 +54,7 @@ def search(
             optuna.storages.fail_stale_trials(study)
         if _count(study, (*FINISHED, TrialState.RUNNING)) >= num_trials:
             if not is_waiting:
-                logger.info("waiting for trials that other processes run; one that was killed is given up in minutes")
+                logger.info("waiting for trials of other processes; a killed one is given up after some minutes")
             is_waiting = True
             time.sleep(WAIT_S)
             continue

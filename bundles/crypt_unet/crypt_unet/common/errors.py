@@ -38,8 +38,8 @@ def find_input_error(error: BaseException | None) -> InputError | None:
             return error
         if isinstance(error, OSError) and error.errno in _UNWRITABLE:
             return InputError(
-                f"{error.filename or 'a file'}: cannot be read or written ({error.strerror}); make room there, see who "
-                "may, or choose another place"
+                f"{error.filename or 'a file'}: cannot be read or written ({error.strerror}); check free space and "
+                "permissions, or choose another place"
             )
         error = error.__cause__ or error.__context__
     return None

@@ -55,7 +55,7 @@ def replacing(path: Path) -> Iterator[Path]:
         if found is None or isinstance(error, InputError) or found.filename not in (None, *map(str, (partial, path))):
             raise
         raise InputError(
-            f"{path}: cannot be written ({found.strerror}); make room there, or choose another folder"
+            f"{path}: cannot be written ({found.strerror}); free some space, or choose another folder"
         ) from error
     finally:
         with suppress(OSError):  # of a folder that cannot be written, or is gone

@@ -30,7 +30,7 @@ def is_scanned(path: Path) -> bool:
     except ImportError as error:
         if Path(path).suffix.lower() in ENDINGS:
             raise InputError(
-                f"{path}: a scanner's own format, read by OpenSlide: pip install openslide-python openslide-bin"
+                f"{path}: a scanner's own format, which needs OpenSlide: pip install openslide-python openslide-bin"
             ) from error
         return False
     found = openslide.OpenSlide.detect_format(path) if Path(path).is_file() else None

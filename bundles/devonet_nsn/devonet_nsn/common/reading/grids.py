@@ -88,7 +88,7 @@ def turn_onto(
         return None
     turn = find_turn(shape, affine, image_shape, image_affine)
     if turn is None and shape != image_shape:
-        raise InputError(f"{name}: {what} has shape {shape}, its image {image_shape}; both must lie on the same grid")
+        raise InputError(f"{name}: {what} has shape {shape}, its image {image_shape}; both must have the same grid")
     if turn is None:
         distance = np.linalg.norm((affine - image_affine)[:3, 3])
         raise InputError(

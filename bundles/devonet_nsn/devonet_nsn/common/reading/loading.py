@@ -93,7 +93,7 @@ class CheckVolumed(MapTransform):
             if key != image_key:
                 data[key] = _onto_grid(volume, data[image_key], name, key)
             if key != image_key and not volume.any():
-                logger.warning("%s: the %s is empty, there is no nucleus in it", name, key)
+                logger.warning("%s: the %s is empty, it contains no nucleus", name, key)
         return data
 
 

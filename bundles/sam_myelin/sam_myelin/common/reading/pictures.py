@@ -137,12 +137,14 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """
     pixels = read_pixels(path, labels=True)
     if pixels.ndim == 3:
-        raise InputError(f"{path}: {pixels.shape[-1]} channels in a label map, expected one; export labels, no overlay")
+        raise InputError(
+            f"{path}: {pixels.shape[-1]} channels in a label map, expected one; export labels, not an overlay"
+        )
     if pixels.dtype.kind not in "uib":
         raise InputError(f"{path}: labels of type {pixels.dtype}, expected integers; save the label map as 16 bit")
     if pixels.min() < 0 or pixels.max() > MAX_LABEL:
         raise InputError(
-            f"{path}: labels from {pixels.min()} to {pixels.max()}, expected 0 to {MAX_LABEL}; number the objects anew"
+            f"{path}: labels from {pixels.min()} to {pixels.max()}, expected 0 to {MAX_LABEL}; renumber the objects"
         )
     return pixels.astype(np.int32)
 
@@ -153,7 +155,7 @@ def opaque(path: str | os.PathLike[str], pixels: np.ndarray) -> np.ndarray:
         return pixels
     if (pixels[..., -1] != np.iinfo(pixels.dtype).max).any():
         raise InputError(
-            f"{path}: {pixels.shape[-1]} channels, of which the last makes pixels see-through, expected opaque ones; "
+            f"{path}: {pixels.shape[-1]} channels, the last of which makes pixels transparent, expected opaque ones; "
             "export it without the alpha channel"
         )
     return pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :-1]

@@ -181,14 +181,14 @@ def check_completeness(path: str | PathLike[str], tiff: tifffile.TiffFile, num_p
         announced = math.prod(max(1, int(told.get(name, 1))) for name in ("channels", "slices", "frames"))
     if announced > num_planes:
         raise InputError(
-            f"{path}: truncated, {num_planes} planes found, its description tells of {announced}; copy it again"
+            f"{path}: truncated, {num_planes} planes found, its description announces {announced}; copy it again"
         )
     if tiff.is_ome:
         pages = [page for one in tiff.series if one.dataoffset is None for page in one.pages]
         if None in pages and not _is_of_set(tiff):
             lacking = pages.count(None)
             raise InputError(
-                f"{path}: truncated, its description tells of {lacking} planes more than there are; copy it again"
+                f"{path}: truncated, its description tells of {lacking} planes more than it has; copy it again"
             )
     if len(tiff.pages) == num_planes:
         return

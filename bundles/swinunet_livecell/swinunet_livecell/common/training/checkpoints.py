@@ -80,7 +80,7 @@ def read_weights(
 
 def _check_weights(weights: Any, source: str | os.PathLike[str]) -> None:
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise InputError(f"{source}: holds no plain state_dict; save network.state_dict()")
+        raise InputError(f"{source}: is not a plain state_dict; save network.state_dict()")
 
 
 def keep_shipped(path: str | os.PathLike[str]) -> None:
@@ -253,11 +253,11 @@ class TrainingCheckpoint:
         source = str(self.resume_path)
         state = read_checkpoint(source)
         if not isinstance(state, dict) or not {"network", "progress", "identity", "epoch", "iteration"} <= set(state):
-            raise InputError(f"{source}: not the state of a training; give --resume False to start anew")
+            raise InputError(f"{source}: not the state of a training; give --resume False to start again")
         if state["identity"] != self.identity:
             raise InputError(
                 f"{source}: belongs to a training with {state['identity']}, this one has {self.identity}; "
-                "give another --output_dir, or --resume False to start anew"
+                "give another --output_dir, or --resume False to start again"
             )
         _load(self.network, state["network"], source)
         for name, target in self._stateful(engine).items():
@@ -271,7 +271,7 @@ class TrainingCheckpoint:
         engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
         logger.info("resumed from %s after epoch %d of %d", source, state["epoch"], engine.state.max_epochs)
         if self._has_lost_patience() or state["epoch"] >= engine.state.max_epochs:
-            logger.info("this training has finished; give --max_epochs or --patience to go on, or --resume False")
+            logger.info("this training has finished; give --max_epochs or --patience to continue, or --resume False")
             engine.terminate()
 
     def keep_best(self, evaluator: Engine, trainer: Engine) -> None:
