@@ -11,6 +11,8 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TextIO
 
+from tqdm import tqdm
+
 __all__ = ["quiet"]
 
 
@@ -39,4 +41,7 @@ def quiet(level: int = logging.DEBUG) -> Iterator[TextIO]:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    return record.name.startswith("tools.")
+    is_ours = record.name.startswith("tools.")
+    for bar in list(getattr(tqdm, "_instances", ())) if is_ours else []:
+        bar.clear(nolock=True)  # its line is free for the message; the next step draws it again
+    return is_ours
