@@ -13,7 +13,7 @@ __all__ = ["read_json"]
 
 
 def read_json(path: str | os.PathLike[str], advice: str = "correct the file or its path") -> dict[str, Any]:
-    """Content of a JSON file that holds one object; ``advice`` is what an error tells the user to do.
+    """Content of a JSON file that holds one object; ``advice`` is what an error asks the user to do.
 
     Raises
     ------

@@ -153,7 +153,7 @@ def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        Exit code: 0; 1 for bad input, told in one line on stderr; 130 if interrupted.
+        Exit code: 0; 1 for bad input, with one line on stderr; 130 if interrupted.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # tools/convert/tiff.py refuses what it would warn of

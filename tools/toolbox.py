@@ -98,7 +98,7 @@ class Instances:
     foreground : str
         Name of the bundle whose masks it separates.
     name : str
-        What both together are called on the command line, in the place of a bundle.
+        Name of both together on the command line, used like a bundle's.
     """
 
     config: str
@@ -124,7 +124,7 @@ class Blocks:
     copies : float
         How many times the pixels of an image, in 32 bit, a run needs at its peak.
     mask, labels : str
-        Kinds of its results that are put together, a mask and numbered objects; empty where there is none.
+        Kinds of its results that are put together, a mask and numbered objects; empty if there is none.
     only_with : mapping of str to object
         Values of inference.json without which an image cannot be cut.
     """
@@ -191,7 +191,7 @@ class Toolbox:
         ``channel_def`` names the labels of the result, which MONAI Label shows.
     optional_packages : mapping of str to str
         Package -> version that only some uses need. They stand here because MONAI reads the key
-        ``optional_packages_version`` in the place of ``required_packages_version``.
+        ``optional_packages_version`` instead of ``required_packages_version``.
     is_default : bool
         Whether it is the one to try first.
     """
@@ -257,7 +257,7 @@ def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
     content : object
         As it is read from JSON.
     place : str
-        Where it stands, for messages.
+        Where it is, for messages.
     """
     values = dict(read_fields(content, Toolbox, place))
     for name, kind in (("source", Source), ("instances", Instances), ("networks", Networks), ("blocks", Blocks)):

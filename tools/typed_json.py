@@ -22,7 +22,7 @@ def read_fields(content: object, kind: type, place: str) -> dict[str, Any]:
         The dataclass; fields of ``str``, ``bool``, ``tuple[str, ...]`` and ``Mapping`` are checked, others taken as
         they are.
     place : str
-        Where the object stands, for messages.
+        Where the object is, for messages.
 
     Raises
     ------

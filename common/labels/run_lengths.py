@@ -126,7 +126,7 @@ def _numbers(encoding: str) -> np.ndarray:
 
 
 def _refuse(starts: np.ndarray, lengths: np.ndarray, bad: np.ndarray, reason: str) -> None:
-    """ValueError that tells the first bad run as it is written in the file, if there is any."""
+    """ValueError that names the first bad run as it is written in the file, if there is any."""
     if bad.any():
         first = int(bad.argmax())
         raise ValueError(f"run {starts[first] + 1} {lengths[first]}: {reason}")

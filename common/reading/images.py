@@ -15,7 +15,7 @@ __all__ = ["is_volume", "read_image", "read_slice"]
 
 
 def is_volume(path: str | PathLike[str]) -> bool:
-    """Whether a file is NIfTI, by its first bytes; InputError where there is none."""
+    """Whether a file is NIfTI, by its first bytes; InputError if there is none."""
     try:
         kind = identify(path)
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Volumes into the workflow: what cannot be read is told, not swallowed, and what would be nonsense is refused."""
+"""Loading volumes: what cannot be read is reported, not swallowed, and what would give nonsense is refused."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def opaque(path: str | os.PathLike[str], pixels: np.ndarray) -> np.ndarray:
 
 
 def without_alpha(path: str | os.PathLike[str], pixels: np.ndarray, tell: Tell = logger.warning) -> np.ndarray:
-    """Gray values (Y, X), or (Y, X, 3) if the channels differ; ``tell`` hears of an alpha channel that is left out."""
+    """Gray values (Y, X), or (Y, X, 3) if the channels differ; ``tell`` is called if an alpha channel is left out."""
     if pixels.ndim == 2:
         return pixels
     if pixels.shape[-1] in (2, 4):

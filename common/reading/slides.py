@@ -116,7 +116,7 @@ def nearest_level(slide: Slide, factor: int) -> tuple[int, int]:
 
 
 def pixel_size_um(slide: Slide) -> float | None:
-    """Size of a slide's pixels, from the first that tells it: OME or ImageJ, the description of SVS, resolution tags.
+    """Pixel size of a slide, from the first of these that gives it: OME or ImageJ, SVS's description, resolution tags.
 
     Parameters
     ----------
@@ -126,13 +126,13 @@ def pixel_size_um(slide: Slide) -> float | None:
     Returns
     -------
     float or None
-        µm per pixel; None where the file does not tell, tells less than 0.05 or more than 20 µm, or where pixels are
+        µm per pixel; None if the file does not give it, gives less than 0.05 or more than 20 µm, or if pixels are
         more than 1 % longer than wide or the reverse.
 
     Raises
     ------
     InputError
-        If what tells it is damaged.
+        If the metadata that give it are damaged.
     """
     if isinstance(slide, ScannedSlide):
         candidates = [slide.pixel_size()]
@@ -166,7 +166,7 @@ def _check_rgb(slide: TiffWindows) -> None:
 
 
 def _from_metadata(slide: TiffWindows) -> tuple[float, float] | None:
-    """Height and width of a pixel in µm as OME or ImageJ tell it."""
+    """Height and width of a pixel in µm from OME or ImageJ."""
     _, height, width = slide.told_spacing
     return None if width is None else (height or width, width)
 

@@ -12,7 +12,7 @@ __all__ = ["ErrorRaiser"]
 class ErrorRaiser:
     """Raises what goes wrong in an engine before MONAI's `StatsHandler` logs a traceback; attach it first.
 
-    Ignite's own lines about the end of the run are left out, since the error is told where it ends.
+    Ignite's own lines about the end of the run are left out, since the error is reported where it ends.
     """
 
     def attach(self, engine: Engine) -> None:

@@ -14,7 +14,7 @@ def rounded(number: float, unit: str = "", decimals: int = 4) -> str:
 
 
 def interval(ends: Sequence[float]) -> str:
-    """An interval as it stands in a cell."""
+    """An interval as written in a cell."""
     return " to ".join(map(rounded, ends))
 
 

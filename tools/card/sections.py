@@ -15,7 +15,7 @@ END = "<!-- /performance -->"
 
 
 def section(text: str) -> str:
-    """What stands between the two markers of a model card.
+    """The text between the two markers of a model card.
 
     Raises
     ------

@@ -17,7 +17,7 @@ REACH = 3
 SMOOTHING = 1.0
 """Sigma in voxels of the blur that both sides get before they are compared."""
 FEWEST_FRAMES = 3
-"""With fewer frames the bootstrap draws nuclei: frames would tell nothing of chance."""
+"""With fewer frames the bootstrap draws nuclei: so few frames would say nothing about chance."""
 NUM_DRAWS = 2000
 NEGLIGIBLE = 0.05
 """Offsets below this many voxels are left: neither the measurement nor the move is that exact."""
@@ -32,7 +32,7 @@ class Offset:
     Attributes
     ----------
     voxels : tuple of float
-        Along (Z, Y, X); 0 along an axis too short to tell.
+        Along (Z, Y, X); 0 along an axis that is too short.
     low, high : tuple of float
         Bootstrap interval of 95 % of each.
     num_objects, num_frames : int
@@ -73,7 +73,7 @@ def agreement(image: NDArray[Any], labels: NDArray[np.integer]) -> Floats:
     image : ndarray, shape (Z, Y, X)
         Gray values; objects are brighter than what is around them.
     labels : ndarray of int, shape (Z, Y, X)
-        0 is background. Objects that touch a border are left out: half of what would tell lies outside.
+        0 is background. Objects that touch a border are left out, since a part of them is outside.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def agreement(image: NDArray[Any], labels: NDArray[np.integer]) -> Floats:
             for side, size, step in zip(box, image.shape, reach, strict=True)
         ):
             continue
-        # the crops may reach beyond the volume, where the image goes on as at its border and no object is
+        # the crops may reach beyond the volume, where the image continues as at its border and no object is
         inside = _crop(objects, box, [m - step for m, step in zip(margin, reach, strict=True)], "constant") == index
         mask = ndimage.gaussian_filter(inside.astype(np.float32), [SMOOTHING * (step > 0) for step in reach])
         around = _crop(blurred, box, margin, "edge").astype(np.float64)
@@ -198,7 +198,7 @@ def move_labels(labels: NDArray[np.integer], offset: Sequence[float]) -> NDArray
     for index, box in enumerate(ndimage.find_objects(objects), 1):
         sides = [(side.start - m, side.stop + m) for side, m in zip(box, margin, strict=True)]
         inner = tuple(slice(max(0, a), b) for a, b in sides)
-        # what touches the volume's border goes on beyond it, or the border would be moved like a side of the object
+        # what touches the volume's border continues beyond it, or the border would be moved like a side of the object
         inside = _crop(objects, box, margin, "edge") == index
         still, blurred = inside.astype(np.float32), inside.astype(np.float32)
         for axis, (value, radius) in enumerate(zip(offset, margin, strict=True)):

@@ -38,7 +38,7 @@ class Micrograph:
     sidecars : tuple of Path
         JSON files that apply to it, the most general first.
     pixel_size_um : tuple of float, optional
-        Micrometres per pixel in (Y, X); None if no sidecar tells.
+        Micrometres per pixel in (Y, X); None if no sidecar gives it.
     """
 
     path: Path
@@ -83,7 +83,7 @@ def find_micrographs(source: Path) -> list[Micrograph]:
 
 
 def read_description(source: Path) -> dict[str, object]:
-    """What dataset_description.json tells; a warning and nothing if there is none."""
+    """The content of dataset_description.json; a warning and nothing if there is none."""
     path = source / "dataset_description.json"
     if not path.is_file():
         logger.warning("%s: no such file, so the dataset has no name and no licence of its own", path)
@@ -145,7 +145,7 @@ def _applicable(image: Path, jsons: list[Path]) -> list[Path]:
 
 
 def _pixel_size(image: Path, sidecars: tuple[Path, ...]) -> tuple[float, float] | None:
-    """Micrometres per pixel in (Y, X); None with a warning where nothing tells."""
+    """Micrometres per pixel in (Y, X); None, with a warning, if no sidecar gives it."""
     fields: dict[str, Any] = {}
     for path in sidecars:
         fields |= read_json(path)

@@ -27,7 +27,7 @@ KEPT = ("id", "image_id", "category_id", "iscrowd", "segmentation")
 
 @dataclass
 class CocoImage:
-    """An image and its objects, as a JSON file tells of them.
+    """An image and its objects, as described in a JSON file.
 
     Attributes
     ----------

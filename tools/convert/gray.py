@@ -97,7 +97,7 @@ def write_png(path: Path, pixels: np.ndarray, description: str) -> None:
 
 
 def is_whole_png(path: Path, description: str) -> bool:
-    """Whether a PNG is there, complete, and was made from what the description tells of."""
+    """Whether a PNG is there, complete, and was made from what the description says."""
     if not path.is_file():
         return False
     try:

@@ -40,7 +40,7 @@ class _Stack:
     shape : tuple of int
         (Z, Y, X).
     spacing : tuple of float or None
-        (Z, Y, X) in micrometres, as the file tells it.
+        (Z, Y, X) in micrometres, as in the file.
     pick : Pick or None
         Which of its images; None where a TIFF is one volume.
     """
@@ -142,7 +142,7 @@ def _stacks_of(path: Path, pick: Pick) -> Iterator[tuple[str, _Stack]]:
 
 
 def _spacing(stack: _Stack, given: tuple[float, float, float] | None) -> tuple[float, float, float]:
-    """What is given, else what the file tells."""
+    """The given spacing, else the file's."""
     if given is not None and stack.spacing is not None and not np.allclose(stack.spacing, given, rtol=0.02):
         logger.warning("%s: its spacing is %s um (Z, Y, X) by the file, using %s", stack.path, stack.spacing, given)
     return given or check_spacing(stack.path, stack.spacing)

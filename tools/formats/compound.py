@@ -21,7 +21,7 @@ def check_chains(path: Path) -> None:
     Raises
     ------
     InputError
-        Other damage is told by who reads the file.
+        Other damage is reported by the reader of the file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -38,9 +38,9 @@ def as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:
 
 
 def save_tiff(file: Path | BinaryIO, labels: np.ndarray, spacing: tuple[float, ...] = ()) -> None:
-    """Save labels as a gray TIFF, one page per slice; with a spacing (µm), as an ImageJ stack that tells it.
+    """Save labels as a gray TIFF, one page per slice; with a spacing (µm), as an ImageJ stack that keeps it.
 
-    ImageJ knows no integers of more than 16 bit: they are saved as a TIFF that does not tell the spacing.
+    ImageJ knows no integers of more than 16 bit: they are saved as a TIFF without the spacing.
     """
     about: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
     if spacing and labels.dtype.itemsize <= 2:

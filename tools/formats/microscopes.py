@@ -120,7 +120,7 @@ def has_images(path: str | PathLike[str], pick: Pick, *, num_axes: int) -> bool:
 
 
 def _has_several(path: str | PathLike[str], num_axes: int) -> bool:
-    """Whether a TIFF holds channels, time points or positions; what is wrong with it is told when it is read."""
+    """Whether a TIFF holds channels, time points or positions; what is wrong with it is reported when it is read."""
     try:
         with open_scenes(path) as scenes:
             if len(scenes) > 1:  # pages that nobody calls images may be slices
@@ -243,7 +243,7 @@ def read(path: str | PathLike[str], pick: Pick | None = None) -> Image:
 
 
 def _suffix(scenes: list[Scene], pick: Pick) -> str:
-    """Such as ``_Pos3_t012``: the scene by its name where that tells it from others, else by its number."""
+    """Such as ``_Pos3_t012``: the scene by its name if that is unique, else by its number."""
     suffix = ""
     if pick.scene:
         names = [re.sub(r"[^\w.-]+", "_", scene.name).strip("_") for scene in scenes]

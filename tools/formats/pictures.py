@@ -1,4 +1,4 @@
-"""Pictures of two axes as OME-TIFF that tells the size of its pixels."""
+"""2D images as OME-TIFF with their pixel size."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Regions:
     dtype : numpy.dtype
         Of what `read` returns.
     spacing : tuple of float or None
-        Size of a voxel in µm as (Z, Y, X); None for each that the file does not tell.
+        Size of a voxel in µm as (Z, Y, X); None for each that the file does not give.
     read : callable
         Takes a slice for every axis, with start and stop; returns these pixels. InputError where they cannot be read.
     affine : ndarray or None
@@ -113,7 +113,7 @@ def _open(stack: ExitStack, path: Path, num_axes: int, scratch: Path, pick: Pick
 
 
 def _enter(stack: ExitStack, path: Path) -> list[Scene]:
-    """The scenes of a file, which is closed with the stack, but is not told of what goes wrong before."""
+    """The scenes of a file, which is closed with the stack, but does not see errors from outside."""
     opened = open_scenes(path)
     scenes = opened.__enter__()
     stack.callback(opened.__exit__, None, None, None)

@@ -75,5 +75,5 @@ def open_any_slide(path: Path) -> Iterator[Slide | SceneSlide]:
 
 
 def size_of_pixels(slide: Slide | SceneSlide) -> float | None:
-    """µm per pixel, where the file tells it."""
+    """µm per pixel, if the file gives it."""
     return slide.pixel_size_um if isinstance(slide, SceneSlide) else pixel_size_um(slide)

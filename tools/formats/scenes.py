@@ -28,9 +28,9 @@ class Scene:
     sizes : mapping of str to int
         Lengths of T, C, Z, Y and X, and of S (3 for colours); an axis that is not named has length 1.
     spacing : tuple of float or None
-        Size of a voxel in µm as (Z, Y, X); None for each that the file does not tell.
+        Size of a voxel in µm as (Z, Y, X); None for each that the file does not give.
     channels : tuple of str
-        Names of the channels, as many as there are; empty names where the file tells none.
+        Names of the channels, as many as there are; empty names if the file has none.
     dtype : numpy.dtype
         Of its pixels.
     load : callable
@@ -86,11 +86,11 @@ class Pick:
 
     @classmethod
     def of(cls, options: Mapping[str, str]) -> Pick:
-        """What options say, among others."""
+        """The pick in some options, among others."""
         return cls(**{name: options[name] for name in PICKS if name in options})
 
     def told(self) -> dict[str, str]:
-        """What is not left open, by name."""
+        """What is picked, by name."""
         return {name: value for name, value in asdict(self).items() if value}
 
 
@@ -105,7 +105,7 @@ class Image:
     axes : str
         Of the pixels: ``ZYX`` or ``YX``, with ``S`` behind it where they are red, green and blue.
     spacing : tuple of float or None
-        Size of a voxel in µm as (Z, Y, X); None for each that the file does not tell.
+        Size of a voxel in µm as (Z, Y, X); None for each that the file does not give.
     channels : tuple of str
         Name of the channel.
     name : str
@@ -134,7 +134,7 @@ def picked(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> li
     Returns
     -------
     list of Pick
-        With numbers in the place of names; a scene or time that the file has only one of stays empty.
+        With numbers instead of names; a scene or time that the file has only one of stays empty.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def picked(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> li
 
 
 def only_one(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> Pick:
-    """A pick of the one image that a pick means, with numbers in the place of names.
+    """A pick of the one image that a pick means, with numbers instead of names.
 
     Raises
     ------

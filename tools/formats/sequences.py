@@ -71,7 +71,7 @@ def write_tracks(folder: Path, frames: Mapping[int, Sequence[int] | np.ndarray])
     """Write ``res_track.txt``: of every label the frames in which it is; no label has a parent.
 
     Objects are not followed: a number that comes again in the next frame is taken for the same object, as the format
-    has it. One that is missing in between is told with its first and last frame.
+    has it. One that is missing in between is reported with its first and last frame.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Runs the steps that are not done, so that what was interrupted goes on; shows commands and how far they are."""
+"""Runs the steps that are not done, so that an interrupted run continues; shows commands and their progress."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["forget", "is_done", "run_plan", "run_step", "run_steps"]
 
 logger = logging.getLogger(__name__)
 
-PROLONGING = ("max_epochs", "patience")  # with another value of these a training goes on, and is no other one
+PROLONGING = ("max_epochs", "patience")  # with another value of these a training continues, and is no other one
 
 
 def run_plan(plan: Plan) -> None:
@@ -46,7 +46,7 @@ def run_steps(steps: Iterable[Step]) -> None:
     Raises
     ------
     InputError
-        If a step fails or leaves no result, or goes on with a training that was begun with other overrides.
+        If a step fails or leaves no result, or continues with a training that was begun with other overrides.
     """
     for step in steps:
         if is_done(step):

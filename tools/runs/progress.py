@@ -1,4 +1,4 @@
-"""How a training went: its epochs, and every validation that TensorBoard was told, as Auto3DSeg's progress.yaml."""
+"""How a training went: its epochs, and every validation logged to TensorBoard, as Auto3DSeg's progress.yaml."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class State:
 
 
 def read_state(resume: Path) -> State:
-    """What resume.pt tells, which a training writes after each epoch; InputError if it is none."""
+    """The content of resume.pt, which a training writes after each epoch; InputError if it is something else."""
     from common.training.checkpoints import read_checkpoint  # slow to import
 
     try:

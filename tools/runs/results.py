@@ -112,7 +112,7 @@ def described(by_fold: Mapping[int, Mapping[str, float]], unit_of: Mapping[str, 
     -------
     dict of str to object
         ``pooled`` and ``per_fold`` (fold -> the same) with mean, std, interval and numbers; ``cases``: case -> mean of
-        its defined scores, None where there is none; ``cases_by_fold``.
+        its defined scores, None if there is none; ``cases_by_fold``.
     """
     pooled = average_by_image(list(by_fold.values()))
     return {
@@ -164,7 +164,7 @@ def count_parameters(weights: Path) -> int:
 
 
 def seconds_per_image(plan: Plan, splits: Mapping[str, Split], value: str = "") -> float | None:
-    """Mean time of the evaluations, over all images and networks; None if a log does not tell."""
+    """Mean time of the evaluations, over all images and networks; None if a log does not give it."""
     logs = [plan.training(fold, value).log(split) for fold in plan.folds for split in splits]
     seconds = [taken for taken in map(evaluation_seconds, logs) if taken is not None]
     return sum(seconds) / sum(split.num_scored for split in splits.values()) if len(seconds) == len(logs) else None

@@ -15,7 +15,7 @@ __all__ = ["Step", "Training"]
 
 @dataclass(frozen=True)
 class Step:
-    """One command, and how to tell whether it is done.
+    """One command, and how to know whether it is done.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Step:
     reads, writes : tuple of Path
         A step is done when it has finished after all that it reads was written, and left all that it writes.
     overrides : mapping of str to str, optional
-        Of a training, which only goes on with those that it was begun with.
+        Of a training, which only continues with those that it was begun with.
     """
 
     title: str

@@ -36,5 +36,5 @@ def normal_key(key: str) -> str:
 
 
 def top_key(key: str) -> str:
-    """The part of a key that stands at the top of a config."""
+    """The part of a key that is at the top of a config."""
     return normal_key(key).split("#")[0]

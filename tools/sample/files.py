@@ -1,4 +1,4 @@
-"""Writing a sample, or completing the same one; writing its images alone; the command that goes on with it."""
+"""Writing a sample, or completing the same one; writing its images alone; the command that comes next."""
 
 from __future__ import annotations
 

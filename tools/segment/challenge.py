@@ -54,7 +54,7 @@ def segment_challenge(
 ) -> str:
     """Segment a dataset of the Cell Tracking Challenge with two bundles, and score it where there is truth.
 
-    Images whose results are there already are left out, so that an interrupted run goes on.
+    Images whose results are there already are left out, so that an interrupted run continues.
 
     Parameters
     ----------

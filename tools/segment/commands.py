@@ -175,7 +175,7 @@ def segment_images(
     save : sequence of str
         Further formats for the objects, see `tools.formats.saving`.
     failures : sequence of str
-        Why further files hold no image; told in the end.
+        Why further files hold no image; reported at the end.
     cutting : Cutting, optional
         Of images that are too large; none is cut if not given.
     spread : Spread
@@ -251,7 +251,7 @@ def _segment_all(
 
 
 def _full_disk(error: BaseException | None) -> InputError | None:
-    """What to tell where an error, or a cause of it, is that nothing more can be written; every image would fail."""
+    """The message if an error, or its cause, is that nothing more can be written; every image would fail."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK:
             where = error.filename or tempfile.gettempdir()
@@ -277,7 +277,7 @@ def _is_done(source: Source, destination: Path, kind: str) -> bool:
 
 
 def _cutting(bundle: Description, blocks: str, memory: str) -> Cutting:
-    """What the command line says of blocks."""
+    """Blocks and memory as given on the command line."""
     size: tuple[int, ...] = ()
     if blocks:
         sides = [side.strip() for side in blocks.strip("()[] ").split(",")]
@@ -289,7 +289,7 @@ def _cutting(bundle: Description, blocks: str, memory: str) -> Cutting:
 
 
 def _options(bundle: Description, spacing: str) -> dict[str, str]:
-    """What the spacing of the command line means to a bundle."""
+    """The spacing of the command line as options of the bundle."""
     if not spacing:
         return {}
     if bundle.num_axes == 3:

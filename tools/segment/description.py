@@ -1,4 +1,4 @@
-"""What it takes to run a bundle on an image, out of what its metadata say; torch is not needed to read it."""
+"""What is needed to run a bundle on an image, from its metadata; reading it does not need torch."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Description:
     num_axes : int
         2 for images, 3 for volumes.
     mask_kind : str
-        Which of its results is the mask that counts: ``<stem>_<kind>``.
+        Which of its results is the main one: ``<stem>_<kind>``.
     suffixes : tuple of str
         Of the files that it reads.
     options : tuple of str
-        What may be said of an image: see `Toolbox.options`.
+        Options of an image: see `Toolbox.options`.
     object_name : str
         What an object in the mask is.
     loaders : mapping of str to str
@@ -105,7 +105,7 @@ def describe_bundle(
     Raises
     ------
     InputError
-        If it is no bundle, does not tell the tools what it is, or has no weights.
+        If it is not a bundle, its metadata lack the section for the tools, or it has no weights.
     """
     root = root.resolve()
     task, toolbox = read_metadata(root).get("task", ""), read_toolbox(root)
@@ -150,12 +150,12 @@ def _spacing(root: Path, overrides: Mapping[str, object]) -> tuple[float, ...]:
 
 
 def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, object] | None = None) -> Description:
-    """Describe what a name on the command line stands for.
+    """Describe the bundle, or the two bundles, that a name on the command line means.
 
     Parameters
     ----------
     name : str
-        Of a bundle, its folder, or what two bundles together are called, one of which separates what the other finds.
+        Of a bundle, its folder, or of two bundles together, one of which separates what the other finds.
     backend : {"torch", "onnx", "auto"}
         See `choose_backend`.
     overrides : mapping, optional

@@ -1,4 +1,4 @@
-"""Files of users: what they are by their first bytes, and as a bundle reads them."""
+"""Files of users: their kind, by their first bytes, and the form in which a bundle reads them."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def parse_boxes(text: str) -> np.ndarray:
 
 
 def _respaced(target: Path, spacing: str) -> Path:
-    """A NIfTI volume with another spacing in the place of its own; axes and origin stay."""
+    """A NIfTI volume with another spacing instead of its own; axes and origin stay."""
     wanted = parse_spacing(spacing)[::-1]
     try:
         volume = cast(nib.Nifti1Image, nib.load(target))
@@ -207,7 +207,7 @@ def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: st
 
 
 def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str | None, pick: Pick) -> Path:
-    """The image that is meant, as NIfTI, or as OME-TIFF that tells the size of its pixels."""
+    """The image that is meant, as NIfTI, or as OME-TIFF with its pixel size."""
     picture = target.with_name(f"{target.name}{next((s for s in bundle.suffixes if s.startswith('.tif')), '')}")
     if bundle.num_axes == 2 and _copy_in_strips(path, picture, pick):
         return picture

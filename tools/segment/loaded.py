@@ -30,7 +30,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class LoadedBundle:
-    """A bundle whose network is loaded once; every image is one run of its config.
+    """A bundle whose network is loaded once; each image is one run of its config.
 
     Parameters
     ----------
@@ -71,15 +71,15 @@ class LoadedBundle:
         image : Path
             Of any format that `prepare_image` takes.
         folder : Path
-            An empty folder of the image's own; what is written is written there. Who made it removes it.
+            An empty folder for this image, which the results are written to. The caller removes it.
         options : mapping of str to str
-            What is said of the image: ``spacing`` (Z,Y,X in micrometres), ``pixel_size_um``, ``boxes`` (JSON).
+            Options of the image: ``spacing`` (Z,Y,X in micrometres), ``pixel_size_um``, ``boxes`` (JSON).
         overrides : mapping of str to object
             Of the config, for this image only.
         name : str
             What messages call the image.
         stem : str
-            That names of results begin with; by default no part of any path is the user's.
+            What the names of results begin with; by default no part of any path is the user's.
 
         Returns
         -------
@@ -189,7 +189,7 @@ Loaded = LoadedBundle | LoadedPair
 
 
 def load(bundle: Description) -> Loaded:
-    """The network or networks that a description stands for."""
+    """The network or networks of a description."""
     return LoadedBundle(bundle) if bundle.foreground is None else LoadedPair(bundle)
 
 
@@ -212,7 +212,7 @@ def _warnings_of(package: str, messages: list[str]) -> Iterator[None]:
 
 
 def _as_overrides(options: Mapping[str, str], image: Path, stem: str) -> dict[str, object]:
-    """What is said of an image, as the config is told it."""
+    """The options of an image as overrides of the config."""
     overrides: dict[str, object] = {}
     if "boxes" in options:
         table = image.with_name(f"{stem}_prompts.tsv")

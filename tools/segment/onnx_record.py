@@ -1,4 +1,4 @@
-"""What an ONNX file tells of how it was made; torch is not needed to read it."""
+"""What an ONNX file records about how it was made; reading it does not need torch."""
 
 from __future__ import annotations
 

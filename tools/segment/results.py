@@ -1,4 +1,4 @@
-"""What a bundle makes of an image, and masks read back."""
+"""The results of a bundle for an image, and reading masks back."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
     -------
     mask : ndarray of int, shape (Y, X) or (Z, Y, X)
     spacing : tuple of float
-        µm along the axes of a volume; empty for images, of which the file does not tell.
+        µm along the axes of a volume; empty for 2D images, whose files do not give it.
     """
     if path.is_dir():
         from tools.formats.microscopes import read

@@ -1,4 +1,4 @@
-"""Results in the formats of other programs, with what the image tells of its pixels."""
+"""Results in the formats of other programs, with the image's pixel size."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def save_sequences(sources: Sequence[Source], destination: Path, kind: str) -> N
 
 
 def _spacing(told: tuple[float, ...], labels: Path, image: Path, options: Mapping[str, str]) -> Spacing:
-    """From the result where it tells, else as the user gives it, else from the image."""
+    """From the result if it has one, else as the user gives it, else from the image."""
     if told:
         z, y, x = told
         return z, y, x

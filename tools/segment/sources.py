@@ -1,4 +1,4 @@
-"""The images that a user names: files, folders and patterns, and which images the files of microscopes hold."""
+"""The images that a user names: files, folders and patterns, and the images inside microscopes' files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Source:
     stem : str
         That names of its results begin with.
     options : mapping of str to str
-        ``scene``, ``channel`` and ``time``, where the file has to be told which of its images is meant.
+        ``scene``, ``channel`` and ``time``, if the file holds several images.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""What went wrong with an image, in words for who sent it."""
+"""What went wrong with an image, in words for the user who sent it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_input_error(error: BaseException | None) -> str | None:
 
 
 def for_user(message: str, image: Path, folder: Path, name: str, stem: str = STEM) -> str:
-    """A bundle's message with the user's name of an image in the place of ours.
+    """A bundle's message with the user's name of an image instead of ours.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a process does that segments images or blocks: it keeps the network, and the image that blocks are of."""
+"""Segmenting images or blocks in one process, which keeps the network and the image of the blocks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Whole", "forget", "segment_block", "segment_whole"]
 
 
 class _Kept:
-    """What this process has loaded and opened: the network of one command, one image."""
+    """The network of one command, and one image, that this process has loaded and opened."""
 
     def __init__(self) -> None:
         self.run, self.folder = "", Path()

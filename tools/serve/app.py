@@ -1,4 +1,4 @@
-"""The application: its routes, and how it tells of errors."""
+"""The application: its routes, and how it reports errors."""
 
 from __future__ import annotations
 

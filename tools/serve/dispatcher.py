@@ -70,7 +70,7 @@ class Dispatcher:
         return max(1, math.ceil(self.seconds_per_job))
 
     def full(self) -> Failure:
-        """What is told to whom there is no place for."""
+        """The answer to a request for which the queue has no place."""
         return Failure(
             HTTPStatus.TOO_MANY_REQUESTS,
             f"{self.limits.max_queue} images are waiting already; try again in a few seconds",
@@ -116,7 +116,7 @@ class Dispatcher:
             return places.index(future) + self.is_busy if future in places else 0
 
     def close(self) -> None:
-        """End the worker; whoever waits is told."""
+        """End the worker; clients that wait get an answer."""
         with self._changed:
             self._is_closed = True
             waiting, worker = list(self._waiting), self._worker

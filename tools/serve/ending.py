@@ -1,4 +1,4 @@
-"""A server that ends in a given time once it is told to, whatever runs in it."""
+"""A server that stops within a given time when asked to, whatever runs in it."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class Endpoint:
         return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def receive(self, request: Request, folder: Path, names: dict[str, str] | None = None) -> Received:
-        """Read a request, and refuse it by what can be told without opening its file.
+        """Read a request, and refuse it if something is wrong that shows without opening its file.
 
         Parameters
         ----------
@@ -238,7 +238,7 @@ class Endpoint:
         return waiting.result()
 
     def _keep(self, image: Path, result: Result, is_absolute: bool) -> JSONResponse:
-        """Keep the mask; its path is told as that of the image was given."""
+        """Keep the mask; its path is returned in the form in which the image's was given."""
         if self.data_dir is None:  # which `find_image` has refused
             raise TypeError("no data folder to keep a mask in")
         mask_path = keep_mask(self.data_dir, image, result)

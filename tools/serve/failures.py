@@ -33,7 +33,7 @@ class Failure(Exception):
 
 
 def no_room() -> Failure:
-    """What is told where the server's disk is full, or its folder may not be written."""
+    """The answer if the server's disk is full, or its folder cannot be written."""
     return Failure(
         HTTPStatus.INSUFFICIENT_STORAGE,
         "the server has no room for the image and its results; tell the person who runs it",

@@ -35,7 +35,7 @@ class Limits:
         That an image may take to segment; four fifths of the machine's if not given. One that needs more by what its
         header says is refused before it is decoded, and the process that segments gets no more.
     grace_s : float
-        For what runs when the server is told to end.
+        For what is still running when the server has to stop.
     """
 
     max_upload_bytes: int = 256 << 20

@@ -1,6 +1,7 @@
 """The page: static files on the server's own endpoint, and the results that it shows.
 
-What a page sends is read as any other request is. It names a result by a number that only it was told, never a path.
+What a page sends is read as any other request is. It names a result by a number that only it was given, never by a
+path.
 """
 
 from __future__ import annotations
@@ -208,7 +209,7 @@ class _Page:
 
 
 def _describe(shown: _Shown) -> dict[str, object]:
-    """What the page tells of a result."""
+    """What the page shows about a result."""
     result, table = shown.result, {}
     num_objects = None
     if result.table:
@@ -230,7 +231,7 @@ def _line(told: Mapping[str, object]) -> str:
 
 
 def _attachment(content: bytes, name: str) -> Response:
-    """A download, which no browser shows in the place of a page."""
+    """A download, which no browser shows instead of a page."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(content, media_type="application/octet-stream", headers=headers)
 

@@ -118,7 +118,8 @@ def summarize(mask: np.ndarray, num_objects: int | None = None) -> str:
     mask : ndarray
         0 is background.
     num_objects : int, optional
-        Where a table tells it. Without it the numbers of the mask are counted, or connected regions where it has one.
+        From a table, if there is one. Without it the labels of the mask are counted, or its connected regions if it has
+    only one label.
     """
     numbers = np.unique(mask[mask > 0])
     share = f"{np.count_nonzero(mask) / mask.size:.1%} of the {'voxels' if mask.ndim == 3 else 'pixels'}"

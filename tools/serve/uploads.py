@@ -51,7 +51,7 @@ def check_start(path: Path, bundle: Description, limits: Limits) -> None:
 
 
 def check_work(path: Path, bundle: Description, options: Mapping[str, str], limits: Limits) -> None:
-    """Refuse a file by the work that its header tells of, before a pixel of it is decoded.
+    """Refuse a file by the work that its header announces, before a pixel of it is decoded.
 
     Parameters
     ----------

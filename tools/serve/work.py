@@ -1,4 +1,4 @@
-"""How many bytes it takes to segment an image, told from its header before a pixel is decoded."""
+"""How many bytes it takes to segment an image, computed from its header before a pixel is decoded."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) ->
 
 
 def _meant(path: Path, scenes: Sequence[Scene], pick: Pick) -> list[Scene]:
-    """The scenes that a request may mean; none where it picks what is not there, which is told when it is read."""
+    """The scenes that a request may mean; none if it picks what is not there, which is reported when it is read."""
     try:
         found = picked(path, scenes, pick)
     except InputError:

@@ -202,7 +202,7 @@ def _limit_memory(max_bytes: int) -> None:
 
 
 def _as_failure(error: Exception, bundle: str) -> Failure:
-    """What is told of an error that no bundle foresaw."""
+    """The answer to an error that no bundle foresaw."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):

@@ -68,7 +68,7 @@ def check_bundle(bundle: Path) -> list[Check]:
     for name, find_problems in CHECKS.items():
         try:
             problems = find_problems(bundle)
-        except Exception as error:  # a stranger's files may hold anything in the place of anything
+        except Exception as error:  # a stranger's files may hold anything instead of anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON]
             problems = [f"cannot be checked ({reason}); write the bundle's files as its neighbours'"]
         checks.append(Check(name, problems))

@@ -80,5 +80,5 @@ def _onnx(network: torch.nn.Module, image: torch.Tensor, other: torch.Tensor, pa
 if __name__ == "__main__":
     try:
         export(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:5])
-    except Exception as error:  # whatever a stranger's bundle raises, it is told in one line
+    except Exception as error:  # whatever a stranger's bundle raises, it is reported in one line
         sys.exit(" ".join(f"{type(error).__name__}: {error}".split())[:MAX_MESSAGE])

@@ -1,4 +1,4 @@
-"""Which packages a bundle needs beside MONAI's own, told from its code and configs without running them."""
+"""Which packages a bundle needs besides MONAI's own, found in its code and configs without running them."""
 
 from __future__ import annotations
 

@@ -51,5 +51,5 @@ def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
 if __name__ == "__main__":
     try:
         load_network(Path(sys.argv[1]))
-    except Exception as error:  # whatever a stranger's bundle raises, it is told in one line
+    except Exception as error:  # whatever a stranger's bundle raises, it is reported in one line
         sys.exit(" ".join(f"{type(error).__name__}: {error}".split())[:MAX_MESSAGE])

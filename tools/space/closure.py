@@ -1,4 +1,4 @@
-"""The modules of ours that some modules need, told from their imports without running them."""
+"""The modules of ours that some modules need, found by their imports without running them."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _segment(
     points: list[np.ndarray],
     shapes: list[np.ndarray],
 ) -> Found | str:
-    """Labels and table of a layer's pixels, by way of files that are removed; words where there are none."""
+    """Labels and table of a layer's pixels, by way of files that are removed; words if there are none."""
     with tempfile.TemporaryDirectory() as temporary:
         given, made = Path(temporary, "given"), Path(temporary, "made")
         for folder in (given, made):

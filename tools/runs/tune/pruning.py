@@ -1,4 +1,4 @@
-"""What runs inside a trial's training: it tells the study every validation, and ends what is not worth going on."""
+"""Runs inside a trial's training: reports every validation to the study, and stops trials not worth continuing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReportToStudy:
     """Tells an Optuna study the key metric of every validation, and ends a training that is worse than the median.
 
     Attach it to the trainer, after what keeps the best weights; it listens to the evaluator. The training ends as one
-    that has reached its last epoch; that it was pruned is told to the study only.
+    that has reached its last epoch; only the study records that it was pruned.
 
     Parameters
     ----------

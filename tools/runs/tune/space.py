@@ -184,7 +184,7 @@ def _choices(choices: Any, where: str) -> list[str]:
 
 
 def _check_type(distribution: object, default: Any, where: str) -> None:
-    """Refuse values that cannot stand in the place of train.json's own; expressions and null may become anything."""
+    """Refuse values that cannot stand instead of train.json's own; expressions and null may become anything."""
     now = f"{where}: train.json has {json.dumps(default)}"
     choices = [json.loads(text) for text in getattr(distribution, "choices", ())]
     if choices:

@@ -27,7 +27,7 @@ FOLDER = re.compile(r"trial_(\d{4,})")
 
 
 def check_bundle(bundle: Path) -> None:
-    """Refuse a bundle whose training cannot be told apart into better and worse.
+    """Refuse a bundle whose trainings cannot be ranked.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def run_trial(trial: optuna.Trial, training: Training, space: Space, sampler_see
 
 
 def _handler(study_name: str, trial_id: int, prune_after: int) -> dict[str, Any]:
-    """What makes a training a trial: the handler that tells the study."""
+    """What makes a training a trial: the handler that reports to the study."""
     handler = {
         "_target_": "tools.runs.tune.pruning.ReportToStudy",
         "evaluator": "@validate#evaluator",

@@ -111,7 +111,7 @@ class Plan:
 
 
 def default_memory() -> float:
-    """Half of what the machine has, in bytes; no limit where it does not tell."""
+    """Half of the machine's memory, in bytes; no limit if it is unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
     except (AttributeError, ValueError, OSError):  # Windows
@@ -228,7 +228,7 @@ def _remember(folder: Path, source: Source, settings: Mapping[str, object]) -> N
 
 
 def _pixels(path: Path, options: Mapping[str, str]) -> int:
-    """Number of pixels of an image, from its header; 0 where it cannot be read, which is told when it is segmented."""
+    """Number of pixels of an image, from its header; 0 if it cannot be read, which is reported when it is segmented."""
     try:
         if maker_of(path) is not None or any(name in options for name in PICKS):
             with open_scenes(path) as scenes:

@@ -47,7 +47,7 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
     Returns
     -------
     str
-        Which block failed first, why, and how many did; empty if none. All are told in the log. They are empty in the
+        Which block failed first, why, and how many did; empty if none. The log lists all. They are empty in the
         results, and tried again by the next call.
 
     Raises

@@ -41,7 +41,7 @@ def scale_fluorescence(
     softness : float
         Fraction of the bright level at which the scale turns from linear to logarithmic.
     sample : ndarray, optional
-        Intensities that are measured in the place of the volume's: of all of an image that this volume is a part of.
+        Intensities that are measured instead of the volume's: of all of an image that this volume is a part of.
 
     Returns
     -------

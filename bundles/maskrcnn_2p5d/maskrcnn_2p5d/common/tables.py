@@ -93,7 +93,7 @@ def put_row(path: Path, columns: Sequence[str], row: Sequence[object], *, thing:
         File with these columns, which need not exist yet. Its rows are ordered by the first column.
     columns : sequence of str
     row : sequence
-        The first value tells which row it is.
+        The first value identifies the row.
     thing : str
         What a row is of, for messages.
 

@@ -100,7 +100,7 @@ def inference_items(
     results: Sequence[str] = (),
     skip_existing: bool = False,
 ) -> list[dict[str, str]]:
-    """All items of ``testing``; where there is no ``dataset.json``, every image in the folder.
+    """All items of ``testing``; without a ``dataset.json``, every image in the folder.
 
     Under ``torchrun`` each process gets its share of them: every result is a file of its own, so that nothing has to be
     gathered.
@@ -110,7 +110,7 @@ def inference_items(
     dataset_dir, optional
         As for `training_items`.
     kind : {"volume", "picture", "slide"}
-        What the images are, which tells their names' endings.
+        Kind of the images, which determines the endings of their names.
     output_dir : path
         Folder of the results, needed with ``skip_existing``.
     results : sequence of str

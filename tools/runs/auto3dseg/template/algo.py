@@ -61,7 +61,7 @@ class TemplateAlgo(BundleAlgo):
     def train(
         self, train_params: dict | None = None, device_setting: dict | None = None
     ) -> subprocess.CompletedProcess:
-        """Train with the bundle's own train.json; an interrupted training goes on.
+        """Train with the bundle's own train.json; an interrupted training continues.
 
         Parameters
         ----------
@@ -129,7 +129,7 @@ def training_command(root: Path, settings: Mapping[str, Any], device_setting: Ma
 
 
 def progress(resume: Path, score: str) -> list[dict[str, Any]]:
-    """What progress.yaml tells of a training that left its state; the best validation, by the metric ``score``.
+    """The content of progress.yaml of a training that left its state; the best validation, by the metric ``score``.
 
     Auto3DSeg reads ``best_avg_dice_score``, whatever the metric is.
     """

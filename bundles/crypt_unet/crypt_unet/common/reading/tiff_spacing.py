@@ -1,4 +1,4 @@
-"""Size of pixels as TIFF metadata tell it: OME, ImageJ, and resolution tags."""
+"""Pixel size from TIFF metadata: OME, ImageJ, and resolution tags."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def spacing_of(tiff: tifffile.TiffFile) -> Spacing | None:
 
 
 def pixel_size_of(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Height and width of a pixel of an ImageJ or OME TIFF in µm; None where the file does not tell both."""
+    """Height and width of a pixel of an ImageJ or OME TIFF in µm; None if the file does not give both."""
     _, y, x = told_spacing(tiff)
     return None if y is None or x is None else (y, x)
 
 
 def told_spacing(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries | None = None) -> ToldSpacing:
-    """Spacing of the voxels of a series, in µm as (Z, Y, X); None for each axis that is not told.
+    """Spacing of the voxels of a series, in µm as (Z, Y, X); None for each axis that is not given.
 
     Parameters
     ----------
     tiff : tifffile.TiffFile
-        ImageJ or OME; others tell nothing.
+        ImageJ or OME; others do not give it.
     series : tifffile.TiffPageSeries, optional
         The first one that is no addition if not given.
     """
@@ -53,7 +53,7 @@ def told_spacing(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries | None
 
 
 def ome_images(tiff: tifffile.TiffFile) -> list[ElementTree.Element]:
-    """The images that OME metadata tell of, in the order of the file's series; empty where there are no such."""
+    """The images in OME metadata, in the order of the file's series; empty if there are none."""
     return list(ElementTree.fromstring(tiff.ome_metadata or "").iterfind("./{*}Image")) if tiff.is_ome else []
 
 

@@ -88,12 +88,12 @@ class TiffWindows:
 
     @property
     def told_spacing(self) -> tuple[float | None, float | None, float | None]:
-        """Spacing at full resolution in µm as (Z, Y, X), from OME or ImageJ metadata; None for each not told."""
+        """Spacing at full resolution in µm as (Z, Y, X), from OME or ImageJ metadata; None for each not given."""
         return told_spacing(self._tiff)
 
     @property
     def description(self) -> str:
-        """The image's description tag, empty where there is none."""
+        """The image's description tag, empty if there is none."""
         return self.page.description
 
     def read(self, y: int, x: int, height: int, width: int) -> np.ndarray:

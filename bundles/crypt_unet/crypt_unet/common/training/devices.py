@@ -26,7 +26,7 @@ def has_fast_bfloat16() -> bool:
 def to_device(network: nn.Module, device: torch.device | str) -> nn.Module:
     """Move a network to a device in the memory layout that its convolutions, 2D or 3D, are fastest in.
 
-    On a CPU, glibc is told to keep freed memory: feature maps are hundreds of megabytes, and without this each one
+    On a CPU, glibc keeps freed memory: feature maps are hundreds of megabytes, and without this each one
     is mapped and zeroed by the kernel again at every step.
     """
     if torch.device(device).type == "cpu" and platform.libc_ver()[0] == "glibc":

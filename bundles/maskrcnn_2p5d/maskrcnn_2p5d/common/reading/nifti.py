@@ -107,7 +107,7 @@ def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
 
 
 def decoded_size(path: str | PathLike[str]) -> tuple[int, int]:
-    """Number of voxels that the header tells of, and their bytes; InputError as `check_nifti`."""
+    """Number of voxels in the header, and their bytes; InputError as `check_nifti`."""
     header = check_nifti(path)
     num_voxels = math.prod(int(side) for side in header.get_data_shape())
     return num_voxels, num_voxels * header.get_data_dtype().itemsize

@@ -63,7 +63,7 @@ def label_fibres(axon: np.ndarray, myelin: np.ndarray, *, min_axon_px: int = MIN
 
     Whole axons are the markers of a watershed over axons and myelin. It floods, from each axon outwards, the distance
     to the axon in units of the thickness that its sheath has where it borders on background: two sheaths of any
-    thickness reach 1 where they touch, and are parted there.
+    thickness reach 1 where they touch, and are separated there.
 
     Parameters
     ----------

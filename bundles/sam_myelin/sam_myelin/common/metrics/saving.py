@@ -1,4 +1,4 @@
-"""What an evaluation leaves: MONAI's files of metrics, in which every image stands once."""
+"""The files of an evaluation: MONAI's files of metrics, in which every image is listed once."""
 
 from __future__ import annotations
 

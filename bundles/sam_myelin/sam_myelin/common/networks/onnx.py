@@ -24,7 +24,7 @@ _BUNDLE = __package__.partition(".")[0]
 
 OPSET = 18
 SPACE = ("depth", "height", "width")
-RECORD = "record"  # property of a file: JSON that tells how it was made
+RECORD = "record"  # property of a file: JSON about how it was made
 BLOB_PX = 8  # of the images that networks are compared with
 
 

@@ -36,7 +36,7 @@ class _Image:
     Attributes
     ----------
     pages : tuple of tifffile.TiffPage or tifffile.TiffFrame
-        That hold it; the first one tells what their pixels mean.
+        That hold it; the first one says what their pixels mean.
     series : tifffile.TiffPageSeries, or None
         Reads them as one array; None where they are stacked here.
     axes, shape : str, tuple of int
@@ -159,7 +159,7 @@ def read_picture(path: Path, *, labels: bool = False) -> np.ndarray:
 
 
 def read_spacing(path: Path) -> tuple[float, float, float] | None:
-    """Voxel spacing that an ImageJ or OME TIFF tells of.
+    """Voxel spacing in the metadata of an ImageJ or OME TIFF.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def read_spacing(path: Path) -> tuple[float, float, float] | None:
 
 
 def read_pixel_size(path: Path) -> tuple[float, float] | None:
-    """Height and width of a pixel in µm that an ImageJ or OME TIFF tells of; None where it does not."""
+    """Height and width of a pixel in µm in the metadata of an ImageJ or OME TIFF; None if not given."""
     with open_tiff(path) as tiff, blaming(path):
         return pixel_size_of(tiff)
 

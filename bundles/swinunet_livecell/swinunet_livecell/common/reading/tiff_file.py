@@ -143,7 +143,7 @@ def check_page(
 
 
 def keyframe_of(page: tifffile.TiffPage | tifffile.TiffFrame) -> tifffile.TiffPage:
-    """The page that tells what the pixels of a page mean: itself, unless it is one of many alike."""
+    """The page that says what the pixels of a page mean: itself, unless it is one of many alike."""
     return cast(tifffile.TiffPage, page.keyframe)  # None only while tifffile parses the page
 
 
@@ -160,7 +160,7 @@ def check_chain(path: str | PathLike[str], tiff: tifffile.TiffFile) -> None:
 
 
 def check_completeness(path: str | PathLike[str], tiff: tifffile.TiffFile, num_planes: int) -> None:
-    """Refuse a file whose metadata tell of more planes than there are, or of fewer.
+    """Refuse a file whose metadata announce more planes than there are, or fewer.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def check_completeness(path: str | PathLike[str], tiff: tifffile.TiffFile, num_p
         if None in pages and not _is_of_set(tiff):
             lacking = pages.count(None)
             raise InputError(
-                f"{path}: truncated, its description tells of {lacking} planes more than it has; copy it again"
+                f"{path}: truncated, its description announces {lacking} planes more than it has; copy it again"
             )
     if len(tiff.pages) == num_planes:
         return
@@ -238,7 +238,7 @@ def _num_segments(page: tifffile.TiffPage) -> int:
 
 
 def _is_of_set(tiff: tifffile.TiffFile) -> bool:
-    """Whether OME metadata tell of further files."""
+    """Whether OME metadata name further files."""
     found = ElementTree.fromstring(tiff.ome_metadata or "").iterfind(".//{*}UUID")
     return len({one.get("FileName") for one in found}) > 1
 

@@ -64,7 +64,7 @@ def bare_network(network: nn.Module) -> nn.Module:
 def read_weights(
     path: str | os.PathLike[str], map_location: torch.device | str, option: str = "--ckpt_path"
 ) -> dict[str, torch.Tensor]:
-    """A plain state_dict from a file; ``option`` is what an error tells the user to give.
+    """A plain state_dict from a file; ``option`` is what an error asks the user to give.
 
     Raises
     ------
@@ -177,7 +177,7 @@ class TrainingCheckpoint:
     client that resumed would throw away what it was just sent.
 
     ``model.pt`` is the network's state_dict with the best validation metric so far; ``resume.pt`` is what a killed
-    training goes on from. Both are replaced atomically. Attach it after the handler that validates.
+    training continues from. Both are replaced atomically. Attach it after the handler that validates.
 
     The random numbers of an epoch depend on the seed and on the epoch's number only, so that a training that was killed
     and resumed ends with the very weights of one that was not. A folder takes one training at a time.
