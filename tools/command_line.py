@@ -24,7 +24,7 @@ EXPECTED_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, Fil
 
 
 def reject(unknown: Mapping[str, object], command: Callable, extra: Sequence[object] = ()) -> None:
-    """Refuse what a command does not know, before it does anything.
+    """Refuse flags and arguments that a command does not know, before it does anything.
 
     Fire would run the command first and complain about a mistyped flag afterwards, so a command takes ``*extra`` and
     ``**unknown`` and hands them over in its first line.
@@ -53,7 +53,7 @@ def reject(unknown: Mapping[str, object], command: Callable, extra: Sequence[obj
 
 
 def as_verb(**readers: Callable[[Any], object]) -> Callable[[Callable], Callable]:
-    """Make a typed function one of the command line's, where its arguments come as text.
+    """Turn a typed function into a verb of the command line, where arguments are text.
 
     Unknown flags and superfluous arguments are refused before the function does anything. From Python it is called as
     it is written.

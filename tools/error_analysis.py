@@ -1,4 +1,4 @@
-"""Where a foreground mask loses its points: at borders, in dim nuclei, in deep slices."""
+"""Where a foreground mask is wrong: at borders, in dim nuclei, in deep slices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tools have to know of a bundle: the section ``toolbox`` of its metadata.json, read and checked."""
+"""What the tools need to know about a bundle: the section ``toolbox`` of its metadata.json, read and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies of `common` inside the bundles, which have to run alone."""
+"""Copies of `common` inside the bundles, which have to run without this repository."""
 
 from __future__ import annotations
 

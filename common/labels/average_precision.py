@@ -18,8 +18,8 @@ def match_by_score(
 ) -> tuple[np.ndarray, int]:
     """Which objects of a result find one of the truth.
 
-    The surest takes, of the objects that it has an IoU of ``min_ious`` or more with, the one that it covers best; what
-    is taken is not there for those that are less sure.
+    In order of falling score, each object of the result takes the object of the truth with the highest IoU, if it is
+    at least ``min_ious`` and was not taken before.
 
     Parameters
     ----------

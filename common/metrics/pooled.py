@@ -1,4 +1,4 @@
-"""The metric that the bundles' metrics are made of: a ratio of each image, and of all images together."""
+"""The base of the bundles' metrics: a ratio of each image, and of all images together."""
 
 from __future__ import annotations
 

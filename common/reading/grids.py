@@ -1,4 +1,4 @@
-"""Volumes that belong together lie on one grid: brought there where they describe the same place, else refused."""
+"""Volumes that belong together must have one grid: they are turned onto it, or refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOLERANCE = 0.25  # of a voxel, by which the corners of two grids may differ; he
 def find_turn(
     shape: Sequence[int], affine: np.ndarray, reference_shape: Sequence[int], reference_affine: np.ndarray
 ) -> tuple[tuple[int, int, int], tuple[int, ...]] | None:
-    """How the axes of a volume have to be changed to lie on another volume's grid.
+    """How the axes of a volume have to change to match another volume's grid.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Gradients kept from exploding while a detector starts from random weights."""
+"""Keeps gradients from exploding while a detector starts from random weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuses mistyped overrides and impossible values, which MONAI would take in silence or choke on later."""
+"""Refuses mistyped overrides and impossible values, which MONAI would silently accept or fail on later."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
 
 
 def find_misread_paths(config: Mapping[str, Any], arguments: Sequence[str] = ()) -> list[str]:
-    """Describe every path that the command line, or MONAI, does not take for what was typed.
+    """Describe every path that the command line, or MONAI, would read as something else.
 
     Fire, by which MONAI reads its command line, takes text for Python where it can: ``1e3`` is a number, ``a,b`` a
     tuple, and of ``run#3`` the end is a comment. MONAI takes ``@a`` for the value of ``a``, and ``$a`` for an

@@ -1,4 +1,4 @@
-"""Batches made in a thread while the network works on the one before."""
+"""Preparing batches in a thread while the network works on the one before."""
 
 from __future__ import annotations
 

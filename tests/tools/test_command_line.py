@@ -207,7 +207,9 @@ def test_what_a_verb_requires_by_name_is_told(monkeypatch, capsys):
 @pytest.mark.parametrize("verb", ["share", "serve", "verify", "export onnx"])
 def test_help_of_what_runs_a_bundle_says_that_it_is_code(capsys, verb):
     assert run(VERBS, [*verb.split(), "--help"]) == 0
-    assert "configs and package are code, which runs with your rights" in " ".join(capsys.readouterr().out.split())
+    assert "The code in a bundle's configs and package runs with your rights" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_a_full_disk_is_told_in_one_line_wherever_it_was(capsys, monkeypatch):

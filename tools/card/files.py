@@ -60,7 +60,7 @@ def write_measured(bundle: Path, measured: Mapping[str, Mapping]) -> None:
 
 
 def card_disagreements(bundle: Path) -> list[str]:
-    """What of a bundle's metadata, model card and weights does not belong together.
+    """Where a bundle's metadata, model card and weights disagree.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ def measured_metrics(output_dir: Path, bundle: Path) -> dict[str, dict[str, Any]
 
 
 def held_out_metrics(output_dirs: Sequence[Path], trained: Sequence[Path], bundle: Path) -> dict[str, dict[str, Any]]:
-    """What a recipe achieves on units that its training did not see, where the shipped weights have seen them all.
+    """Scores of a recipe on units that its training did not see, if the shipped weights have seen them all.
 
     Parameters
     ----------

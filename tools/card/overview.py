@@ -1,4 +1,4 @@
-"""The table of all bundles in the README, out of what each bundle says of itself."""
+"""The table of all bundles in the README, from their metadata."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Converters: what the field really ships, turned into NIfTI and a MONAI datalist."""
+"""Converters from the formats of published data sets to NIfTI (or PNG, TIFF) and a MONAI datalist."""

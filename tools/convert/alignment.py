@@ -1,4 +1,4 @@
-"""Truth that lies a part of a voxel beside its image: how far, whether that is more than chance, and moved back."""
+"""Truth that is shifted by a part of a voxel against its image: measuring the shift, and moving it back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Offset:
-    """By how much the truth of a sequence has to be moved to lie on its images.
+    """How far the truth of a sequence has to be moved to match its images.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Offset:
         return z, y, x
 
     def as_fact(self) -> dict[str, Any]:
-        """What dataset.json says of it, rounded to a thousandth of a voxel."""
+        """The entry in dataset.json, rounded to a thousandth of a voxel."""
         interval = [[round(low, 3), round(high, 3)] for low, high in zip(self.low, self.high, strict=True)]
         return {
             "offset_zyx_voxels": [round(value, 3) for value in self.voxels],

@@ -63,7 +63,7 @@ def compress_counts(counts: Sequence[int], shape: tuple[int, int]) -> bytes:
 
 
 def check_counts(counts: bytes, shape: tuple[int, int]) -> str:
-    """What is wrong with compressed run lengths that somebody else wrote.
+    """What is wrong with compressed run lengths from another program.
 
     Parameters
     ----------

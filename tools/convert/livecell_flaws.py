@@ -1,4 +1,4 @@
-"""What LIVECell is known to hold and a model should not learn from: found, and dropped on demand."""
+"""Known flaws of LIVECell that a model should not learn from: found, and dropped on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the images and annotations of a COCO dataset lie: LIVECell's own folders, or one JSON with a folder."""
+"""Where the images and annotations of a COCO dataset are: LIVECell's own folders, or one JSON with a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Micrographs and hand-drawn masks as arrays, whatever editor saved them; what had to be put right is said."""
+"""Micrographs and hand-drawn masks as arrays, whatever editor saved them; corrections are reported."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_micrograph(path: Path, *, tell: Tell = logger.warning) -> np.ndarray:
 
 
 def is_plain_gray(path: Path) -> bool:
-    """Whether an image is 8 bit gray as it lies there, so that its file can be copied."""
+    """Whether an image file is 8 bit gray already, so that it can be copied."""
     pixels = read_pixels(path)
     return pixels.ndim == 2 and pixels.dtype == np.uint8
 

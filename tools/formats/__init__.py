@@ -1,1 +1,1 @@
-"""Files that other programs open: what the bundles wrote, turned into what the field's own programs read."""
+"""Files of other programs: reading those of microscopes, and writing results for Fiji, QuPath, napari and others."""

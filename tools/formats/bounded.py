@@ -1,4 +1,4 @@
-"""Files whose readers ask for as many bytes as the files themselves say, which may be any number."""
+"""Files whose readers believe any number of bytes that the files announce."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["BoundedFile"]
 
 
 class BoundedFile(io.BufferedReader):
-    """A file of which no more is read, and no more memory is set aside, than there is.
+    """A file that never gives, or reserves memory for, more bytes than it has.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ LAST_SECTOR = 0xFFFFFFFA  # higher numbers end a chain, or mark sectors that are
 
 
 def check_chains(path: Path) -> None:
-    """Refuse a compound file of which a chain leads back to an earlier sector, as who follows it would never be done.
+    """Refuse a compound file with a chain that leads back to an earlier sector, which would never end.
 
     Raises
     ------

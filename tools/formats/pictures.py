@@ -40,7 +40,7 @@ def write_strips(
     strips: Iterable[np.ndarray],
     spacing: Spacing = (None, None, None),
 ) -> None:
-    """Write a picture of which not all is in memory.
+    """Write a picture that is not in memory as a whole.
 
     Parameters
     ----------

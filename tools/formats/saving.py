@@ -23,7 +23,7 @@ UNKNOWN: Spacing = (None, None, None)
 
 @dataclass(frozen=True)
 class About:
-    """What is known of the labels of an image.
+    """What is known about the labels of an image.
 
     Attributes
     ----------

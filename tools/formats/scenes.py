@@ -70,7 +70,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Pick:
-    """Which image of a file is meant; what is empty is left open.
+    """Which image of a file is meant; empty fields are left open.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ def picked(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> li
 
 
 def only_one(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> Pick:
-    """A pick of the one image that a pick means, with numbers instead of names.
+    """The pick of the only image that a pick allows, with numbers instead of names.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Label images as result folders of the Cell Tracking Challenge, with the table of tracks that its measures ask for."""
+"""Label images as result folders of the Cell Tracking Challenge, with the table of tracks that its measures need."""
 
 from __future__ import annotations
 

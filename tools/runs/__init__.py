@@ -1,1 +1,1 @@
-"""Many trainings: a plan of them, what runs it, what it left behind, and tables about that."""
+"""Many trainings: planning them, running them, collecting their results, and tables of these."""

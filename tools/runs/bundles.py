@@ -1,4 +1,4 @@
-"""What runs have to know of bundles: by which metric they choose and are measured, and what an inference writes."""
+"""What runs need to know about bundles: the metrics that choose and measure them, and what an inference writes."""
 
 from __future__ import annotations
 

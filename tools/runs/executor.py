@@ -70,7 +70,7 @@ def is_done(step: Step) -> bool:
 
 
 def forget(step: Step) -> None:
-    """Take a step for not done, so that it runs again."""
+    """Mark a step as not done, so that it runs again."""
     _stamp(step).unlink(missing_ok=True)
 
 

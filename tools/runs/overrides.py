@@ -1,4 +1,4 @@
-"""Which keys of train.json a run may override, and what was meant where one is unknown."""
+"""Which keys of train.json a run may override, and suggestions for unknown ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OWN_KEYS = {"fold": "choose with --folds", "ckpt_dir": "", "ckpt_path": "", "bun
 
 
 def hint(word: str, known: Iterable[str], *, dashes: str = "") -> str:
-    """What was perhaps meant by an unknown word, or else what there is."""
+    """Known words close to an unknown one, or else all of them."""
     known = list(known)
     closest = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {dashes}{closest[0]}?" if closest else f"there are {', '.join(known) or 'no keys'}"

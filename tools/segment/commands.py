@@ -15,6 +15,7 @@ from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
+from common.json_file import read_json
 from tools.command_line import positive_number, whole_number
 from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
@@ -300,4 +301,6 @@ def _options(bundle: Description, spacing: str) -> dict[str, str]:
         if len(set(sizes)) > 1:
             raise InputError(f"--spacing {spacing}: {bundle.name} takes square pixels; give one number")
         return {"pixel_size_um": sizes[0]}
+    if "pixel_size_um" in read_json(bundle.configs[0], "correct it"):
+        raise InputError(f"--spacing {spacing}: {bundle.name} takes --pixel_size_um instead")
     raise InputError(f"--spacing {spacing}: {bundle.name} does not use the pixel size; leave it out")

@@ -12,7 +12,7 @@ __all__ = ["find_input_error", "for_user"]
 
 
 def find_input_error(error: BaseException | None) -> str | None:
-    """What an `InputError`, the toolbox's or a bundle's, says that is among an exception and its causes; or None."""
+    """Message of an `InputError`, the toolbox's or a bundle's, among an exception and its causes; or None."""
     while error is not None:
         if type(error).__name__ == InputError.__name__:
             return " ".join(str(error).split())

@@ -40,7 +40,7 @@ POLL_S = 0.2  # how often it is looked whether a waiting client is still there
 
 @dataclass(frozen=True)
 class Received:
-    """A request that was read whole.
+    """A complete request.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Received:
 
 
 class Endpoint:
-    """What the server answers with: masks, the bundles that it has, how it is.
+    """The answers of the server: masks, its bundles, its health.
 
     Parameters
     ----------

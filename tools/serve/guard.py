@@ -1,4 +1,4 @@
-"""What every request and every answer has to hold to, whatever it is about."""
+"""Rules for every request and every answer."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class _Shown:
         return self.result.labels.name.removeprefix(f"{self.result.stem}_").split(".")[0]
 
     def files(self) -> dict[str, str]:
-        """What can be downloaded: its name on the page, and that of the file."""
+        """Downloads of a result: the name on the page, and that of the file."""
         files = {"mask": renamed(self.result.labels, self.stem), "zip": f"{self.stem}_results.zip"}
         return files | ({"csv": renamed(self.result.table, self.stem)} if self.result.table else {})
 

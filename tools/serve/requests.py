@@ -91,7 +91,7 @@ def read_json(body: bytes) -> dict[str, str]:
 
 
 def check_fields(fields: Mapping[str, str], bundle: Description) -> None:
-    """Refuse what a bundle has no use for."""
+    """Refuse fields that a bundle does not use."""
     for name in fields:
         if name not in (*bundle.options, *PICKS):
             known = ", ".join((FIELD, "bundle", *bundle.options, *PICKS))

@@ -1,1 +1,1 @@
-"""Bundles as files that others can download, and what must hold before they are."""
+"""Bundles as files that others can download, and the checks before."""

@@ -1,4 +1,4 @@
-"""What must hold for a bundle that is given to others."""
+"""Checks of a bundle before it is given to others."""
 
 from __future__ import annotations
 

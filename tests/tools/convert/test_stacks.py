@@ -47,7 +47,7 @@ def test_spacing_that_the_file_contradicts_is_told(tmp_path, caplog, kind):
     tiff(str(tmp_path / "a.tif"), str(tmp_path / "same"), spacing="2,0.8,0.4")
     assert "spacing" not in caplog.text
     tiff(str(tmp_path / "a.tif"), str(tmp_path / "other"), spacing="1,1,1")
-    assert "a.tif: says that its spacing is (2.0, 0.8" in caplog.text
+    assert "a.tif: its spacing is (2.0, 0.8" in caplog.text
 
 
 def test_spacing_of_a_file_that_does_not_say_it(tmp_path):

@@ -261,6 +261,11 @@ def test_size_that_a_volume_needs_and_nobody_told_is_refused_and_may_be_given(st
     assert read_mask(tmp_path / "out" / "a_mask.nii.gz")[1] == pytest.approx((3, 1, 1))
 
 
+def test_a_bundle_with_another_option_for_the_pixel_size_says_so(tmp_path):
+    with pytest.raises(InputError, match="--spacing 0.25: crypt_unet takes --pixel_size_um instead"):
+        segment("crypt_unet", str(tmp_path / "a.tif"), str(tmp_path / "out"), spacing="0.25")
+
+
 def test_own_results_are_no_images(stand_in, images, tmp_path):
     Image.fromarray(noise(0)).save(images / "a b_mask.png")
     tifffile.imwrite(images / "alone_mask.tif", noise(0))

@@ -1,4 +1,4 @@
-"""What layers hold as files that `tools.segment` takes, and its results as what layers hold."""
+"""Layers as files that `tools.segment` takes, and its results as layers."""
 
 from __future__ import annotations
 

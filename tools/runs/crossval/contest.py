@@ -1,4 +1,4 @@
-"""Who is better on the same cases: ranking, pairs and worst cases of competitors, bundles or ensembles."""
+"""Which bundle or ensemble is better on the same cases: ranking, pairs and worst cases."""
 
 from __future__ import annotations
 

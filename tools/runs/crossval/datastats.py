@@ -1,4 +1,4 @@
-"""What MONAI's DataAnalyzer says of a dataset: volumes and planes, instances taken together as foreground."""
+"""MONAI's DataAnalyzer on a dataset of volumes or planes, with all instances as one foreground."""
 
 from __future__ import annotations
 

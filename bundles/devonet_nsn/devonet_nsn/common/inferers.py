@@ -13,7 +13,7 @@ __all__ = ["VolumeInferer", "window_size"]
 
 
 def window_size(volume_shape: Sequence[int], roi_size: Sequence[int]) -> tuple[int, ...]:
-    """Window that is never larger than the volume, which would then be padded with zeros, as no image ever ends.
+    """Window that is never larger than the volume: MONAI would pad it with zeros, which no real image ends with.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Volumes that leave the workflow, written whole and on the grid of their image."""
+"""Writing volumes, atomically and on the grid of their image."""
 
 from __future__ import annotations
 

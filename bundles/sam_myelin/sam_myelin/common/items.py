@@ -1,4 +1,4 @@
-"""Which images of a dataset a run trains on, validates on, is judged by and is applied to."""
+"""Which images of a dataset a run trains on, validates on, is evaluated on and segments."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Item:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the label holds all objects; where single slices are annotated, others are unknown, not empty."""
+        """Whether the label holds all objects; if single slices are annotated, the others are unknown, not empty."""
         return "label" in self.entry and "annotated_slices" not in self.entry
 
     @property
@@ -120,7 +120,7 @@ class Dataset:
 
 
 def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
-    """Read ``folder/dataset.json``; that the files it lists are there is checked when they are asked for.
+    """Read ``folder/dataset.json``; whether the files that it lists exist is checked when they are used.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
 
 
 def find_dataset(image: str | os.PathLike[str]) -> Dataset:
-    """The dataset that an image lies in: that of its folder, or of the nearest folder above that has one.
+    """The dataset of an image: that of its folder, or of the nearest folder above that has one.
 
     Raises
     ------

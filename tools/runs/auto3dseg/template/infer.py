@@ -1,4 +1,4 @@
-"""What a trained bundle says of one image: channels that Auto3DSeg averages over the members of an ensemble."""
+"""Prediction of a trained bundle for one image, as channels that Auto3DSeg averages over the members of an ensemble."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects of two label images that are the same: how many are found, whatever their size."""
+"""How many objects two label images have in common, whatever their size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of images as ratios: what is above and what is below the line, which add up over images."""
+"""Scores of images as ratios: numerator and denominator, which add up over images."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def count_error_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
 
 
 def dice_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
-    """Pixels of the foreground, which is what is not 0, that both have, and that either has, each counted in both."""
+    """Foreground pixels (not 0) that both images have, counted in both, and all those of both images."""
     found, true = result != 0, truth != 0
     return 2 * int(np.count_nonzero(found & true)), int(np.count_nonzero(found) + np.count_nonzero(true))
 
 
 def iou_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
-    """Pixels of the foreground, which is what is not 0, that both have, and that at least one has."""
+    """Foreground pixels (not 0) that both images have, and those that at least one has."""
     both, total = dice_ratio(result, truth)
     return both // 2, total - both // 2

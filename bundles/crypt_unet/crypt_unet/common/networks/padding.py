@@ -1,4 +1,4 @@
-"""Images brought to sizes that a network takes, by repeating their last row and column."""
+"""Padding images to sizes that a network takes, by repeating their last row and column."""
 
 from __future__ import annotations
 

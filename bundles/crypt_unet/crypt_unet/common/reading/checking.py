@@ -1,4 +1,4 @@
-"""All files of a run are looked at before it begins."""
+"""Checking all files of a run before it begins."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ class DrawnPatches(CacheDataset, Randomizable):
         return self.num_patches
 
     def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> DrawnPatches:
-        """Seed the transforms, too: who seeds a data set that draws looks no further, neither workers nor epochs."""
+        """Seed the transforms, too, since seeding the data set, for workers and epochs, does not reach them."""
         super().set_random_state(seed, state)
         if isinstance(self.transform, Randomizable):
             self.transform.set_random_state(seed=int(self.R.randint(np.iinfo(np.uint32).max, dtype=np.uint32)))

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, whatever its name."""
+"""The format of a file, recognised by its first bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting from weights of another training: what fits is taken over, what is wanted is frozen."""
+"""Starting from weights of another training: layers that fit are loaded, and chosen ones are frozen."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class FinetuneLoader:
 
 
 def freeze(network: nn.Module, pattern: str) -> nn.Module:
-    """Keep the parameters whose names match as they are in the training to come.
+    """Freeze the parameters whose names match in the training to come.
 
     A batch normalization whose parameters are all frozen keeps its statistics too.
 

@@ -1,4 +1,4 @@
-"""Loading weights, keeping the best ones, and going on after an interruption."""
+"""Loading weights, keeping the best ones, and continuing after an interruption."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def save_atomically(content: Any, path: str | os.PathLike[str]) -> None:
 
 
 def read_checkpoint(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Any:
-    """What a file of PyTorch holds, tensors and plain values only: opening it runs no code of whoever made it.
+    """Content of a PyTorch file, tensors and plain values only: opening it runs no code from the file.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def read_checkpoint(path: str | os.PathLike[str], device: torch.device | str = "
 
 
 def bare_network(network: nn.Module) -> nn.Module:
-    """The network itself, taken out of what wraps it in a training over several processes."""
+    """The network itself, without the wrapper of a training over several processes."""
     return network.module if isinstance(network, DistributedDataParallel) else network
 
 

@@ -34,7 +34,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Fibres:
-    """Fibres of an image, and what in its masks is none.
+    """Fibres of an image, and the parts of its masks that are no fibre.
 
     Attributes
     ----------

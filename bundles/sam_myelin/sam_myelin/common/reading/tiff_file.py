@@ -1,4 +1,4 @@
-"""TIFF files opened and checked: what is damaged is refused in words, before a pixel is decoded."""
+"""Opening and checking TIFF files: damaged ones are refused with a message, before a pixel is decoded."""
 
 from __future__ import annotations
 

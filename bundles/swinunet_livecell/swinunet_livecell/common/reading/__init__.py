@@ -1,1 +1,1 @@
-"""What a file holds: the only code that opens images."""
+"""Reading images: the only code that opens them."""

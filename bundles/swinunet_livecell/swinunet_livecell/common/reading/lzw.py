@@ -1,4 +1,4 @@
-"""LZW, looked through before it is decoded.
+"""LZW data, checked before it is decoded.
 
 The decoder of imagecodecs follows codes that were never defined wherever in memory they lead, so that a damaged file
 could end the interpreter. Where codes are defined is a matter of how many came since the last clearing of the table,
@@ -68,7 +68,7 @@ def find_damage(data: bytes) -> int | None:
 
 
 def decode_lzw(data: bytes, /, *, out: Any = None, **options: Any) -> Any:
-    """`imagecodecs.lzw_decode` of what is not damaged.
+    """`imagecodecs.lzw_decode` for data that is not damaged.
 
     Raises
     ------

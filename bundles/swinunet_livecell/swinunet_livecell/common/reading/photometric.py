@@ -91,7 +91,7 @@ def has_gray_palette(page: tifffile.TiffPage) -> bool:
 
 
 def photometric_name(page: tifffile.TiffPage) -> str:
-    """What its samples mean, in a word; a number where that is nothing known."""
+    """The meaning of its samples in a word, or its number if it is unknown."""
     return getattr(page.photometric, "name", str(page.photometric))
 
 

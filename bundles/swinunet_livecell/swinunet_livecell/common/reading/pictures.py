@@ -1,4 +1,4 @@
-"""Pictures of two axes in PNG, TIFF, JPEG and BMP, as a viewer shows them; what is none is refused with a reason."""
+"""2D images in PNG, TIFF, JPEG and BMP, as a viewer shows them; other files are refused with a reason."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def opaque(path: str | os.PathLike[str], pixels: np.ndarray) -> np.ndarray:
-    """Pixels without an alpha channel, which must not make any of them see-through; InputError where it does."""
+    """Pixels without their alpha channel; InputError if it makes any of them transparent."""
     if pixels.ndim == 2 or pixels.shape[-1] not in (2, 4):
         return pixels
     if (pixels[..., -1] != np.iinfo(pixels.dtype).max).any():
