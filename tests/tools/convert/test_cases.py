@@ -53,7 +53,7 @@ def test_stack_of_one_bit_becomes_numbers(tmp_path):
 @pytest.mark.parametrize(("name", "spacing"), [("microns.tif", (2.0, 0.8, 0.8)), ("zunit.tif", (20.0, 0.8, 0.8))])
 def test_spacing_that_the_file_tells_is_understood(tmp_path, caplog, name, spacing):
     converted_stack(name, tmp_path)
-    says = [message.split(": ")[1] for message in caplog.messages if "says that its spacing is" in message]
+    says = [message.split(": ")[1] for message in caplog.messages if "by the file, using" in message]
     assert says == (
         [] if spacing == SPACING else [f"its spacing is {spacing} um (Z, Y, X) by the file, using {SPACING}"]
     )
