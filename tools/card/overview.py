@@ -55,8 +55,8 @@ def _row(bundle: Path) -> str:
     cells = [
         f"[{bundle.name}]({card}){_picture(bundle)}",
         toolbox.purpose if toolbox else metadata["task"],
-        _images(toolbox) if toolbox else "not told",
-        (toolbox.weak_on if toolbox else "") or "not told",
+        _images(toolbox) if toolbox else "not stated",
+        (toolbox.weak_on if toolbox else "") or "not stated",
         *_score(metadata, card),
         metadata["licences"]["data"],
     ]

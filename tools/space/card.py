@@ -32,8 +32,8 @@ pip install -r requirements.txt
 python app.py                     # http://localhost:7860; PORT sets another port
 ```
 
-There is no password, and other machines of the network can reach it: by its number, or by names that `ALLOWED_HOSTS`
-gives. `HOST=127.0.0.1` keeps it to this one. In a container: see the first lines of the Dockerfile. Everything about
+There is no password, and other machines of the network can reach it, by its address or by the names in `ALLOWED_HOSTS`.
+`HOST=127.0.0.1` keeps it to this machine. For a container, see the first lines of the Dockerfile. Everything about
 the model, its scores and its limits is in [its card](bundles/{bundle}/docs/README.md). {use}
 Licences: code {code}, weights {weights}, data {data}.
 The samples are synthetic.

@@ -3,12 +3,12 @@
 "use strict";
 
 const FIELDS = {
-  spacing: ["Spacing Z,Y,X in µm", "of TIFF stacks whose file does not tell it, such as 2.0,0.8,0.8"],
-  pixel_size_um: ["Pixel size in µm", "where it is known: sizes are then in µm, and objects are found more surely"],
-  scene: ["Scene", "of files of several positions: name, or number from 0"],
-  channel: ["Channel", "of files of several channels: name, or number from 0"],
-  time: ["Time point", "of time series: number from 0"],
-  boxes: ["Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; empty: objects are found without"],
+  spacing: ["Spacing Z,Y,X in µm", "if the file has no voxel size, such as 2.0,0.8,0.8"],
+  pixel_size_um: ["Pixel size in µm", "if you know it: sizes are then in µm, and objects are found more reliably"],
+  scene: ["Scene", "if the file has several positions: name, or number from 0"],
+  channel: ["Channel", "if the file has several channels: name, or number from 0"],
+  time: ["Time point", "of a time series: number from 0"],
+  boxes: ["Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; leave empty to find all objects"],
 };
 const WANTED = {
   YX: "Image: PNG, JPEG, TIFF, CZI, ND2, LIF, OIB, zipped OME-Zarr",
