@@ -128,7 +128,7 @@ def test_volume_as_tiff_stack_keeps_spacing(server):
         (b"hello", {}, 415, "not an image"),
         (b"", {}, 415, "empty"),
         (png(noise(0))[:30], {}, 415, "damaged"),
-        (nifti(noise(0, (4, 4, 4))), {}, 422, "two axes"),
+        (nifti(noise(0, (4, 4, 4))), {}, 422, "2D images"),
         (png(noise(0)), {"bundle": "volumes"}, 422, "volumes"),
         (png(noise(0)), {"bundle": "none"}, 422, "not served"),
         (png(noise(0)), {"spacing": "1,1,1"}, 422, "unknown field"),
