@@ -261,11 +261,6 @@ def test_size_that_a_volume_needs_and_nobody_told_is_refused_and_may_be_given(st
     assert read_mask(tmp_path / "out" / "a_mask.nii.gz")[1] == pytest.approx((3, 1, 1))
 
 
-def test_a_bundle_with_another_option_for_the_pixel_size_says_so(tmp_path):
-    with pytest.raises(InputError, match="--spacing 0.25: crypt_unet takes --pixel_size_um instead"):
-        segment("crypt_unet", str(tmp_path / "a.tif"), str(tmp_path / "out"), spacing="0.25")
-
-
 def test_own_results_are_no_images(stand_in, images, tmp_path):
     Image.fromarray(noise(0)).save(images / "a b_mask.png")
     tifffile.imwrite(images / "alone_mask.tif", noise(0))
@@ -326,9 +321,9 @@ def test_folder_that_cannot_be_written_is_told_before_a_network_is_loaded(stand_
     assert f"{tmp_path / 'file' / 'out'}: cannot write there" in error and stand_in.loaded == 0
 
 
-def test_size_of_a_pixel_where_none_is_asked_for(tmp_path):
+def test_a_bundle_with_another_option_for_the_size_of_a_pixel_says_so(tmp_path):
     make_twins(tmp_path)
-    with pytest.raises(InputError, match="crypt_unet does not go by the size of a pixel; leave it out"):
+    with pytest.raises(InputError, match="--spacing 1: crypt_unet takes --pixel_size_um instead"):
         segment("crypt_unet", str(tmp_path / "a.tif"), str(tmp_path / "out"), spacing="1")
 
 
