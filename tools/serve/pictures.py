@@ -119,7 +119,7 @@ def summarize(mask: np.ndarray, num_objects: int | None = None) -> str:
         0 is background.
     num_objects : int, optional
         From a table, if there is one. Without it the labels of the mask are counted, or its connected regions if it has
-    only one label.
+        only one label.
     """
     numbers = np.unique(mask[mask > 0])
     share = f"{np.count_nonzero(mask) / mask.size:.1%} of the {'voxels' if mask.ndim == 3 else 'pixels'}"
