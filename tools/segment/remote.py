@@ -8,7 +8,9 @@ import json
 import socket
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, sleep
@@ -99,12 +101,15 @@ class Server:
         if status != 200:
             raise self._refused(status, content, "no results", name)
         sent, output = safe_stem(f"{stem}.image"), folder / "results"
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for entry in archive.namelist():
-                own = f"{stem}{entry.removeprefix(sent)}" if entry.startswith(f"{sent}_") else entry
-                (output / Path(own).name).write_bytes(archive.read(entry))
-        files = tuple(sorted(output.iterdir()))
-        mask = find_mask(files, stem, self.bundle.mask_kind)  # on the grid of the image as it was read there
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                for entry in archive.namelist():
+                    own = f"{stem}{entry.removeprefix(sent)}" if entry.startswith(f"{sent}_") else entry
+                    (output / Path(own).name).write_bytes(archive.read(entry))
+            files = tuple(sorted(output.iterdir()))
+            mask = find_mask(files, stem, self.bundle.mask_kind)  # on the grid of the image as it was read there
+        except (zipfile.BadZipFile, zlib.error, ValueError) as error:
+            raise InputError(f"{name}: --server {self.address}: its answer is damaged, or has no mask") from error
         return Result(mask, mask, files, perf_counter() - started, stem)
 
     def _ask(
@@ -119,7 +124,10 @@ class Server:
                 if image is not None:
                     body, more = _form(image, filename, fields)
                     headers |= more
-                connection.request(method, path, body, headers)
+                with suppress(
+                    BrokenPipeError, ConnectionResetError
+                ):  # refused before all was sent: the answer says why
+                    connection.request(method, path, body, headers)
                 answer = connection.getresponse()
                 status, content = answer.status, answer.read()
             except (OSError, http.client.HTTPException) as error:

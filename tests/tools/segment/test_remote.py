@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from tools.segment.commands import segment
 from tools.segment.files import segment_file
 from tools.segment.remote import Server
 from tools.segment.results import read_mask
+from tools.serve.commands import _bind
 from tools.serve.failures import Failure
 from tools.serve.limits import Limits
 
@@ -71,6 +73,16 @@ def test_image_that_the_server_refuses_is_told_with_its_name(known, tmp_path):
         (tmp_path / "results").mkdir()
         with pytest.raises(InputError, match=r"b\.tif: not an image"):
             Server(server.url, IMAGES).segment(tmp_path / "b.tif", tmp_path, name=f"{tmp_path / 'b.tif'}")
+
+
+def test_an_image_that_is_too_large_for_the_server_is_told(known, tmp_path):
+    tifffile.imwrite(tmp_path / "large.tif", np.zeros((3000, 3000), np.uint8), photometric="minisblack")
+    (tmp_path / "results").mkdir()
+    with (
+        running(Limits(max_upload_bytes=1000), settings={"images": SETTINGS}) as server,
+        pytest.raises(InputError, match=r"large\.tif: an upload of more than"),
+    ):
+        Server(server.url, IMAGES).segment(tmp_path / "large.tif", tmp_path, name="large.tif")
 
 
 def test_a_crash_at_an_image_is_told_with_its_name(known, image, tmp_path):
@@ -152,6 +164,19 @@ def test_what_a_server_does_not_do_is_refused(image, tmp_path, option):
 def test_token_without_a_server_is_refused(image, tmp_path):
     with pytest.raises(InputError, match="--token: is for a server"):
         segment("swinunet_livecell", str(image), str(tmp_path / "out"), token="word")
+
+
+def test_socket_file_is_its_owners_and_replaces_one_that_is_left(tmp_path):
+    place = tmp_path / "cells.socket"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(place))
+    with _bind(str(place), 5050) as listening:
+        assert place.stat().st_mode & 0o077 == 0
+        listening.listen()
+        with pytest.raises(InputError, match=r"--host .*cells\.socket: cannot make a socket there \(Address already"):
+            _bind(str(place), 5050)
+    with pytest.raises(InputError, match="cannot make a socket there"):
+        _bind(str(tmp_path / "no" / "cells.socket"), 5050)
 
 
 @pytest.mark.slow
