@@ -111,6 +111,7 @@ def running_server(bundle: str, options: Sequence[str]) -> Iterator[tuple[str, l
             process.terminate()
             for left in psutil.wait_procs([process, *children], timeout=END_S)[1]:
                 left.kill()
+            server.wait()
 
 
 def _is_up(url: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -53,6 +54,8 @@ class _Kept:
                 self.loaded = load(bundle)
             except InputError as error:
                 self.problem = error
+            gc.collect()
+            gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
         if self.loaded is None:
             raise self.problem or InputError(f"{bundle.name}: cannot be loaded")
         return self.loaded
@@ -106,11 +109,13 @@ def segment_whole(whole: Whole, source: Source) -> None:
     with quiet():
         options = {**whole.options, **source.options}
         segment_file(network, source.path, whole.destination, options, stem=source.stem, save=whole.save)
+    gc.collect()  # else the next image's pixels come on top of this one's
 
 
 def forget() -> None:
     """Close the image and let the network go."""
     global _kept
+    gc.unfreeze()
     _kept.close()
     _kept = _Kept()
 
@@ -152,6 +157,7 @@ def segment_block(plan: Plan, block: Block) -> None:
             arrays["labels"] = labels.astype(np.uint16 if labels.max(initial=0) < 1 << 16 else np.uint32)
     with replacing(plan.result(block)) as partial:
         np.savez_compressed(partial, **arrays)
+    gc.collect()
 
 
 def _write(folder: Path, plan: Plan, block: Block, pixels: np.ndarray) -> Path:
