@@ -12,6 +12,8 @@ from typing import Any
 from common.errors import InputError
 from common.json_file import read_json
 from common.names import stem
+from common.reading.formats import identify
+from common.reading.tiff import read_pixel_size
 
 __all__ = ["KINDS", "MODALITIES", "Micrograph", "find_micrographs", "read_description"]
 
@@ -38,7 +40,7 @@ class Micrograph:
     sidecars : tuple of Path
         JSON files that apply to it, the most general first.
     pixel_size_um : tuple of float, optional
-        Micrometres per pixel in (Y, X); None if no sidecar gives it.
+        Micrometres per pixel in (Y, X); None if neither a sidecar nor the image gives it.
     """
 
     path: Path
@@ -145,11 +147,13 @@ def _applicable(image: Path, jsons: list[Path]) -> list[Path]:
 
 
 def _pixel_size(image: Path, sidecars: tuple[Path, ...]) -> tuple[float, float] | None:
-    """Micrometres per pixel in (Y, X); None, with a warning, if no sidecar gives it."""
+    """Micrometres per pixel in (Y, X), of a sidecar, else of the image; None, with a warning, if neither gives it."""
     fields: dict[str, Any] = {}
     for path in sidecars:
         fields |= read_json(path)
     if "PixelSize" not in fields or "PixelSizeUnits" not in fields:
+        if identify(image) == "tiff" and (told := read_pixel_size(image)):
+            return told
         missing = "PixelSizeUnits" if "PixelSize" in fields else "PixelSize"
         where = f"no {missing} in {sidecars[-1].name}" if sidecars else "no JSON sidecar"
         logger.warning("%s: %s; lengths will be in pixels instead of um", image, where)

@@ -111,6 +111,8 @@ def _read_mask(path: Path, tell: Tell) -> np.ndarray:
 
 def _read_three_classes(path: Path, tell: Tell) -> tuple[np.ndarray, np.ndarray]:
     """Axon and myelin of a mask of three values; between them, the one that is closest."""
+    if without_alpha(path, read_pixels(path), logger.debug).ndim == 3:  # nobody knows which colour is which class
+        raise InputError(f"{path}: in colour, expected gray: 0 background, 127 myelin and 255 axon; export it so")
     values = _read_values(path, tell)
     if values.max() not in (0, 255) and not np.isin(values, CLASS_VALUES).all():
         raise InputError(

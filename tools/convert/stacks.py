@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.errors import InputError
+from common.names import own_results
 from common.names import stem as stem_of
 from common.reading.tiff import read_header, read_spacing
 from tools.command_line import as_verb
@@ -159,7 +160,7 @@ def find_stacks(source: Path) -> dict[str, Path]:
     Returns
     -------
     dict of str to Path
-        Name without ending -> file, sorted.
+        Name without ending -> file, sorted; results are none of them.
 
     Raises
     ------
@@ -169,7 +170,10 @@ def find_stacks(source: Path) -> dict[str, Path]:
     if not source.exists():
         raise InputError(f"{source}: no such file or folder; give a TIFF stack or a folder of them")
     paths = [source] if source.is_file() or is_ome_zarr(source) else sorted(source.glob("[!.]*"))
-    paths = [path for path in paths if path.name.lower().endswith(SUFFIXES)]
+    results = own_results(paths)
+    if results:
+        logger.info("%s: %d files are results, such as %s, and are left out", source, len(results), min(results).name)
+    paths = [path for path in paths if path.name.lower().endswith(SUFFIXES) and path not in results]
     if not paths:
         raise InputError(
             f"{source}: no stack there, expected *{', *'.join(SUFFIXES)}; export the stacks as TIFF or OME-Zarr"

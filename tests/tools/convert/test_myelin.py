@@ -8,6 +8,7 @@ import logging
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from tools.__main__ import VERBS
@@ -286,3 +287,12 @@ def test_tables_and_folders_that_disagree(tmp_path, put_subject, convert_nerves,
         convert_nerves()
     assert "sub-a has images but no row" in caplog.text
     assert "sub-z has a row but no image" in caplog.text
+
+
+def test_pixel_size_is_the_images_own_where_no_sidecar_gives_it(tmp_path, put_subject, convert_nerves, datalist):
+    path = tmp_path / "source" / f"{put_subject('sub-a', sidecar=None)}.png"
+    about = {"axes": "YX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.2}
+    tifffile.imwrite(path.with_suffix(".ome.tif"), np.asarray(Image.open(path)), metadata=about)
+    path.unlink()
+    convert_nerves()
+    assert datalist()["training"][0]["pixel_size_um"] == pytest.approx(0.2)

@@ -117,3 +117,11 @@ def test_mistyped_flag(tmp_path, put_subject, capsys):
     assert run(VERBS, ["convert", "myelin", str(tmp_path / "source"), str(tmp_path / "out"), "--fold", "2"]) == 1
     assert "unknown flag --fold; did you mean --folds?" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_classes_in_colours_are_refused(put_subject, save_png, refuses):
+    stem = put_subject("sub-a", kinds=("axonmyelin",))
+    colours = np.zeros((*SHAPE, 3), np.uint8)
+    colours[5:20, 5:20, 0], colours[8:15, 8:15] = 255, (0, 0, 255)
+    save_png(f"derivatives/labels/{stem}_seg-axonmyelin-manual.png", colours)
+    refuses(r"seg-axonmyelin-manual.png: in colour, expected gray: 0 background, 127 myelin and 255 axon")

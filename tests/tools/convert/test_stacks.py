@@ -142,3 +142,9 @@ def test_size_that_nobody_tells_is_asked_for(tmp_path):
     WRITERS["a.czi"](tmp_path / "in" / "b.czi", drawn(depth=2))
     tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="2,0.5,0.5")
     assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == {"a.nii.gz", "b.nii.gz"}
+
+
+def test_results_beside_their_images_are_not_converted(tmp_path):
+    for name in ("a.tif", "a_mask.tif", "a_instances.tif", "b_mask.tif"):
+        write_stack(tmp_path / "in" / name)
+    assert set(find_stacks(tmp_path / "in")) == {"a", "b_mask"}
