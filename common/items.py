@@ -148,7 +148,7 @@ def _images(root: Path, kind: str, optional: Sequence[str]) -> list[dict[str, st
     others = [p.name for p in files if p not in found and p.name.lower().endswith(IMAGE_ENDINGS)]
     if found and others:
         logger.warning(
-            "%s: %d images, such as %s, are left out: read here is %s",
+            "%s: %d of another format left out, such as %s; this bundle reads %s",
             root,
             len(others),
             min(others),

@@ -299,4 +299,4 @@ def test_images_of_other_kinds_are_left_out_aloud_and_pipes_and_folders_in_silen
     (tmp_path / "folder.png").mkdir()
     os.mkfifo(tmp_path / "pipe.png")
     assert [entry["image"] for entry in inference_items(tmp_path, "picture")] == [str(tmp_path / "a.png")]
-    assert "2 images, such as b.jpg, are left out: read here is .png, .tif, .tiff" in caplog.text
+    assert "2 of another format left out, such as b.jpg; this bundle reads .png, .tif, .tiff" in caplog.text
