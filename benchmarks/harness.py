@@ -36,7 +36,7 @@ class Row:
     """One measurement; empty where a column does not apply."""
 
     what: str
-    ours: str
+    ours: str = ""
     other: str = ""
     ratio: str = ""
     target: str = ""
