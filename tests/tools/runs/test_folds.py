@@ -40,7 +40,7 @@ def test_fewer_folds_than_there_are(dataset):
         ([("a", "1", 0), ("b", "2", 1), ("./b", "2", 0)], "./b is in fold 1 and in fold 0"),
         ([("a", "1", 0), ("b", "2", 1), ("a", "1", None)], "a is in fold 0 and in testing"),
         ([("a", "1", 0), ("a", "1", 0), ("b", "2", 1)], "a is listed twice in fold 0"),
-        ([("a", "1", 0), ("b", "1", 1)], r"sequence 1 is in fold 0 and in fold 1 \(b\), so .* keep every sequence"),
+        ([("a", "1", 0), ("b", "1", 1)], r"sequence 1 is in fold 0 and in fold 1 \(b\), so .* keeps every sequence"),
         ([("a", "1", 0), ("b", "2", 1), ("c", "2", None)], "sequence 2 is in fold 1 and in testing"),
         ([("a", "1", 0), ("b", "2", 2)], "no labelled image in fold 1 of 3; there are folds 0, 2"),
     ],
