@@ -15,7 +15,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import initLevelMapper
 
-from .backbones import LEVELS, gray_fpn
+from .backbones import LEVELS, GrayFPN
 from .common.errors import InputError
 from .contrast import LearnedContrast
 from .fusion import build_fusion
@@ -54,14 +54,9 @@ class MaskRCNN2p5D(MaskRCNN):
     With resnet18, se fusion and three slices it has 12.0 million parameters, 24 MB in half precision: 11.2 in the
     ResNet, 0.2 in the pyramid, 0.4 in the box head, 0.2 in the mask head.
 
-    With ``fixed_statistics`` batch normalization keeps those of pretrained weights, as in torchvision's detectors; from
-    random weights it has to learn them, since with fixed ones (mean 0, deviation 1) a ResNet hardly trains. Both make
-    the same state_dict.
-    Group normalization, which is the other way to start from random weights, would scale every slice by itself: the
-    noise of an empty slice would look like objects.
-
-    ImageNet's weights know images of mean 0 and deviation 1. Robustly scaled volumes have background 0 and nuclei
-    about 1, so a fraction of that deviation, which ``learn_contrast`` and a first convolution that is trained mend.
+    Batch normalization learns its statistics, unlike in torchvision's detectors: robustly scaled volumes are not
+    distributed like photographs. Group normalization would scale every slice by itself: the noise of an empty slice
+    would look like objects.
 
     ``torch.jit.trace`` exports the map of scores (``ckpt_export --use_trace True``) for images of any size, in
     batches as large as the traced one. ``torch.jit.script`` fails here and ``torch.export`` fails in torchvision,
@@ -73,12 +68,8 @@ class MaskRCNN2p5D(MaskRCNN):
         Slices in a stack, odd.
     fusion : {"center", "channel", "se", "windowed", "pixel", "late"}
         Where they come together; see `fusion`.
-    backbone : {"resnet18", "resnet50"}
-    trainable_layers : int
-        How many of layer4, layer3, layer2, layer1 and the first convolution are trained. Fewer than 5 make sense with
-        pretrained weights only.
-    fixed_statistics : bool
-        Whether batch normalization keeps the statistics of pretrained weights; see above.
+    encoder_name : str
+        As for `GrayFPN`.
     fpn_channels, box_features : int
         Width of the pyramid with its heads, and of the box head.
     anchor_sizes : sequence of float
@@ -108,10 +99,8 @@ class MaskRCNN2p5D(MaskRCNN):
         self,
         num_slices: int = 3,
         fusion: str = "se",
-        backbone: str = "resnet18",
+        encoder_name: str = "timm-tf_efficientnet_lite0",
         *,
-        trainable_layers: int = 5,
-        fixed_statistics: bool = False,
         fpn_channels: int = 64,
         box_features: int = 128,
         anchor_sizes: Sequence[float] = (16, 24, 32, 48, 64),
@@ -138,12 +127,7 @@ class MaskRCNN2p5D(MaskRCNN):
             late_fusion=late_fusion,
         )
         super().__init__(
-            gray_fpn(
-                backbone,
-                slice_fusion.in_channels,
-                fpn_channels,
-                trainable_layers=trainable_layers,
-            ),
+            GrayFPN(encoder_name, slice_fusion.in_channels, fpn_channels),
             rpn_anchor_generator=AnchorGenerator(
                 tuple((size,) for size in anchor_sizes), (tuple(anchor_ratios),) * len(LEVELS)
             ),
@@ -162,15 +146,12 @@ class MaskRCNN2p5D(MaskRCNN):
         self.fusion = slice_fusion
         self.contrast = LearnedContrast() if learn_contrast else nn.Identity()
         self.num_slices = num_slices
-        self.fixed_statistics = fixed_statistics
+        self.architecture, self.encoder_name = "Mask R-CNN", encoder_name
 
-    def train(self, mode: bool = True) -> MaskRCNN2p5D:
-        super().train(mode)
-        if self.fixed_statistics:
-            for module in self.backbone.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-        return self
+    @property
+    def encoder(self) -> nn.Module:
+        """What ImageNet's weights are for."""
+        return self.backbone.encoder
 
     def forward(
         self, image: torch.Tensor, targets: list[dict[str, torch.Tensor]] | None = None

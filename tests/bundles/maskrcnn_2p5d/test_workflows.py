@@ -134,7 +134,7 @@ def test_a_plane_is_refused(tmp_path, run):
     [
         ({"num_slices": 4}, "--num_slices 4: a stack needs a slice in the middle"),
         ({"fusion": "late_se"}, "--fusion late_se: unknown; give one of center, channel, se, windowed, pixel, late"),
-        ({"backbone": "resnet34"}, "--backbone resnet34: unknown; give one of resnet18, resnet50"),
+        ({"encoder": "vgg"}, "--encoder vgg: unknown; give one of timm-tf_efficientnet_lite0, "),
         ({"score_threshold": 2}, "--score_threshold 2: expected a number from 0 to below 1"),
         ({"slices_per_volume": 0}, "--slices_per_volume 0: expected a positive whole number"),
         ({"anchor_sizes": [8, 16]}, "--anchor_sizes [8, 16]: give 5, one for each level"),

@@ -29,6 +29,10 @@ CELL_BLOCKS = "110,230"
 def assert_equal(whole: Path, parts: Path, ending: str) -> None:
     masks = [read_mask(whole / f"a_mask{ending}")[0] > 0, read_mask(parts / "a_mask.ome.zarr")[0] > 0]
     assert (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum() >= 0.999
+    assert_same_objects(whole, parts, ending)
+
+
+def assert_same_objects(whole: Path, parts: Path, ending: str) -> None:
     labels = [read_mask(whole / f"a_instances{ending}")[0], read_mask(parts / "a_instances.ome.zarr")[0]]
     found, num_parts, num_whole = match_objects(*labels, min_iou=0.9)
     assert num_whole > 20 and 2 * found / (num_parts + num_whole) >= 0.99
@@ -68,13 +72,26 @@ def test_cells_on_two_processes_of_which_one_is_killed(cells, tmp_path):
     assert_equal(whole, tmp_path, ".png")
 
 
-def test_nuclei(tmp_path):
+@pytest.fixture(scope="module")
+def embryos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long volume of nuclei."""
+    path = tmp_path_factory.mktemp("embryos") / "a.nii"
     rows = []
-    for seed in range(6):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
         rows.append(draw_image(rng, draw_labels(*place_nuclei(rng, 9)))[:, 10:42, :60])
-    write_volume(tmp_path / "a.nii", np.concatenate(rows, axis=2), SPACING_UM)
+    write_volume(path, np.concatenate(rows, axis=2), SPACING_UM)
+    return path
+
+
+def test_nuclei(embryos, tmp_path):
     given = {"roi_size": [32, 32, 32]}
-    segment("nuclei", str(tmp_path / "a.nii"), str(tmp_path / "whole"), **given)
-    segment("nuclei", str(tmp_path / "a.nii"), str(tmp_path / "parts"), blocks="24,32,170", **given)
+    segment("nuclei", str(embryos), str(tmp_path / "whole"), **given)
+    segment("nuclei", str(embryos), str(tmp_path / "parts"), blocks="24,32,150", **given)
     assert_equal(tmp_path / "whole", tmp_path / "parts", ".nii.gz")
+
+
+def test_nuclei_slice_by_slice(embryos, tmp_path):
+    segment("maskrcnn_2p5d", str(embryos), str(tmp_path / "whole"))
+    segment("maskrcnn_2p5d", str(embryos), str(tmp_path / "parts"), blocks="24,32,150")
+    assert_same_objects(tmp_path / "whole", tmp_path / "parts", ".nii.gz")
