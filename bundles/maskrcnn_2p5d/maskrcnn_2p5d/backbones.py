@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
@@ -56,7 +58,7 @@ class GrayFPN(nn.Module):
             raise InputError(f"--encoder {encoder_name}: unknown; give one of {', '.join(ENCODERS)}")
         self.colours = nn.Conv2d(in_channels, COLOURS, kernel_size=1)
         nn.init.constant_(self.colours.weight, 1 / in_channels)
-        nn.init.zeros_(self.colours.bias)
+        nn.init.zeros_(cast(torch.Tensor, self.colours.bias))
         self.encoder = get_encoder(encoder_name, in_channels=COLOURS, depth=5, weights=None)
         prepare_encoder(self, self.encoder)
         # strides 4 to 32; what comes before is the image and its half
