@@ -143,7 +143,7 @@ def test_single_slice_is_refused(tmp_path):
 
 def test_one_sequence_without_its_parent_is_told_that_its_truth_is_not_seen(source, caplog):
     assert not is_challenge(source / "01") and is_challenge(source)
-    assert "give the folder above it" in caplog.text
+    assert "give the folder above" in caplog.text
 
 
 def test_options_for_single_files_are_refused(source, tmp_path):
