@@ -72,7 +72,8 @@ def write_page(quick: bool, output: Path, only: Sequence[str] = ()) -> int:
     if not plan:
         print(f"error: --only {','.join(only)}: choose of {', '.join(PLAN)}", file=sys.stderr)
         return 1
-    words = ["python", "-m", "benchmarks", "all", *(["--quick"] if quick else [])]
+    words = ["python", "-m", "benchmarks", "all", *["--quick"] * quick]
+    words += ["--only", ",".join(only)] if only else []
     parts = [ABOUT.format(command=shlex.join(words), day=date.today(), machine=_machine(), versions=_versions())]
     failed = 0
     for number, (name, options) in enumerate(plan.items(), start=1):
