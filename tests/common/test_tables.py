@@ -76,6 +76,14 @@ def test_the_row_of_one_image_becomes_that_of_its_name(tmp_path):
     assert read(tmp_path / "all.csv") == [["name", "part"], ["'=b", "0.5"], ["a", "1"]]
 
 
+def test_the_run_lengths_of_a_slide_are_one_long_cell(tmp_path):
+    lengths = "1 2 " * 100_000
+    write_table(tmp_path / "one.csv", ("id", "predicted"), [("piece", lengths)])
+    for name in ("a", "b"):
+        adopt_row(tmp_path / "all.csv", tmp_path / "one.csv", name, thing="slide")
+    assert (tmp_path / "all.csv").read_text().splitlines() == ["id,predicted", f"a,{lengths}", f"b,{lengths}"]
+
+
 def test_a_file_that_is_another_table_stays(tmp_path):
     (tmp_path / "a.csv").write_text("name,part\nb,1\n")
     with pytest.raises(InputError, match=r"a\.csv: columns name,part, expected name,number and a row per image; move"):

@@ -109,21 +109,25 @@ def put_row(path: Path, columns: Sequence[str], row: Sequence[object], *, thing:
 
 def adopt_row(path: Path, source: Path, name: str, *, thing: str) -> None:
     """Put the only row of a CSV file into another one, as the row of that name; see `put_row`."""
-    with source.open(newline="", encoding="utf-8") as file:
-        columns, row = ([from_cell(value) for value in line] for line in csv.reader(file))
+    columns, row = ([from_cell(value) for value in line] for line in _read_lines(source))
     put_row(path, columns, (name, *row[1:]), thing=thing)
 
 
-def _read_rows(path: Path, columns: Sequence[str], thing: str) -> dict[str, Sequence[object]]:
-    """Rows of a table by their first value."""
+def _read_lines(path: Path) -> list[list[str]]:
+    """Lines of a CSV file; cells may be of any length, as run lengths of a slide are."""
     limit = csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
+            return list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a readable CSV ({error}); move it away, or give another --output_dir") from error
     finally:
         csv.field_size_limit(limit)
+
+
+def _read_rows(path: Path, columns: Sequence[str], thing: str) -> dict[str, Sequence[object]]:
+    """Rows of a table by their first value."""
+    header, *rows = _read_lines(path) or [[]]
     found = "columns " + (",".join(header)[:100] or "missing")
     if header == list(columns):
         short = (f"line {n} has {len(row)} values" for n, row in enumerate(rows, 2) if len(row) != len(columns))
