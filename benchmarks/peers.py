@@ -1,8 +1,8 @@
 """Bundles beside what scikit-image does without learning: threshold, distance transform, watershed.
 
-Settings of the classical pipelines were chosen on training images of BBBC050 and T98G. Scores are pooled over all
-images unless a row says otherwise. Seconds are those of an image in memory for the classical pipeline, and from file to
-files for the bundle, whose network is loaded.
+The classical pipeline of nuclei is that of `devonet`; settings were chosen on training images of BBBC050 and T98G.
+Scores are pooled over all images unless a row says otherwise. Seconds are those of an image in memory for the classical
+pipeline, and from file to files for the bundle, whose network is loaded.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from skimage.segmentation import watershed
 from tqdm import tqdm
 
 from benchmarks.bundles import testing_data
+from benchmarks.devonet import segment_classically
 from benchmarks.harness import Row, as_time
 from common.metrics.ratios import f1_ratio, iou_ratio, seg_ratio
 from tools.segment.description import describe
@@ -28,19 +29,7 @@ from tools.segment.loaded import load
 from tools.segment.results import read_mask
 
 SCORES = {"SEG": seg_ratio, "F1": f1_ratio, "IoU": iou_ratio}
-SMOOTHING_UM, NUCLEUS_UM, MIN_NUCLEUS_UM3 = 1.0, 5.0, 200.0
 TEXTURE_PX, CELL_PX, MIN_CELL_PX = 2.0, 20, 300
-
-
-def nuclei(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """Nuclei of a volume (Z, Y, X) in fluorescence, labelled; spacing in micrometres."""
-    steps = np.array(spacing)
-    smooth = gaussian(image.astype(np.float32), SMOOTHING_UM / steps)
-    mask = ndimage.binary_fill_holes(smooth > threshold_li(smooth))
-    depth = gaussian(ndimage.distance_transform_edt(mask, steps), SMOOTHING_UM / steps)
-    labels = _from_summits(depth, mask, np.maximum(1, NUCLEUS_UM / steps).round().astype(int))
-    volumes = np.bincount(labels.ravel()) * steps.prod()
-    return np.where(volumes >= MIN_NUCLEUS_UM3, np.arange(len(volumes)), 0)[labels]
 
 
 def cells(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
@@ -50,20 +39,20 @@ def cells(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     mask = texture > threshold_li(texture)
     mask = remove_small_holes(remove_small_objects(mask, max_size=MIN_CELL_PX), max_size=MIN_CELL_PX)
     depth = gaussian(ndimage.distance_transform_edt(mask), TEXTURE_PX)
-    return _from_summits(depth, mask, np.array([CELL_PX, CELL_PX]))
-
-
-def _from_summits(depth: np.ndarray, mask: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    footprint = np.ones(2 * reach + 1, bool)
-    summits = peak_local_max(depth, footprint=footprint, labels=mask.astype(np.int32), exclude_border=False)
+    summits = peak_local_max(
+        depth,
+        footprint=np.ones((2 * CELL_PX + 1, 2 * CELL_PX + 1), bool),
+        labels=mask.astype(np.int32),
+        exclude_border=False,
+    )
     markers = np.zeros(depth.shape, np.int32)
     markers[tuple(summits.T)] = np.arange(1, len(summits) + 1)
     return watershed(-depth, markers, mask=mask)
 
 
 CLASSICAL: dict[str, Callable[[np.ndarray, Sequence[float]], np.ndarray]] = {
-    "nuclei": nuclei,
-    "maskrcnn_2p5d": nuclei,
+    "nuclei": segment_classically,
+    "maskrcnn_2p5d": segment_classically,
     "swinunet_livecell": cells,
 }
 
