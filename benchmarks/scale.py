@@ -25,7 +25,7 @@ from tools.sample.embryo import SPACING_UM
 from tools.segment.blocks.plan import Cutting, plan_blocks
 from tools.segment.description import describe
 from tools.segment.sources import Source
-from tools.segment.spreading import open_cluster
+from tools.spreading import open_cluster
 
 SLIDE_PX, VOLUME = 20000, (512, 2048, 2048)
 WORKERS, BYTES = (1, 10, 100), {"slide": 3, "volume": 2}

@@ -2,42 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
+import multiprocessing
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
+from common.errors import InputError, find_input_error
 from common.json_file import read_json
+from tools.lifeline import end_with_parent
 from tools.runs import warm
 from tools.runs.files import is_newer, write_json
 from tools.runs.plan import Plan, validation_override
 from tools.runs.steps import Step
 from tools.runs.words import as_typed
+from tools.spreading import Spread, one_by_one
 
-__all__ = ["forget", "is_done", "run_plan", "run_step", "run_steps"]
+__all__ = ["forget", "is_done", "run_chains", "run_plans", "run_step", "run_steps"]
 
 logger = logging.getLogger(__name__)
 
 PROLONGING = ("max_epochs", "patience")  # with another value of these a training continues, and is no other one
 
 
-def run_plan(plan: Plan) -> None:
-    """Run every step of a plan that is not done, in order.
+def run_plans(plans: Sequence[Plan], spread: Spread = one_by_one) -> None:
+    """Run every step of some plans that is not done: see `run_chains`.
 
     Raises
     ------
     InputError
-        If a step fails, or the output folder holds a comparison of another knob, or a training with other overrides.
+        If a step fails, or an output folder holds a comparison of another knob, or a training with other overrides.
     """
-    validation = validation_override(plan.bundle)
-    _remember_knob(plan)
-    write_json(plan.validation_config, validation)
-    run_steps(plan.steps())
+    for plan in plans:
+        validation = validation_override(plan.bundle)
+        _remember_knob(plan)
+        write_json(plan.validation_config, validation)
+    run_chains([chain for plan in plans for chain in plan.chains()], spread)
+
+
+def run_chains(chains: Sequence[Sequence[Step]], spread: Spread = one_by_one) -> None:
+    """Run steps that need each other in order, in the same process; the chains that they make up wherever they go.
+
+    Raises
+    ------
+    InputError
+        If a step fails. Here, this ends the run; where chains are spread over processes, the others are finished first.
+    """
+    failures = []
+    for chain, error in spread(functools.partial(_run_in, Path.cwd()), chains):
+        if error is not None and (spread is one_by_one or find_input_error(error) is None):
+            raise error
+        if error is not None:
+            failures.append(str(error))
+            logger.error("%s", error)
+        elif spread is not one_by_one:
+            logger.info("%s: done", chain[-1].title)
+    if failures:
+        raise InputError(f"{failures[0]} ({len(failures)} of {len(chains)} failed, the others are done)")
+
+
+def _run_in(folder: Path, steps: Iterable[Step]) -> None:
+    with contextlib.chdir(folder):
+        run_steps(steps)
 
 
 def run_steps(steps: Iterable[Step]) -> None:
@@ -109,14 +141,25 @@ def run_step(title: str, command: list[str], log: Path, *, start: Callable[[list
 
 
 def _starter(command: list[str]) -> Callable[[list[str]], Any]:
-    is_warm = command[:3] == ["python", "-m", "monai.bundle"] and warm.can_fork()
+    is_warm = (
+        command[:3] == ["python", "-m", "monai.bundle"]
+        and warm.can_fork()
+        and not multiprocessing.current_process().daemon  # as workers of a cluster are that somebody else started
+    )
     return warm.WarmProcess if is_warm else _start_process
 
 
 def _start_process(command: list[str]) -> subprocess.Popen:
     """A running command, what it prints on either stream as text; ``python`` becomes the interpreter that runs now."""
     words = [sys.executable, *command[1:]]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    return subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        preexec_fn=end_with_parent if sys.platform == "linux" else None,
+    )
 
 
 def _show_status(line: str) -> None:

@@ -62,13 +62,13 @@ class Plan:
             varied={self.knob: value} if self.knob else {},
         )
 
-    def steps(self) -> Iterator[Step]:
-        """Training and evaluations of every value on every fold, in this order."""
+    def chains(self) -> Iterator[tuple[Step, ...]]:
+        """A training and its evaluations, of every value on every fold; no chain needs another one."""
         for value in self.values:
             for training in (self.training(fold, value) for fold in self.folds):
-                yield training.train(num_processes=self.num_processes)
-                for split in self.splits:
-                    yield training.evaluate(split, *([self.validation_config] if split == "validation" else []))
+                configs = {"validation": [self.validation_config]}
+                evaluations = (training.evaluate(split, *configs.get(split, [])) for split in self.splits)
+                yield training.train(num_processes=self.num_processes), *evaluations
 
     @property
     def validation_config(self) -> Path:

@@ -30,8 +30,8 @@ from tools.segment.remote import Server
 from tools.segment.results import IN_BLOCKS, MASKS, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
-from tools.segment.spreading import Spread, one_by_one, open_cluster
 from tools.segment.work import Whole, forget, segment_whole
+from tools.spreading import Spread, one_by_one, open_cluster
 
 __all__ = ["segment", "segment_images"]
 

@@ -9,11 +9,11 @@ from fire.decorators import SetParseFn
 
 from common.errors import InputError
 from tools.bundles import find_bundle
-from tools.command_line import reject
+from tools.command_line import reject, whole_number
 from tools.runs.bundles import titles
 from tools.runs.compare.knobs import choose_knob
 from tools.runs.compare.table import as_text
-from tools.runs.executor import run_plan
+from tools.runs.executor import run_plans
 from tools.runs.files import write_json, write_text
 from tools.runs.folds import read_folds
 from tools.runs.overrides import check_overrides, choose
@@ -27,6 +27,7 @@ from tools.runs.results import (
     seconds_per_image,
     summarise_images,
 )
+from tools.spreading import open_cluster
 
 __all__ = ["compare"]
 
@@ -42,6 +43,8 @@ def compare(
     knob: str = "",
     folds: str = "",
     output_dir: str = "",
+    workers: str = "",
+    scheduler: str = "",
     **overrides,
 ) -> str:
     """Train and evaluate networks, or values of any setting, on the same folds; print and write a table.
@@ -64,6 +67,10 @@ def compare(
     output_dir : str
         Folder for compare.md, compare.json, weights and scores: NETWORK/fold_FOLD/model.pt, validation/, testing/.
         By default compare/BUNDLE, or compare/BUNDLE/KEY with VALUE for NETWORK if the key chooses no network.
+    workers : str
+        Processes on this machine that train at the same time; by default one training runs after the other.
+    scheduler : str
+        Address of a Dask scheduler whose workers train instead, such as tcp://10.0.0.1:8786.
     """
     reject({}, compare, extra)
     if not dataset_dir:
@@ -83,7 +90,8 @@ def compare(
         knob=chosen.name,
         values=chosen.values,
     )
-    run_plan(plan)
+    with open_cluster(whole_number("workers", workers, minimum=1) if workers else 0, scheduler) as spread:
+        run_plans([plan], spread)
     comparison = collect(plan, known.dataset.name)
     text = as_text(comparison)
     write_json(plan.output_dir / "compare.json", comparison)

@@ -24,7 +24,7 @@ from tools.runs.crossval.datastats import summarise_datastats, write_datastats
 from tools.runs.crossval.ensembles import Member, best_n
 from tools.runs.crossval.evaluation import choose_ensembles, draw_worst, evaluate_ensemble, run_inference
 from tools.runs.crossval.report import report_blocks
-from tools.runs.executor import run_plan
+from tools.runs.executor import run_plans
 from tools.runs.files import write_json, write_text
 from tools.runs.folds import Folds, read_separate_folds
 from tools.runs.overrides import check_overrides
@@ -33,6 +33,7 @@ from tools.runs.processes import check_multi_gpu, count_processes
 from tools.runs.progress import write_progress
 from tools.runs.results import described, finite, read_split, read_trainings
 from tools.runs.table import as_html, as_markdown
+from tools.spreading import Spread, open_cluster
 
 __all__ = ["crossval"]
 
@@ -50,6 +51,8 @@ def crossval(
     num_best: str = "2",
     num_processes: str = "",
     output_dir: str = "crossval",
+    workers: str = "",
+    scheduler: str = "",
     **overrides,
 ) -> str:
     """Train and evaluate bundles on every fold of a dataset; compare them and their ensembles in a report.
@@ -72,6 +75,10 @@ def crossval(
     output_dir : str
         Folder for report.md, report.html, report.json, datastats.yaml, and for each bundle BUNDLE/fold_FOLD/ with
         model.pt, progress.yaml, validation/, testing/ and inference/.
+    workers : str
+        Processes on this machine that train at the same time; by default one training runs after the other.
+    scheduler : str
+        Address of a Dask scheduler whose workers train instead, such as tcp://10.0.0.1:8786.
     """
     if not dataset_dir:
         raise InputError("--dataset_dir missing; give a converted dataset with folds")
@@ -102,13 +109,15 @@ def crossval(
     }
     folder.mkdir(parents=True, exist_ok=True)
     datastats = summarise_datastats(write_datastats(data, folder / "datastats.yaml"))
-    for plan in plans.values():
-        run_plan(plan)
-    courses = {
-        name: {fold: write_progress(plan.training(fold).folder, key_metrics[name]) for fold in plan.folds}
-        for name, plan in plans.items()
-    }
-    done = _Done(plans, courses, data, folder)
+    num_workers = whole_number("workers", workers, minimum=1) if workers else 0
+    with open_cluster(num_workers, scheduler) as spread:
+        run_plans([*plans.values()], spread)
+        courses = {
+            name: {fold: write_progress(plan.training(fold).folder, key_metrics[name]) for fold in plan.folds}
+            for name, plan in plans.items()
+        }
+        done = _Done(plans, courses, data, folder)
+        members = _members(done, spread)
     report = {
         "dataset": data.dataset.name,
         "folds": list(data.folds),
@@ -119,7 +128,7 @@ def crossval(
         "data": datastats,
         "bundles": {name: {"key_metric": key_metrics[name], **_bundle(done, name)} for name in plans},
     }
-    return _report(report, done, num_members)
+    return _report(report, done, members, num_members)
 
 
 @dataclass(frozen=True)
@@ -154,17 +163,21 @@ def _bundle(done: _Done, name: str) -> dict[str, object]:
     }
 
 
-def _report(report: dict, done: _Done, num_best: int) -> str:
+def _members(done: _Done, spread: Spread) -> list[Member]:
+    """Every network that gives probabilities, and what it says of ``testing``."""
+    return [
+        member
+        for name, plan in done.plans.items()
+        if not why_no_probabilities(plan.bundle) and done.data.testing
+        for member in run_inference(plan, done.data, done.best_scores(name), spread)
+    ]
+
+
+def _report(report: dict, done: _Done, members: Sequence[Member], num_best: int) -> str:
     """Ensembles, ranking and pictures of what was measured, written with it; the text of the report."""
     report["without_probabilities"] = {
         name: reason for name, plan in done.plans.items() if (reason := why_no_probabilities(plan.bundle))
     }
-    members = [
-        member
-        for name, plan in done.plans.items()
-        if name not in report["without_probabilities"] and done.data.testing
-        for member in run_inference(plan, done.data, done.best_scores(name))
-    ]
     report["ensembles"] = _ensembles(report, choose_ensembles(members, num_best), done)
     report |= _contest(report)
     text = _write(report, done, _draw_worst(report, members, done))

@@ -12,20 +12,21 @@ from common.json_file import read_json
 from tools.overlay import overlay
 from tools.runs.bundles import threshold
 from tools.runs.crossval.ensembles import Member, best_by_fold, best_n, score_case
-from tools.runs.executor import forget, run_steps
+from tools.runs.executor import forget, run_chains
 from tools.runs.files import is_newer, write_json
 from tools.runs.folds import Folds
 from tools.runs.plan import Plan
 from tools.runs.results import case_name, described
+from tools.spreading import Spread
 
 __all__ = ["choose_ensembles", "draw_worst", "evaluate_ensemble", "run_inference"]
 
 logger = logging.getLogger(__name__)
 
 
-def run_inference(plan: Plan, data: Folds, best_score: Mapping[int, float]) -> list[Member]:
+def run_inference(plan: Plan, data: Folds, best_score: Mapping[int, float], spread: Spread) -> list[Member]:
     """Masks and probabilities of ``testing`` by the networks of all folds, given the best validation of each."""
-    members, steps = [], []
+    members, chains = [], []
     for fold in plan.folds:
         training = plan.training(fold)
         folder = training.folder / "inference"
@@ -37,8 +38,8 @@ def run_inference(plan: Plan, data: Folds, best_score: Mapping[int, float]) -> l
         except InputError:
             forget(step)
         members.append(member)
-        steps.append(step)
-    run_steps(steps)
+        chains.append((step,))
+    run_chains(chains, spread)
     return members
 
 

@@ -21,7 +21,7 @@ from tools.segment.blocks.cutting import Block
 from tools.segment.blocks.intensity import LOOKED_AT, gray_sample, on_grid
 from tools.segment.blocks.plan import Plan, open_image
 from tools.segment.description import Description
-from tools.segment.spreading import Spread
+from tools.spreading import Spread
 
 __all__ = ["segment_in_blocks"]
 

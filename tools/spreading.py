@@ -64,6 +64,7 @@ def open_cluster(workers: int = 0, scheduler: str = "") -> Iterator[Spread]:
     threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # they are counted here
+        "distributed.worker.daemon": False,  # a training starts processes of its own
         "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads,
         "distributed.nanny.pre-spawn-environ.MKL_NUM_THREADS": threads,
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from tools.segment.spreading import one_by_one, open_cluster
+from tools.spreading import one_by_one, open_cluster
 
 
 def work(folder: Path, job: str) -> None:
