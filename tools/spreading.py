@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -61,6 +62,7 @@ def open_cluster(workers: int = 0, scheduler: str = "") -> Iterator[Spread]:
         import distributed
     except ModuleNotFoundError as error:
         raise InputError('--workers and --scheduler need a package: pip install "dask[distributed]"') from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters to a user is told here
     threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # they are counted here
