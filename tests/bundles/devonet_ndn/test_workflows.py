@@ -171,7 +171,9 @@ def test_evaluation_of_instances_writes_seg_of_each_image_and_of_all(apply, embr
     output = apply("instances", "evaluate_instances", **folders, **settings)
     stems, kinds = ["02_t000", "03_t000"], ["instances.nii.gz", "markers.csv", "markers.nii.gz", "nuclei.csv"]
     reports = [
-        f"{metric}_{kind}.csv" for metric in ("f1", "mucov", "seg", "seg_per_image") for kind in ("raw", "summary")
+        f"{metric}_{kind}.csv"
+        for metric in ("ap", "f1", "mucov", "seg", "seg_per_image")
+        for kind in ("raw", "summary")
     ]
     assert names(output) == sorted([f"{stem}_{kind}" for stem in stems for kind in kinds] + ["metrics.csv", *reports])
     expected = []
@@ -183,7 +185,7 @@ def test_evaluation_of_instances_writes_seg_of_each_image_and_of_all(apply, embr
     assert [float(value) for _, value in raw] == pytest.approx([np.mean(scores) for scores in expected], abs=1e-4)
     with (output / "metrics.csv").open() as file:
         overall = {name: float(value) for name, value in csv.reader(file)}
-    assert set(overall) == {"seg", "seg_per_image", "mucov", "f1"}
+    assert set(overall) == {"seg", "seg_per_image", "mucov", "f1", "ap"}
     assert overall["seg"] == pytest.approx(np.mean(sum(expected, [])), abs=1e-4)
     assert overall["seg_per_image"] == pytest.approx(np.mean([np.mean(scores) for scores in expected]), abs=1e-4)
 
@@ -219,7 +221,7 @@ def test_evaluation_without_any_reference_object_is_nan(apply, write_volume, tmp
     (tmp_path / "dataset.json").write_text(json.dumps({"testing": [{"image": "a.nii.gz", "label": "label.nii.gz"}]}))
     folders = {"dataset_dir": str(tmp_path), "foreground_dir": str(tmp_path)}
     output = apply("instances", "evaluate_instances", network=EverythingIsCentre(), **folders)
-    assert (output / "metrics.csv").read_text() == "seg,nan\nseg_per_image,nan\nmucov,nan\nf1,nan\n"
+    assert (output / "metrics.csv").read_text() == "seg,nan\nseg_per_image,nan\nmucov,nan\nf1,nan\nap,nan\n"
 
 
 def test_foreground_that_lacks_a_case(apply, write_volume):

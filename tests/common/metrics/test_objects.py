@@ -98,9 +98,26 @@ def test_f1_pairs_each_object_once(pair):
     assert f1_ratio(result, reference) == (2 * num_pairs, len(objects) + len(found))
 
 
+@settings(max_examples=40, deadline=None)
+@given(label_pairs())
+def test_ap_is_the_mean_share_of_true_positives(pair):
+    """Written out object by object, as the Data Science Bowl counted."""
+    truth, result = pair
+    objects, found = ([image == label for label in np.unique(image[image > 0])] for image in pair)
+    ious = [(a & b).sum() / (a | b).sum() for a in objects for b in found]
+    shares = []
+    for least in np.linspace(0.5, 0.9, 9).round(2):
+        hits = sum(iou > least for iou in ious)
+        misses, extras = len(objects) - hits, len(found) - hits
+        shares.append(hits / (hits + misses + extras) if objects or found else np.nan)
+    metric = ObjectMetric("ap")
+    metric(*channel_first([torch.from_numpy(result[None].copy()), torch.from_numpy(truth[None].copy())]))
+    assert metric.aggregate().item() == pytest.approx(np.mean(shares), nan_ok=True)
+
+
 def test_kind_that_there_is_not():
     with pytest.raises(
-        ValueError, match="kind is 'dice', expected one of seg, seg_per_image, mucov, f1, iou, count_error"
+        ValueError, match="kind is 'dice', expected one of seg, seg_per_image, mucov, f1, ap, iou, count_error"
     ):
         ObjectMetric("dice")
 

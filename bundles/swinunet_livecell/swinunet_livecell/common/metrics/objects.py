@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from .pooled import PooledMetric
-from .ratios import count_error_ratio, f1_ratio, iou_ratio, mucov_ratio, seg_ratio
+from .ratios import ap_ratio, count_error_ratio, f1_ratio, iou_ratio, mucov_ratio, seg_ratio
 
 __all__ = ["ObjectMetric"]
 
@@ -19,14 +19,14 @@ class ObjectMetric(PooledMetric):
 
     Parameters
     ----------
-    kind : {"seg", "seg_per_image", "mucov", "f1", "iou", "count_error"}
+    kind : {"seg", "seg_per_image", "mucov", "f1", "ap", "iou", "count_error"}
         ``seg``: of the Cell Tracking Challenge [1]_, the mean over the objects of all images. ``seg_per_image``: the
         mean over images of the same. Both NaN where the truth has no object. ``mucov``: mean unweighted coverage of
         QCANet [2]_, how well the objects that were found fit true ones, the mean over images; 0 where none was found,
-        NaN where none is there, either.
-        ``f1``: of objects that are matched at
-        an IoU above 0.5, counted over all images; NaN where neither has an object. ``iou``: of the foreground, 1 where
-        both are empty, the mean over images. ``count_error``: difference in number, the mean over images.
+        NaN where none is there, either. ``f1``: of objects that are matched at an IoU above 0.5, counted over all
+        images; NaN where neither has an object. ``ap``: TP / (TP + FP + FN), the mean over IoUs of 0.5, 0.55, ... 0.9
+        [3]_, the mean over images. ``iou``: of the foreground, 1 where both are empty, the mean over images.
+        ``count_error``: difference in number, the mean over images.
 
     Raises
     ------
@@ -38,6 +38,7 @@ class ObjectMetric(PooledMetric):
     ----------
     .. [1] Maška et al. (2014), doi:10.1093/bioinformatics/btu080
     .. [2] Tokuoka et al. (2020), doi:10.1038/s41540-020-00152-8
+    .. [3] Caicedo et al. (2019), doi:10.1038/s41592-019-0612-7
     """
 
     RATIOS: ClassVar = {
@@ -45,6 +46,7 @@ class ObjectMetric(PooledMetric):
         "seg_per_image": seg_ratio,
         "mucov": mucov_ratio,
         "f1": f1_ratio,
+        "ap": ap_ratio,
         "iou": iou_ratio,
         "count_error": count_error_ratio,
     }
