@@ -1,4 +1,4 @@
-"""2D images in PNG, TIFF, JPEG and BMP, as a viewer shows them; other files are refused with a reason."""
+"""2D images in PNG, TIFF, JPEG, JPEG 2000 and BMP, as a viewer shows them; other files are refused with a reason."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image, ImageFile, ImageMode, ImageOps
 
 from ..errors import InputError
 from .formats import identify, no_such_file
+from .jpeg2000 import check_jpeg2000, decode_jpeg2000
 from .tiff import read_picture
 
 __all__ = [
@@ -51,8 +52,8 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
     Parameters
     ----------
     path : path
-        PNG, TIFF, JPEG or BMP, whatever its name. A palette is replaced by the colours it stands for, a photograph
-        turned as its camera was held, ink (CMYK) becomes light.
+        PNG, TIFF, JPEG, JPEG 2000 or BMP, whatever its name. A palette is replaced by the colours it stands for, a
+        photograph turned as its camera was held, ink (CMYK) becomes light.
     labels : bool
         Whether the values are numbers of objects, which a palette only colours.
 
@@ -70,6 +71,8 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
         kind = identify(path)
         if kind == "tiff" or (kind is None and Path(path).suffix.lower() in TIFF_SUFFIXES):
             pixels = read_picture(Path(path), labels=labels)
+        elif kind == "jp2":
+            pixels = decode_jpeg2000(path)
         else:
             pixels = _read_other(path, labels=labels)
     except FileNotFoundError as error:
@@ -188,7 +191,11 @@ def check_shape(path: str | os.PathLike[str], found: tuple[int, int], image: str
 
 
 def decoded_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Number of values that decoding a PNG, JPEG or BMP gives, and their bytes, from its header."""
+    """Number of values that decoding a PNG, JPEG, JPEG 2000 or BMP gives, and their bytes, from its header."""
+    if identify(path) == "jp2":
+        header = check_jpeg2000(path)
+        num_values = header.height * header.width * header.samples
+        return num_values, num_values * (1 if header.bits <= 8 else 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path, formats=FORMATS) as image:
@@ -199,12 +206,13 @@ def decoded_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def _read_other(path: str | os.PathLike[str], *, labels: bool) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large pictures are no attack here
-        with Image.open(path, formats=FORMATS) as image:
-            _check_header(path, image)
+        with Image.open(path, formats=FORMATS) as opened:
+            _check_header(path, opened)
+            image: Image.Image = opened
             if image.mode in ("P", "PA"):
-                return _of_palette(path, image, labels=labels)
-            if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-                return np.asarray(ImageOps.exif_transpose(image.convert("RGB")))
+                image = _of_palette(path, image, labels=labels)
+            elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+                image = image.convert("RGB")
             return np.asarray(ImageOps.exif_transpose(image))
 
 
@@ -220,12 +228,12 @@ def _check_header(path: str | os.PathLike[str], image: ImageFile.ImageFile) -> N
         raise InputError(f"{path}: colours of 16 bit, which Pillow cuts to 8; export 16 bit gray")
 
 
-def _of_palette(path: str | os.PathLike[str], image: Image.Image, *, labels: bool) -> np.ndarray:
+def _of_palette(path: str | os.PathLike[str], image: Image.Image, *, labels: bool) -> Image.Image:
     if not labels:
-        return np.asarray(image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB"))
+        return image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
     if image.mode == "PA" or (image.getpalette() or [])[:3] != [0, 0, 0]:
         raise InputError(
             f"{path}: a palette in a label map, whose first colour is not black, so that it is not clear which is the "
             "background; save the labels as 16 bit gray"
         )
-    return np.asarray(image)
+    return image

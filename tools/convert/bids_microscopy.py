@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.json_file import read_json
-from common.names import stem
+from common.names import IMAGE_ENDINGS, stem
 from common.reading.formats import identify
 from common.reading.tiff import read_pixel_size
 
@@ -99,6 +99,7 @@ def _find_images(source: Path) -> dict[str, Path]:
     others = 0
     for path in sorted(source.glob("sub-*/**/micr/[!.]*")):
         if path.suffix.lower() not in SUFFIXES:
+            _check_other(path)
             continue
         if stem(path).rsplit("_", 1)[-1] not in MODALITIES:
             others += 1
@@ -119,6 +120,12 @@ def _find_images(source: Path) -> dict[str, Path]:
             "holds participants.tsv"
         )
     return found
+
+
+def _check_other(path: Path) -> None:
+    """Refuse an image that is named as BIDS has it, in a format that is not converted, such as OME-Zarr or CZI."""
+    if path.name.lower().endswith(IMAGE_ENDINGS) and path.name.split(".")[0].rsplit("_", 1)[-1] in MODALITIES:
+        raise InputError(f"{path}: expected {', '.join(SUFFIXES)}; export it as PNG or OME-TIFF, or move it away")
 
 
 def _find_masks(source: Path, paths: dict[str, Path]) -> dict[str, dict[str, Path]]:

@@ -18,7 +18,7 @@ from tools.convert.dataset import describe
 __all__ = ["IMAGE_SUFFIXES", "copy_gray", "is_whole_png", "read_gray", "target_suffix", "write_png"]
 
 COPIED = {".tif": ".tif", ".tiff": ".tif", ".png": ".png"}
-IMAGE_SUFFIXES = (*COPIED, ".jpg", ".jpeg", ".bmp")
+IMAGE_SUFFIXES = (*COPIED, ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp")
 DESCRIPTION = "Description"
 
 

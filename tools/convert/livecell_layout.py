@@ -87,13 +87,16 @@ def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple
     Raises
     ------
     InputError
-        If an image is missing, or two files or two names could be meant.
+        If an image is missing or in another format, or two files or two names could be meant.
     """
     names = list(names)
     found: dict[str, list[Path]] = {}
+    others: dict[str, Path] = {}
     for path in sorted(folder.rglob("[!.]*")):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             found.setdefault(path.name, []).append(path)
+        else:
+            others[path.name] = path
     files: dict[str, Path] = {}
     missing = []
     for name in names:
@@ -104,6 +107,9 @@ def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple
         if candidates:
             files[name] = candidates[0]
         else:
+            other = others.get(Path(name).name)
+            if other is not None:
+                raise InputError(f"{other}: expected {', '.join(IMAGE_SUFFIXES)}; export it as gray TIFF of 8 bit")
             missing.append(name)
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""

@@ -14,6 +14,7 @@ import imagecodecs
 import numpy as np
 
 from common.errors import InputError
+from common.reading.lzw import decode_lzw
 from common.reading.units import length_um
 from tools.formats.bounded import BoundedFile
 from tools.formats.scenes import Scene, Spacing, Window
@@ -22,6 +23,8 @@ __all__ = ["open_czi"]
 
 AXES = "SMTCZYX0"  # all others must have length 1; 0 is that of samples
 KEPT_BYTES = 256 << 20  # of decoded blocks
+LZW = 2  # which czifile decodes without a look at it
+RGB_OF_BGR = {3: [2, 1, 0], 4: [2, 1, 0, 3]}  # of as many samples; blue comes first, alpha last
 ZSTD, ZSTD_WITH_HEADER = 5, 6  # compressions that czifile does not know
 
 
@@ -39,7 +42,7 @@ class _Block:
     def pixels(self) -> np.ndarray:
         """Shape (Y, X, samples)."""
         segment = self.entry.data_segment()
-        if self.entry.compression in (ZSTD, ZSTD_WITH_HEADER):
+        if self.entry.compression in (LZW, ZSTD, ZSTD_WITH_HEADER):
             pixels = self._unpacked(segment.data(raw=True))
         else:
             pixels = segment.data(resize=False)
@@ -51,11 +54,12 @@ class _Block:
             header, data = data[: data[0]], data[data[0] :]
             is_split = len(header) == 3 and header[1] == 1 and bool(header[2] & 1)
         num_bytes = math.prod(self.entry.stored_shape) * dtype.itemsize
-        values = np.frombuffer(imagecodecs.zstd_decode(data, out=num_bytes), np.uint8)
+        unpack = decode_lzw if self.entry.compression == LZW else imagecodecs.zstd_decode
+        values = np.frombuffer(unpack(data, out=num_bytes), np.uint8)
         if is_split:  # all low bytes stand before all high ones
             values = np.ascontiguousarray(values.reshape(2, -1).T)
         pixels = values.reshape(-1).view(dtype).reshape(self.entry.stored_shape)
-        return pixels[..., ::-1] if pixels.shape[-1] == 3 else pixels  # blue comes first
+        return pixels[..., RGB_OF_BGR[pixels.shape[-1]]] if pixels.shape[-1] in RGB_OF_BGR else pixels
 
 
 @contextmanager

@@ -90,7 +90,8 @@ def maker_of(path: str | PathLike[str]) -> str | None:
             start = file.read(LONGEST_START)
     except FileNotFoundError as error:
         raise no_such_file(path, "give an image") from error
-    return next((kind for kind, maker in MAKERS.items() if start.startswith(maker.starts)), None)
+    found = next((kind for kind, maker in MAKERS.items() if start.startswith(maker.starts)), None)
+    return None if found == "nd2" and identify(path) == "jp2" else found  # the old ND2 begins as any JPEG 2000
 
 
 def has_images(path: str | PathLike[str], pick: Pick, *, num_axes: int) -> bool:

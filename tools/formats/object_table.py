@@ -20,7 +20,10 @@ def write(path: Path, labels: np.ndarray, about: About) -> None:
 
 
 def measure(labels: np.ndarray, about: About) -> tuple[list[str], list[list[object]]]:
-    """Columns and rows of the table; lengths are in pixels (``_px``) unless all sizes are known (``_um``)."""
+    """Columns and rows of the table; lengths are in pixels (``_px``) unless all sizes are known (``_um``).
+
+    Centres are measured from the middle of the first pixel, as in the bundles' own tables.
+    """
     axes = "zyx"[-labels.ndim :]
     sizes = about.spacing[-labels.ndim :]
     known = [size for size in sizes if size is not None]
@@ -32,7 +35,7 @@ def measure(labels: np.ndarray, about: About) -> tuple[list[str], list[list[obje
     for row, number in enumerate(numbers.tolist()):
         box = boxes[number - 1]
         inside = np.argwhere(labels[box] == number)
-        centres[row] = inside.mean(axis=0) + [side.start + 0.5 for side in box]
+        centres[row] = inside.mean(axis=0) + [side.start for side in box]
     extents = counts[numbers] * math.prod(step)
     what, power = ("area", 2) if labels.ndim == 2 else ("volume", 3)
     diameters = 2 * np.sqrt(extents / math.pi) if power == 2 else 2 * np.cbrt(extents * 3 / (4 * math.pi))

@@ -51,6 +51,11 @@ def _checked_zip(path: Path) -> str:
             f"{path}: a zip file of {stored} bytes that says it holds {packed}, unpacked {claimed}; zip the image again"
         )
     groups = [PurePosixPath(file.filename).parent for file in files if Path(file.filename).name in ZARR_FILES]
+    if not groups and any(file.filename.lower().endswith(".oif") for file in files):
+        raise InputError(
+            f"{path}: an OIF in a zip file, which is read from its own folder only; unzip it, or save it as OIB or "
+            "OME-TIFF"
+        )
     if not groups:
         raise InputError(f"{path}: a zip file without an OME-Zarr in it; zip the folder of one image")
     outermost = min(groups, key=lambda group: len(group.parts))

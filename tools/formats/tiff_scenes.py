@@ -58,16 +58,17 @@ def _scene(
     if ome is not None:
         channels = tuple(channel.get("Name", "") for channel in ome.iterfind(".//{*}Channel"))
     else:
-        channels = _imagej_channels(tiff, lengths)
+        channels = _channel_names(tiff, lengths)
     name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
     load, window = _loader(path, tiff, series, axes), _window(path, tiff, series, axes)
     dtype, is_gray = np.dtype(series.dtype), lengths.get("S", 1) == 1
     return Scene(name, lengths, told_spacing(tiff, series), channels, dtype, load, window if is_gray else None)
 
 
-def _imagej_channels(tiff: tifffile.TiffFile, lengths: dict[str, int]) -> tuple[str, ...]:
-    """Labels of the first planes, where they differ."""
-    labels = list((tiff.imagej_metadata or {}).get("Labels") or [])[: lengths.get("C", 1)]
+def _channel_names(tiff: tifffile.TiffFile, lengths: dict[str, int]) -> tuple[str, ...]:
+    """Of LSM; of ImageJ the labels of the first planes, where they differ."""
+    told = (tiff.lsm_metadata or {}).get("ChannelColors", {}).get("ColorNames") or ()
+    labels = list(told or (tiff.imagej_metadata or {}).get("Labels") or [])[: lengths.get("C", 1)]
     return tuple(map(str, labels)) if len(set(labels)) == lengths.get("C", 1) > 1 else ()
 
 

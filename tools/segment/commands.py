@@ -71,13 +71,14 @@ def segment(
         A name in bundles/, or a bundle's folder (the code in its configs runs with your rights). Or nuclei: two bundles
         that work together, one finds the foreground, the other separates it into objects.
     source : str
-        An image (ND2, CZI, LIF, OIF, OIB, OME-Zarr, OME-TIFF, TIFF, NIfTI, PNG, JPEG; slides as SVS, NDPI, MRXS, SCN),
+        An image (ND2, CZI, LIF, LSM, OIF, OIB, OME-Zarr, TIFF, NIfTI, PNG, JPEG; slides as SVS, NDPI, MRXS, SCN),
         a folder of images, a converted dataset, or a pattern in quotes; for nuclei also a dataset of the Cell Tracking
         Challenge, which is scored if it has truth.
     destination : str
         Folder for the results, <image name>_<kind>.
     spacing : str
-        Size of a voxel in micrometres as Z,Y,X, or of a pixel as one number, instead of what the files say.
+        Size of a voxel in micrometres as Z,Y,X, or of a pixel as one number, instead of what the files say. Of slides
+        (crypt_unet) it is given as --pixel_size_um.
     scene : str
         Position to segment, by its name or its number from 0; by default all.
     channel : str
@@ -302,5 +303,7 @@ def _options(bundle: Description, spacing: str) -> dict[str, str]:
             raise InputError(f"--spacing {spacing}: {bundle.name} takes square pixels; give one number")
         return {"pixel_size_um": sizes[0]}
     if "pixel_size_um" in read_json(bundle.configs[0], "correct it"):
-        raise InputError(f"--spacing {spacing}: {bundle.name} takes --pixel_size_um instead")
+        raise InputError(
+            f"--spacing {spacing}: {bundle.name} takes the side of a pixel as --pixel_size_um; give that instead"
+        )
     raise InputError(f"--spacing {spacing}: {bundle.name} does not use the pixel size; leave it out")

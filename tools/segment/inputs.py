@@ -82,7 +82,7 @@ def check_kind(path: Path, bundle: Description) -> str:
         )
     if bundle.num_axes == 2 and kind.startswith("nii"):
         raise InputError(f"a NIfTI volume, but {bundle.name} takes 2D images; send PNG, JPEG or TIFF")
-    if bundle.num_axes == 3 and kind in ("png", "jpeg", "bmp"):
+    if bundle.num_axes == 3 and kind in ("png", "jpeg", "jp2", "bmp"):
         raise InputError(
             f"one {kind.upper()} picture, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
         )
@@ -92,9 +92,9 @@ def check_kind(path: Path, bundle: Description) -> str:
 def prepare_image(path: Path, bundle: Description, folder: Path, options: Mapping[str, str], stem: str = STEM) -> Path:
     """The image of a user in a folder of its own, in a format that the bundle reads.
 
-    What the bundle reads anyway is linked as it is. JPEG, and PNG where a bundle takes TIFF only, are decoded as a
-    viewer shows them and written without loss; TIFF volumes and those of microscopes' files become NIfTI. A volume has
-    the spacing that is given, else the file's own.
+    What the bundle reads anyway is linked as it is. JPEG, JPEG 2000, and PNG where a bundle takes TIFF only, are
+    decoded as a viewer shows them and written without loss; TIFF volumes and those of microscopes' files become NIfTI.
+    A volume has the spacing that is given, else the file's own.
 
     Parameters
     ----------

@@ -23,7 +23,8 @@ __all__ = ["Source", "choose_image", "find_images", "find_sources"]
 logger = logging.getLogger(__name__)
 
 ENDINGS = (
-    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn", ".mrxs"),
+    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp", ".tif", ".tiff", ".btf", ".lsm", ".svs"),
+    *(".ndpi", ".scn", ".mrxs"),
     *RAW_ENDINGS,
     *ZIPPED,
 )

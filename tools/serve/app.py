@@ -27,7 +27,7 @@ from tools.serve.results import MEDIA_TYPES
 
 __all__ = ["create_app"]
 
-_IMAGES = "PNG, JPEG, TIFF, NIfTI, CZI, ND2, LIF, OIB, or OME-Zarr in a zip file"
+_IMAGES = "PNG, JPEG, JPEG 2000, TIFF, NIfTI, CZI, ND2, LIF, OIB, or OME-Zarr in a zip file"
 _PICKS = {
     "scene": {"type": "string", "description": "which of several positions, by its name or its number from 0"},
     "channel": {"type": "string", "description": "which of several channels, by its name or its number from 0"},

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from http import HTTPStatus
 from pathlib import Path
 
 from common.files import replacing
+from tools.formats.microscopes import is_ome_zarr
 from tools.segment.results import STEM, Result
 from tools.serve.failures import Failure
 
 __all__ = ["RESULTS", "find_image", "keep_mask"]
 
+OIF_FOLDER = ".files"  # behind the name of an OIF, with its pixels
 RESULTS = "results"  # folder below the data folder that masks go to
 
 
@@ -28,7 +31,7 @@ def find_image(data_dir: Path | None, image_path: str) -> Path:
     Returns
     -------
     Path
-        Without links.
+        Without links; a file, or the folder of an OME-Zarr.
 
     Raises
     ------
@@ -41,14 +44,27 @@ def find_image(data_dir: Path | None, image_path: str) -> Path:
         )
     try:
         path = (data_dir / image_path).resolve()
-        is_file = path.is_file()  # fails for a name that is longer than any file's
+        is_image = path.is_file() or is_ome_zarr(path)  # fails for a name that is longer than any file's
     except (OSError, ValueError, RuntimeError) as error:
         raise Failure(HTTPStatus.FORBIDDEN, "image_path: not a path inside the data folder") from error
     if not path.is_relative_to(data_dir.resolve()):
         raise Failure(HTTPStatus.FORBIDDEN, "image_path: outside the data folder; only images inside it can be read")
-    if not is_file:
+    if path.is_dir() and not is_image:
+        raise Failure(HTTPStatus.NOT_FOUND, "image_path: a folder that is no OME-Zarr; name one of the images in it")
+    if not is_image:
         raise Failure(HTTPStatus.NOT_FOUND, "image_path: no such file in the data folder")
+    for folder in (path, path.with_name(f"{path.name}{OIF_FOLDER}"), path.with_suffix("")):
+        _check_links(folder, data_dir.resolve())
     return path
+
+
+def _check_links(folder: Path, root: Path) -> None:
+    """Refuse an image of many files if one of these lies elsewhere once links are followed."""
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise Failure(HTTPStatus.FORBIDDEN, f"image_path: {name} in it leads out of the data folder")
 
 
 def keep_mask(data_dir: Path, image: Path, result: Result) -> Path:

@@ -27,7 +27,7 @@ from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
 from tools.serve.jobs import Job
 from tools.serve.metrics import Metrics
-from tools.serve.requests import MAX_FIELD_BYTES, check_fields, limited, read_form, read_json
+from tools.serve.requests import MAX_FIELD_BYTES, check_fields, check_query, limited, read_form, read_json
 from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode
 from tools.serve.uploads import check_start
 
@@ -143,7 +143,9 @@ class Endpoint:
         """Counters for Prometheus."""
         return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    async def receive(self, request: Request, folder: Path, names: dict[str, str] | None = None) -> Received:
+    async def receive(
+        self, request: Request, folder: Path, names: dict[str, str] | None = None, *, query: Sequence[str] = ()
+    ) -> Received:
         """Read a request, and refuse it if something is wrong that shows without opening its file.
 
         Parameters
@@ -153,6 +155,8 @@ class Endpoint:
             Where an upload goes.
         names : dict, optional
             Told the bundle as soon as it is known, for who counts.
+        query : sequence of str
+            What the address may hold behind a question mark.
 
         Raises
         ------
@@ -160,6 +164,7 @@ class Endpoint:
             4xx if it cannot be answered.
         """
         names = {} if names is None else names
+        check_query(request, query)
         is_json = request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
         upload, fields, stem = await self._read(request, folder, is_json)
         if "bundle" not in fields and len(self.bundles) > 1:
@@ -175,7 +180,7 @@ class Endpoint:
     async def _answer(self, request: Request, format: str | None, names: dict[str, str]) -> Response:
         folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="request-", dir=self.folder))
         try:
-            received = await self.receive(request, folder, names)
+            received = await self.receive(request, folder, names, query=("format",))
             bundle, image_path, stem = received.bundle, received.image_path, received.stem
             chosen = None if image_path else choose_format(format, request.headers.get("accept"), bundle.num_axes)
             started = time.perf_counter()

@@ -6,9 +6,11 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
@@ -19,7 +21,7 @@ from tools.segment.description import Description
 from tools.segment.results import safe_stem
 from tools.serve.failures import Failure
 
-__all__ = ["FIELD", "MAX_FIELD_BYTES", "check_fields", "limited", "read_form", "read_json"]
+__all__ = ["FIELD", "MAX_FIELD_BYTES", "check_fields", "check_query", "limited", "read_form", "read_json"]
 
 FIELD = "image"
 MAX_FIELD_BYTES = 1 << 20
@@ -72,7 +74,7 @@ async def read_form(request: Request, folder: Path) -> tuple[Path, dict[str, str
         path = folder / "upload"
         with path.open("wb") as file:
             await run_in_threadpool(shutil.copyfileobj, upload.file, file, 1 << 20)
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        fields = _once([(name, value) for name, value in form.multi_items() if isinstance(value, str)])
     if not path.stat().st_size:
         raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an empty file; send an image")
     return path, fields, safe_stem(upload.filename)
@@ -81,13 +83,29 @@ async def read_form(request: Request, folder: Path) -> tuple[Path, dict[str, str
 def read_json(body: bytes) -> dict[str, str]:
     """Fields of a JSON object, as text, ``image_path`` among them."""
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=_once)
         path = content["image_path"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Failure(422, 'expected JSON with a path, {"image_path": "..."}') from error
     if not isinstance(path, str):
         raise Failure(422, "image_path: expected text")
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in content.items()}
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields by their names; a name that comes twice is refused, as nobody knows which one is meant."""
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise Failure(422, f"{name[:50]}: given {count} times, expected once")
+    return dict(pairs)
+
+
+def check_query(request: Request, known: Sequence[str]) -> None:
+    """Refuse what an address says behind its question mark and nobody reads there, or says twice."""
+    for name in _once(request.query_params.multi_items()):
+        if name not in known:
+            takes = f"the address takes only {', '.join(known)}" if known else "the address takes none"
+            raise Failure(422, f"?{name[:50]}=: {takes}; send it as a field beside the image (curl -F), or in the JSON")
 
 
 def check_fields(fields: Mapping[str, str], bundle: Description) -> None:

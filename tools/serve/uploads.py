@@ -39,7 +39,8 @@ def check_start(path: Path, bundle: Description, limits: Limits) -> None:
     maker = maker_of(path)
     if maker == "oif" and not path.with_name(f"{path.name}.files").is_dir():
         raise Failure(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "an OIF file, whose pixels are in a folder beside it; send it as OIB"
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "an OIF file, whose pixels are in a folder beside it; send it as OIB, or OME-TIFF",
         )
     if maker is not None:
         return
@@ -76,7 +77,9 @@ def check_work(path: Path, bundle: Description, options: Mapping[str, str], limi
     except Image.DecompressionBombError as error:
         raise Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{one_line(error)}; crop it") from error
     except UNREADABLE as error:
-        told = one_line(error).replace(f"{path}: ", "")  # where it lies is nobody's business
+        told = (
+            one_line(error).replace(f"{path}: ", "").replace(f"{path}", "the image")
+        )  # where it lies is nobody's business
         if maker_of(path) is None:
             told = f"begins as {identify(path)} but cannot be read ({told}); it may be damaged, export it again"
         raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told) from error

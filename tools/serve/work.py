@@ -41,8 +41,9 @@ def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) ->
     InputError
         If the spacing cannot be used; whatever the readers raise if the header is damaged.
     """
-    kind, pick = identify(path) or "", Pick.of(options)
-    if maker_of(path) is not None or (kind == "tiff" and has_images(path, pick, num_axes=bundle.num_axes)):
+    pick, is_raw = Pick.of(options), maker_of(path) is not None
+    kind = "" if is_raw else identify(path) or ""
+    if is_raw or (kind == "tiff" and has_images(path, pick, num_axes=bundle.num_axes)):
         with open_scenes(path) as scenes:
             return max((_needed_by(scene, bundle, options) for scene in _meant(path, scenes, pick)), default=0)
     read = nifti if kind.startswith("nii") else tiff if kind == "tiff" else pictures

@@ -32,9 +32,9 @@ def measure_crypts(
     columns : tuple of str
         `COLUMNS`, and `UM_COLUMNS` where the size of pixels is known.
     rows : list of tuple
-        Centroid, where (0, 0) is the image's upper left corner and centres of pixels lie at .5, as in the GeoJSON;
-        area; axes of the ellipse with the same second moments, all in slide pixels; direction of its major axis in
-        degrees, from 0 to below 180, from the x axis counter-clockwise as one sees it on the screen.
+        Centroid, where the centre of the first pixel is 0, half a pixel less than in the GeoJSON; area; axes of the
+        ellipse with the same second moments, all in slide pixels; direction of its major axis in degrees, from 0 to
+        below 180, from the x axis counter-clockwise as one sees it on the screen.
     """
     rows: list[tuple[float, ...]] = [(number, *_measure(crypt)) for number, crypt in enumerate(crypts, start=1)]
     if not pixel_size_um:
@@ -49,4 +49,4 @@ def measure_crypts(
 def _measure(crypt: Crypt) -> tuple[float, float, int, float, float, float]:
     (region,) = regionprops(crypt.mask.astype("uint8"))
     y, x = region.centroid
-    return float(crypt.top + y + 0.5), float(crypt.left + x + 0.5), int(region.area), *ellipse_of(region)
+    return float(crypt.top + y), float(crypt.left + x), int(region.area), *ellipse_of(region)

@@ -19,7 +19,9 @@ __all__ = ["SaveMarkerTabled", "SaveNucleusTabled"]
 
 
 class SaveMarkerTabled(WritesResults):
-    """Writes ``<image stem>_markers.csv``: id, z, y, x in micrometres and score of every detection.
+    """Writes ``<image stem>_markers.csv``: id, place and score of every detection.
+
+    Places are z, y, x in micrometres from the middle of the first voxel.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class SaveMarkerTabled(WritesResults):
         for key in self.key_iterator(data):
             rows = [(index, *row) for index, row in enumerate(data[f"{key}_detections"].tolist(), start=1)]
             path = self.output_dir / f"{stem(data[key].meta['filename_or_obj'])}_markers.csv"
-            write_table(path, ("id", "z", "y", "x", "score"), rows)
+            write_table(path, ("id", "z_um", "y_um", "x_um", "score"), rows)
         return dict(data)
 
 

@@ -25,7 +25,7 @@ def test_a_ball_has_the_size_of_a_ball(distance_um, spacing, radius):
     # the steps between voxels make the surface larger than it is, the more so the less cubic they are
     assert ball["surface_area_um2"] == pytest.approx(4 * math.pi * radius**2, rel=0.15)
     assert 0.85 <= ball["sphericity"] <= 1
-    assert [ball[axis] for axis in "zyx"] == pytest.approx(centre, abs=0.15)
+    assert [ball[f"{axis}_um"] for axis in "zyx"] == pytest.approx(centre, abs=0.15)
 
 
 def test_a_box_is_measured_exactly_but_for_its_edges():
@@ -34,7 +34,7 @@ def test_a_box_is_measured_exactly_but_for_its_edges():
     spacing = (2.0, 0.5, 0.25)  # 40 x 15 x 10 µm
     (box,) = measure(labels, spacing=spacing)
     assert box["volume_um3"] == 40 * 15 * 10
-    assert [box["z"], box["y"], box["x"]] == [11.5 * 2, 16.5 * 0.5, 21.5 * 0.25]
+    assert [box["z_um"], box["y_um"], box["x_um"]] == [11.5 * 2, 16.5 * 0.5, 21.5 * 0.25]
     assert box["surface_area_um2"] == pytest.approx(2 * (40 * 15 + 40 * 10 + 15 * 10), rel=0.03)
 
 
@@ -55,7 +55,7 @@ def test_numbers_agree_with_counting_voxels(labels):
         region = labels == row["id"]
         assert row["volume_um3"] == pytest.approx(region.sum() * 0.25)
         assert row["mean_intensity"] == pytest.approx(intensity[region].mean())
-        assert [row["z"], row["y"], row["x"]] == pytest.approx(np.argwhere(region).mean(axis=0) * spacing)
+        assert [row["z_um"], row["y_um"], row["x_um"]] == pytest.approx(np.argwhere(region).mean(axis=0) * spacing)
 
 
 @pytest.mark.parametrize("place", [(0, 0, 0), (1, 2, 3), (3, 4, 5)])
@@ -64,7 +64,7 @@ def test_a_single_voxel_is_a_nucleus_wherever_it_lies(place):
     labels[place] = 3
     (voxel,) = measure(labels, spacing=(2.0, 1.0, 0.5))
     assert voxel["volume_um3"] == 1.0
-    assert [voxel["z"], voxel["y"], voxel["x"]] == [place[0] * 2, place[1], place[2] * 0.5]
+    assert [voxel["z_um"], voxel["y_um"], voxel["x_um"]] == [place[0] * 2, place[1], place[2] * 0.5]
     assert 0 < voxel["surface_area_um2"] < 7 and 0 < voxel["sphericity"] <= 1
 
 

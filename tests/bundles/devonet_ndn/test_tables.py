@@ -23,7 +23,7 @@ def test_markers_are_listed_in_micrometres_under_the_name_of_the_image(tmp_path,
     }
     SaveMarkerTabled("pred", tmp_path)(data)
     assert read(tmp_path / "01_t000_markers.csv") == [
-        ["id", "z", "y", "x", "score"],
+        ["id", "z_um", "y_um", "x_um", "score"],
         ["1", "2", "1.5", "0.25", "0.875"],
         ["2", "4", "0", "1", "0.75"],
     ]
@@ -32,7 +32,7 @@ def test_markers_are_listed_in_micrometres_under_the_name_of_the_image(tmp_path,
 def test_no_markers_are_a_header(tmp_path, as_volume):
     data = {"pred": as_volume(np.zeros((2, 2, 2)), name="a.nii"), "pred_detections": torch.zeros(0, 4)}
     SaveMarkerTabled("pred", tmp_path)(data)
-    assert read(tmp_path / "a_markers.csv") == [["id", "z", "y", "x", "score"]]
+    assert read(tmp_path / "a_markers.csv") == [["id", "z_um", "y_um", "x_um", "score"]]
 
 
 def test_nuclei_are_listed_as_z_y_x_with_the_brightness_of_the_image(tmp_path, as_volume):
@@ -47,8 +47,8 @@ def test_nuclei_are_listed_as_z_y_x_with_the_brightness_of_the_image(tmp_path, a
     header, *rows = read(tmp_path / "a_nuclei.csv")
     assert header == list(COLUMNS)
     first, second = (dict(zip(header, row, strict=True)) for row in rows)
-    assert [first[name] for name in ("id", "z", "y", "x", "volume_um3")] == ["1", "6", "3", "0.75", "6"]
-    assert [second[name] for name in ("id", "z", "y", "x", "volume_um3")] == ["9", "12", "5", "2", "1"]
+    assert [first[name] for name in ("id", "z_um", "y_um", "x_um", "volume_um3")] == ["1", "6", "3", "0.75", "6"]
+    assert [second[name] for name in ("id", "z_um", "y_um", "x_um", "volume_um3")] == ["9", "12", "5", "2", "1"]
     assert [row["mean_intensity"] for row in (first, second)] == ["100", "300"]
     assert [row["marker"] for row in (first, second)] == ["1", "0"]
 

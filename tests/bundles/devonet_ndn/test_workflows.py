@@ -22,7 +22,7 @@ from tools.sample.embryo import SPACING_UM
 
 INIT_CHANNELS = 2
 TURNED = np.array([[0, 0.8, 0, 9], [-0.8, 0, 0, 2], [0, 0, 2.0, -7], [0, 0, 0, 1.0]])
-DETECTION_HEADER = ["id", "z", "y", "x", "score"]
+DETECTION_HEADER = ["id", "z_um", "y_um", "x_um", "score"]
 
 
 class BrightIsCentre(torch.nn.Module):
@@ -101,7 +101,7 @@ def test_markers_lie_on_the_nuclei_in_the_grid_of_the_image(apply, write_volume,
     assert {tuple(set(truth[labels == number])) for number in (1, 2)} == {(1,), (2,)}
     rows = read_table(output / "a_markers.csv")
     assert list(rows[0]) == DETECTION_HEADER and [row["id"] for row in rows] == ["1", "2"]
-    places = sorted([float(row[axis]) for axis in "xyz"] for row in rows)
+    places = sorted([float(row[f"{axis}_um"]) for axis in "xyz"] for row in rows)
     np.testing.assert_allclose(places, [[9, 14, 16], [21, 14, 16]], atol=0.8)
 
 
@@ -133,7 +133,7 @@ def test_instances_part_touching_nuclei_and_are_measured(apply, write_volume, di
         assert np.count_nonzero(region & (truth == nucleus)) > 0.95 * np.count_nonzero(truth == nucleus)
         assert float(row["volume_um3"]) == pytest.approx(region.sum() * 0.8 * 0.8 * 2.0, rel=1e-4)
         assert float(row["mean_intensity"]) == pytest.approx(image[region].mean(), rel=1e-4)
-        place = [float(row[axis]) for axis in "xyz"]
+        place = [float(row[f"{axis}_um"]) for axis in "xyz"]
         np.testing.assert_allclose(place, np.argwhere(region).mean(axis=0) * (0.8, 0.8, 2.0), rtol=1e-4)
 
 

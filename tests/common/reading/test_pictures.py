@@ -215,3 +215,14 @@ def test_format_is_told_by_content(tmp_path, called, kind):
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     Image.fromarray(pixels).save(tmp_path / called, format=kind)
     np.testing.assert_array_equal(read_gray(tmp_path / called), pixels)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_palette_is_turned_as_its_camera_was_held(tmp_path, labels):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(RAMP.astype(np.uint8), "P")
+    image.putpalette([value for value in range(45) for _ in range(3)])
+    image.save(tmp_path / "a.png", exif=exif)
+    pixels = read_pixels(tmp_path / "a.png", labels=labels)
+    np.testing.assert_array_equal(pixels if labels else pixels[..., 0], np.rot90(RAMP, -1))

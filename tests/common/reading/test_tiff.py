@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.reading.tiff import read_header, read_picture, read_volume
+from common.reading.windows import TiffWindows
 
 
 @pytest.mark.parametrize("num_slices", [1, 2, 3, 4, 7])
@@ -165,3 +166,31 @@ def test_what_is_read_is_what_was_written(
             read_volume(path)
     else:
         np.testing.assert_array_equal(read_volume(path), np.iinfo(dtype).max - volume)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("read", [read_header, read_volume, read_picture, TiffWindows])
+def test_image_that_some_programs_turn_and_others_do_not_is_refused(put, ramp, read, orientation):
+    path = put("turned.tif", ramp((1, 6, 5)), extratags=[(274, "H", 1, orientation, True)])
+    with pytest.raises(InputError, match=rf"turned.tif: .*orientation {orientation}.*turn it upright"):
+        read(path)
+
+
+@pytest.mark.parametrize("orientation", [0, 1, 9])
+def test_image_that_is_upright_or_whose_orientation_means_nothing(put, ramp, orientation):
+    path = put("upright.tif", ramp((1, 6, 5)), extratags=[(274, "H", 1, orientation, True)])
+    np.testing.assert_array_equal(read_volume(path), ramp((1, 6, 5)))
+
+
+@pytest.mark.parametrize("num_samples", [2, 3, 4])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_channels_that_are_samples_are_neither_colours_nor_alpha(put, ramp, num_samples, planar):
+    shape = (6, 5, num_samples) if planar == "contig" else (num_samples, 6, 5)
+    path = put("samples.tif", ramp(shape), planarconfig=planar, photometric="minisblack", metadata=None)
+    with pytest.raises(InputError, match=rf"samples.tif: {num_samples} samples per pixel \(MINISBLACK\), which are c"):
+        read_picture(path)
+
+
+def test_gray_with_alpha(put, ramp):
+    path = put("alpha.tif", ramp((6, 5, 2), "uint8"), planarconfig="contig", extrasamples=["unassalpha"], metadata=None)
+    np.testing.assert_array_equal(read_picture(path), ramp((6, 5, 2), "uint8"))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
 from common.errors import InputError
+from tests.tools.formats.raw_files import WRITERS, drawn
 from tools.convert.livecell import livecell as convert_livecell
 
 CELL = [[5, 5, 12, 5, 12, 12]]
@@ -163,3 +165,33 @@ def test_folder_with_a_dataset_of_somebody_else(good, tmp_path, convert_cells):
     with pytest.raises(InputError, match="dataset.json: not written by this converter"):
         convert_cells()
     assert (tmp_path / "out/dataset.json").read_text() == '{"training": []}'
+
+
+@pytest.mark.parametrize("name", ["a_1.czi", "a_1.ome.zarr"])
+def test_image_in_a_format_that_is_not_converted_is_told_from_one_that_is_missing(tmp_path, put_split, refuses, name):
+    put_split("val", {"a_2.tif": [CELL]})
+    put_split("train", {name: [CELL]})
+    place = tmp_path / "source" / FOLDER / name
+    place.unlink()
+    WRITERS["a.czi" if name.endswith("czi") else "a.zarr"](place, drawn())
+    refuses(f"{name}: expected .tif, .tiff, .png, .*; export it as gray TIFF of 8 bit")
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_channels_of_a_microscope_are_no_gray_image(put, put_split, refuses, planar):
+    put_split("val", {"a_1.tif": [CELL]})
+    pixels = np.full((40, 50, 2) if planar == "contig" else (2, 40, 50), 255, np.uint8)
+    pixels[(slice(9), slice(9), 0) if planar == "contig" else (0, slice(9), slice(9))] = 7
+    put(f"{FOLDER}/a_1.tif", pixels, planarconfig=planar)
+    refuses(r"a_1.tif: 2 samples per pixel \(MINISBLACK\), which are channels")
+    put(f"{FOLDER}/a_1.tif", np.zeros((2, 40, 50), np.uint8), ome=True, metadata={"axes": "CYX"})
+    refuses("a_1.tif: 2 pages, expected one image")
+
+
+def test_jpeg_2000_is_converted(tmp_path, put_split, convert_cells):
+    put_split("val", {"a_1.jp2": [CELL]})
+    place = tmp_path / "source" / FOLDER / "a_1.jp2"
+    pixels = tifffile.imread(place)
+    place.write_bytes(imagecodecs.jpeg2k_encode(pixels, reversible=True, level=0, codecformat="jp2"))
+    convert_cells()
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/images/a_1.png")), pixels)

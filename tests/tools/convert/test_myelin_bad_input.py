@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
 from common.errors import InputError
 from tools.__main__ import VERBS
@@ -125,3 +126,24 @@ def test_classes_in_colours_are_refused(put_subject, save_png, refuses):
     colours[5:20, 5:20, 0], colours[8:15, 8:15] = 255, (0, 0, 255)
     save_png(f"derivatives/labels/{stem}_seg-axonmyelin-manual.png", colours)
     refuses(r"seg-axonmyelin-manual.png: in colour, expected gray: 0 background, 127 myelin and 255 axon")
+
+
+@pytest.mark.parametrize("ending", [".czi", ".ome.zarr", ".jpg"])
+def test_image_in_a_format_that_is_not_converted_is_not_left_out_in_silence(tmp_path, put_subject, refuses, ending):
+    put_subject("sub-a")
+    place = tmp_path / "source" / "sub-b" / "micr" / f"sub-b_TEM{ending}"
+    place.parent.mkdir(parents=True)
+    place.mkdir() if ending == ".ome.zarr" else place.write_bytes(b"pixels")
+    refuses(f"sub-b_TEM{ending}: expected .png, .tif, .tiff, .btf; export it as PNG or OME-TIFF, or move it away")
+
+
+def test_channels_of_a_microscope_are_neither_colours_nor_alpha(tmp_path, put_subject, refuses):
+    stem = put_subject("sub-a")
+    (tmp_path / "source" / f"{stem}.png").unlink()
+    place, options = tmp_path / "source" / f"{stem}.tif", {"photometric": "minisblack"}
+    for num_channels in (2, 3):
+        pixels = np.zeros((*SHAPE, num_channels), np.uint8)
+        tifffile.imwrite(place, pixels, planarconfig="contig", metadata=None, **options)
+        refuses(rf"TEM.tif: {num_channels} samples per pixel \(MINISBLACK\), which are channels")
+        tifffile.imwrite(place, pixels.transpose(2, 0, 1), ome=True, metadata={"axes": "CYX"}, **options)
+        refuses(f"TEM.tif: {num_channels} pages, expected one image")

@@ -256,6 +256,38 @@ def _compound(streams: dict[str, bytes], sector: int = 512) -> bytes:
     return head + np.array(listed, "<u4").tobytes() + content + table
 
 
+def write_lsm(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
+    """Of one scene and one time point: planes of all channels, each followed by a smaller picture of it.
+
+    Not of two channels, whose number of bits LSM puts elsewhere than other TIFFs do.
+    """
+    ((planes,),) = pixels
+    channels, depth, height, width = planes.shape
+    names = b"".join(struct.pack("<I", len(name) + 1) + name.encode() + b"\0" for name in CHANNELS[:channels])
+    colours = struct.pack("<IIIIII", 24 + 4 * channels + len(names), channels, channels, 24, 24 + 4 * channels, 0)
+    colours += bytes(4 * channels) + names
+
+    def about(where: int) -> bytes:
+        told = struct.pack("<IiiiiiiiII", 50350412, 108 + 4, width, height, depth, channels, 1, 2, 8, 8)
+        told += struct.pack("<6d", *(um * 1e-6 for um in (spacing or (0, 0, 0))[::-1]), 0, 0, 0)
+        return told + struct.pack("<HHIIIII", 0, 0, 0, 0, 0, 0, where)
+
+    def write(where: int) -> None:
+        with tifffile.TiffWriter(path, byteorder="<") as writer:
+            for z in range(depth):
+                tag = [(34412, 1, len(about(where)), about(where), True)] if z == 0 else []
+                plane, separate = planes[:, z], {"planarconfig": "separate"} if channels > 1 else {}
+                common = {"photometric": "minisblack", "metadata": None, "contiguous": False, **separate}
+                writer.write(plane if channels > 1 else plane[0], extratags=tag, **common)
+                small = np.zeros((channels, 8, 8), np.uint8)
+                writer.write(small if channels > 1 else small[0], subfiletype=1, **common)
+
+    write(0)
+    write(path.stat().st_size)
+    with path.open("ab") as file:
+        file.write(colours)
+
+
 def write_ome_tiff(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
     names = list(CHANNELS[: pixels.shape[2]])
     with tifffile.TiffWriter(path, ome=True) as writer:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.names import stem
+from common.reading import pictures
 from tests.tools.formats.raw_files import CHANNELS, WRITERS, drawn, write_czi, write_mosaic, write_ome_tiff, write_zarr
 from tools.formats import czi, microscopes
 from tools.formats.microscopes import list_images, maker_of, read
@@ -281,3 +282,41 @@ def test_frame_that_is_missing_is_not_taken_for_a_black_one(tmp_path):
     np.testing.assert_array_equal(read(path, Pick(time="2")).pixels, drawn(times=3)[0, 2, 0, 0])
     with pytest.raises(InputError, match="a.nd2: frame 1 is missing or cut off"):
         read(path, Pick(time="1"))
+
+
+def test_jpeg_2000_is_no_nd2_unless_nikon_wrote_it(tmp_path):
+    import imagecodecs
+
+    content = imagecodecs.jpeg2k_encode(drawn()[0, 0, 0, 0], reversible=True, level=0, codecformat="jp2")
+    (tmp_path / "a.jp2").write_bytes(content)
+    (tmp_path / "a.nd2").write_bytes(content + b"LABORATORY IMAGING ND BOX MAP 00" + bytes(8))
+    assert maker_of(tmp_path / "a.jp2") is None and maker_of(tmp_path / "a.nd2") == "nd2"
+    with pytest.raises(InputError, match="a.nd2"):  # its first image alone would be a wrong reading
+        pictures.read_pixels(tmp_path / "a.nd2")
+
+
+def packed_by_lzw(path, pixels):
+    """A CZI of one plane, packed as the format allows and its library does not write."""
+    import imagecodecs
+
+    write_czi(path, pixels)
+    raw, packed = pixels[0, 0, 0, 0].tobytes(), imagecodecs.lzw_encode(pixels[0, 0, 0, 0].tobytes())
+    content = path.read_bytes()
+    start = content.index(raw)
+    segment = content.rindex(b"ZISRAWSUBBLOCK\0\0", 0, start)
+    content = content[:start] + packed.ljust(len(raw), b"\0") + content[start + len(raw) :]
+    content = content[: segment + 40] + len(packed).to_bytes(8, "little") + content[segment + 48 :]
+    for found in re.finditer(rb"DV\x01\0\0\0", content):
+        content = content[: found.end() + 12] + (2).to_bytes(4, "little") + content[found.end() + 16 :]
+    path.write_bytes(content)
+    return packed
+
+
+def test_lzw_in_a_czi_is_read_and_looked_at_before(tmp_path):
+    path, pixels = tmp_path / "a.czi", np.repeat(drawn()[..., :1], 40, axis=-1)
+    packed = packed_by_lzw(path, pixels)
+    np.testing.assert_array_equal(read(path).pixels, pixels[0, 0, 0, 0])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(packed, packed[:2] + b"\xff\xff" + packed[4:]))
+    with pytest.raises(InputError, match="a.czi: .*LZW with a code that is not defined"):
+        read(path)

@@ -11,15 +11,25 @@ import pytest
 import roifile
 import shapely
 import tifffile
+from crypt_unet.crypts import Crypt
+from crypt_unet.tables import measure_crypts
+from devonet_ndn.nuclei import COLUMNS as NUCLEUS_COLUMNS
+from devonet_ndn.nuclei import measure_nuclei
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from maskrcnn_2p5d.objects import COLUMNS as OBJECT_COLUMNS
+from maskrcnn_2p5d.objects import measure_objects
 from pycocotools.coco import COCO
+from sam_myelin.morphometrics import measure_fibres
 from skimage.draw import polygon2mask
+from swinunet_livecell.tables import COLUMNS as CELL_COLUMNS
+from swinunet_livecell.tables import measure_cells
 
 from common.errors import InputError
 from common.reading.tiff import read_spacing
 from tests.tables import read_records
+from tools.formats.object_table import measure
 from tools.formats.outlines import find_parts
 from tools.formats.saving import FORMATS, About, as_objects, parse_formats, saved_path, write
 from tools.formats.sequences import group_frames, write_sequence
@@ -140,17 +150,39 @@ def test_table_is_in_micrometres(tmp_path):
     labels[1:3, 2:6] = 5
     rows = read_records(write(labels, tmp_path, "a", "csv", ABOUT))
     assert [{key: float(value) for key, value in row.items()} for row in rows] == [
-        {"id": 5, "y_um": 1.0, "x_um": 1.0, "area_um2": 1.0, "diameter_um": pytest.approx(1.12838)}
+        {"id": 5, "y_um": 0.75, "x_um": 0.875, "area_um2": 1.0, "diameter_um": pytest.approx(1.12838)}
     ]
     rows = read_records(write(labels, tmp_path, "b", "csv", About("b.png")))
-    assert rows[0]["area_px2"] == "8" and rows[0]["x_px"] == "4"
+    assert rows[0]["area_px2"] == "8" and rows[0]["x_px"] == "3.5"
 
 
 def test_volume_in_the_table(tmp_path):
     labels = np.zeros((4, 6, 8), np.uint8)
     labels[1:3, 2:6, :4] = 5
     (row,) = read_records(write(labels, tmp_path, "a", "csv", VOLUME))
-    assert [float(row[name]) for name in ("z_um", "y_um", "x_um", "volume_um3")] == [4.0, 2.0, 0.5, 8.0]
+    assert [float(row[name]) for name in ("z_um", "y_um", "x_um", "volume_um3")] == [3.0, 1.75, 0.375, 8.0]
+
+
+def test_place_is_that_of_the_bundles_own_tables():
+    """Of one object, by every module that writes a table of objects."""
+    labels = np.zeros((6, 8, 10), np.int32)
+    labels[1:4, 2:6, 3:5] = 1
+    spacing, ones = (2.0, 0.5, 0.25), np.ones((1,))
+    columns, (row,) = measure(labels, About("a.nii.gz", spacing))
+    expected = {name: value for name, value in zip(columns, row, strict=True) if name[1:] == "_um"}
+    assert expected == {"z_um": 4.0, "y_um": 1.75, "x_um": 0.875}
+    nuclei = dict(zip(NUCLEUS_COLUMNS, *measure_nuclei(labels, labels, spacing), strict=True))
+    objects = dict(zip(OBJECT_COLUMNS, *measure_objects(labels, spacing, ones), strict=True))
+    for table in (nuclei, objects):
+        assert {name: table[name] for name in expected} == pytest.approx(expected)
+    columns, (row,) = measure(labels[2], About("a.png"))
+    y, x = (dict(zip(columns, row, strict=True))[name] for name in ("y_px", "x_px"))
+    cells = dict(zip(CELL_COLUMNS, *measure_cells(labels[2], labels[2], ones), strict=True))
+    names, (crypt,) = measure_crypts([Crypt(2, 3, np.ones((4, 2), bool))])
+    assert [(one["y"], one["x"]) for one in (cells, dict(zip(names, crypt, strict=True)))] == [(y, x)] * 2
+    names, (measured,) = measure_fibres(labels[2], labels[2] > 0)
+    fibre = dict(zip(names, measured, strict=True))
+    assert (fibre["y_px"], fibre["x_px"]) == (y, x)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -323,7 +323,7 @@ def test_folder_that_cannot_be_written_is_told_before_a_network_is_loaded(stand_
 
 def test_a_bundle_with_another_option_for_the_size_of_a_pixel_says_so(tmp_path):
     make_twins(tmp_path)
-    with pytest.raises(InputError, match="--spacing 1: crypt_unet takes --pixel_size_um instead"):
+    with pytest.raises(InputError, match="--spacing 1: crypt_unet takes the side of a pixel as --pixel_size_um"):
         segment("crypt_unet", str(tmp_path / "a.tif"), str(tmp_path / "out"), spacing="1")
 
 

@@ -225,6 +225,29 @@ def test_without_data_dir_no_path_is_read(server, data_dir):
     assert server.post_path(str(data_dir / "plate" / "a.png")).status_code == 403
 
 
+@pytest.mark.parametrize("path", ["/seg_mask", "/results"])
+@pytest.mark.parametrize("query", ["?bundle=volumes", "?spacing=1,1,1", "?token=a", "?x"])
+def test_what_an_address_says_and_nobody_reads_is_refused(tmp_path, path, query):
+    with running(Limits(max_queue=4, timeout_s=20), page_folder=tmp_path) as server:
+        answer = httpx.post(f"{server.url}{path}{query}", files={"image": ("a.png", png(noise(0)))}, timeout=60)
+        assert answer.status_code == 422 and not server.worker.jobs
+    told, name = answer.json()["message"], query.split("=")[0].removeprefix("?")
+    takes = "takes only format" if path == "/seg_mask" else "takes none"
+    assert told == f"?{name}=: the address {takes}; send it as a field beside the image (curl -F), or in the JSON"
+
+
+def test_what_is_said_twice_is_refused(server):
+    assert (
+        server.post(png(noise(0)), "?format=png&format=zip").json()["message"] == "format: given 2 times, expected once"
+    )
+    fields = [("bundle", (None, "images")), ("bundle", (None, "volumes")), ("image", ("a.png", png(noise(0))))]
+    answer = httpx.post(f"{server.url}/seg_mask", files=fields, timeout=60)
+    assert (answer.status_code, answer.json()["message"]) == (422, "bundle: given 2 times, expected once")
+    headers, content = {"Content-Type": "application/json"}, '{"image_path": "a.png", "image_path": "b.png"}'
+    answer = httpx.post(f"{server.url}/seg_mask", content=content, headers=headers, timeout=60)
+    assert (answer.status_code, answer.json()["message"]) == (422, "image_path: given 2 times, expected once")
+
+
 def test_nothing_is_left_in_the_temporary_folder(server, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     server.post(png(noise(0)))

@@ -13,14 +13,19 @@ import httpx
 import nibabel as nib
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from PIL import Image
 
 from tests.tools.formats.raw_files import WRITERS, drawn
 from tests.tools.serve.conftest import IMAGES, THRESHOLD, noise, png, running
+from tools.formats import microscopes
+from tools.serve.failures import Failure
 from tools.serve.limits import Limits
 from tools.serve.uploads import check_start
 
+OPENERS = [(tifffile, "TiffFile"), (Image, "open"), (nib, "load"), (zarr, "open_group"), (zipfile, "ZipFile")]
+OPENERS += [(microscopes, "open_scenes"), (np, "memmap")]
 NAMES = [name for name in WRITERS if name != "a.oif"]
 
 
@@ -143,3 +148,74 @@ def test_oif_without_its_folder(server, tmp_path):
     answer = server.post((tmp_path / "a.oif").read_bytes(), name="a.oif")
     assert answer.status_code == 422 and "send it as OIB" in answer.json()["message"]
     check_start(tmp_path / "a.oif", IMAGES, Limits())  # where the folder is there
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def local(data_dir):
+    with running(Limits(max_queue=4, timeout_s=20), data_dir) as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.oif"])
+def test_image_of_many_files_lies_on_the_server(local, data_dir, name):
+    pixels = drawn(channels=2)
+    WRITERS[name](data_dir / name, pixels)
+    answer = local.post_path(name, channel="GFP").json()
+    assert answer["mask_path"] == f"results/{name}_mask.png"
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(data_dir / answer["mask_path"])) > 0, pixels[0, 0, 1, 0] > THRESHOLD
+    )
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.oif"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_image_of_many_files_does_not_lead_out_of_the_data_folder(local, data_dir, tmp_path, name, is_folder):
+    WRITERS[name](data_dir / name, drawn())
+    folder = data_dir / (name if name == "a.zarr" else "a.oif.files")
+    inside = next(path for path in sorted(folder.rglob("*")) if path.is_dir() or not is_folder or name == "a.oif")
+    inside.rename(tmp_path / inside.name)
+    inside.symlink_to(tmp_path / inside.name)
+    answer = local.post_path(name)
+    assert answer.status_code == 403 and not local.worker.jobs
+    assert answer.json()["message"] == f"image_path: {inside.name} in it leads out of the data folder"
+
+
+def test_folder_that_is_no_image(local, data_dir):
+    (data_dir / "plate").mkdir()
+    answer = local.post_path("plate")
+    assert answer.status_code == 404
+    assert answer.json()["message"] == "image_path: a folder that is no OME-Zarr; name one of the images in it"
+
+
+def test_oif_in_a_zip_file_is_told_from_an_ome_zarr(server, tmp_path):
+    WRITERS["a.oif"](tmp_path / "a.oif", drawn())
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in (tmp_path / "a.oif", *(tmp_path / "a.oif.files").iterdir()):
+            archive.write(path, path.relative_to(tmp_path))
+    answer = server.post((tmp_path / "a.zip").read_bytes(), name="a.zip")
+    assert answer.status_code == 415
+    assert answer.json()["message"].endswith(
+        "an OIF in a zip file, which is read from its own folder only; unzip it, or save it as OIB or OME-TIFF"
+    )
+
+
+@pytest.mark.parametrize("name", [*NAMES, "a.png", "a.nii"])
+def test_server_itself_opens_no_image(tmp_path, name):
+    """Only the process that segments does."""
+    if name in NAMES:
+        content = content_of(tmp_path, name, drawn(depth=2))
+    else:
+        content = png(noise(0)) if name == "a.png" else nib.Nifti1Image(drawn()[0, 0, 0], np.eye(4)).to_bytes()
+    opened = []
+    with running(Limits(max_queue=4, timeout_s=20)) as server, pytest.MonkeyPatch.context() as patched:
+        server.worker.run = lambda job, timeout_s: (_ for _ in ()).throw(Failure(422, "opened by the worker"))
+        for module, opener in OPENERS:
+            patched.setattr(module, opener, lambda *_, opener=opener, **__: opened.append(opener))
+        answer = server.post(content, name=name, bundle="images" if name == "a.png" else "volumes")
+    assert answer.json()["message"] == "opened by the worker" and not opened

@@ -27,9 +27,10 @@ _OTHERS = (
     ".lif",
     ".oib",
     ".oif",
+    ".lsm",
 )
 _LONGEST_FIRST = sorted({*_OTHERS, *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)}, key=len)[::-1]
-IMAGE_ENDINGS = (*_LONGEST_FIRST, ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".lsm")
+IMAGE_ENDINGS = (*_LONGEST_FIRST, ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".j2k")
 # of images that bundles and tools write beside each other, as <stem>_<kind>
 RESULT_KINDS = ("mask", "prob", "centre_prob", "markers", "instances", "fibres", "myelin", "axon", "overlay", "labels")
 SETTINGS = "segment.json"  # lies in a folder that python -m tools segment wrote to

@@ -36,6 +36,7 @@ LZW, UNCOMPRESSED, DEFLATE = 5, 1, (8, 32946)
 FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
 # how many times its bytes a compressed image can be: of deflate that is known, the others get far more
 LARGEST_RATIO, LARGEST_DEFLATE_RATIO = 40_000, 1_040
+ORIENTATION, UPRIGHT, TURNED = 274, 1, range(2, 9)  # a tag, and its values; programs pass over all others
 MAX_PAGES = 100_000
 ADDITIONS = r"thumb|label|macro|overview"
 LARGEST_ADDITION = 16  # an image of less than this part of the largest is an addition, whatever its name
@@ -111,7 +112,10 @@ def follow_chain(path: str | PathLike[str]) -> None:
 def check_page(
     path: str | PathLike[str], tiff: tifffile.TiffFile, page: tifffile.TiffPage | tifffile.TiffFrame
 ) -> None:
-    """Refuse a page that ends before its pixels do, or that claims more pixels than its bytes can hold.
+    """Refuse a page that ends before its pixels do, that claims more than its bytes can hold, or that is to be turned.
+
+    Some programs turn an image by its orientation tag, as Pillow does, others show it as it is stored, as Fiji, QuPath
+    and napari do: nobody knows which of them somebody drew its truth in, or will look at its result in.
 
     Raises
     ------
@@ -122,6 +126,12 @@ def check_page(
         raise InputError(
             f"{path}: {keyframe.shape} pixels of {keyframe.bitspersample} bits, expected an image; it may be damaged, "
             "copy or export it again"
+        )
+    orientation = keyframe.tags.valueof(ORIENTATION, UPRIGHT)
+    if orientation in TURNED:
+        raise InputError(
+            f"{path}: to be turned by its header (orientation {orientation}), which some programs do and others, such "
+            "as Fiji, do not; turn it upright and save it without that tag"
         )
     starts, counts = page.dataoffsets, page.databytecounts
     expected = _num_segments(keyframe)
@@ -205,6 +215,8 @@ def check_completeness(path: str | PathLike[str], tiff: tifffile.TiffFile, num_p
 
 def without_additions(series: Sequence[tifffile.TiffPageSeries]) -> list[tifffile.TiffPageSeries]:
     """Images of a file without the thumbnail, the label and the overview that scanners add to theirs."""
+    full = [one for one in series if not _is_reduced(one)]
+    series = full or series
     largest = max(math.prod(one.shape) for one in series) if series else 0
     return [
         one
@@ -219,6 +231,12 @@ def tile_shape(page: tifffile.TiffPage) -> tuple[int, int]:
     if page.is_tiled:
         return page.tilelength, page.tilewidth
     return max(1, min(page.rowsperstrip, page.imagelength)), page.imagewidth
+
+
+def _is_reduced(series: tifffile.TiffPageSeries) -> bool:
+    """Whether it says of itself that it is another image made smaller, as LSM has one of every plane."""
+    first = next((page for page in series.pages if page is not None), None)
+    return first is not None and keyframe_of(first).is_reduced
 
 
 _BYTE_ORDERS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from os import PathLike
 from pathlib import Path
@@ -14,6 +15,9 @@ NIFTI_HEADER_BYTES = 540  # of NIfTI-2, the longer one
 NIFTI_1, NIFTI_2 = (b"n+1\0",), (b"n+2\0",)  # in one file; the pair of .hdr and .img is not taken
 _GZIP = b"\x1f\x8b"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_JPEG_2000 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+# near the end of what Nikon wrote before 2011, JPEG 2000 of several images
+_OLD_ND2, _OLD_ND2_BYTES = b"LABORATORY IMAGING ND BOX MAP 00", 40
 _PICTURES = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "bmp": b"BM"}
 
 
@@ -22,11 +26,14 @@ def identify(path: str | PathLike[str]) -> str | None:
 
     Returns
     -------
-    {"png", "jpeg", "bmp", "tiff", "nii", "nii.gz"} or None
+    {"png", "jpeg", "bmp", "jp2", "tiff", "nii", "nii.gz"} or None
         None for anything else.
     """
     with Path(path).open("rb") as file:
         start = file.read(NIFTI_HEADER_BYTES)
+        if start.startswith(_JPEG_2000):
+            file.seek(max(file.seek(0, io.SEEK_END) - _OLD_ND2_BYTES, 0))
+            return None if file.read().startswith(_OLD_ND2) else "jp2"
     if start.startswith(_GZIP):
         try:
             start = zlib.decompressobj(wbits=31).decompress(start, NIFTI_HEADER_BYTES)

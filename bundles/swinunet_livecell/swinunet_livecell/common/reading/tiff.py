@@ -12,13 +12,15 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from .photometric import as_seen, check_colours, has_gray_palette, photometric_name
+from .photometric import as_seen, check_colours, has_gray_palette, is_rgb, photometric_name
 from .tiff_file import blaming, check_chain, check_completeness, check_page, keyframe_of, open_tiff, without_additions
 from .tiff_spacing import pixel_size_of, spacing_of
 
 __all__ = [
     *("TiffHeader", "decoded_size", "read_header", "read_picture", "read_pixel_size", "read_spacing", "read_volume"),
 ]
+
+ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,12 @@ def read_picture(path: Path, *, labels: bool = False) -> np.ndarray:
             found = f"{len(tiff.pages)} pages" if several else f"{image.num_planes} planes in one page"
             raise InputError(f"{path}: {found}, expected one image; export each as a file of its own")
         check_colours(path, image.page)
+        _check_samples(path, image)
         return as_seen(path, image.page, image.decode(path, last="YXS")[0], labels=labels)
 
 
 def read_spacing(path: Path) -> tuple[float, float, float] | None:
-    """Voxel spacing in the metadata of an ImageJ or OME TIFF.
+    """Voxel spacing in the metadata of an ImageJ, OME or LSM TIFF.
 
     Parameters
     ----------
@@ -176,7 +179,7 @@ def read_spacing(path: Path) -> tuple[float, float, float] | None:
 
 
 def read_pixel_size(path: Path) -> tuple[float, float] | None:
-    """Height and width of a pixel in µm in the metadata of an ImageJ or OME TIFF; None if not given."""
+    """Height and width of a pixel in µm in the metadata of an ImageJ, OME or LSM TIFF; None if not given."""
     with open_tiff(path) as tiff, blaming(path):
         return pixel_size_of(tiff)
 
@@ -234,6 +237,16 @@ def _only_image(path: Path, series: list[tifffile.TiffPageSeries]) -> _Image:
     if only is not None and len(pages) == len(only.pages) and {"Y", "X"} <= set(only.axes):
         return _Image(pages, only, only.axes, only.shape)
     return _Image(pages, None, "Q" + pages[0].axes, (len(pages), *pages[0].shape))
+
+
+def _check_samples(path: Path, image: _Image) -> None:
+    """Refuse channels that are stored as samples of gray pixels, which are no colours and no alpha."""
+    page, samples = image.page, image.page.samplesperpixel
+    if samples > 1 and not is_rgb(page) and not (samples == 2 and set(page.extrasamples) <= ALPHA):
+        raise InputError(
+            f"{path}: {samples} samples per pixel ({photometric_name(page)}), which are channels, expected one gray "
+            "value or RGB; export a single channel"
+        )
 
 
 def _check_volume(path: Path, image: _Image, *, labels: bool) -> None:

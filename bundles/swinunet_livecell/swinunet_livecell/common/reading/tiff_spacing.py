@@ -1,4 +1,4 @@
-"""Pixel size from TIFF metadata: OME, ImageJ, and resolution tags."""
+"""Pixel size from TIFF metadata: OME, ImageJ, Zeiss LSM, and resolution tags."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ToldSpacing = tuple[float | None, float | None, float | None]
 
 
 def spacing_of(tiff: tifffile.TiffFile) -> Spacing | None:
-    """Spacing of the voxels of an ImageJ or OME TIFF.
+    """Spacing of the voxels of an ImageJ, OME or LSM TIFF.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def spacing_of(tiff: tifffile.TiffFile) -> Spacing | None:
 
 
 def pixel_size_of(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Height and width of a pixel of an ImageJ or OME TIFF in µm; None if the file does not give both."""
+    """Height and width of a pixel of an ImageJ, OME or LSM TIFF in µm; None if the file does not give both."""
     _, y, x = told_spacing(tiff)
     return None if y is None or x is None else (y, x)
 
@@ -39,10 +39,12 @@ def told_spacing(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries | None
     Parameters
     ----------
     tiff : tifffile.TiffFile
-        ImageJ or OME; others do not give it.
+        ImageJ, OME or LSM; others do not give it.
     series : tifffile.TiffPageSeries, optional
         The first one that is no addition if not given.
     """
+    if not tiff.is_ome and tiff.is_lsm:
+        return _lsm_spacing(tiff)
     if not tiff.is_ome:
         return _imagej_spacing(tiff) if tiff.is_imagej else (None, None, None)
     series = series or next(iter(without_additions(tiff.series)), None)
@@ -64,6 +66,13 @@ def _ome_spacing(image: ElementTree.Element) -> ToldSpacing:
     z, y, x = (
         length_um(found.get(f"PhysicalSize{axis}"), found.get(f"PhysicalSize{axis}Unit", "µm")) for axis in "ZYX"
     )
+    return z, y, x
+
+
+def _lsm_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
+    """The same of Zeiss' LSM, in metres; of a single slice the thickness is 0."""
+    told = tiff.lsm_metadata or {}
+    z, y, x = (length_um(told.get(f"VoxelSize{axis}"), "m") for axis in "ZYX")
     return z, y, x
 
 

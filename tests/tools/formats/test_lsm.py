@@ -1,0 +1,49 @@
+"""Zeiss' LSM, a TIFF whose size of voxels stands in a tag of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from common.reading import nifti
+from common.reading.tiff import read_pixel_size, read_spacing, read_volume
+from tests.tools.formats.raw_files import drawn, write_lsm
+from tools.convert.stacks import tiff
+from tools.formats.microscopes import list_images, read
+from tools.formats.scenes import Pick
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_spacing_is_the_files_own(tmp_path, channels):
+    pixels = drawn(channels=channels, depth=3)
+    write_lsm(tmp_path / "a.lsm", pixels)
+    image = read(tmp_path / "a.lsm", Pick(channel="0"))
+    np.testing.assert_array_equal(image.pixels, pixels[0, 0, 0])
+    assert image.axes == "ZYX" and image.spacing == pytest.approx((2.0, 0.5, 0.5))
+    assert read_spacing(tmp_path / "a.lsm") == pytest.approx((2.0, 0.5, 0.5))
+    assert read_pixel_size(tmp_path / "a.lsm") == pytest.approx((0.5, 0.5))
+
+
+def test_thumbnails_are_no_second_image(tmp_path):
+    """They may be nearly as large as a small image."""
+    write_lsm(tmp_path / "a.lsm", drawn(depth=3))
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.lsm"), drawn(depth=3)[0, 0, 0])
+    assert [suffix for suffix, _ in list_images(tmp_path / "a.lsm")] == [""]
+
+
+def test_channels_have_their_names(tmp_path):
+    write_lsm(tmp_path / "a.lsm", drawn(channels=3))
+    with pytest.raises(InputError, match="3 channels, expected one: 0 DAPI, 1 GFP, 2 Cy5"):
+        read(tmp_path / "a.lsm")
+
+
+def test_single_slice_has_no_thickness(tmp_path):
+    write_lsm(tmp_path / "a.lsm", drawn(), spacing=(0.0, 0.5, 0.5))
+    assert read(tmp_path / "a.lsm").spacing == (None, 0.5, 0.5)
+
+
+def test_converter_takes_it(tmp_path):
+    write_lsm(tmp_path / "a.lsm", drawn(depth=3))
+    tiff(tmp_path, tmp_path / "data")
+    assert nifti.read_spacing(tmp_path / "data" / "images" / "a.nii.gz") == pytest.approx((2.0, 0.5, 0.5))
