@@ -24,7 +24,8 @@ class PooledMetric(CumulativeIterationMetric):
     Parameters
     ----------
     ratio_of : callable
-        Takes result and truth of one image as arrays, and returns what is above and what is below the line.
+        Takes result and truth of one image as arrays, and returns what is above and what is below the line; for a
+        subclass with a `_divide` of its own, whatever sums that needs.
     pooled : bool
         True: `aggregate` adds up, over all images, what is above and what is below, so that every object weighs the
         same. False: it is the mean of the images' ratios, NaN left out.
@@ -33,7 +34,7 @@ class PooledMetric(CumulativeIterationMetric):
     """
 
     def __init__(
-        self, ratio_of: Callable[[Any, Any], tuple[float, float]], *, pooled: bool = True, of_nothing: float = torch.nan
+        self, ratio_of: Callable[[Any, Any], tuple[float, ...]], *, pooled: bool = True, of_nothing: float = torch.nan
     ) -> None:
         super().__init__()
         self.ratio_of, self.pooled, self.of_nothing = ratio_of, pooled, of_nothing

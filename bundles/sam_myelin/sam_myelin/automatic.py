@@ -13,7 +13,7 @@ from .common.labels.fibres import label_axons, label_fibres
 from .fibres import Fibre
 from .prompts import Prompts, boxes_of, prompts_from_labels
 
-__all__ = ["FoundFibres", "fibres_from_classes", "find_fibres", "prompts_from_classes"]
+__all__ = ["FoundFibres", "fibres_from_classes", "find_fibres", "has_bright_myelin", "prompts_from_classes"]
 
 MIN_G_RATIO = 0.3  # of an axon; myelin farther out belongs to an axon that was not found
 
@@ -34,6 +34,7 @@ def find_fibres(
     min_axon_px: float = 20,
     min_solidity: float = 0.0,
     min_sheath: float = 0.0,
+    keep_bare_axons: bool = False,
     min_g_ratio: float = MIN_G_RATIO,
 ) -> FoundFibres:
     """Fibres: each axon with the myelin around it, parted where two sheaths touch; see `label_fibres`.
@@ -51,7 +52,9 @@ def find_fibres(
     min_solidity : float
         Axons that fill less of their convex hull are left out: they are gaps between fibres.
     min_sheath : float
-        Axons of whose outline less borders on myelin are left out; the image's border counts as neither.
+        Axons of whose outline less borders on myelin are bare; the image's border counts as neither.
+    keep_bare_axons : bool
+        Whether bare axons are fibres without myelin; otherwise they are left out.
     min_g_ratio : float
         Myelin is an axon's own if it is not farther from it than the sheath of a round axon of the same area with
         this g-ratio.
@@ -59,39 +62,62 @@ def find_fibres(
     Returns
     -------
     FoundFibres
-        Axons without any myelin are left out; holes in axons are filled.
+        Axons without any myelin are bare, too; holes in axons are filled.
     """
     both = myelin_probability + axon_probability
     inside = both >= threshold
-    axon = ndimage.binary_fill_holes(inside & (axon_probability >= axon_share * both))
-    myelin = inside & ~axon
-    axon = _good_axons(axon, myelin, min_axon_px=min_axon_px, min_solidity=min_solidity, min_sheath=min_sheath)
+    every_axon = ndimage.binary_fill_holes(inside & (axon_probability >= axon_share * both))
+    myelin = inside & ~every_axon
+    axon, bare = _sheathed_and_bare(every_axon, myelin, min_axon_px, min_solidity, min_sheath)
     found = label_fibres(axon, myelin, min_axon_px=1)
-    labels, axon = found.labels.astype(np.int32), found.axon
-    if not axon.any():
-        return FoundFibres(np.zeros_like(labels), axon)
-    areas = np.bincount(labels[axon], minlength=int(labels.max()) + 1)
-    reach = np.sqrt(areas / np.pi) * (1 / min_g_ratio - 1)
-    labels[ndimage.distance_transform_edt(~axon) > reach[labels]] = 0
-    labels[np.isin(labels, found.bare_axons)] = 0
-    return FoundFibres(labels, axon & (labels > 0))
+    labels = found.labels.astype(np.int32)
+    if axon.any():
+        areas = np.bincount(labels[axon], minlength=int(labels.max()) + 1)
+        reach = np.sqrt(areas / np.pi) * (1 / min_g_ratio - 1)
+        labels[ndimage.distance_transform_edt(~axon) > reach[labels]] = 0
+    else:
+        labels[:] = 0
+    alone = np.isin(labels, found.bare_axons) & axon
+    labels[alone] = 0
+    if keep_bare_axons:
+        numbers, _ = label_axons(bare | alone, min_axon_px=1)
+        labels = np.where(numbers > 0, numbers + labels.max(initial=0), labels)
+    return FoundFibres(labels, every_axon & (labels > 0))
 
 
-def _good_axons(
-    axon: np.ndarray, myelin: np.ndarray, *, min_axon_px: float, min_solidity: float, min_sheath: float
-) -> np.ndarray:
-    """The mask of those axons that are large enough, round enough, and in a sheath."""
+def has_bright_myelin(gray: np.ndarray, myelin_probability: np.ndarray, axon_probability: np.ndarray) -> bool:
+    """Whether myelin is brighter than axons, as in SEM; TEM shows it darker.
+
+    Parameters
+    ----------
+    gray : ndarray of number, shape (Y, X)
+        The image.
+    myelin_probability, axon_probability : ndarray of float, shape (Y, X)
+        Weights of the pixels in the two means that are compared; False where either is 0 everywhere.
+    """
+    weights = myelin_probability, axon_probability
+    totals = [float(weight.sum(dtype=np.float64)) for weight in weights]
+    if min(totals) <= 0:
+        return False
+    myelin, axon = (np.vdot(gray, weight) / total for weight, total in zip(weights, totals, strict=True))
+    return bool(myelin > axon)
+
+
+def _sheathed_and_bare(
+    axon: np.ndarray, myelin: np.ndarray, min_axon_px: float, min_solidity: float, min_sheath: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of those axons that are large and round enough: in a sheath, and without one."""
     labels, _ = label_axons(axon, min_axon_px=math.ceil(min_axon_px))
     number = int(labels.max(initial=0))
     outline = np.where(axon, 0, ndimage.grey_dilation(labels, size=(3, 3)))
     lengths = np.bincount(outline.ravel(), minlength=number + 1)
     covered = np.bincount(outline[myelin], minlength=number + 1)
-    good = covered >= min_sheath * lengths
-    good[0] = False
+    good = np.arange(number + 1) > 0
     if min_solidity > 0:
         for region in regionprops(labels):
             good[region.label] &= region.solidity >= min_solidity
-    return good[labels]
+    sheathed = covered >= min_sheath * lengths
+    return (good & sheathed)[labels], (good & ~sheathed)[labels]
 
 
 def prompts_from_classes(

@@ -13,7 +13,7 @@ from monai.inferers import Inferer
 from monai.utils import convert_to_numpy
 from tqdm import tqdm
 
-from .automatic import fibres_from_classes, prompts_from_classes
+from .automatic import fibres_from_classes, has_bright_myelin, prompts_from_classes
 from .common.errors import InputError
 from .fibre_size import choose_zoom
 from .fibres import Fibre, FibreMaps, fibres_of_logits, merge_fibres, moved
@@ -82,8 +82,12 @@ class FibreInferer(Inferer):
     min_visible
         As for `merge_fibres`; only where fibres are found without prompts. Of those that were asked for, whatever can
         be seen is kept.
-    axon_share, min_axon_px, min_solidity, min_sheath
-        As for `find_fibres`; pixels are those that the segmenter sees.
+    axon_share, min_axon_px, min_solidity, min_sheath, keep_bare_axons
+        As for `find_fibres`; pixels are those that the segmenter sees. Only fibres that are found without prompts may
+        be bare axons.
+    axon_share_bright : float, optional
+        ``axon_share`` of images whose myelin is brighter than their axons, see `has_bright_myelin`; the same if it is
+        not given.
     min_fit : float or "none"
         A box or point that means a fibre that the segmenter finds, see `fitting_fibres`, gets that fibre; ``none``
         leaves all prompts to the mask decoder.
@@ -114,9 +118,11 @@ class FibreInferer(Inferer):
         threshold: float = 0.5,
         min_visible: float = 0.0,
         axon_share: float = 0.5,
+        axon_share_bright: float | None = None,
         min_axon_px: float = 20,
         min_solidity: float = 0.0,
         min_sheath: float = 0.0,
+        keep_bare_axons: bool = False,
         min_fit: float | str = NONE,
         prompts_per_batch: int = 16,
         refine: bool = True,
@@ -140,9 +146,18 @@ class FibreInferer(Inferer):
         if min_fit != NONE and (isinstance(min_fit, (str, bool)) or not 0 < min_fit <= 1):
             raise InputError(f"--min_fit {min_fit}: expected an IoU above 0, 1 at most, or none")
         self.threshold, self.min_visible, self.min_axon_px = threshold, min_visible, min_axon_px
-        if not 0 < axon_share < 1:
-            raise InputError(f"--axon_share {axon_share}: expected a number between 0 and 1")
-        self.axon_share = axon_share
+        bright = axon_share if axon_share_bright is None else axon_share_bright
+        shares = {"axon_share": axon_share, "axon_share_bright": bright}
+        for name, share in shares.items():
+            if not 0 < share < 1:
+                raise InputError(f"--{name} {share}: expected a number between 0 and 1")
+        if keep_bare_axons and refine and automatic:
+            raise InputError(
+                "--keep_bare_axons True with --refine True: the mask decoder draws a sheath around every axon; "
+                "leave out one of them"
+            )
+        self.axon_share, self.axon_share_bright = axon_share, bright
+        self.keep_bare_axons = keep_bare_axons
         self.min_solidity, self.min_sheath, self.min_fit = min_solidity, min_sheath, min_fit
         self.prompts_per_batch, self.refine, self.views, self.progress = prompts_per_batch, refine, views, progress
 
@@ -200,12 +215,12 @@ class FibreInferer(Inferer):
     def _find(self, embeddings: TileEmbeddings, prompts: Prompts | None, *, zoom: float) -> FibreMaps:
         """The maps of an image; without prompts, of the fibres that the segmenter finds at this magnification."""
         shape, axon = tuple(embeddings.image.shape[1:]), None
-        options = {name: getattr(self, name) for name in ("threshold", "axon_share", "min_solidity", "min_sheath")}
-        options["min_axon_px"] = self.min_axon_px / zoom**2
         if prompts is None:
             classes = self._classes(embeddings, zoom)
+            options = self._options(embeddings, classes, zoom)
             if not self.refine:
-                return merge_fibres(fibres_from_classes(*classes, **options), shape, min_visible=self.min_visible)
+                fibres = fibres_from_classes(*classes, **options, keep_bare_axons=self.keep_bare_axons)
+                return merge_fibres(fibres, shape, min_visible=self.min_visible)
             prompts, axon = prompts_from_classes(*classes, **options)
             fibres = self._draw_all(embeddings, prompts, axon if self.part == "fibre" else None)
             return merge_fibres(fibres, shape, ids=prompts.ids, min_visible=self.min_visible)
@@ -213,12 +228,23 @@ class FibreInferer(Inferer):
         if known and (self.part == "fibre" or self._may_fit):
             classes = self._classes(embeddings, zoom)
             if self._may_fit:
-                found = fibres_from_classes(*classes, **options)
+                found = fibres_from_classes(*classes, **self._options(embeddings, classes, zoom))
                 known = fitting_fibres(prompts, found, min_iou=float(self.min_fit))
             if self.part == "fibre":
                 axon = (classes[1] >= self.threshold) & (classes[1] >= classes[0])
         fibres = self._draw_all(embeddings, prompts, axon, known)
         return merge_fibres(fibres, shape, ids=prompts.ids)
+
+    def _options(self, embeddings: TileEmbeddings, classes: np.ndarray, zoom: float) -> dict[str, float]:
+        """What `find_fibres` is told of an image."""
+        bright = has_bright_myelin(convert_to_numpy(embeddings.image[0]), *classes)
+        return {
+            "threshold": self.threshold,
+            "axon_share": self.axon_share_bright if bright else self.axon_share,
+            "min_axon_px": self.min_axon_px / zoom**2,
+            "min_solidity": self.min_solidity,
+            "min_sheath": self.min_sheath,
+        }
 
     @property
     def _may_fit(self) -> bool:

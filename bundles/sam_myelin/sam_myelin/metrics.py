@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 
 from .common.labels.seg import count_overlaps
 from .common.metrics.pooled import PooledMetric
@@ -12,14 +13,17 @@ from .common.metrics.ratios import dice_ratio, f1_ratio, iou_ratio, seg_ratio
 from .fibres import AXON_VALUE, MYELIN_VALUE
 from .morphometrics import COLUMNS, measure_fibres
 
-__all__ = ["MyelinMetric", "compare_sizes", "compute_fibre_dice"]
+__all__ = ["MyelinMetric", "compare_sizes", "compute_ap_dsb", "compute_fibre_dice", "matched_sizes"]
 
 NUM_RESULTS = 4  # channels
 AUTOMATIC, PROMPTED = slice(0, 2), slice(2, 4)  # channels of the results: labels of fibres, axons and myelin
 TRUTHS = ("label", "myelin")
 IMAGE_OVERLAPS, BOX_OVERLAPS, AXON_OVERLAP = ("dice", "iou"), ("box_dice", "box_iou"), "axon_dice"
 OVERLAPS = (*IMAGE_OVERLAPS, *BOX_OVERLAPS, AXON_OVERLAP)
-SIZES = ("g_ratio_error", "g_ratio_bias", "axon_diameter_error", "thickness_error")
+SIZES = ("g_ratio_error", "g_ratio_bias", "axon_diameter_error", "axon_diameter_bias", "thickness_error")
+LIMITS = ("g_ratio_limits", "axon_diameter_limits")
+NORMAL = 1.96  # standard deviations that hold 95 % of a normal distribution
+AP_IOUS = np.linspace(0.5, 0.95, 10).round(2)
 AXON_DIAMETER, THICKNESS, G_RATIO, BORDER = 3, 5, 6, 10  # columns of `measure_fibres`
 MIN_IOU = 0.5  # of two fibres whose sizes are compared
 
@@ -53,10 +57,34 @@ def compute_fibre_dice(
     return 2 * common / sizes
 
 
-def compare_sizes(
+def compute_ap_dsb(labels: np.ndarray, true_labels: np.ndarray) -> float:
+    """Mean over IoUs from 0.5 to 0.95 of TP / (TP + FP + FN): a pair of fibres needs an IoU above each.
+
+    Parameters
+    ----------
+    labels, true_labels : ndarray of int, shape (Y, X)
+
+    Returns
+    -------
+    float
+        NaN if there is no fibre in either.
+
+    References
+    ----------
+    .. [1] Data Science Bowl 2018: Caicedo et al. (2019), doi:10.1038/s41592-019-0612-7
+    """
+    overlaps = count_overlaps(true_labels, labels)
+    number = len(overlaps.reference_labels) + len(overlaps.result_labels)
+    if number == 0:
+        return float("nan")
+    pairs = np.array([np.count_nonzero(overlaps.ious > least) for least in AP_IOUS])
+    return float((pairs / (number - pairs)).mean())
+
+
+def matched_sizes(
     labels: np.ndarray, axon: np.ndarray, true_labels: np.ndarray, true_axon: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Differences between the sizes of fibres and those of the fibres of the truth that they match.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes of fibres, and of the fibres of the truth that they match.
 
     Two fibres match at an IoU above 0.5. Those that the image cuts are left out, and those without axon or myelin in
     either.
@@ -72,9 +100,8 @@ def compare_sizes(
 
     Returns
     -------
-    dict of str to ndarray of float, shape (k,)
-        ``g_ratio``: result less truth; ``axon_diameter`` and ``thickness`` of the myelin: the same, as a share of the
-        truth. See `measure_fibres`.
+    found, truth : ndarray of float, shape (k, 11)
+        Rows of `measure_fibres` in pixels, one per pair.
     """
     overlaps = count_overlaps(true_labels, labels)
     matched = overlaps.ious > MIN_IOU
@@ -88,7 +115,26 @@ def compare_sizes(
     truth, found = sizes
     whole = truth[:, BORDER] == 0
     good = whole & (truth[:, THICKNESS] > 0) & (found[:, THICKNESS] > 0)  # NaN, of no axon, is not above 0
-    truth, found = truth[good], found[good]
+    return found[good], truth[good]
+
+
+def compare_sizes(
+    labels: np.ndarray, axon: np.ndarray, true_labels: np.ndarray, true_axon: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Differences between the sizes of fibres and those of the fibres of the truth that they match.
+
+    Parameters
+    ----------
+    labels, axon, true_labels, true_axon
+        As for `matched_sizes`, which says which fibres are compared.
+
+    Returns
+    -------
+    dict of str to ndarray of float, shape (k,)
+        ``g_ratio``: result less truth; ``axon_diameter`` and ``thickness`` of the myelin: the same, as a share of the
+        truth. See `measure_fibres`.
+    """
+    found, truth = matched_sizes(labels, axon, true_labels, true_axon)
     shares, g_ratio = found / np.where(truth == 0, 1, truth) - 1, found[:, G_RATIO] - truth[:, G_RATIO]
     return {"g_ratio": g_ratio, "axon_diameter": shares[:, AXON_DIAMETER], "thickness": shares[:, THICKNESS]}
 
@@ -111,9 +157,11 @@ class MyelinMetric(PooledMetric):
         Cell Tracking Challenge has it; NaN where there is no fibre; `aggregate` is the mean over all fibres;
         ``seg_per_image``: the mean over images of the same. ``f1``: of fibres found without prompts, where a pair
         needs an IoU above 0.5; NaN where there is no fibre in either; `aggregate` counts over all images.
-        ``g_ratio_error``, ``g_ratio_bias``, ``axon_diameter_error``, ``thickness_error``: of fibres found without
-        prompts, means over those that `compare_sizes` compares, of absolute values but for the bias; NaN where there
-        is none.
+        ``ap_dsb``: see `compute_ap_dsb`; `aggregate` is the mean over images.
+        ``g_ratio_error``, ``g_ratio_bias``, ``axon_diameter_error``, ``axon_diameter_bias``, ``thickness_error``: of
+        fibres found without prompts, means over those that `compare_sizes` compares, of absolute values but for the
+        bias; NaN where there is none. ``g_ratio_limits``, ``axon_diameter_limits``: how far Bland and Altman's 95 %
+        limits of agreement lie from the bias, 1.96 standard deviations of these differences; NaN for fewer than two.
     modality : str
         Images of another one, as the truth says under ``modality``, count as undefined; ``all`` takes every image.
 
@@ -125,25 +173,34 @@ class MyelinMetric(PooledMetric):
     References
     ----------
     .. [1] SEG: Maška et al. (2014), doi:10.1093/bioinformatics/btu080
+    .. [2] Limits of agreement: Bland and Altman (1986), doi:10.1016/S0140-6736(86)90837-8
     """
 
-    KINDS = (*IMAGE_OVERLAPS, *BOX_OVERLAPS, "fibre_dice", "seg", "seg_per_image", "f1", AXON_OVERLAP, *SIZES)
+    OBJECTS = ("fibre_dice", "seg", "seg_per_image", "f1", "ap_dsb")
+    KINDS = (*IMAGE_OVERLAPS, *BOX_OVERLAPS, *OBJECTS, AXON_OVERLAP, *SIZES, *LIMITS)
 
     def __init__(self, kind: str, modality: str = "all") -> None:
         if kind not in self.KINDS:
             raise ValueError(f"kind is {kind!r}, expected one of {', '.join(self.KINDS)}")
         self.kind, self.modality = kind, modality
-        super().__init__(self._ratio_of_modality, pooled=kind in ("fibre_dice", "seg", "f1", *SIZES))
+        super().__init__(self._ratio_of_modality, pooled=kind in ("fibre_dice", "seg", "f1", *SIZES, *LIMITS))
 
-    def _ratio_of_modality(self, result: np.ndarray, truth: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    def _divide(self, ratios: torch.Tensor) -> torch.Tensor:
+        if self.kind not in LIMITS:
+            return super()._divide(ratios)
+        squares, total, number = ratios.unbind(dim=-1)
+        variance = (squares - total**2 / number).clamp(min=0) / (number - 1)
+        return torch.where(number > 1, NORMAL * variance.sqrt(), torch.nan)
+
+    def _ratio_of_modality(self, result: np.ndarray, truth: Mapping[str, np.ndarray]) -> tuple[float, ...]:
         if self.modality not in ("all", truth.get("modality", "all")):
-            return 0, 0
-        above, below = self._ratio(result, truth)
-        if below == 0 and self.kind in OVERLAPS:
+            return (0, 0, 0) if self.kind in LIMITS else (0, 0)
+        ratio = self._ratio(result, truth)
+        if ratio[1] == 0 and self.kind in OVERLAPS:
             return 1, 1  # nothing was there, and nothing was found
-        return above, below
+        return ratio
 
-    def _ratio(self, result: np.ndarray, truth: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    def _ratio(self, result: np.ndarray, truth: Mapping[str, np.ndarray]) -> tuple[float, ...]:
         one_channel = (1, *result.shape[1:])
         if result.ndim != 3 or len(result) != NUM_RESULTS or {truth[key].shape for key in TRUTHS} != {one_channel}:
             shapes = f"y_pred {result.shape}, " + ", ".join(f"{key} {truth[key].shape}" for key in TRUTHS)
@@ -154,7 +211,10 @@ class MyelinMetric(PooledMetric):
             return f1_ratio(labels, true_labels)
         if self.kind.startswith("seg"):
             return seg_ratio(labels, true_labels)
-        if self.kind in (AXON_OVERLAP, *SIZES):
+        if self.kind == "ap_dsb":
+            score = compute_ap_dsb(labels, true_labels)
+            return (0, 0) if np.isnan(score) else (score, 1)
+        if self.kind in (AXON_OVERLAP, *SIZES, *LIMITS):
             axon, true_axon = tissue == AXON_VALUE, (true_labels > 0) & (true_myelin == 0)
             if self.kind == AXON_OVERLAP:
                 return dice_ratio(axon, true_axon)
@@ -166,8 +226,10 @@ class MyelinMetric(PooledMetric):
         return dice_ratio(myelin, true_myelin) if self.kind.endswith("dice") else iou_ratio(myelin, true_myelin)
 
 
-def _mean_of(kind: str, differences: Mapping[str, np.ndarray]) -> tuple[float, int]:
-    """Sum and number of differences, or of their absolute values where the kind is an error."""
+def _mean_of(kind: str, differences: Mapping[str, np.ndarray]) -> tuple[float, ...]:
+    """Sum and number of differences, or of their absolute values for an error; for limits, first a sum of squares."""
     name, _, how = kind.rpartition("_")
     values = differences[name]
+    if kind in LIMITS:
+        return float((values**2).sum()), float(values.sum()), values.size
     return float((np.abs(values) if how == "error" else values).sum()), values.size

@@ -1,0 +1,123 @@
+"""How well sizes of fibres agree with those of the truth: every pair in a table, and Bland and Altman's picture."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ignite import distributed as idist
+from ignite.engine import Engine, Events
+from monai.utils import convert_to_numpy, string_list_all_gather
+
+from .agreement_picture import draw_agreement
+from .common.files import prepare_output_dir
+from .common.labels.saving import write_png
+from .common.names import stem
+from .common.tables import write_table
+from .fibres import AXON_VALUE
+from .metrics import AUTOMATIC, AXON_DIAMETER, G_RATIO, NORMAL, matched_sizes
+
+__all__ = ["Agreement", "AgreementSaver", "limits_of_agreement"]
+
+ALL = "all"
+ID = 0
+COLUMNS = ("image", "modality", "fibre", "true_fibre", "g_ratio", "true_g_ratio", "axon_diameter", "true_axon_diameter")
+SHOWN = {"g_ratio": "g-ratio", "axon_diameter": "axon diameter"}
+
+
+class Agreement(NamedTuple):
+    """Bland and Altman's numbers of pairs: mean difference, result less truth, and where 95 % of them are expected."""
+
+    bias: float
+    lower: float
+    upper: float
+    number: int
+
+
+def limits_of_agreement(found: Sequence[float] | np.ndarray, truth: Sequence[float] | np.ndarray) -> Agreement:
+    """Bias of a measurement, and 1.96 standard deviations of its differences around it.
+
+    Parameters
+    ----------
+    found, truth : sequence of float
+        The same quantity of the same objects, measured twice.
+
+    Returns
+    -------
+    Agreement
+        NaN where there is no pair, and, for the limits, fewer than two.
+
+    References
+    ----------
+    .. [1] Bland and Altman (1986), doi:10.1016/S0140-6736(86)90837-8
+    """
+    differences = np.asarray(found, float) - np.asarray(truth, float)
+    number = differences.size
+    bias = float(differences.mean()) if number else math.nan
+    reach = NORMAL * float(differences.std(ddof=1)) if number > 1 else math.nan
+    return Agreement(bias, bias - reach, bias + reach, number)
+
+
+class AgreementSaver:
+    """Writes what an evaluation found of each fibre beside what the truth says.
+
+    ``agreement.csv`` has a row per pair of fibres, see `matched_sizes`; diameters are in µm, or, in images whose pixels
+    have no known size, in pixels. ``agreement_<modality>.png`` shows for each pair the mean of both values and
+    their difference, and the limits of agreement; without a modality, all images are together.
+
+    Parameters
+    ----------
+    save_dir : path
+    """
+
+    def __init__(self, save_dir: str | Path) -> None:
+        self.save_dir = Path(save_dir)
+        self._rows: list[str] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Follow an evaluator of MONAI, whose items hold ``pred``, ``label`` and ``myelin``."""
+        engine.add_event_handler(Events.STARTED, self._rows.clear)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def collect(self, engine: Engine) -> None:
+        """Measure the fibres of an iteration's images."""
+        batch: Any = engine.state.batch  # lists of items, of MONAI's engines
+        output: Any = engine.state.output
+        for rest, found in zip(batch, output, strict=True):
+            self._rows += [json.dumps(row) for row in _rows_of({**rest, **found})]
+
+    def write(self, engine: Engine) -> None:
+        """Write the table and the pictures, in the first process, of all processes' images."""
+        rows = [json.loads(row) for row in sorted({*string_list_all_gather(self._rows)})]
+        if idist.get_rank() != 0:
+            return
+        prepare_output_dir(self.save_dir)
+        write_table(self.save_dir / "agreement.csv", COLUMNS, rows)
+        for modality in sorted({row[1] for row in rows}):
+            own = [row for row in rows if row[1] == modality]
+            panels = []
+            for name, title in SHOWN.items():
+                pair = [np.array([row[COLUMNS.index(column)] for row in own]) for column in (name, f"true_{name}")]
+                panels.append((title, *pair, limits_of_agreement(*pair)))
+            write_png(self.save_dir / f"agreement_{modality}.png", draw_agreement(panels))
+
+
+def _rows_of(item: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """A row of `COLUMNS` for each pair of fibres of an image."""
+    labels, tissue = convert_to_numpy(item["pred"])[AUTOMATIC]
+    true_labels, true_myelin = (convert_to_numpy(item[key])[0] for key in ("label", "myelin"))
+    found, truth = matched_sizes(labels, tissue == AXON_VALUE, true_labels, (true_labels > 0) & (true_myelin == 0))
+    meta = item["image"].meta
+    size = float(meta.get("pixel_size_um", math.nan))
+    scale = 1.0 if math.isnan(size) else size
+    about = stem(meta["filename_or_obj"]), str(item.get("modality", ALL))
+    return [
+        (*about, int(one[ID]), int(other[ID]), one[G_RATIO], other[G_RATIO])
+        + (one[AXON_DIAMETER] * scale, other[AXON_DIAMETER] * scale)
+        for one, other in zip(found.tolist(), truth.tolist(), strict=True)
+    ]
