@@ -25,8 +25,11 @@ __all__ = ["Agreement", "AgreementSaver", "limits_of_agreement"]
 
 ALL = "all"
 ID = 0
-COLUMNS = ("image", "modality", "fibre", "true_fibre", "g_ratio", "true_g_ratio", "axon_diameter", "true_axon_diameter")
-SHOWN = {"g_ratio": "g-ratio", "axon_diameter": "axon diameter"}
+COLUMNS = (
+    *("image", "modality", "fibre", "true_fibre", "g_ratio", "true_g_ratio"),
+    *("axon_diameter", "true_axon_diameter", "unit"),
+)
+SHOWN = {"g_ratio": "g-ratio", "axon_diameter": "axon diameter in {}"}
 
 
 class Agreement(NamedTuple):
@@ -93,17 +96,19 @@ class AgreementSaver:
 
     def write(self, engine: Engine) -> None:
         """Write the table and the pictures, in the first process, of all processes' images."""
-        rows = [json.loads(row) for row in sorted({*string_list_all_gather(self._rows)})]
+        rows = sorted(json.loads(row) for row in {*string_list_all_gather(self._rows)})
         if idist.get_rank() != 0:
             return
         prepare_output_dir(self.save_dir)
         write_table(self.save_dir / "agreement.csv", COLUMNS, rows)
         for modality in sorted({row[1] for row in rows}):
             own = [row for row in rows if row[1] == modality]
+            unit = " and ".join(sorted({row[-1] for row in own}))
             panels = []
             for name, title in SHOWN.items():
-                pair = [np.array([row[COLUMNS.index(column)] for row in own]) for column in (name, f"true_{name}")]
-                panels.append((title, *pair, limits_of_agreement(*pair)))
+                columns = (COLUMNS.index(column) for column in (name, f"true_{name}"))
+                found, truth = (np.array([row[column] for row in own]) for column in columns)
+                panels.append((title.format(unit), found, truth, limits_of_agreement(found, truth)))
             write_png(self.save_dir / f"agreement_{modality}.png", draw_agreement(panels))
 
 
@@ -114,10 +119,10 @@ def _rows_of(item: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     found, truth = matched_sizes(labels, tissue == AXON_VALUE, true_labels, (true_labels > 0) & (true_myelin == 0))
     meta = item["image"].meta
     size = float(meta.get("pixel_size_um", math.nan))
-    scale = 1.0 if math.isnan(size) else size
+    scale, unit = (1.0, "px") if math.isnan(size) else (size, "um")
     about = stem(meta["filename_or_obj"]), str(item.get("modality", ALL))
     return [
         (*about, int(one[ID]), int(other[ID]), one[G_RATIO], other[G_RATIO])
-        + (one[AXON_DIAMETER] * scale, other[AXON_DIAMETER] * scale)
+        + (one[AXON_DIAMETER] * scale, other[AXON_DIAMETER] * scale, unit)
         for one, other in zip(found.tolist(), truth.tolist(), strict=True)
     ]

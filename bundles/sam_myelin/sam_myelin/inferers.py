@@ -219,8 +219,8 @@ class FibreInferer(Inferer):
             classes = self._classes(embeddings, zoom)
             options = self._options(embeddings, classes, zoom)
             if not self.refine:
-                fibres = fibres_from_classes(*classes, **options, keep_bare_axons=self.keep_bare_axons)
-                return merge_fibres(fibres, shape, min_visible=self.min_visible)
+                segmented = fibres_from_classes(*classes, **options, keep_bare_axons=self.keep_bare_axons)
+                return merge_fibres(segmented, shape, min_visible=self.min_visible)
             prompts, axon = prompts_from_classes(*classes, **options)
             fibres = self._draw_all(embeddings, prompts, axon if self.part == "fibre" else None)
             return merge_fibres(fibres, shape, ids=prompts.ids, min_visible=self.min_visible)
@@ -235,7 +235,7 @@ class FibreInferer(Inferer):
         fibres = self._draw_all(embeddings, prompts, axon, known)
         return merge_fibres(fibres, shape, ids=prompts.ids)
 
-    def _options(self, embeddings: TileEmbeddings, classes: np.ndarray, zoom: float) -> dict[str, float]:
+    def _options(self, embeddings: TileEmbeddings, classes: np.ndarray, zoom: float) -> dict[str, Any]:
         """What `find_fibres` is told of an image."""
         bright = has_bright_myelin(convert_to_numpy(embeddings.image[0]), *classes)
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sam_myelin.automatic import fibres_from_classes, find_fibres, prompts_from_classes
+from sam_myelin.automatic import fibres_from_classes, find_fibres, has_bright_myelin, prompts_from_classes
 from sam_myelin.fibres import merge_fibres
 from sam_myelin.prompts import boxes_of
 from scipy import ndimage
@@ -120,3 +120,35 @@ def test_nothing_to_find():
     assert len(prompts.ids) == 0 and prompts.boxes.shape == (0, 4) and not axon.any()
     assert fibres_from_classes(*nothing) == []
     assert not find_fibres(nothing[0] + 1, nothing[1]).labels.any(), "myelin alone is no fibre"
+
+
+def test_bare_axons_are_fibres_without_myelin_on_request(touching):
+    labels, axon = touching
+    alone, half = disc(SHAPE, 50, 10, 5), disc(SHAPE, 20, 85, 6)
+    labels[14:27, 86:94] = np.where(labels[14:27, 86:94] == 0, 8, labels[14:27, 86:94])  # a sheath on one side only
+    maps = probabilities(labels, axon | alone | half)
+    dropped = find_fibres(*maps, min_sheath=0.6)
+    kept = find_fibres(*maps, min_sheath=0.6, keep_bare_axons=True)
+    np.testing.assert_array_equal(kept.labels[~alone & ~half], dropped.labels[~alone & ~half])
+    assert not dropped.axon[alone | half].any() and kept.axon[alone | half].all()
+    fibres = fibres_from_classes(*maps, min_sheath=0.6, keep_bare_axons=True)
+    assert sorted(fibre.myelin.any() for fibre in fibres) == [False, False, True, True, True]
+    assert sorted(fibre.axon.sum() for fibre in fibres if not fibre.myelin.any()) == sorted([alone.sum(), half.sum()])
+
+
+def test_without_any_sheath_all_axons_are_bare():
+    axon = disc(SHAPE, 20, 20, 8) | disc(SHAPE, 30, 60, 8)
+    maps = probabilities(np.zeros(SHAPE, int), axon)
+    assert not find_fibres(*maps).labels.any()
+    found = find_fibres(*maps, keep_bare_axons=True)
+    np.testing.assert_array_equal(found.labels > 0, axon)
+    assert len(np.unique(found.labels)) == 3
+
+
+def test_myelin_is_bright_if_its_mean_is_above_that_of_axons(touching):
+    labels, axon = touching
+    maps = probabilities(labels, axon)
+    gray = np.random.default_rng(0).random(SHAPE).astype(np.float32) + np.where(axon, 0, 0.5)
+    means = [np.average(gray, weights=weight) for weight in maps]
+    assert means[0] > means[1] and has_bright_myelin(gray, *maps) and not has_bright_myelin(-gray, *maps)
+    assert not has_bright_myelin(gray, maps[0], 0 * maps[1])

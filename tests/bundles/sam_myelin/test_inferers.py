@@ -13,6 +13,7 @@ from sam_myelin.normalisation import fit_to
 from sam_myelin.prompt_sources import as_tensor
 from sam_myelin.prompts import Prompts, prompts_from_labels
 from sam_myelin.tiles import Tile
+from scipy import ndimage
 from skimage.transform import rescale
 
 from tests.bundles.sam_myelin.stand_ins import GrayNetwork, Wrapped, draw_grid
@@ -245,3 +246,39 @@ def test_impossible_settings(settings, message):
 def test_images_of_another_shape(shape):
     with pytest.raises(InputError, match="expected one image of three channels"):
         FibreInferer()(torch.zeros(shape), GrayNetwork())
+
+
+class InvertedNetwork(GrayNetwork):
+    """Knows images whose myelin is brighter than their axons."""
+
+    def segment(self, image: torch.Tensor) -> torch.Tensor:
+        return super().segment(320 - image)
+
+
+@pytest.mark.parametrize("bright", [False, True])
+def test_images_with_bright_myelin_have_an_axon_share_of_their_own(bright):
+    image, _, axon = draw_grid(2, 2)
+    rim = axon & ~ndimage.binary_erosion(axon)
+    image[rim] = 195  # more like myelin than like an axon
+    shown, network = (320 - image.astype(int), InvertedNetwork()) if bright else (image, GrayNetwork())
+    settings = {"automatic": True, "refine": False, "tile_px": 128, "axon_share": 0.5}  # so that nothing is resized
+    for others, expected in (({}, axon & ~rim), ({"axon_share_bright": 0.15}, axon if bright else axon & ~rim)):
+        found = FibreInferer(**settings, **others)(as_batch(shown), network)
+        np.testing.assert_array_equal(found[0, 1].numpy() == 255, expected)
+
+
+def test_bare_axons_and_a_share_out_of_range_are_refused_where_they_make_no_sense():
+    with pytest.raises(InputError, match="--keep_bare_axons True with --refine True: the mask decoder draws a sheath"):
+        FibreInferer(automatic=True, refine=True, keep_bare_axons=True)
+    with pytest.raises(InputError, match="--axon_share_bright 0: expected a number between 0 and 1"):
+        FibreInferer(axon_share_bright=0)
+
+
+def test_bare_axons_are_found_on_request():
+    image, labels, axon = draw_grid(2, 2)
+    image[(labels == 4) & ~axon] = 100
+    settings = {"automatic": True, "refine": False, "tile_px": 128, "min_sheath": 0.6}
+    for keep in (False, True):
+        found = FibreInferer(**settings, keep_bare_axons=keep)(as_batch(image), GrayNetwork())[0].numpy()
+        assert len(np.unique(found[0])) - 1 == 3 + keep
+        assert (found[1][labels == 4] == 255).sum() == keep * (axon & (labels == 4)).sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import statistics
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from monai.metrics import DiceMetric, MeanIoU
 from sam_myelin.common.metrics.pooled import ItemMetricHandler
 from sam_myelin.fibres import AXON_VALUE as AXON
 from sam_myelin.fibres import MYELIN_VALUE as MYELIN
-from sam_myelin.metrics import MyelinMetric, compute_fibre_dice
+from sam_myelin.metrics import MyelinMetric, compare_sizes, compute_ap_dsb, compute_fibre_dice
 from skimage.measure import regionprops
 
 from tests.bundles.sam_myelin.conftest import disc
@@ -110,6 +111,32 @@ def test_f1_is_that_of_regions_and_pools_fibres():
     assert counts[0][0] > 0
 
 
+def ap_by_regions(truth, labels):
+    """Average precision of the Data Science Bowl, of sets of pixels and exact fractions."""
+    objects, others = ([{*map(tuple, region.coords)} for region in regionprops(map_)] for map_ in (truth, labels))
+    precisions = []
+    for percent in range(50, 100, 5):
+        pairs = sum(100 * len(a & b) > percent * len(a | b) for a in objects for b in others)
+        precisions.append(pairs / (len(objects) + len(others) - pairs))
+    return sum(precisions) / len(precisions)
+
+
+labelled = npst.arrays(np.int32, (5, 6), elements=st.integers(0, 3))
+
+
+@settings(deadline=None)
+@given(labelled.filter(np.any), labelled)
+def test_ap_is_that_of_regions(truth, labels):
+    assert compute_ap_dsb(labels, truth) == pytest.approx(ap_by_regions(truth, labels))
+
+
+def test_ap_is_the_mean_over_images():
+    images = random_images()
+    expected = [ap_by_regions(truth["label"][0].numpy(), result[0].numpy()) for result, truth in images]
+    total, each = evaluate("ap_dsb", images)
+    assert each == pytest.approx(expected) and total == pytest.approx(np.mean(expected))
+
+
 def fibre_dice_by_loop(labels, myelin, true_labels, true_myelin):
     scores = []
     for fibre in np.unique(true_labels[true_myelin & (true_labels > 0)]):
@@ -165,6 +192,9 @@ def test_dice_of_a_fibre_by_hand():
         ("f1", False, False, np.nan),
         ("f1", True, False, 0),
         ("f1", False, True, 0),
+        ("ap_dsb", False, False, np.nan),
+        ("ap_dsb", True, False, 0),
+        ("g_ratio_limits", True, True, np.nan),
     ],
 )
 def test_where_there_is_nothing(kind, found, true, expected):
@@ -203,6 +233,28 @@ def test_sizes_are_compared_with_those_of_the_fibres_that_match():
     assert evaluate("g_ratio_bias", [image(truth, truth=truth, myelin=myelin)])[1] == pytest.approx(
         [np.nan], nan_ok=True
     )
+
+
+def test_limits_of_agreement_pool_fibres():
+    rng, images, differences = np.random.default_rng(0), [], []
+    for number in (1, 3, 4):
+        shape = (60, 50 * number)
+        truth, myelin, tissue = (np.zeros(shape, int) for _ in range(3))
+        for fibre in range(number):
+            centre, inner = (30, 25 + 50 * fibre), rng.uniform(8, 14, 2)
+            truth[disc(shape, *centre, 18)] = fibre + 1
+            myelin[disc(shape, *centre, 18) & ~disc(shape, *centre, inner[0])] = 1
+            tissue[disc(shape, *centre, 18)] = MYELIN
+            tissue[disc(shape, *centre, inner[1])] = AXON
+        images.append(image(truth, tissue, truth=truth, myelin=myelin))
+        differences.append(compare_sizes(truth, tissue == AXON, truth, (truth > 0) & (myelin == 0)))
+    for name in ("g_ratio", "axon_diameter"):
+        each = [values[name].tolist() for values in differences]
+        total, spreads = evaluate(f"{name}_limits", images)
+        assert total == pytest.approx(1.96 * statistics.stdev(sum(each, [])))
+        assert spreads == pytest.approx(
+            [np.nan, *(1.96 * statistics.stdev(values) for values in each[1:])], nan_ok=True
+        )
 
 
 def test_images_of_another_modality_are_undefined():
