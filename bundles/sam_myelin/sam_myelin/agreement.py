@@ -21,7 +21,7 @@ from .common.tables import write_table
 from .fibres import AXON_VALUE
 from .metrics import AUTOMATIC, AXON_DIAMETER, G_RATIO, NORMAL, matched_sizes
 
-__all__ = ["Agreement", "AgreementSaver", "limits_of_agreement"]
+__all__ = ["Agreement", "AgreementReport", "limits_of_agreement"]
 
 ALL = "all"
 ID = 0
@@ -65,7 +65,7 @@ def limits_of_agreement(found: Sequence[float] | np.ndarray, truth: Sequence[flo
     return Agreement(bias, bias - reach, bias + reach, number)
 
 
-class AgreementSaver:
+class AgreementReport:
     """Writes what an evaluation found of each fibre beside what the truth says.
 
     ``agreement.csv`` has a row per pair of fibres, see `matched_sizes`; diameters are in µm, or, in images whose pixels

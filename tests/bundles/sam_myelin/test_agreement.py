@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from PIL import Image
-from sam_myelin.agreement import AgreementSaver, limits_of_agreement
+from sam_myelin.agreement import AgreementReport, limits_of_agreement
 from sam_myelin.agreement_picture import DOTS, LINE, draw_agreement, nice_step
 from sam_myelin.fibres import AXON_VALUE, MYELIN_VALUE
 
@@ -86,7 +86,7 @@ def test_an_evaluation_leaves_a_table_and_a_picture_per_modality(tmp_path, modal
         val_data_loader=batches,
         network=torch.nn.Identity(),
         inferer=lambda inputs, network: next(results),
-        val_handlers=[AgreementSaver(tmp_path / "scores")],
+        val_handlers=[AgreementReport(tmp_path / "scores")],
     )
     evaluator.run()
     with (tmp_path / "scores" / "agreement.csv").open() as file:
