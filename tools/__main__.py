@@ -28,6 +28,8 @@ VERBS = {
     "sample myelin": ("tools.sample.myelin:myelin", "make synthetic electron micrographs of nerves in BIDS"),
     "sample": ("tools.sample.formats:sample", "BUNDLE DST: make the sample that fits a bundle"),
     "segment": ("tools.segment.commands:segment", "segment images with a bundle: masks, tables, outlines"),
+    "correct": ("tools.corrections:correct", "keep an image and its corrected labels, to fine-tune on"),
+    "finetune": ("tools.finetune:finetune", "train on from a bundle's weights, on few images of your own"),
     "score": (
         "tools.score.commands:score",
         "compute SEG, DET and OP_CSB, as the Cell Tracking Challenge defines them",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from common.datalist import read_dataset
 from common.json_file import read_json
 from tools.bundles import find_bundle
+from tools.card.evaluation import read_overall
 from tools.command_line import as_verb
 from tools.runs.executor import run_step
 from tools.runs.files import find_result
@@ -40,7 +40,7 @@ def quickstart(*, bundle: str = "", destination: str = "quickstart") -> dict[str
     started = time.monotonic()
     for step, command in commands(root, toolbox, folder):
         run_step(step, command, folder / "logs" / f"{step}.log")
-    scores = _read_scores(folder / "evaluation" / "metrics.csv")
+    scores = read_overall(folder / "evaluation", toolbox.metrics, allow_undefined=True)
     picture = _draw(toolbox, folder)
     return {
         **{f"{metric} (synthetic test)": f"{score:.4f}" for metric, score in scores.items()},
@@ -87,11 +87,6 @@ def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str
     yield "evaluate", bundle_command([configs["train"], configs["evaluate"]], given)
     # not by tools segment, for which --spacing is that of the files, not the one that the network works at
     yield "infer", bundle_command([configs["inference"]], common | {"output_dir": folder / "results", **weights})
-
-
-def _read_scores(path: Path) -> dict[str, float]:
-    with path.open(newline="") as file:
-        return {metric: float(score) for metric, score in csv.reader(file)}
 
 
 def _draw(toolbox: Toolbox, folder: Path) -> Path:

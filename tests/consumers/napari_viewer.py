@@ -44,7 +44,7 @@ def wait(widget) -> None:
             sys.exit("it does not end")
 
 
-def main(bundle_root: str, dataset_dir: str, _second: str, _work_dir: str, _overrides: str) -> None:
+def main(bundle_root: str, dataset_dir: str, _second: str, work_dir: str, _overrides: str) -> None:
     item = json.loads(Path(dataset_dir, "dataset.json").read_text())["testing"][0]
     PluginManager.instance().register(PluginManifest.from_file(ROOT / "tools/integrations/napari/napari.yaml"))
     viewer = napari.Viewer(show=False)
@@ -74,6 +74,13 @@ def main(bundle_root: str, dataset_dir: str, _second: str, _work_dir: str, _over
         wait(widget)
         said += f"; of one box {widget.status.value}"
     widget.process.end()
+    widget.reset_choices()
+    widget.image.value, widget.labels.value = layer, made
+    widget.dataset.value = Path(work_dir, "kept")
+    widget.keep_labels()
+    if not widget.status.value.startswith("kept as images/"):
+        sys.exit(widget.status.value)
+    said += "; kept as a correction"
     print(f"cancelled once; {said}")
     sys.stdout.flush()
     viewer.close()

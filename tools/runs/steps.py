@@ -49,7 +49,7 @@ class Training:
     bundle, dataset_dir : Path
     folder : Path
         Gets model.pt, resume.pt, logs/, and a folder for each evaluation and for the inference.
-    fold : int
+    fold : int or "none"
         Left out of the training, to validate on.
     overrides : mapping of str to str
         Keys of train.json -> value.
@@ -61,7 +61,7 @@ class Training:
     bundle: Path
     dataset_dir: Path
     folder: Path
-    fold: int
+    fold: int | str
     overrides: Mapping[str, str]
     varied: Mapping[str, str] = field(default_factory=dict)
 
@@ -89,16 +89,17 @@ class Training:
         )
         return self._step("train", command, (), (self.weights, self.resume), self.overrides)
 
-    def evaluate(self, split: str, *configs: Path) -> Step:
-        """An evaluation; what evaluate.json sets itself, such as ``pretrained``, is not overridden."""
+    def evaluate(self, split: str, *configs: Path, weights: Path | None = None) -> Step:
+        """An evaluation, of other weights if they are given; what evaluate.json sets itself is not overridden."""
         own = {normal_key(key) for key in read_json(self.bundle / "configs/evaluate.json")}
         varied, overrides = (
             _chosen(given, lambda key: normal_key(key) not in own) for given in (self.varied, self.overrides)
         )
-        target = {"output_dir": self.folder / split, "ckpt_path": self.weights}
+        weights = weights or self.weights
+        target = {"output_dir": self.folder / split, "ckpt_path": weights}
         files = [*self._configs("train", "evaluate"), *configs]
         command = bundle_command(files, self._where | {"fold": self.fold} | varied | target | overrides)
-        return self._step(split, command, (self.weights, *configs), (self.folder / split / "metrics.csv",))
+        return self._step(split, command, (weights, *configs), (self.folder / split / "metrics.csv",))
 
     def infer(self, **switches: str) -> Step:
         """Inference on ``testing``, by which the folder ``inference`` fills."""

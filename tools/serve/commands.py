@@ -28,7 +28,7 @@ __all__ = ["serve", "serve_bundles"]
 logger = logging.getLogger(__name__)
 
 
-@SetParseFns(bundle=str, host=str, backend=str, data_dir=str, allowed_hosts=str, token=str)
+@SetParseFns(bundle=str, host=str, backend=str, data_dir=str, corrections=str, allowed_hosts=str, token=str)
 def serve(
     bundle: str,
     *further,
@@ -36,6 +36,7 @@ def serve(
     port: int = 5050,
     backend: str = "auto",
     data_dir: str = "",
+    corrections: str = "",
     max_upload_mb: float = 256,
     max_queue: int = 16,
     timeout_s: float = 600,
@@ -64,6 +65,9 @@ def serve(
         the present weights and was measured to be faster, else torch.
     data_dir : str
         Folder with images that requests may name by path; by default only uploads are accepted.
+    corrections : str
+        Folder for results that are corrected on the page, to `finetune` on: a dataset for each bundle. By default
+        results cannot be corrected.
     max_upload_mb : float
         Largest upload in MiB.
     max_queue : int
@@ -108,6 +112,7 @@ def serve(
         port=whole_number("port", port, minimum=1),
         backend=backend,
         data_dir=folder,
+        corrections=Path(corrections) if corrections else None,
         limits=limits,
         overrides=overrides,
         token=token,
@@ -122,6 +127,7 @@ def serve_bundles(
     port: int,
     backend: str = "auto",
     data_dir: Path | None = None,
+    corrections: Path | None = None,
     limits: Limits | None = None,
     overrides: Mapping[str, object] | None = None,
     samples: Mapping[str, Sequence[Path]] | None = None,
@@ -138,7 +144,7 @@ def serve_bundles(
     host, port
         As for `serve`.
     backend : {"auto", "torch", "onnx"}
-    data_dir : Path, optional
+    data_dir, corrections : Path, optional
     limits : Limits, optional
     overrides : mapping, optional
         Of inference.json.
@@ -180,7 +186,7 @@ def serve_bundles(
                 token=token,
                 settings={name: settings_of(bundle) for name, bundle in bundles.items()},
             )
-            app = mount_page(app, samples, folder)
+            app = mount_page(app, samples, folder, corrections)
             if _is_file(host):
                 logger.info("serving at %s, for: python -m tools segment BUNDLE ... --server %s", host, host)
             else:

@@ -28,11 +28,16 @@ from PIL import Image
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
+from common.errors import InputError
+from tools.corrections import classes_of
+from tools.segment.description import Description
 from tools.segment.results import Result, read_mask, renamed
 from tools.serve import pictures
+from tools.serve.corrections import Correction
 from tools.serve.endpoint import Endpoint, Received
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job
+from tools.serve.requests import MAX_FIELD_BYTES, limited
 from tools.serve.results import encode
 
 __all__ = ["mount_page"]
@@ -47,7 +52,9 @@ SESSION_S = 3600.0  # after which results that nobody looks at are removed
 MAX_SHOWN = 100  # results that are kept; the oldest go first
 
 
-def mount_page(app: FastAPI, samples: Mapping[str, Sequence[Path]], folder: Path) -> FastAPI:
+def mount_page(
+    app: FastAPI, samples: Mapping[str, Sequence[Path]], folder: Path, corrections: Path | None = None
+) -> FastAPI:
     """Put the page at the root of a server.
 
     Parameters
@@ -58,13 +65,17 @@ def mount_page(app: FastAPI, samples: Mapping[str, Sequence[Path]], folder: Path
         Images to try a bundle on, by its name.
     folder : Path
         Where results are kept while they are shown; who made it removes it.
+    corrections : Path, optional
+        Dataset of each bundle in a folder of its name, which results that somebody corrected are added to.
     """
-    page = _Page(app.state.endpoint, folder)
+    page = _Page(app.state.endpoint, folder, corrections)
     page.endpoint.samples = samples
     hidden: dict[str, Any] = {"include_in_schema": False}
     app.get("/", **hidden)(page.index)
     app.post("/results", **hidden)(page.make_result)
     app.post("/results/{key}/forget", **hidden)(page.forget)
+    app.post("/results/{key}/change", **hidden)(page.change)
+    app.post("/results/{key}/keep", **hidden)(page.keep)
     app.get("/results/{key}/files/{name}", **hidden)(page.download)
     app.get("/results/{key}/{name}/{z}", **hidden)(page.draw)
     app.get("/samples/{bundle}/{index}", **hidden)(page.sample)
@@ -79,11 +90,16 @@ class _Shown:
     folder: Path
     result: Result
     stem: str
+    bundle: Description
     seen: float = field(default_factory=time.monotonic)
 
     @property
     def kind(self) -> str:
         return self.result.labels.name.removeprefix(f"{self.result.stem}_").split(".")[0]
+
+    @property
+    def correction(self) -> Correction:
+        return Correction(self.result, self.folder)
 
     def files(self) -> dict[str, str]:
         """Downloads of a result: the name on the page, and that of the file."""
@@ -92,8 +108,8 @@ class _Shown:
 
 
 class _Page:
-    def __init__(self, endpoint: Endpoint, folder: Path) -> None:
-        self.endpoint, self.folder = endpoint, folder
+    def __init__(self, endpoint: Endpoint, folder: Path, corrections: Path | None) -> None:
+        self.endpoint, self.folder, self.corrections = endpoint, folder, corrections
         self.shown: dict[str, _Shown] = {}
 
     def index(self) -> Response:
@@ -128,10 +144,39 @@ class _Page:
         picture = pictures.enlarge(view[z])
         picture = np.stack([picture] * 3, axis=-1) if picture.ndim == 2 else picture
         if name == "outlines":
-            picture = pictures.draw_outlines(picture, pictures.enlarge(pictures.plane_of(shown.result.labels, z)))
+            changed = shown.correction.plane(z)
+            labels = pictures.plane_of(shown.result.labels, z) if changed is None else changed
+            picture = pictures.draw_outlines(picture, pictures.enlarge(labels))
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, format="PNG", compress_level=1)
         return Response(buffer.getvalue(), media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    async def change(self, key: str, request: Request) -> Response:
+        """Remove an object from a result, or draw one."""
+        correction = self._to_correct(key).correction
+        limited_request = Request(request.scope, limited(request.receive, request.headers, MAX_FIELD_BYTES))
+        await run_in_threadpool(correction.change, await limited_request.body())
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    def keep(self, key: str) -> dict[str, str]:
+        """Add a result to the dataset of corrections."""
+        shown = self._to_correct(key)
+        dataset_dir = Path(str(self.corrections), shown.bundle.name)
+        try:
+            return {"name": shown.correction.keep(dataset_dir, shown.bundle, shown.stem), "dataset": dataset_dir.name}
+        except InputError as error:  # which names folders of the server
+            logger.error("a correction is not kept: %s", error)
+            raise Failure(HTTPStatus.INSUFFICIENT_STORAGE, "it cannot be kept; see the server's log") from error
+
+    def _to_correct(self, key: str) -> _Shown:
+        shown = self._find(key)
+        if not self._corrects(shown.bundle):
+            raise Failure(HTTPStatus.FORBIDDEN, "nothing is kept here; start the server with --corrections FOLDER")
+        return shown
+
+    def _corrects(self, bundle: Description) -> bool:
+        """Whether what the page draws, objects, is what a bundle learns."""
+        return self.corrections is not None and len(classes_of(bundle)) == 1
 
     def download(self, key: str, name: str) -> Response:
         """A result as a file, named after the user's."""
@@ -169,12 +214,12 @@ class _Page:
         try:
             async for told in self._progress(future):
                 yield _line(told)
-            shown = _Shown(folder, future.result(), received.stem)
+            shown = _Shown(folder, future.result(), received.stem, received.bundle)
             about = await run_in_threadpool(_describe, shown)
             key = secrets.token_urlsafe(16)
             self._make_room()
             self.shown[key], is_kept = shown, True
-            yield _line({"state": "done", "id": key, **about})
+            yield _line({"state": "done", "id": key, "corrects": self._corrects(received.bundle), **about})
         except Failure as failure:
             yield _line({"state": "failed", "message": failure.message})
         except Exception as error:

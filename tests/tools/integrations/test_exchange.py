@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from common.datalist import read_dataset
 from common.errors import InputError
+from common.reading.images import read_image
 from common.reading.tiff import read_pixel_size
-from tools.integrations.napari.exchange import parse_sizes, read_result, write_image, write_prompts
+from tools.integrations.napari.exchange import keep_correction, parse_sizes, read_result, write_image, write_prompts
 from tools.segment.description import describe
 from tools.segment.results import Result
 
@@ -81,3 +83,18 @@ def test_the_table_tells_of_which_label_each_row_is(tmp_path):
     assert labels.tolist() == [[0, 1, 2]]
     assert table == {"index": [1, 2], "area": [5.0, 6.0]}
     assert read_result(Result(Path("a.tif"), files[1], files[1:], 0.0))[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("bundle", "shape", "sizes"),
+    [(VOLUMES, (3, 4, 5), (2.0, 0.8, 0.8)), (describe("crypt_unet"), (6, 7, 3), (0.5, 0.5))],
+)
+def test_corrected_labels_are_kept_with_their_layer(tmp_path, bundle, shape, sizes):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    labels = np.zeros(shape[: bundle.num_axes], int)
+    labels[0, 0], labels[-1, -1] = 1, 2
+    told = keep_correction(pixels, labels, bundle, tmp_path / "kept", sizes, "my layer [1]")
+    (item,) = read_dataset(tmp_path / "kept").training
+    assert item.name in told and item.name.startswith("images/my_layer_1.")
+    np.testing.assert_array_equal(read_image(item.file("image")), pixels)
+    np.testing.assert_array_equal(read_image(item.file("label"), labels=True), labels)

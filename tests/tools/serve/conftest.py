@@ -111,12 +111,13 @@ def running(
     samples: dict[str, list[Path]] | None = None,
     token: str = "",
     settings: dict[str, dict] | None = None,
+    corrections: Path | None = None,
 ) -> Iterator[Server]:
     worker = StandIn(limits)
     dispatcher = Dispatcher(lambda: worker, limits)
     app = create_app(dispatcher, BUNDLES, data_dir=data_dir, token=token, settings=settings or {})
     if page_folder:
-        app = mount_page(app, samples or {}, page_folder)
+        app = mount_page(app, samples or {}, page_folder, corrections)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]

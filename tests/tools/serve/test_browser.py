@@ -219,3 +219,37 @@ def test_who_leaves_gives_up_the_place_in_the_queue(browser, tmp_path):
 def test_nothing_is_asked_of_other_machines(page, url):
     page.wait_for_timeout(2000)  # what is fetched late, such as fonts
     assert page.asked and all(asked.startswith((url, "data:", "blob:")) for asked in page.asked)
+
+
+def test_objects_are_removed_and_drawn_with_the_mouse(browser, tmp_path, monkeypatch):
+    for place in ("tools.serve.page", "tools.corrections"):
+        monkeypatch.setattr(f"{place}.classes_of", lambda bundle: ["object"])
+    image = np.zeros((40, 40), np.uint8)
+    image[4:12, 4:12] = 200
+    (tmp_path / "a.png").write_bytes(png(image))
+    (tmp_path / "results").mkdir()
+    with running(Limits(), page_folder=tmp_path / "results", corrections=tmp_path / "kept") as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        upload(page, tmp_path / "a.png")
+        segment(page)
+
+        def drag(*places):
+            box = page.locator("#outlines img").bounding_box()
+            before = page.locator("#outlines img").evaluate("image => image.src")
+            for number, (y, x) in enumerate(places):
+                page.mouse.move(box["x"] + x / 40 * box["width"], box["y"] + y / 40 * box["height"])
+                if number == 0:
+                    page.mouse.down()
+            page.mouse.up()
+            changed = "old => (i => i.src != old && i.naturalWidth)(document.querySelector('#outlines img'))"
+            page.wait_for_function(changed, arg=before)
+
+        drag((8, 8))
+        drag((20, 20), (20, 30), (30, 30), (30, 20))
+        page.click("#keep")
+        page.wait_for_selector("text=kept as images/a.png for images")
+        page.close()
+    (label,) = (tmp_path / "kept/images/labels").iterdir()
+    labels = read_mask(label)[0]
+    assert not labels[4:12, 4:12].any() and labels[25, 25] and np.count_nonzero(labels) == 100

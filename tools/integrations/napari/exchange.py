@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import numpy as np
 from common.errors import InputError
 from common.tables import from_cell, write_table
 from tools.convert.nifti import write_volume
+from tools.corrections import add_correction
 from tools.formats.pictures import write_picture
 from tools.segment.description import Description
 from tools.segment.inputs import PROMPT_COLUMNS
 from tools.segment.results import STEM, Result, read_mask
 
-__all__ = ["parse_sizes", "read_result", "write_image", "write_prompts"]
+__all__ = ["keep_correction", "parse_sizes", "read_result", "write_image", "write_prompts"]
 
 
 def parse_sizes(text: str, num_axes: int) -> tuple[float, ...] | None:
@@ -101,6 +103,35 @@ def write_prompts(folder: Path, points: Sequence[np.ndarray], corners: Sequence[
     numbered = [[number, *row] for number, row in enumerate(rows, start=1)]
     write_table(folder / f"{STEM}_prompts.tsv", PROMPT_COLUMNS, numbered, digits=None, delimiter="\t")
     return {"prompt_source": "prompts", "prompts_dir": str(folder)}
+
+
+def keep_correction(
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    bundle: Description,
+    dataset_dir: Path,
+    sizes: tuple[float, ...] | None,
+    name: str,
+) -> str:
+    """Keep the pixels of a layer and its corrected labels in a dataset to fine-tune on; words for who did so.
+
+    Parameters
+    ----------
+    pixels, sizes
+        As for `write_image`.
+    labels : ndarray of int, shape (Z, Y, X) or (Y, X)
+    bundle, dataset_dir, name
+        As for `add_correction`.
+
+    Raises
+    ------
+    InputError
+        As `write_image` and `add_correction`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        image = write_image(pixels, bundle, Path(folder), sizes)
+        item = add_correction(dataset_dir, bundle, image, labels, name)
+    return f"kept as {item.name}; then: python -m tools finetune BUNDLE --dataset_dir {dataset_dir}"
 
 
 def _xy(place: np.ndarray) -> list[float]:

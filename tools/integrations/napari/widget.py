@@ -6,14 +6,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from magicgui.widgets import ComboBox, Container, Label, LineEdit, PushButton, create_widget
+from magicgui.widgets import ComboBox, Container, FileEdit, Label, LineEdit, PushButton, create_widget
 from napari import Viewer
-from napari.layers import Image, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari.qt.threading import create_worker
 
 from common.errors import InputError
 from tools.bundles import all_bundles
-from tools.integrations.napari.exchange import parse_sizes, read_result, write_image, write_prompts
+from tools.integrations.napari.exchange import keep_correction, parse_sizes, read_result, write_image, write_prompts
 from tools.integrations.napari.process import Cancelled, SegmentingProcess
 from tools.segment.description import Description, describe
 from tools.toolbox import read_toolbox
@@ -46,12 +46,16 @@ class SegmentWidget(Container):
         self.points = create_widget(annotation=Points | None, label="points")
         self.boxes = create_widget(annotation=Shapes | None, label="boxes")
         self.run, self.cancel = PushButton(text="Segment"), PushButton(text="Cancel", enabled=False)
+        self.labels = create_widget(annotation=Labels | None, label="corrected labels")
+        self.dataset = FileEdit(mode="d", label="kept in", value="corrections")
+        self.keep = PushButton(text="Keep correction")
         self.status = Label(value="")
         self.bundle.changed.connect(self._show_prompts)
         self.run.changed.connect(self.start)
         self.cancel.changed.connect(self.stop)
-        widgets = [self.bundle, self.image, self.sizes, self.points, self.boxes, self.run, self.cancel, self.status]
-        super().__init__(widgets=widgets)
+        self.keep.changed.connect(self.keep_labels)
+        widgets = [self.bundle, self.image, self.sizes, self.points, self.boxes, self.run, self.cancel]
+        super().__init__(widgets=[*widgets, self.labels, self.dataset, self.keep, self.status])
         self._show_prompts()
 
     def start(self) -> None:
@@ -85,6 +89,25 @@ class SegmentWidget(Container):
     def stop(self) -> None:
         """End what is running."""
         self.process.end()
+
+    def keep_labels(self) -> None:
+        """Keep the chosen labels, and their image, to fine-tune on."""
+        layer, labels = self.image.value, self.labels.value
+        if layer is None or labels is None:
+            self.status.value = "choose an image, and the layer of its corrected labels"
+            return
+        described = describe(self.bundle.value)
+        try:
+            self.status.value = keep_correction(
+                np.asarray(layer.data),
+                np.asarray(labels.data),
+                described,
+                self.dataset.value,
+                parse_sizes(self.sizes.value, described.num_axes) or _sizes(layer),
+                layer.name,
+            )
+        except InputError as error:
+            self.status.value = str(error)
 
     def _show(self, layer: Layer, described: Description, found: Found | str) -> None:
         if isinstance(found, str):

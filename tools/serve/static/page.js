@@ -16,7 +16,7 @@ const WANTED = {
 };
 
 const at = (id) => document.getElementById(id);
-let bundles = [], file = null, result = null, abort = null;
+let bundles = [], file = null, result = null, abort = null, changes = 0;
 
 function element(name, text = "", attributes = {}) {
   const made = document.createElement(name);
@@ -70,7 +70,7 @@ function clear(counts = "") {
   abort = null;
   forget();
   at("counts").textContent = counts;
-  for (const id of ["progress", "error", "slice", "mask", "csv", "zip", "table"]) at(id).hidden = true;
+  for (const id of ["progress", "error", "slice", "correct", "mask", "csv", "zip", "table"]) at(id).hidden = true;
   for (const id of ["image", "outlines", "table"]) at(id).replaceChildren();
   at("segment").disabled = false;
 }
@@ -139,6 +139,8 @@ function show(told) {
   at("plane").max = told.planes - 1;
   at("plane").value = Math.floor(told.planes / 2);
   at("slice").hidden = told.planes === 1;
+  at("correct").hidden = !told.corrects;
+  at("kept").textContent = "";
   draw();
   for (const id of ["mask", "csv", "zip"]) {
     at(id).hidden = !told.files[id];
@@ -160,14 +162,65 @@ function draw() {
   const z = at("plane").value;
   at("z").textContent = z;
   for (const [id, title] of [["image", "Image"], ["outlines", `Outlines: ${result.kind}`]]) {
-    const picture = element("img", "", { src: `results/${result.id}/${id}/${z}`, alt: title });
+    const picture = element("img", "", { src: `results/${result.id}/${id}/${z}?${changes}`, alt: title });
     at(id).replaceChildren(element("figcaption", title), picture);
   }
+  at("outlines").classList.toggle("corrects", result.corrects);
+  if (result.corrects) correct(at("outlines").querySelector("img"));
+}
+
+// Points are sent as parts of the picture's sides, whatever its size: one point removes an object, several draw one.
+function correct(picture) {
+  let points = [];
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const line = svg.appendChild(document.createElementNS(svg.namespaceURI, "polyline"));
+  const part = (value) => Math.min(Math.max(value, 0), 1);
+  svg.setAttribute("viewBox", "0 0 1 1");
+  svg.setAttribute("preserveAspectRatio", "none");
+  const follow = (event) => {
+    const box = picture.getBoundingClientRect();
+    points.push([part((event.clientX - box.left) / box.width), part((event.clientY - box.top) / box.height)]);
+    line.setAttribute("points", points.join(" "));
+  };
+  picture.draggable = false;
+  picture.onpointerdown = (event) => {
+    points = [];
+    const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = picture;
+    const sides = { left: offsetLeft, top: offsetTop, width: offsetWidth, height: offsetHeight };
+    for (const [side, value] of Object.entries(sides)) svg.style[side] = `${value}px`;
+    picture.after(svg);
+    picture.setPointerCapture(event.pointerId);
+    follow(event);
+  };
+  picture.onpointermove = (event) => { if (picture.hasPointerCapture(event.pointerId)) follow(event); };
+  picture.onpointerup = () => {
+    const isClick = points.every(([x, y]) => Math.hypot(x - points[0][0], y - points[0][1]) < 0.01);
+    change(isClick ? points.slice(0, 1) : points.concat(points).slice(0, Math.max(points.length, 3)));
+  };
+}
+
+async function post(what, body) {
+  const answer = await fetch(`results/${result.id}/${what}`, { method: "POST", body });
+  const told = answer.status === 204 ? {} : await answer.json();
+  if (!answer.ok) at("kept").textContent = told.message;
+  return answer.ok ? told : null;
+}
+
+async function change(points) {
+  at("kept").textContent = "";
+  if (await post("change", JSON.stringify({ z: Number(at("plane").value), points }))) { changes += 1; draw(); }
+}
+
+async function keep() {
+  const told = await post("keep");
+  if (told) at("kept").textContent = `kept as ${told.name} for ${told.dataset}`;
 }
 
 at("bundle").onchange = choose;
 at("input").onchange = () => take(at("input").files[0] ?? null);
 at("plane").oninput = draw;
+at("undo").onclick = () => change([]);
+at("keep").onclick = keep;
 at("form").onsubmit = (event) => { event.preventDefault(); segment(); };
 for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
   at("file").addEventListener(kind, (event) => {

@@ -1,0 +1,117 @@
+"""A result is corrected on the page and kept to learn from; only where whoever runs the server wants that."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import numpy as np
+import pytest
+
+from common.datalist import read_dataset
+from common.reading.images import read_image
+from tests.tools.serve.conftest import png, running
+from tools.serve.corrections import MAX_POINTS, drawn, erased
+from tools.serve.limits import Limits
+
+SQUARE = np.array([[2.0, 2.0], [2.0, 6.0], [6.0, 6.0], [6.0, 2.0]]) - 0.5
+
+
+@pytest.fixture
+def labels():
+    labels = np.zeros((3, 10, 12), np.int32)
+    labels[:, 7:9, 7:9], labels[0, 2:6, 2:6] = 4, 2
+    return labels
+
+
+def test_an_object_is_removed_from_all_slices(labels):
+    left = erased(labels, (1, 7, 8))
+    assert set(np.unique(left)) == {0, 2} and 4 in labels
+    np.testing.assert_array_equal(erased(labels, (1, 0, 0)), labels)
+
+
+def test_what_is_drawn_is_a_new_object(labels):
+    made = drawn(labels, 2, SQUARE)
+    np.testing.assert_array_equal(np.argwhere(made == 5).min(0), (2, 2, 2))
+    assert np.count_nonzero(made == 5) == 16 and np.count_nonzero(made != labels) == 16
+
+
+def test_what_is_drawn_over_an_object_of_the_next_slice_goes_on_with_it(labels):
+    assert set(np.unique(drawn(labels, 1, SQUARE)[1, 2:6, 2:6])) == {2}
+    shifted = drawn(labels, 1, SQUARE + (0, 3))
+    assert set(np.unique(shifted[1, 2:6, 5:9])) == {5}
+
+
+@pytest.fixture
+def corrected(tmp_path, monkeypatch):
+    """A server that keeps corrections, and an image with two bright squares that it segments."""
+    for place in ("tools.serve.page", "tools.corrections"):
+        monkeypatch.setattr(f"{place}.classes_of", lambda bundle: ["object"])
+    (tmp_path / "results").mkdir()
+    image = np.zeros((20, 20), np.uint8)
+    image[2:6, 2:6], image[12:16, 12:16] = 200, 200
+    with running(Limits(), page_folder=tmp_path / "results", corrections=tmp_path / "kept") as server:
+        lines = httpx.post(f"{server.url}/results", files={"image": ("My cells.png", png(image))}, timeout=60).text
+        done = json.loads(lines.splitlines()[-1])
+        assert done["corrects"]
+        yield f"{server.url}/results/{done['id']}", tmp_path / "kept/images"
+
+
+def change(url, *points, z=0):
+    return httpx.post(f"{url}/change", json={"z": z, "points": points})
+
+
+def test_objects_are_removed_and_drawn_and_kept(corrected):
+    url, dataset = corrected
+    plain = httpx.get(f"{url}/outlines/0").content
+    assert change(url, [0.2, 0.2]).status_code == 204
+    assert change(url, [0.5, 0.1], [0.8, 0.1], [0.8, 0.3], [0.5, 0.3]).status_code == 204
+    assert httpx.get(f"{url}/outlines/0").content != plain
+    assert httpx.post(f"{url}/keep").json() == {"name": "images/My_cells.png", "dataset": "images"}
+    (item,) = read_dataset(dataset).training
+    kept = read_image(item.file("label"), labels=True)
+    assert not kept[2:6, 2:6].any() and (kept[13, 13], kept[4, 12]) == (2, 3) and len(np.unique(kept)) == 3
+    assert change(url).status_code == 204  # undone
+    assert httpx.get(f"{url}/outlines/0").content == plain
+    httpx.post(f"{url}/keep")
+    (item,) = read_dataset(dataset).training
+    assert read_image(item.file("label"), labels=True)[4, 4] == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x",
+        "[]",
+        '{"z": 0}',
+        '{"z": -1, "points": [[0, 0]]}',
+        '{"z": 1, "points": [[0, 0]]}',
+        '{"z": 0.5, "points": [[0, 0]]}',
+        '{"z": 0, "points": [[0, 0, 0]]}',
+        '{"z": 0, "points": [[0, 0], [1, 1]]}',
+        '{"z": 0, "points": [[2, 0]]}',
+        '{"z": 0, "points": [[NaN, 0]]}',
+        json.dumps({"z": 0, "points": [[0, 0]] * (MAX_POINTS + 1)}),
+    ],
+)
+def test_what_is_no_change_is_refused(corrected, body):
+    url, _ = corrected
+    answer = httpx.post(f"{url}/change", content=body)
+    assert answer.status_code == 422 and ("expected" in answer.text or "there are 1 slices" in answer.text)
+
+
+def test_what_cannot_be_kept_says_so_without_a_path(corrected):
+    url, dataset = corrected
+    dataset.parent.write_text("a file in the place of the folder")
+    answer = httpx.post(f"{url}/keep")
+    assert answer.status_code == 507 and answer.json()["message"] == "it cannot be kept; see the server's log"
+
+
+def test_without_a_folder_nothing_is_kept(tmp_path):
+    with running(Limits(), page_folder=tmp_path) as server:
+        image = {"image": ("a.png", png(np.zeros((20, 20), np.uint8)))}
+        done = json.loads(httpx.post(f"{server.url}/results", files=image, timeout=60).text.splitlines()[-1])
+        assert done["corrects"] is False
+        for what in ("keep", "change"):
+            answer = httpx.post(f"{server.url}/results/{done['id']}/{what}", json={"z": 0, "points": []})
+            assert answer.status_code == 403

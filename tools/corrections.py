@@ -1,0 +1,199 @@
+"""Results that somebody corrected, kept as a dataset that a bundle is fine-tuned on."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from common.datalist import DATALIST, Dataset, Item, read_dataset, write_dataset
+from common.errors import InputError
+from common.files import holding, prepare_output_dir, replacing
+from common.reading import nifti
+from common.reading.images import is_volume, read_image
+from common.tiled_tiff import write_tiled
+from tools.bundles import read_metadata
+from tools.command_line import as_verb
+from tools.formats.saving import as_objects, smallest_type
+from tools.formats.scenes import PICKS
+from tools.segment.description import Description, describe
+from tools.segment.inputs import prepare_image
+from tools.segment.results import safe_stem
+
+__all__ = ["add_correction", "classes_of", "correct"]
+
+NUM_FOLDS = 5  # for who validates on a part; fine-tuning uses all
+MAX_LABEL = np.iinfo(np.int32).max  # that torch holds
+MIRAX = ".mrxs"  # whose pixels are in a folder beside it
+
+
+@as_verb(image=Path, labels=Path, dataset_dir=Path)
+def correct(
+    bundle: str,
+    image: Path,
+    labels: Path,
+    dataset_dir: Path,
+    *,
+    spacing: str = "",
+    scene: str = "",
+    channel: str = "",
+    time: str = "",
+    test: bool = False,
+) -> dict[str, object]:
+    """Keep an image and its corrected labels in a dataset that `finetune` trains on.
+
+    The dataset grows with each call; an image that is there already gets the new labels.
+
+    Parameters
+    ----------
+    bundle : str
+        Name of the bundle, or its folder.
+    image : str
+        The image, of any format that `segment` reads.
+    labels : str
+        Its objects, each with a number of its own, as `segment` wrote them and you corrected them: TIFF, PNG or NIfTI,
+        of the same size. Of a bundle that learns classes the classes, as its card says.
+    dataset_dir : str
+        Folder of the dataset; made if it is not there.
+    spacing, scene, channel, time : str
+        As for `segment`.
+    test : bool
+        Do not train on this image, but measure on it what the training gains.
+    """
+    given = {"spacing": spacing, **dict(zip(PICKS, (scene, channel, time), strict=True))}
+    options = {key: value for key, value in given.items() if value}
+    described = describe(bundle)
+    if not labels.is_file():
+        raise InputError(f"{labels}: no such file; give the corrected labels")
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare_image(image, described, Path(folder, "image"), options)
+        corrected = nifti.read_volume_onto(labels, prepared) if is_volume(labels) else read_labels(labels, described)
+        item = add_correction(dataset_dir, described, prepared, corrected, image.name, test=test)
+    dataset = read_dataset(dataset_dir)
+    learners = [each.root.name for each in (described.foreground, described) if each is not None]
+    return {
+        "labels": len(np.unique(corrected[corrected > 0])),
+        "kept as": item.image,
+        "to train on": len(dataset.training),
+        "to test on": len(dataset.testing),
+        "fine-tune": f"python -m tools finetune {' or '.join(learners)} --dataset_dir {dataset_dir} --output_dir tuned",
+    }
+
+
+def read_labels(path: Path, bundle: Description) -> np.ndarray:
+    """Labels of a picture, or of a volume in a TIFF stack."""
+    if bundle.num_axes == 3:
+        from common.reading.tiff import read_volume
+
+        return read_volume(path, labels=True)
+    return read_image(path, labels=True)
+
+
+def add_correction(
+    dataset_dir: Path, bundle: Description, image: Path, labels: np.ndarray, name: str, *, test: bool = False
+) -> Item:
+    """Add an image with corrected labels to a dataset; the labels of an image that is in it are replaced.
+
+    Parameters
+    ----------
+    dataset_dir : Path
+        Made if it is not there.
+    bundle : Description
+        That the labels are for.
+    image : Path
+        As the bundle reads it: see `prepare_image`.
+    labels : ndarray of int, shape (Y, X) or (Z, Y, X)
+        On the image's grid: 0 background, each object a number; of a mask, connected parts are taken for objects. Of a
+        bundle that learns classes, the classes.
+    name : str
+        What the user calls the image.
+    test : bool
+        List it under testing instead of training.
+
+    Returns
+    -------
+    Item
+
+    Raises
+    ------
+    InputError
+        If the labels do not fit the image or the bundle, or the folder holds another dataset.
+    """
+    if image.suffix.lower() == MIRAX:
+        raise InputError(f"{name}: the pixels of a MRXS slide are in other files; save it as TIFF or SVS first")
+    classes = classes_of(bundle)
+    _check(image, labels, name, classes)
+    objects = labels if len(classes) > 1 else as_objects(labels)
+    for folder in ("images", "labels"):
+        prepare_output_dir(dataset_dir / folder)
+    with holding(dataset_dir):
+        dataset = _existing(dataset_dir, bundle)
+        entry = _entry(dataset, image, safe_stem(name), ".nii.gz" if labels.ndim == 3 else ".tiff")
+        with replacing(dataset_dir / entry["image"]) as partial:
+            shutil.copyfile(image, partial)
+        _write_labels(dataset_dir / entry["label"], objects, image)
+        training, testing = ({item.name: dict(item.entry) for item in of} for of in (dataset.training, dataset.testing))
+        chosen, other = (testing, training) if test else (training, testing)
+        other.pop(entry["image"], None)
+        fold = {} if test else {"fold": chosen.get(entry["image"], {}).get("fold", len(chosen) % NUM_FOLDS)}
+        chosen[entry["image"]] = entry | fold
+        path = write_dataset(
+            dataset_dir, name=dataset.name, training=training.values(), testing=testing.values(), **dataset.facts
+        )
+    return Item(path, chosen[entry["image"]])
+
+
+def classes_of(bundle: Description) -> list[str]:
+    """Names of the classes that a bundle learns, in the order of their values; one where all labels are objects."""
+    channels = read_metadata(bundle.root)["network_data_format"]["outputs"]["pred"].get("channel_def", {})
+    return [str(name) for value, name in sorted(channels.items(), key=lambda pair: int(pair[0])) if int(value) > 0]
+
+
+def _check(image: Path, labels: np.ndarray, name: str, classes: list[str]) -> None:
+    shape = read_image(image).shape[: 3 if is_volume(image) else 2]
+    if labels.shape != shape:
+        raise InputError(f"{name}: labels of shape {labels.shape}, expected {shape}, which the image has")
+    if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0 or labels.max(initial=0) > MAX_LABEL:
+        raise InputError(f"{name}: labels are {labels.dtype}, expected whole numbers from 0 to {MAX_LABEL}")
+    if len(classes) > 1 and labels.max(initial=0) > len(classes):
+        meant = ", ".join(f"{value} for {of}" for value, of in enumerate(classes, start=1))
+        raise InputError(f"{name}: labels up to {labels.max()}, but classes are learned; draw {meant}")
+
+
+def _existing(dataset_dir: Path, bundle: Description) -> Dataset:
+    """The dataset as it is, or a new one."""
+    path = dataset_dir / DATALIST
+    if not path.exists():
+        return Dataset(path, f"corrections for {bundle.name}", facts={"licence": "unknown", "corrected": bundle.name})
+    dataset = read_dataset(dataset_dir)
+    if dataset.facts.get("corrected") != bundle.name:
+        raise InputError(f"{path}: not corrections for {bundle.name}; choose another folder")
+    return dataset
+
+
+def _entry(dataset: Dataset, image: Path, stem: str, ending: str) -> dict[str, Any]:
+    """Where an image goes: if it is in the dataset, where it is, else under a name that no other one has."""
+    suffix, pixels = "".join(image.suffixes), read_image(image)
+    taken = {item.name: item for item in (*dataset.training, *dataset.testing)}
+    for name in (stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 2))):
+        listed = f"images/{name}{suffix}"
+        if listed not in taken or np.array_equal(read_image(taken[listed].file("image")), pixels):
+            break
+    return {"image": listed, "label": f"labels/{name}{ending}"}
+
+
+def _write_labels(path: Path, labels: np.ndarray, image: Path) -> None:
+    """Write labels where their image lies: with its affine, or as tiles."""
+    pixels = smallest_type(labels, (np.uint8, np.uint16, np.int32))
+    if labels.ndim == 2:
+        with replacing(path) as partial:
+            write_tiled(partial, lambda top, bottom: pixels[top:bottom], pixels.shape, pixels.dtype)
+        return
+    of_image = nifti.open_nifti(image)
+    volume = nib.Nifti1Image(pixels.T, of_image.affine, of_image.header, dtype=pixels.dtype)
+    with replacing(path) as partial:
+        nib.save(volume, partial)

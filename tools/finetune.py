@@ -1,0 +1,83 @@
+"""From the weights that a bundle ships to those for your own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fire.decorators import SetParseFn
+
+from common.datalist import read_dataset
+from common.errors import InputError
+from tools.bundles import find_bundle
+from tools.card.evaluation import read_overall
+from tools.command_line import reject
+from tools.runs.bundles import titles
+from tools.runs.executor import run_steps
+from tools.runs.overrides import check_overrides
+from tools.runs.steps import Training
+
+__all__ = ["finetune", "scores_of"]
+
+BEFORE, AFTER = "before", "after"
+
+
+@SetParseFn(str)  # overrides go on to monai.bundle as they were typed
+def finetune(
+    bundle: str,
+    *extra,
+    dataset_dir: str | None = None,
+    output_dir: str = "tuned",
+    max_epochs: str = "20",
+    **overrides,
+) -> dict[str, object]:
+    """Train on from the weights that a bundle ships, on few images of your own.
+
+    It trains on all images under training, such as those that `correct` or `convert` put there, and keeps the weights
+    of the last epoch. If there are labelled images under testing, it measures on them what that gained. An interrupted
+    call continues. Further options, such as --freeze encoder, override keys of the bundle's train.json.
+
+    Parameters
+    ----------
+    bundle : str
+        Name of the bundle, or its folder; its weights are not changed.
+    dataset_dir : str
+        Dataset with at least one labelled image under training.
+    output_dir : str
+        Folder for model.pt, logs and scores.
+    max_epochs : str
+        How often the training goes over the images; a longer one continues a shorter one.
+    """
+    reject({}, finetune, extra)
+    if not dataset_dir:
+        raise InputError("--dataset_dir missing; give the dataset that `correct` or `convert` made")
+    root = find_bundle(bundle)
+    check_overrides(overrides, root, finetune, {"finetune_checkpoint": "it is the bundle's own models/model.pt"})
+    dataset = read_dataset(dataset_dir)
+    shipped = root / "models/model.pt"
+    training = Training(
+        title=f"{root.resolve().name}, fine-tuned",
+        bundle=root,
+        dataset_dir=Path(dataset_dir),
+        folder=Path(output_dir),
+        fold="none",
+        overrides={"finetune_checkpoint": str(shipped), "max_epochs": max_epochs, **dict(sorted(overrides.items()))},
+    )
+    tested = [item for item in dataset.testing if item.is_complete]
+    run_steps([training.train()])
+    gains = {}
+    if tested:
+        run_steps([training.evaluate(BEFORE, weights=shipped), training.evaluate(AFTER)])
+        before, after = (scores_of(training.folder / name, root) for name in (BEFORE, AFTER))
+        gains = {title: f"{before[title]:.4f} before, {after[title]:.4f} after, n = {len(tested)}" for title in after}
+    return {
+        "trained on": sum(item.is_complete for item in dataset.training),
+        **gains,
+        "weights": training.weights,
+        "use them": f"python -m tools segment {bundle} IMAGES results --ckpt_path {training.weights}",
+    }
+
+
+def scores_of(folder: Path, bundle: Path) -> dict[str, float]:
+    """Title of a metric -> what an evaluation measured of all images together."""
+    known = titles(bundle)
+    return {known[name]: value for name, value in read_overall(folder, known, allow_undefined=True).items()}

@@ -1,0 +1,120 @@
+"""Results that are corrected on the page: objects are removed and drawn, and kept to fine-tune on."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+from skimage.draw import polygon2mask
+
+from common.files import replacing
+from tools.corrections import add_correction
+from tools.formats.saving import as_objects
+from tools.segment.description import Description
+from tools.segment.results import Result, read_mask
+from tools.serve.failures import Failure
+
+__all__ = ["Correction", "drawn", "erased"]
+
+CORRECTED = "corrected.npy"
+MAX_POINTS = 10_000
+UNDERSTOOD = 'expected {"z": 0, "points": [[x, y], ...]}, x and y from 0 to 1'
+
+
+def erased(labels: np.ndarray, place: tuple[int, int, int]) -> np.ndarray:
+    """Labels (Z, Y, X) without the object at a voxel, in all slices."""
+    number = labels[place]
+    return np.where(labels == number, 0, labels) if number else labels
+
+
+def drawn(labels: np.ndarray, z: int, outline: np.ndarray) -> np.ndarray:
+    """Labels (Z, Y, X) with a further object in a slice.
+
+    An object of a slice above or below that has at least half of its pixels goes on in it; else it is a new one.
+
+    Parameters
+    ----------
+    labels : ndarray of int
+    z : int
+    outline : ndarray of float, shape (k, 2)
+        Y and X in pixels of the slice.
+    """
+    inside = polygon2mask(labels.shape[1:], outline)
+    number = int(labels.max(initial=0)) + 1
+    for other in (z - 1, z + 1):
+        if 0 <= other < len(labels) and inside.any():
+            found, counts = np.unique(labels[other][inside], return_counts=True)
+            if found[counts.argmax()] and 2 * counts.max() >= np.count_nonzero(inside):
+                number = int(found[counts.argmax()])
+                break
+    changed = labels.copy()
+    changed[z][inside] = number
+    return changed
+
+
+class Correction:
+    """A result, and what was changed in it.
+
+    Parameters
+    ----------
+    result : Result
+    folder : Path
+        Its own, where what was changed is kept while it is shown.
+    """
+
+    def __init__(self, result: Result, folder: Path) -> None:
+        self.result, self.path = result, folder / CORRECTED
+
+    def plane(self, z: int) -> np.ndarray | None:
+        """A slice (Y, X) of the changed labels; None where nothing was changed."""
+        return np.load(self.path, mmap_mode="r", allow_pickle=False)[z] if self.path.is_file() else None
+
+    def change(self, body: bytes) -> None:
+        """Remove the object at one point, or draw one along several; without points, undo everything.
+
+        Raises
+        ------
+        Failure
+            422 if the request is none of these.
+        """
+        z, points = _parse(body)
+        if not len(points):
+            self.path.unlink(missing_ok=True)
+            return
+        labels = self._labels()
+        if z >= len(labels):
+            raise Failure(422, f"z: {z}, but there are {len(labels)} slices")
+        outline = points[:, ::-1] * labels.shape[1:]
+        if len(points) == 1:
+            y, x = np.minimum(outline[0].astype(int), np.array(labels.shape[1:]) - 1)
+            labels = erased(labels, (z, int(y), int(x)))
+        else:
+            labels = drawn(labels, z, outline - 0.5)  # where pixels are at whole numbers
+        with replacing(self.path) as partial, partial.open("wb") as file:
+            np.save(file, labels)
+
+    def keep(self, dataset_dir: Path, bundle: Description, name: str) -> str:
+        """Add the image and its labels, changed or found right, to a dataset; its name there."""
+        labels = self._labels()
+        labels = labels if bundle.num_axes == 3 else labels[0]
+        return add_correction(dataset_dir, bundle, self.result.image, labels, name).name
+
+    def _labels(self) -> np.ndarray:
+        if self.path.is_file():
+            return np.load(self.path, allow_pickle=False)
+        labels = as_objects(read_mask(self.result.labels)[0]).astype(np.int32)  # with room for further objects
+        return labels if labels.ndim == 3 else labels[None]
+
+
+def _parse(body: bytes) -> tuple[int, np.ndarray]:
+    try:
+        content = json.loads(body)
+        z, points = content["z"], np.array(content["points"], float).reshape(-1, 2)
+        is_understood = isinstance(z, int) and z >= 0 and len(points) <= MAX_POINTS and len(points) != 2
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        raise Failure(422, UNDERSTOOD) from error
+    if not is_understood or not all(math.isfinite(value) and 0 <= value <= 1 for value in points.flat):
+        raise Failure(422, UNDERSTOOD)
+    return z, points
