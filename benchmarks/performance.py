@@ -51,7 +51,6 @@ QUICK = {
     "ctc": "--shrink 4 --rounds 1",
     "serve": "--num_images 6 --clients 2 --rounds 1",
     "cost": "--images 4,8",
-    "memory": "--slices 16 --size 128 --slide_size 1000 --memory 0.3",
     "nsn": "--num_volumes 1",
     "engines": "--bundles devonet_nsn --rounds 1",
     "scale": "--slides 600,1200 --slices 4,8 --size 128 --jobs 10",

@@ -17,7 +17,7 @@ from tools.convert.nifti import write_volume
 SLOW = (pytest.mark.slow, pytest.mark.benchmark)
 # what makes a comparison tiny; its rows are named by their beginning
 TINY = [
-    pytest.param("cost --images 1,2", "1,000 images more", marks=SLOW),
+    pytest.param("cost --images 1,2", "2 workers, images per second", marks=SLOW),
     pytest.param("ctc --shrink 8 --rounds 1", "5 frames of 7x43x80", marks=SLOW),
     pytest.param("devonet", "SEG, nuclei per volume all: 2 volumes", marks=SLOW),
     pytest.param("engines --bundles devonet_nsn --rounds 1", "devonet_nsn: torch.compile", marks=SLOW),
