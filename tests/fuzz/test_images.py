@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 
+import imagecodecs
 import nibabel as nib
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 from common.reading import nifti, pictures, tiff
 from common.reading.formats import identify
 from common.reading.images import read_image
+from common.reading.jpeg2000 import check_jpeg2000
 from common.reading.loading import CheckedLoadImage
 from common.reading.slides import open_labels, open_slide, pixel_size_um
 from tests.fuzz.conftest import mutated
@@ -70,6 +72,11 @@ PICTURES = [
     picture_bytes(Image.fromarray(COLOURS), "JPEG"),
     picture_bytes(Image.fromarray(COLOURS).convert("CMYK"), "JPEG"),
     picture_bytes(Image.fromarray(COLOURS), "BMP"),
+]
+JPEGS_2000 = [
+    imagecodecs.jpeg2k_encode(pixels, reversible=True, level=0, codecformat=kind)
+    for pixels in (PLANES[0], PLANES[0].astype(np.uint16) * 257, COLOURS)
+    for kind in ("jp2", "j2k")
 ]
 
 
@@ -132,6 +139,10 @@ def test_nifti_compressed(fuzz):
         mutated(VOLUMES).map(lambda volume: gzip.compress(volume, mtime=0)),
     )
     fuzz(contents, ".nii.gz", nifti.check_nifti, nifti.read_volume, nifti.read_spacing, CheckedLoadImage())
+
+
+def test_jpeg_2000(fuzz):
+    fuzz(mutated(JPEGS_2000), ".jp2", pictures.read_pixels, check_jpeg2000, read_image)
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg"])

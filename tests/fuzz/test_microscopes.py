@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.conftest import mutated
-from tests.tools.formats.raw_files import WRITERS, drawn, write_czi
+from tests.tools.formats.raw_files import WRITERS, drawn, write_czi, write_lsm
 from tools.formats.microscopes import list_images, read
 from tools.formats.scenes import Pick
 
@@ -42,3 +42,8 @@ def read_images(path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in WRITERS if name != "a.oif"])
 def test_microscopes(fuzz, name):
     fuzz(mutated(contents(name)), f"-{name}", read_images)
+
+
+def test_lsm(fuzz, tmp_path):
+    write_lsm(tmp_path / "a.lsm", drawn(channels=3, depth=2))
+    fuzz(mutated([(tmp_path / "a.lsm").read_bytes()]), ".lsm", read_images)

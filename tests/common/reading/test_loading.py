@@ -11,7 +11,7 @@ from monai.data import Dataset
 
 from common.errors import InputError
 from common.reading.loading import CheckedLoadImage, CheckedLoadImaged, CheckVolumed
-from common.reading.nifti import read_plane, read_spacing, read_volume
+from common.reading.nifti import read_plane, read_spacing, read_volume, read_volume_onto
 from common.training.prefetching import PrefetchingLoader
 
 
@@ -174,6 +174,19 @@ def test_millimetres_that_are_a_microscopes_are_not_taken_for_micrometres(tmp_pa
         with pytest.raises(InputError, match=f"small.nii: its header says m.*, by which its voxels are {found} um"):
             read(tmp_path / "small.nii")
     assert read_spacing(tmp_path / "whatever.nii") == (0.5, 0.5, 0.5)  # of programs that write this unit always
+
+
+def test_axes_in_one_direction_are_refused(tmp_path):
+    affine = np.diag([0.5, 0.5, 2.0, 1.0])
+    affine[:3, 1] = affine[:3, 0]
+    volume = nib.Nifti1Image(np.ones((3, 4, 5), np.uint8), affine)
+    nib.save(volume, tmp_path / "flat.nii")
+    nib.save(nib.Nifti1Image(np.ones((3, 4, 5), np.uint8), np.eye(4)), tmp_path / "sound.nii")
+    for read in (CheckedLoadImage(), read_spacing, lambda path: read_volume_onto(path, tmp_path / "sound.nii")):
+        with pytest.raises(InputError, match=r"flat.nii: by its header two of its axes lie in one direction"):
+            read(tmp_path / "flat.nii")
+    with pytest.raises(InputError, match=r"flat.nii: by its header two of its axes lie in one direction"):
+        read_volume_onto(tmp_path / "sound.nii", tmp_path / "flat.nii")
 
 
 @pytest.mark.parametrize("row", [(0, 0, 0, 0), (0, 0, math.nan, 0), (0, 0, 2, math.inf)])

@@ -39,6 +39,7 @@ __all__ = [
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
 UNITS = {1: ("metres", 1e6), 2: ("millimetres", 1e3)}  # codes of others than µm
+FLATTEST = 1e-3  # volume that the axes span, each of length 1
 LARGEST_RATIO = 1_040  # of what deflate makes of a byte
 # what nibabel raises for no NIfTI, an empty file, a truncated one, damaged compression, and colours
 UNREADABLE = (
@@ -170,9 +171,10 @@ def read_volume_onto(path: str | PathLike[str], image: str | PathLike[str], what
     Raises
     ------
     InputError
-        As `read_volume`, or if the volume lies elsewhere than the image.
+        As `read_volume`, if an affine says no place, or if the volume lies elsewhere than the image.
     """
     own, other = open_nifti(path), open_nifti(image)
+    _steps(path, own.affine), _steps(image, other.affine)
     shape, image_shape = ((*one.shape, 1)[:3] for one in (own, other))
     says_where = bool(own.header["sform_code"]) or bool(own.header["qform_code"])
     turn = turn_onto(str(path), what, shape, own.affine, image_shape, other.affine, says_where=says_where)
@@ -205,16 +207,14 @@ def spacing_of(path: str | PathLike[str], header: nib.Nifti1Header) -> tuple[flo
     Raises
     ------
     InputError
-        If it is not above 0, says no place for a voxel, or is a microscope's in millimetres.
+        If it is not above 0, says no place for a voxel, is that of axes in one direction, or is a microscope's in
+        millimetres.
     """
     try:
         affine = header.get_best_affine()
     except UNREADABLE as error:  # such as a quaternion that is none
         raise unreadable(path, error) from error
-    with np.errstate(all="ignore"):  # numbers that are none are refused in words
-        z, y, x = (float(step) for step in voxel_sizes(affine)[::-1])
-    if not np.isfinite(affine).all() or not all(0 < step < np.finfo(np.float32).max for step in (z, y, x)):
-        raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
+    z, y, x = _steps(path, affine)
     name, factor = UNITS.get(int(header["xyzt_units"]) & 7, ("", 0.0))
     if all(SMALLEST_UM <= step * factor <= LARGEST_UM for step in (z, y, x)):
         found = " x ".join(f"{step * factor:.3g}" for step in (z, y, x))
@@ -222,4 +222,15 @@ def spacing_of(path: str | PathLike[str], header: nib.Nifti1Header) -> tuple[flo
             f"{path}: its header says {name}, by which its voxels are {found} um (Z, Y, X); write the spacing in "
             "micrometres into the header, and micron as its unit"
         )
+    return z, y, x
+
+
+def _steps(path: str | PathLike[str], affine: np.ndarray) -> tuple[float, float, float]:
+    """Spacing along (Z, Y, X); InputError where an affine says no place for a voxel."""
+    with np.errstate(all="ignore"):  # numbers that are none are refused in words
+        z, y, x = (float(step) for step in voxel_sizes(affine)[::-1])
+    if not np.isfinite(affine).all() or not all(0 < step < np.finfo(np.float32).max for step in (z, y, x)):
+        raise InputError(f"{path}: spacing {(z, y, x)} in its header, expected numbers above 0; convert it again")
+    if abs(np.linalg.det(affine[:3, :3] / (x, y, z))) < FLATTEST:
+        raise InputError(f"{path}: by its header two of its axes lie in one direction; convert it again")
     return z, y, x
