@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import czifile
 import imagecodecs
 import numpy as np
+from PIL import Image
 
 from common.errors import InputError
 from common.reading.lzw import decode_lzw
@@ -23,7 +25,7 @@ __all__ = ["open_czi"]
 
 AXES = "SMTCZYX0"  # all others must have length 1; 0 is that of samples
 KEPT_BYTES = 256 << 20  # of decoded blocks
-LZW = 2  # which czifile decodes without a look at it
+JPEG, LZW = 1, 2  # which czifile decodes without a look at them
 RGB_OF_BGR = {3: [2, 1, 0], 4: [2, 1, 0, 3]}  # of as many samples; blue comes first, alpha last
 ZSTD, ZSTD_WITH_HEADER = 5, 6  # compressions that czifile does not know
 
@@ -45,8 +47,17 @@ class _Block:
         if self.entry.compression in (LZW, ZSTD, ZSTD_WITH_HEADER):
             pixels = self._unpacked(segment.data(raw=True))
         else:
+            if self.entry.compression == JPEG:
+                self._check_jpeg(segment.data(raw=True))
             pixels = segment.data(resize=False)
         return pixels.reshape(self.shape["Y"], self.shape["X"], self.shape["0"])
+
+    def _check_jpeg(self, data: bytes) -> None:
+        """Refuse a picture of another size than its block says, which could take any memory."""
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+            width, height = picture.size
+        if (height, width) != (self.shape["Y"], self.shape["X"]):
+            raise ValueError(f"a block of {self.shape['Y']} x {self.shape['X']} pixels with {height} x {width} in it")
 
     def _unpacked(self, data: bytes) -> np.ndarray:
         dtype, is_split = np.dtype(self.entry.dtype[-2:]), False

@@ -25,6 +25,7 @@ CODECS = {
     *("crc32", "crc32c", "adler32", "fletcher32", "shuffle", "delta", "fixedscaleoffset", "quantize", "bitround"),
     *("packbits", "astype"),
 }
+UNSCALED = ("translation", "identity")  # what leaves the size of pixels as it is
 LARGEST_RATIO = 1040  # of deflate: what a zip file says that it holds beyond that is not there
 FREE_BYTES = 64 << 20
 
@@ -118,7 +119,7 @@ def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: s
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it again")
     channels = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", []))
     sizes = dict(zip(axes, array.shape, strict=True))
-    spacing = _spacing(multiscale, full, axes)
+    spacing = _spacing(path, multiscale, full, axes)
     return Scene.in_parts(name, sizes, spacing, channels, array.dtype, _window(array, axes))
 
 
@@ -156,7 +157,7 @@ def _window(array: zarr.Array, axes: Sequence[str]) -> Window:
     return read
 
 
-def _spacing(multiscale: Mapping[str, Any], full: Mapping[str, Any], axes: Sequence[str]) -> Spacing:
+def _spacing(path: Path, multiscale: Mapping[str, Any], full: Mapping[str, Any], axes: Sequence[str]) -> Spacing:
     """From the scales of the dataset and of the whole, which are multiplied, and the units of the axes."""
     scale = np.ones(len(axes))
     found = False
@@ -164,8 +165,13 @@ def _spacing(multiscale: Mapping[str, Any], full: Mapping[str, Any], axes: Seque
         *full.get("coordinateTransformations", []),
         *multiscale.get("coordinateTransformations", []),
     ]:
-        if transformation.get("type") == "scale":
+        kind = transformation.get("type")
+        if kind == "scale":
             scale, found = scale * np.asarray(transformation["scale"], float), True
+        elif kind not in UNSCALED:
+            raise InputError(
+                f"{path}: pixels placed by {str(kind)[:50]!r}, expected scale and translation; export it so"
+            )
     units = [axis.get("unit") if isinstance(axis, Mapping) else None for axis in _axes(multiscale, len(axes))]
     told = {axis: length_um(step, unit) for axis, step, unit in zip(axes, scale.tolist(), units, strict=True) if found}
     return told.get("Z"), told.get("Y"), told.get("X")

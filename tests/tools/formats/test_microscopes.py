@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import re
 import shutil
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pylibCZIrw.czi
 import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from common.errors import InputError
 from common.names import stem
@@ -285,8 +288,6 @@ def test_frame_that_is_missing_is_not_taken_for_a_black_one(tmp_path):
 
 
 def test_jpeg_2000_is_no_nd2_unless_nikon_wrote_it(tmp_path):
-    import imagecodecs
-
     content = imagecodecs.jpeg2k_encode(drawn()[0, 0, 0, 0], reversible=True, level=0, codecformat="jp2")
     (tmp_path / "a.jp2").write_bytes(content)
     (tmp_path / "a.nd2").write_bytes(content + b"LABORATORY IMAGING ND BOX MAP 00" + bytes(8))
@@ -295,28 +296,50 @@ def test_jpeg_2000_is_no_nd2_unless_nikon_wrote_it(tmp_path):
         pictures.read_pixels(tmp_path / "a.nd2")
 
 
-def packed_by_lzw(path, pixels):
+def put_packed(path, pixels, packed, compression):
     """A CZI of one plane, packed as the format allows and its library does not write."""
-    import imagecodecs
-
     write_czi(path, pixels)
-    raw, packed = pixels[0, 0, 0, 0].tobytes(), imagecodecs.lzw_encode(pixels[0, 0, 0, 0].tobytes())
-    content = path.read_bytes()
+    raw, content = pixels[0, 0, 0, 0].tobytes(), path.read_bytes()
     start = content.index(raw)
     segment = content.rindex(b"ZISRAWSUBBLOCK\0\0", 0, start)
     content = content[:start] + packed.ljust(len(raw), b"\0") + content[start + len(raw) :]
     content = content[: segment + 40] + len(packed).to_bytes(8, "little") + content[segment + 48 :]
-    for found in re.finditer(rb"DV\x01\0\0\0", content):
-        content = content[: found.end() + 12] + (2).to_bytes(4, "little") + content[found.end() + 16 :]
+    for found in re.finditer(rb"DV[\0\x01]\0\0\0", content):
+        content = content[: found.end() + 12] + compression.to_bytes(4, "little") + content[found.end() + 16 :]
     path.write_bytes(content)
-    return packed
 
 
 def test_lzw_in_a_czi_is_read_and_looked_at_before(tmp_path):
     path, pixels = tmp_path / "a.czi", np.repeat(drawn()[..., :1], 40, axis=-1)
-    packed = packed_by_lzw(path, pixels)
+    packed = imagecodecs.lzw_encode(pixels[0, 0, 0, 0].tobytes())
+    put_packed(path, pixels, packed, 2)
     np.testing.assert_array_equal(read(path).pixels, pixels[0, 0, 0, 0])
     content = path.read_bytes()
     path.write_bytes(content.replace(packed, packed[:2] + b"\xff\xff" + packed[4:]))
     with pytest.raises(InputError, match="a.czi: .*LZW with a code that is not defined"):
         read(path)
+
+
+def test_jpeg_in_a_czi_is_read_if_it_has_the_size_of_its_block(tmp_path):
+    path, pixels = tmp_path / "a.czi", np.repeat(drawn()[..., :1] >> 4, 40, axis=-1).astype(np.uint8)
+    small, large = (io.BytesIO() for _ in range(2))
+    Image.fromarray(pixels[0, 0, 0, 0] // 100 * 100).save(small, "JPEG", quality=80)
+    put_packed(path, pixels, small.getvalue(), 1)
+    np.testing.assert_allclose(read(path).pixels, pixels[0, 0, 0, 0] // 100 * 100.0, atol=30)
+    Image.new("L", (48, 24)).save(large, "JPEG", quality=20)
+    path.unlink()
+    put_packed(path, pixels, large.getvalue(), 1)
+    with pytest.raises(InputError, match="a.czi: .*a block of 24 x 40 pixels with 24 x 48 in it"):
+        read(path)
+
+
+@pytest.mark.parametrize("place", ["dataset", "whole"])
+def test_ome_zarr_whose_pixels_are_placed_otherwise_than_by_a_scale_is_refused(tmp_path, place):
+    write_zarr(tmp_path / "a.zarr", drawn())
+    about = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())
+    (multiscale,) = about["attributes"]["ome"]["multiscales"]
+    where = multiscale if place == "whole" else multiscale["datasets"][0]
+    where["coordinateTransformations"] = [{"type": "affine", "affine": [[2, 0], [0, 2]]}]
+    (tmp_path / "a.zarr" / "zarr.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match="a.zarr: pixels placed by 'affine', expected scale and translation"):
+        read(tmp_path / "a.zarr")
