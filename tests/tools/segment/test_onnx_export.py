@@ -45,7 +45,7 @@ def test_space_is_free_where_the_network_allows(name, shipped_graph):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", ["MAX_PROBABILITY", "MAX_MASK"])
+@pytest.mark.parametrize("limit", ["MAX_PROBABILITY", pytest.param("MAX_MASK", marks=pytest.mark.thorough)])
 def test_graph_that_differs_is_not_kept(limit, tmp_path, monkeypatch):
     monkeypatch.setattr(f"tools.segment.onnx_export.{limit}", 0.0)
     (tmp_path / "model.onnx").write_bytes(b"an older one")
