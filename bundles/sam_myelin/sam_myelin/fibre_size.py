@@ -17,7 +17,7 @@ __all__ = ["TYPICAL_PX", "choose_zoom", "typical_diameter"]
 logger = logging.getLogger(__name__)
 
 TYPICAL_PX = 75.0  # diameter of fibres in what the segmenter has learned from, see `typical_diameter`
-TOLERANCE = 2.0  # factor by which typical fibres may be larger or smaller: it has learned that, too
+USUAL = (0.67, 1.7)  # typical fibres as shares of that; in the images that it has learned from 0.71 to 1.61
 ZOOMS = (0.25, 0.5, 1.0, 2.0, 4.0)  # tried where nothing is known
 MIN_FIBRES = 3  # of fewer nobody knows what is typical
 
@@ -51,7 +51,7 @@ def choose_zoom(
     for zoom in ZOOMS if expected is None else (expected,):
         diameter, share = typical_diameter(image, segment, device, zoom=zoom)
         off = abs(math.log(diameter / TYPICAL_PX)) if share else math.inf
-        if expected is not None and off <= math.log(TOLERANCE):
+        if expected is not None and USUAL[0] <= diameter / TYPICAL_PX <= USUAL[1]:
             return expected
         if share * math.exp(-off) > most:
             best, most = zoom * TYPICAL_PX / diameter, share * math.exp(-off)

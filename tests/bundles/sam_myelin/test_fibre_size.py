@@ -41,12 +41,12 @@ def test_large_fibres_are_the_typical_ones(segment):
     assert diameter == pytest.approx(80, rel=0.05)
 
 
-@pytest.mark.parametrize("expected", [0.75, 1, 2])
+@pytest.mark.parametrize("expected", [1, 1.5, 2])
 def test_usual_sizes_are_left(image, segment, expected):
     assert choose_zoom(image, segment, CPU, expected=expected) == expected
 
 
-@pytest.mark.parametrize("expected", [None, 0.5, 4])
+@pytest.mark.parametrize("expected", [None, 0.5, 0.75, 4])
 def test_unusual_and_unknown_sizes_are_found(image, segment, expected, caplog):
     with caplog.at_level(logging.INFO):
         zoom = choose_zoom(image, segment, CPU, expected=expected)
