@@ -57,3 +57,10 @@ def test_unusual_and_unknown_sizes_are_found(image, segment, expected, caplog):
 @pytest.mark.parametrize(("expected", "kept"), [(None, 1), (3.0, 3.0)])
 def test_where_nothing_is_found_nothing_is_changed(segment, expected, kept):
     assert choose_zoom(torch.full((3, 90, 80), 60.0), segment, CPU, expected=expected) == kept
+
+
+@pytest.mark.parametrize(("num_fibres", "is_known"), [(3, True), (2, False)])
+def test_three_fibres_are_enough(segment, num_fibres, is_known):
+    image = torch.from_numpy(draw_grid(1, num_fibres)[0]).float().expand(3, -1, -1)
+    diameter, share = typical_diameter(image, segment, CPU, zoom=1)
+    assert (share > 0) == is_known and math.isnan(diameter) != is_known

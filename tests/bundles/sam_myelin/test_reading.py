@@ -114,7 +114,7 @@ def test_pixels_that_are_not_square(write_image, caplog):
     path = write_image("a.png", GRAY)
     path.with_suffix(".json").write_text(json.dumps({"PixelSize": [0.1, 0.4], "PixelSizeUnits": "um"}))
     assert ReadMicrographd("image")({"image": path})["image"].meta["pixel_size_um"] == pytest.approx(0.2)
-    assert "taken as square" in caplog.text
+    assert "pixels of 0.1 x 0.4 um; taken as square, of the same area" in caplog.text  # width x height
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,10 @@ def test_neighbours_are_cells_that_touch_or_nearly_do():
     cells[5:15, 5:15], cells[5:15, 15:25], cells[5:15, 27:35], cells[5:15, 45:55] = 1, 2, 3, 4
     assert count_neighbours(cells).tolist() == [0, 1, 2, 1, 0]
     assert count_neighbours(np.zeros((4, 4), np.int32)).tolist() == [0]
+
+
+@pytest.mark.parametrize(("gap", "is_near"), [(0, True), (4, True), (5, False)])
+def test_four_pixels_between_cells_are_near(gap, is_near):
+    cells = np.zeros((20, 40), np.int32)
+    cells[5:15, 5:15], cells[5:15, 15 + gap : 25 + gap] = 1, 2
+    assert count_neighbours(cells).tolist() == [0, is_near, is_near]

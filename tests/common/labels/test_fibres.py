@@ -185,3 +185,21 @@ def test_boxes_are_those_of_the_pixels():
 def test_table_without_a_prompt_has_its_header():
     empty = find_prompts(np.zeros((4, 4), int), np.zeros((4, 4), bool))
     assert as_tsv(empty) == "id\tx\ty\tx_min\ty_min\tx_max\ty_max\taxon_px\tmyelin_px\n"
+
+
+@pytest.mark.parametrize(("num_pixels", "is_axon"), [(3, True), (2, False)])
+def test_axon_of_three_pixels_is_one(num_pixels, is_axon):
+    axon = np.zeros((9, 9), bool)
+    axon[4, 3 : 3 + num_pixels] = True
+    assert label_axons(axon)[0].max() == is_axon and label_axons(axon)[1] == (not is_axon)
+
+
+def test_spur_of_a_sheath_does_not_make_it_thicker():
+    axon, myelin = rings((110, 90), (85, 25, 10, 20), (85, 64, 10, 20))
+    plain = label_fibres(axon, myelin).labels
+    spur = np.zeros_like(axon)
+    spur[5:66, 25] = True
+    labels = label_fibres(axon, myelin | spur).labels
+    assert (labels[spur] == 1).all()
+    ends = [np.flatnonzero(one[85] == one[85, 25]).max() for one in (plain, labels)]
+    assert abs(ends[0] - ends[1]) <= 1

@@ -111,6 +111,26 @@ def test_label_that_lies_elsewhere_is_refused(tmp_path):
             load_pair(tmp_path, LABELS, affine)
 
 
+@pytest.mark.parametrize(("part", "is_there"), [(0.2, True), (-0.2, True), (0.3, False)])
+@pytest.mark.parametrize("axis", range(3))
+def test_label_a_quarter_of_a_voxel_away_is_on_the_grid_of_its_image(tmp_path, axis, part, is_there):
+    affine = PLACE.copy()
+    affine[axis, 3] += part * PLACE[axis, axis]
+    if is_there:
+        np.testing.assert_array_equal(load_pair(tmp_path, LABELS, affine)["label"][0], LABELS)
+    else:
+        with pytest.raises(InputError, match=r"label.nii.gz: label lies elsewhere"):
+            load_pair(tmp_path, LABELS, affine)
+
+
+def test_labels_that_floats_do_not_tell_apart_are_refused(tmp_path):
+    highest = (LABELS > 0) * np.int32(2**24 - 1)
+    assert load_pair(tmp_path, highest, PLACE)["label"].max() == 2**24 - 1
+    for more in (1, 2):  # both are 2 ** 24 in 32 bit
+        with pytest.raises(InputError, match=r"label.nii.gz: labels from .* expected whole numbers from 0 to 16777215"):
+            load_pair(tmp_path, highest + np.int32(more) * (LABELS == 7), PLACE)
+
+
 def test_label_whose_header_says_no_place_is_taken_as_it_lies_if_its_voxels_are_as_large(tmp_path):
     data = load_pair(tmp_path, LABELS, PLACE, sform_code=0)
     np.testing.assert_array_equal(data["label"][0], LABELS)

@@ -213,3 +213,18 @@ def test_pyramid_of_a_tiff_is_read_at_the_level_that_is_meant(tmp_path, picture)
         assert (level, rest) == (1, 2)
         with slide.at_level(level) as smaller:
             np.testing.assert_array_equal(smaller.read(0, 0, *smaller.shape[:2]), levels[1])
+
+
+def test_what_lies_outside_of_the_bounds_is_no_part_of_a_slide(tmp_path, picture, monkeypatch):
+    """That a file tells, as MIRAX does."""
+    write_mrxs(tmp_path / "a.mrxs", picture)
+    top, left, height, width = 5, 9, 40, 30
+    told = {"openslide.bounds-x": left, "openslide.bounds-y": top}
+    told |= {"openslide.bounds-width": width, "openslide.bounds-height": height}
+    own = openslide.OpenSlide.properties.fget
+    bounds = {name: str(value) for name, value in told.items()}
+    monkeypatch.setattr(openslide.OpenSlide, "properties", property(lambda slide: dict(own(slide)) | bounds))
+    with open_slide(tmp_path / "a.mrxs") as slide:
+        assert slide.shape == (height, width, 3)
+        crop = picture[top : top + height, left : left + width].astype(int)
+        assert np.abs(slide.read(0, 0, height, width).astype(int) - crop).max() <= WRITERS["a.mrxs"][1]

@@ -1,5 +1,7 @@
 """Any window of any RGB slide is read as it was written; whatever is not a slide is refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tifffile
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from common.reading.slides import open_slide, pixel_size_um
+from common.reading.slides import nearest_level, open_slide, pixel_size_um
 from common.reading.windows import TiffWindows
 
 SHAPE = (70, 90, 3)
@@ -107,6 +109,9 @@ def ome(x, y, unit):
         ({"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}, 0.5),
         ({"resolution": (50800, 50800), "resolutionunit": "INCH"}, 0.5),
         ({"resolution": (72, 72), "resolutionunit": "INCH"}, None),
+        ({"resolution": (1000, 1000), "resolutionunit": "CENTIMETER"}, 10.0),
+        ({"resolution": (400, 400), "resolutionunit": "CENTIMETER"}, None),
+        ({"resolution": (250000, 250000), "resolutionunit": "CENTIMETER"}, None),
         ({"resolution": (20000, 20000), "resolutionunit": "NONE"}, None),
         ({}, None),
     ],
@@ -183,3 +188,10 @@ def test_only_the_tiles_under_a_window_are_decoded(put, picture, monkeypatch):
         )
         slide.read(17, 17, 14, 30)
     assert decoded == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("small", "expected"), [((50, 50), (1, 1)), ((49, 51), (1, 1)), ((48, 50), (0, 2)), ((40, 40), (0, 2))]
+)
+def test_level_that_is_smaller_by_no_whole_number_is_passed_over(small, expected):
+    assert nearest_level(SimpleNamespace(level_shapes=((100, 100), small)), 2) == expected

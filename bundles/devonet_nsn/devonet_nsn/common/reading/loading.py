@@ -23,7 +23,7 @@ __all__ = ["CheckVolumed", "CheckedLoadImage", "CheckedLoadImaged"]
 
 logger = logging.getLogger(__name__)
 
-MAX_LABEL = 1 << 24  # beyond, floats of 32 bit, as which volumes are loaded, do not tell two labels apart
+MAX_LABEL = (1 << 24) - 1  # the next one and its neighbour are one float of 32 bit, as which volumes are loaded
 
 
 class CheckedLoadImage(LoadImage):
