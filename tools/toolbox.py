@@ -124,7 +124,7 @@ class Blocks:
     copies : float
         How many times the pixels of an image, in 32 bit, a run needs at its peak.
     mask, labels : str
-        Kinds of its results that are put together, a mask and numbered objects; empty if there is none.
+        Kinds of its results that are put together, a mask and numbered objects; empty if it has no such result.
     only_with : mapping of str to object
         Values of inference.json without which an image cannot be cut.
     """

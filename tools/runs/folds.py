@@ -15,7 +15,7 @@ __all__ = ["Folds", "read_folds", "read_separate_folds"]
 
 @dataclass(frozen=True)
 class Folds:
-    """A dataset, and those of its folds that are used, ascending; images count that are completely labelled."""
+    """A dataset and the folds of it that are used, ascending. Only completely labelled images count."""
 
     dataset: Dataset
     folds: tuple[int, ...]

@@ -14,7 +14,7 @@ __all__ = ["check_multi_gpu", "count_processes"]
 
 
 def count_processes(text: str) -> int:
-    """Processes of each training, by ``--num_processes``; without it one on each GPU, or one if there is none.
+    """Processes of each training, by ``--num_processes``; without it one on each GPU, or one without a GPU.
 
     Raises
     ------

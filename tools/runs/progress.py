@@ -66,7 +66,7 @@ def progress_entries(
     """One entry for each validation: ``epoch``, its score, and the best so far with its epoch.
 
     These have the names that Auto3DSeg gives them, whatever the metric is; it reads ``best_avg_dice_score`` of the last
-    entry, which tells what the training itself took for the best.
+    entry, the best score by the training's own measure.
 
     Parameters
     ----------

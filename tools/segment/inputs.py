@@ -62,7 +62,7 @@ UNREADABLE = (
 
 
 def check_kind(path: Path, bundle: Description) -> str:
-    """Refuse a file that is no image, or none of the kind that a bundle takes.
+    """Refuse a file that is not an image, or not of the kind that a bundle takes.
 
     Returns
     -------
@@ -142,7 +142,7 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
 
 
 def told_pixel_size(path: Path) -> dict[str, str]:
-    """The option ``pixel_size_um`` as OME or ImageJ told it; empty where they did not, or pixels are no squares."""
+    """The option ``pixel_size_um`` as OME or ImageJ wrote it; empty without it, or if pixels are not square."""
     size = read_pixel_size(path) if identify(path) == "tiff" else None
     return {"pixel_size_um": f"{size[1]:.6g}"} if size and math.isclose(*size, rel_tol=0.01) else {}
 

@@ -161,7 +161,7 @@ class Server:
         return connection
 
     def _refused(self, status: int, content: bytes, missing: str, name: str = "") -> InputError:
-        """What to tell of an answer that is none."""
+        """What to say about an answer that holds no result."""
         try:
             message = str(json.loads(content)["message"])
         except (ValueError, TypeError, KeyError):

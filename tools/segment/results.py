@@ -36,7 +36,7 @@ class Result:
     mask : Path
         The result that counts: NIfTI for volumes, PNG or TIFF for images.
     files : tuple of Path
-        All that the bundle wrote, the mask among them: ``<stem>_<kind>``, and what knows of no image.
+        All that the bundle wrote, the mask among them: ``<stem>_<kind>``, and files about no single image.
     seconds : float
         From preparing the image to the last result.
     stem : str
@@ -98,7 +98,7 @@ def safe_stem(filename: str | None) -> str:
 
 
 def renamed(path: Path, stem: str) -> str:
-    """Name of a result for who asked: after the user's file."""
+    """Name under which the user gets a result: after the user's own file."""
     return f"{stem}{path.name.removeprefix(STEM)}" if path.name.startswith(f"{STEM}_") else path.name
 
 

@@ -96,7 +96,7 @@ def save_sequences(sources: Sequence[Source], destination: Path, kind: str) -> N
     Raises
     ------
     InputError
-        If names are none of frames, or there are too many objects for 16 bit.
+        If the names are not those of frames, or there are too many objects for 16 bit.
     """
     sequences = group_frames(source.stem for source in sources)
     folder = sources[0].path.resolve().parent.name

@@ -1,4 +1,4 @@
-"""What went wrong with an image, in words for the user who sent it."""
+"""What went wrong with an image, in words for the user."""
 
 from __future__ import annotations
 

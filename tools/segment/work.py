@@ -45,7 +45,7 @@ class _Kept:
         self.opened = ExitStack()
 
     def network(self, bundle: Description, run: str) -> Loaded:
-        """The bundle's network; what is wrong with it is found out once."""
+        """The bundle's network; an error in it is found only once."""
         if self.run != run:
             from tools.segment.loaded import load
 

@@ -135,7 +135,7 @@ def serve_bundles(
     framed_by: Sequence[str] = (),
     token: str = "",
 ) -> None:
-    """Load bundles and serve them until the process is told to end.
+    """Load bundles and serve them until the process is asked to end.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ def find_image(data_dir: Path | None, image_path: str) -> Path:
     Parameters
     ----------
     data_dir : Path or None
-        The only folder that may be read; None if there is none.
+        The only folder that may be read, if any.
     image_path : str
         Relative to ``data_dir``, or absolute.
 

@@ -48,7 +48,7 @@ class Received:
     image : Path
         The upload, or a file below the data folder.
     fields : mapping of str to str
-        What is said of the image.
+        Further facts about the image.
     stem : str
         What the user calls the image.
     image_path : str
@@ -154,7 +154,7 @@ class Endpoint:
         folder : Path
             Where an upload goes.
         names : dict, optional
-            Told the bundle as soon as it is known, for who counts.
+            Gets the bundle's name as soon as it is known, for the counters.
         query : sequence of str
             What the address may hold behind a question mark.
 

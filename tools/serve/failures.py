@@ -1,4 +1,4 @@
-"""Why a request got no result, with the status of HTTP that says so."""
+"""Why a request got no result, with its HTTP status."""
 
 from __future__ import annotations
 

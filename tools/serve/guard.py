@@ -30,7 +30,7 @@ class Guard:
 
     A page elsewhere can have a name of its own point to this machine, and a browser would then let it read all answers:
     so the name that a request was sent to has to be one of ours. It can also send forms here without reading what comes
-    back: browsers tell where those come from.
+    back: browsers say where those come from.
 
     Parameters
     ----------

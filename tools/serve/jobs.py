@@ -22,7 +22,7 @@ class Job:
     image : Path
         The file as it was uploaded, of any format that the server takes.
     folder : Path
-        An empty folder of the job's own; what is written is written there. Who made the job removes it.
+        An empty folder of the job's own; what is written is written there. The caller removes it.
     options : mapping of str to str
         Fields of the request: ``spacing`` (Z,Y,X in micrometres), ``pixel_size_um``, ``boxes`` (JSON); ``scene``,
         ``channel`` and ``time`` of a microscope's file.

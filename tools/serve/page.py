@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 STATIC = Path(__file__).with_name("static")
 VIEW = "view.npy"
-POLL_S = 0.3  # between two lines of progress, and so until it is seen that who asked has gone
+POLL_S = 0.3  # between two lines of progress, and so until a client that has left is noticed
 MAX_ROWS = 200  # of a table on the page; the file has all
 SESSION_S = 3600.0  # after which results that nobody looks at are removed
 MAX_SHOWN = 100  # results that are kept; the oldest go first
@@ -64,9 +64,9 @@ def mount_page(
     samples : mapping of str to sequence of Path
         Images to try a bundle on, by its name.
     folder : Path
-        Where results are kept while they are shown; who made it removes it.
+        Where results are kept while they are shown; the caller removes it.
     corrections : Path, optional
-        Dataset of each bundle in a folder of its name, which results that somebody corrected are added to.
+        Dataset of each bundle in a folder of its name, to which corrected results are added.
     """
     page = _Page(app.state.endpoint, folder, corrections)
     page.endpoint.samples = samples
@@ -116,7 +116,7 @@ class _Page:
         return FileResponse(STATIC / "index.html")
 
     async def make_result(self, request: Request) -> Response:
-        """Progress line by line as JSON, and at last the result; who leaves gives up the place in the queue."""
+        """Progress line by line as JSON, then the result; a client that leaves gives up its place in the queue."""
         folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="page-", dir=self.folder))
         try:
             received = await self.endpoint.receive(request, folder)

@@ -47,7 +47,7 @@ def choose_format(wanted: str | None, accept: str | None, num_axes: int) -> str:
     Raises
     ------
     Failure
-        406 if there is none that is asked for and can hold the mask.
+        406 if no wanted format can hold the mask.
     """
     possible = [name for name in MEDIA_TYPES if num_axes == 2 or name != "png"]
     default = "png" if num_axes == 2 else "nifti"

@@ -29,7 +29,7 @@ def check_start(path: Path, bundle: Description, limits: Limits) -> None:
     Raises
     ------
     Failure
-        413 if it is too large, 415 if it is no image, 422 if it is none that the bundle takes.
+        413 if it is too large, 415 if it is no image, 422 if the bundle does not take such images.
     """
     if path.stat().st_size > limits.max_upload_bytes:
         raise Failure(
@@ -60,7 +60,7 @@ def check_work(path: Path, bundle: Description, options: Mapping[str, str], limi
         A file that `check_start` let pass; opened as `bytes_needed` says.
     bundle : Description
     options : mapping of str to str
-        What is said of the image.
+        Options of the image.
     limits : Limits
 
     Raises

@@ -27,10 +27,10 @@ def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) ->
     ----------
     path : Path
         PNG, JPEG, TIFF, NIfTI or a microscope's, whatever its name. Its header is opened with libraries that it may
-        lead astray: only where that harms nobody, and under a limit of time.
+        lead astray: only in a process that may crash, and within a time limit.
     bundle : Description
     options : mapping of str to str
-        What is said of the image; ``spacing`` goes before the file's own.
+        Options of the image; ``spacing`` goes before the file's own.
 
     Returns
     -------

@@ -57,7 +57,7 @@ def check_bundle(bundle: Path) -> list[Check]:
     Parameters
     ----------
     bundle : Path
-        Folder of a bundle, of this collection or of anybody; its network is built, so its code runs.
+        Folder of any bundle; its network is built, so its code runs.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def _licence_problems(bundle: Path) -> list[str]:
 
 
 def _told(licences: object) -> list[str]:
-    """What keeps a program from telling the licences of code, weights, data and upstream models, if any."""
+    """What keeps a program from finding the licences of code, weights, data and upstream models, if any."""
     licences = licences if isinstance(licences, dict) else {}
     missing = [kind for kind in LICENCES if not licences.get(kind)]
     problems = [f"lacks {', '.join(missing)}"] if missing else []

@@ -46,7 +46,7 @@ def needed_packages(bundle: Path) -> dict[str, str]:
     Raises
     ------
     SyntaxError
-        If a module is none.
+        If a module is not valid Python.
     """
     own = {path.stem if path.is_file() else path.name for path in bundle.iterdir()} | {bundle.resolve().name}
     needed: dict[str, str] = {}

@@ -126,7 +126,7 @@ def _range(entry: Mapping) -> list[float | None]:
 
 
 def _citations(references: Sequence[str]) -> list[dict[str, str]]:
-    """References that have an address; the spec takes no others, the model card has them all."""
+    """References that have an address; the spec takes only these; the model card lists all."""
     citations = []
     for reference in references:
         doi, url = DOI.search(reference), URL.search(reference)

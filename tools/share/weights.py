@@ -18,7 +18,7 @@ __all__ = ["load_network"]
 
 
 def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
-    """The bundle's network with its shipped weights; raises where they do not belong together.
+    """The bundle's network with its shipped weights; raises if the weights do not fit the network.
 
     Parameters
     ----------

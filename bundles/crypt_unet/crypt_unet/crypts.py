@@ -145,7 +145,7 @@ def paint(crypts: Iterable[Crypt], top: int, left: int, height: int, width: int)
     Parameters
     ----------
     crypts : iterable of Crypt
-        Those outside the window are passed over.
+        Those outside the window are ignored.
     top, left : int
         The window's corner, in slide pixels.
     height, width : int
@@ -190,7 +190,7 @@ def number(crypts: Sequence[Crypt], shape: tuple[int, int], step: int = 1) -> np
 
 
 def geometry(image: MetaTensor) -> tuple[tuple[int, int], int]:
-    """Shape (Y, X) of a slide at full resolution, and slide pixels per working pixel, as its image's metadata tell."""
+    """Shape (Y, X) of a slide at full resolution, and slide pixels per working pixel, from its image's metadata."""
     height, width = image.meta["slide_shape"][:2]
     return (int(height), int(width)), int(image.meta["downsample"])
 
@@ -201,7 +201,7 @@ def least_pixels(image: MetaTensor, min_area_um2: float, slide_um: float) -> int
     Parameters
     ----------
     image : MetaTensor
-        The slide, whose metadata tell ``pixel_size_um``, 0 for unknown.
+        The slide, whose metadata hold ``pixel_size_um``, 0 if unknown.
     min_area_um2 : float
         In µm².
     slide_um : float
@@ -218,7 +218,7 @@ class FindCryptsd(MapTransform):
     keys : collection of str
         Probabilities (C, h, w) at the working resolution: of crypts and, perhaps, of their cores.
     image_key : str
-        The slide they come from, whose metadata tell ``slide_shape`` and ``downsample``.
+        The slide they come from, whose metadata hold ``slide_shape`` and ``downsample``.
     threshold
         As for `find_crypts`.
     min_area_um2, slide_um

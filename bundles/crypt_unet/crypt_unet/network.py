@@ -19,7 +19,7 @@ from .common.networks.padding import repeat_border
 
 __all__ = ["ARCHITECTURES", "CHANNELS", "CryptNet", "build_body"]
 
-# what the network tells of every pixel: whether it lies in a crypt, and whether deep in one, where no other touches it
+# predicted for every pixel: whether it lies in a crypt, and whether deep in one, where no other touches it
 CHANNELS = ("crypt", "core")
 
 # architecture -> the encoder that the word "default" stands for; UNETR has its own

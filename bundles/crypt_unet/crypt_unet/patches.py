@@ -1,4 +1,4 @@
-"""The patches of a slide that an evaluation is told about."""
+"""The patches of a slide that an evaluation scores."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ReadPatchIndexd(MapTransform):
 
 
 def _indexed_size(dataset_dir: str | os.PathLike) -> int:
-    """Size of the patches in the index, in slide pixels; a datalist written by hand need not tell it."""
+    """Size of the patches in the index, in slide pixels; a datalist written by hand may leave it out."""
     try:
         dataset = read_dataset(dataset_dir)
     except InputError:

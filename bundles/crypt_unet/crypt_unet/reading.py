@@ -154,9 +154,9 @@ def shrinking_factor(downsample: int, slide_um: float, pixel_um: float | None) -
 
 
 def check_slides(items: Sequence[Mapping[str, Any]], slide_um: float, pixel_um: float = 0.0) -> None:
-    """Open every slide, so that one that cannot be read stops a night's work before it begins, not in the middle.
+    """Open every slide, so that an unreadable one stops a long run before it begins.
 
-    Slides that do not tell the size of their pixels are named in a warning.
+    A warning names slides without a pixel size.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def draw_balls(shape: Sequence[int], centres: np.ndarray, radii: Sequence[float]
 class BallTargetsd(MapTransform):
     """Replaces label images by balls around the centres of their objects, on the grid of the image.
 
-    The image may have been resampled since; affines tell where a centre lies in it.
+    The image may have been resampled since; affines give the place of a centre in it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the slices of a stack tell about the one in the middle: six kinds of fusion behind one interface."""
+"""What the slices of a stack add to the one in the middle: six kinds of fusion behind one interface."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class _Seen:
 
 
 class SliceLinker:
-    """Links label images of slices as they come; keeps no more of them than a gap can span.
+    """Links label images of slices as they come; keeps only as many as a gap can span.
 
     An object of a new slice goes on with a track that it overlaps: first with those seen in the slice before, then,
     among what is left on both sides, with those last seen two slices before, and so on. A track takes one object per

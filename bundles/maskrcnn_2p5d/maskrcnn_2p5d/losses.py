@@ -1,4 +1,4 @@
-"""Training a detector with MONAI's trainer: what goes in, what it loses, and the sum of that."""
+"""Training a detector with MONAI's trainer: its inputs, its losses and their sum."""
 
 from __future__ import annotations
 

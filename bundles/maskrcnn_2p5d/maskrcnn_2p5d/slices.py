@@ -92,7 +92,7 @@ class RandSlicesd(RandomizableTransform, MapTransform):
         self.centres = np.zeros(0, int)
 
     def randomize(self, data: np.ndarray) -> None:
-        """Draw slices; ``data`` tells which ones have objects."""
+        """Draw slices; ``data`` says which ones have objects."""
         self.centres = draw_slices(data, self.num_samples, self.empty_ratio, self.R)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> list[dict[Hashable, torch.Tensor]]:

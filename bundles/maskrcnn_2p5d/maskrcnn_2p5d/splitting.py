@@ -1,7 +1,7 @@
 """Objects that lie on top of each other told apart by their brightness along Z.
 
-Out of focus an object can still be seen: its detections go on above and below it, and lead over to the next one. What
-tells two objects from one is the dark slice between them.
+Out of focus an object can still be seen: its detections go on above and below it, and lead over to the next one. The
+dark slice between them shows that there are two.
 """
 
 from __future__ import annotations

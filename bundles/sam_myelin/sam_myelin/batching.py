@@ -16,7 +16,7 @@ FILLERS = {"boxes": 0.0, "points": 0.0, "point_labels": -1, "targets": PADDING}
 
 
 def pad_prompts(items: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Stack items whose prompts are filled up to the largest number among them, and tell which are real.
+    """Stack items whose prompts are filled up to the largest number among them, and note which are real.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class EmbeddingCache:
 
     The name of a file is a hash of the image's pixels, the variant, the size of its input and the encoder's weights:
     what changes any of them makes another file, so that none is ever stale. Files are written whole or not at all, so
-    that an interrupted run goes on where it was; each tells by a checksum whether it is damaged.
+    that an interrupted run goes on where it was; a checksum shows whether one is damaged.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class NameModalityd(MapTransform):
     Parameters
     ----------
     keys : collection of str
-        Images whose metadata tell ``filename_or_obj``.
+        Images whose metadata hold ``filename_or_obj``.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

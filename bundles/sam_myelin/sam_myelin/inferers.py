@@ -76,7 +76,7 @@ class FibreInferer(Inferer):
     halo : float
         Share of a tile's side by which tiles at least reach over their cores.
     part : str
-        What the network draws: ``myelin``, ``axon`` or ``fibre``. The axon of a ``fibre`` is told by the segmenter.
+        What the network draws: ``myelin``, ``axon`` or ``fibre``. The axon of a ``fibre`` comes from the segmenter.
     threshold : float
         Probability from which a pixel belongs to a mask.
     min_visible
@@ -236,7 +236,7 @@ class FibreInferer(Inferer):
         return merge_fibres(fibres, shape, ids=prompts.ids)
 
     def _options(self, embeddings: TileEmbeddings, classes: np.ndarray, zoom: float) -> dict[str, Any]:
-        """What `find_fibres` is told of an image."""
+        """Parameters of `find_fibres` for an image."""
         bright = has_bright_myelin(convert_to_numpy(embeddings.image[0]), *classes)
         return {
             "threshold": self.threshold,

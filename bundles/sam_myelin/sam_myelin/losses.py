@@ -17,8 +17,8 @@ PADDING = -1.0  # target of a prompt that only fills up the batch
 class PromptLoss(nn.Module):
     """Mean over all real prompts of the batch; every fibre counts the same, in whichever image it is.
 
-    A prompt that only fills up the batch gets exactly no gradient, whatever its logits are; it is told by its target,
-    which is `PADDING` everywhere, so that the loss fits MONAI's trainers, or by ``present``.
+    A prompt that only fills up the batch gets exactly no gradient, whatever its logits are. It is
+    known by its target, `PADDING` everywhere, so that the loss fits MONAI's trainers, or by ``present``.
 
     Parameters
     ----------

@@ -150,7 +150,7 @@ class MyelinMetric(PooledMetric):
     Parameters
     ----------
     kind : str
-        ``dice``, ``iou``: of myelin found without prompts, 1 where there is none in either; `aggregate` is the mean
+        ``dice``, ``iou``: of myelin found without prompts, 1 where neither holds any; `aggregate` is the mean
         over images; ``axon_dice``: the same of axons. ``box_dice``, ``box_iou``: of myelin found from boxes.
         ``fibre_dice``: mean over an image's fibres of the Dice of each one's myelin, found from its box; NaN where no
         fibre has myelin; `aggregate` is the mean over all fibres. ``seg``: of fibres found without prompts, as the

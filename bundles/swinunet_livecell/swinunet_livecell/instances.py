@@ -1,4 +1,4 @@
-"""Single cells out of what the network tells of every pixel."""
+"""Single cells from what the network predicts for every pixel."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def find_cells(
     Returns
     -------
     ndarray of int32, shape (Y, X)
-        0 is background, 1 to n are cells; all 0 if there is none.
+        0 is background, 1 to n are cells.
     """
     mask = probability[0] >= threshold
     parts, num_parts = ndimage.label(mask)

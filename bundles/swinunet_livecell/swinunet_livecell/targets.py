@@ -1,4 +1,4 @@
-"""What the network learns of cells that are told apart: where they are, how deep in one, and where two are near."""
+"""What the network learns about cells: where they are, how deep a pixel lies in one, and where two are near."""
 
 from __future__ import annotations
 

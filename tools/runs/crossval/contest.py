@@ -31,7 +31,7 @@ def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list
     -------
     list of dict
         ``name``, ``mean``, ``std``, ``ci95``, ``n`` and ``mean_rank`` over the cases that all competitors define; None
-        if there is none. Those without a score come last.
+        without such cases. Those without a score come last.
     """
     cases = sorted(set.intersection(*(set(scores) for scores in scores_of.values())))
     ranks = mean_ranks([[_rounded(scores[case]) for scores in scores_of.values()] for case in cases])

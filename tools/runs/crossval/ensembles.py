@@ -73,7 +73,7 @@ def average(paths: Iterable[Path]) -> np.ndarray:
     Raises
     ------
     InputError
-        If they differ in shape, or there is none.
+        If they differ in shape, or no path is given.
     """
     mean, count, first = None, 0, None
     for path in paths:

@@ -1,4 +1,4 @@
-"""Trials one after another, until the study has enough, whoever ran them."""
+"""Trials one after another, until the study has enough of them, from all processes together."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def check_url(url: str) -> str:
 def open_storage(url: str) -> RDBStorage:
     """The database behind a URL, whose trials are given up and begun again when their process is killed.
 
-    Tables are made if there are none; InputError, which shows no password, if it cannot be opened.
+    Missing tables are created. Raises InputError, without the password, if the database cannot be opened.
     """
     parsed = make_url(check_url(url))
     arguments = {"connect_args": {"timeout": SQLITE_TIMEOUT_S}} if parsed.get_backend_name() == "sqlite" else {}

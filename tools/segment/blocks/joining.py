@@ -40,7 +40,7 @@ def same_objects(first: np.ndarray, second: np.ndarray, *, min_iou: float = MIN_
 def number_through(
     present: Sequence[np.ndarray], pairs: Iterable[tuple[int, int, np.ndarray]]
 ) -> tuple[list[np.ndarray], int]:
-    """Number the objects of all blocks from 1 on, those that are the same alike.
+    """Number the objects of all blocks from 1; parts of one object get the same number.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ Affine = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Cutting:
-    """What a user says of blocks.
+    """How the user wants an image cut into blocks.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Cutting:
 
 @dataclass(frozen=True)
 class Plan:
-    """An image and its blocks; everything a process has to know that segments one of them.
+    """An image and its blocks; all that a process needs to segment one of them.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ class TemplateAlgo(BundleAlgo):
     """One bundle on one fold, in a folder that is a copy of the bundle.
 
     Auto3DSeg finds it by the name of its folder: in ``<name>/scripts/algo.py`` it is called ``<Name>Algo``.
-    ``configs/hyper_parameters.yaml`` tells ``bundle``, ``score`` (the metric), ``result`` (what its inference writes),
+    ``configs/hyper_parameters.yaml`` holds ``bundle``, ``score`` (the metric), ``result`` (what its inference writes),
     ``spatial_dims``, and from `fill_template_config` on ``fold`` and ``dataset_dir``; from `train` on ``overrides``.
     """
 
@@ -103,7 +103,7 @@ def as_overrides(train_params: Mapping[str, Any]) -> dict[str, Any]:
 def training_command(root: Path, settings: Mapping[str, Any], device_setting: Mapping[str, Any]) -> list[str]:
     """Words of the command that trains the bundle in ``root``; ValueError for several nodes.
 
-    The settings tell ``fold``, ``dataset_dir`` and ``overrides``; AutoRunner sets ``n_devices``, ``CMD_PREFIX`` and
+    The settings hold ``fold``, ``dataset_dir`` and ``overrides``; AutoRunner sets ``n_devices``, ``CMD_PREFIX`` and
     ``NUM_NODES``.
     """
     if int(device_setting["NUM_NODES"]) > 1:
