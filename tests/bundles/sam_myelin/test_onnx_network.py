@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from PIL import Image
 from sam_myelin.common.errors import InputError
 from sam_myelin.inferers import FibreInferer
 from sam_myelin.network import SamMyelin
-from sam_myelin.onnx_network import OnnxNetwork, differences, export_onnx
+from sam_myelin.onnx_network import OnnxNetwork, differences
 
 from tools.sample.myelin import draw_files
 
@@ -33,13 +32,9 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def path(network, tmp_path_factory):
-    path = tmp_path_factory.mktemp("graph") / "model.onnx"
-    assert [file.name for file in export_onnx(network, path)] == [
-        "model.onnx",
-        "model_segmenter.onnx",
-        "model_decoder.onnx",
-    ]
+def path(shipped_graph):
+    path = shipped_graph(WEIGHTS.parents[1])
+    assert {"model.onnx", "model_segmenter.onnx", "model_decoder.onnx"} <= {file.name for file in path.parent.iterdir()}
     return path
 
 
@@ -73,14 +68,14 @@ def test_fibres_of_boxes_and_points_are_the_networks(network, path, image):
 
 
 def test_size_is_the_files_and_another_one_is_refused(path, tmp_path):
-    assert OnnxNetwork(path, {"image_size": 32}).image_size == SIZE  # a file without a record tells nothing
-    for file in path.parent.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    model = onnx.load(tmp_path / "model.onnx")
-    onnx.helper.set_model_props(model, {"record": json.dumps({"settings": {"image_size": SIZE}})})
-    onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(InputError, match="made with image_size 672, asked for 32"):
-        OnnxNetwork(tmp_path / "model.onnx", {"image_size": 32})
+        OnnxNetwork(path, {"image_size": 32})
+    for part in ("_segmenter", "_decoder"):
+        (tmp_path / f"model{part}.onnx").symlink_to(path.with_name(f"model{part}.onnx"))
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {})
+    onnx.save(model, tmp_path / "model.onnx")
+    assert OnnxNetwork(tmp_path / "model.onnx", {"image_size": 32}).image_size == SIZE  # without a record
 
 
 def test_a_file_that_is_missing_beside_is_told(path, tmp_path):
