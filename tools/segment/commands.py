@@ -78,7 +78,7 @@ def segment(
         Folder for the results, <image name>_<kind>.
     spacing : str
         Size of a voxel in micrometres as Z,Y,X, or of a pixel as one number, instead of what the files say. Of slides
-        (crypt_unet) it is given as --pixel_size_um.
+        it is given as --pixel_size_um.
     scene : str
         Position to segment, by its name or its number from 0; by default all.
     channel : str
