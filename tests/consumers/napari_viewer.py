@@ -75,7 +75,7 @@ def main(bundle_root: str, dataset_dir: str, _second: str, work_dir: str, _overr
         said += f"; of one box {widget.status.value}"
     widget.process.end()
     widget.reset_choices()
-    widget.image.value, widget.labels.value = layer, made
+    widget.image.value, widget.corrected.value = layer, made
     widget.dataset.value = Path(work_dir, "kept")
     widget.keep_labels()
     if not widget.status.value.startswith("kept as images/"):

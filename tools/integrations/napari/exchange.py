@@ -131,7 +131,7 @@ def keep_correction(
     with tempfile.TemporaryDirectory() as folder:
         image = write_image(pixels, bundle, Path(folder), sizes)
         item = add_correction(dataset_dir, bundle, image, labels, name)
-    return f"kept as {item.name}; then: python -m tools finetune BUNDLE --dataset_dir {dataset_dir}"
+    return f"kept as {item.name}; then: python -m tools finetune {bundle.root.name} --dataset_dir {dataset_dir}"
 
 
 def _xy(place: np.ndarray) -> list[float]:

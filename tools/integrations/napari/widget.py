@@ -46,7 +46,7 @@ class SegmentWidget(Container):
         self.points = create_widget(annotation=Points | None, label="points")
         self.boxes = create_widget(annotation=Shapes | None, label="boxes")
         self.run, self.cancel = PushButton(text="Segment"), PushButton(text="Cancel", enabled=False)
-        self.labels = create_widget(annotation=Labels | None, label="corrected labels")
+        self.corrected = create_widget(annotation=Labels | None, label="corrected labels")
         self.dataset = FileEdit(mode="d", label="kept in", value="corrections")
         self.keep = PushButton(text="Keep correction")
         self.status = Label(value="")
@@ -55,7 +55,7 @@ class SegmentWidget(Container):
         self.cancel.changed.connect(self.stop)
         self.keep.changed.connect(self.keep_labels)
         widgets = [self.bundle, self.image, self.sizes, self.points, self.boxes, self.run, self.cancel]
-        super().__init__(widgets=[*widgets, self.labels, self.dataset, self.keep, self.status])
+        super().__init__(widgets=[*widgets, self.corrected, self.dataset, self.keep, self.status])
         self._show_prompts()
 
     def start(self) -> None:
@@ -92,7 +92,7 @@ class SegmentWidget(Container):
 
     def keep_labels(self) -> None:
         """Keep the chosen labels, and their image, to fine-tune on."""
-        layer, labels = self.image.value, self.labels.value
+        layer, labels = self.image.value, self.corrected.value
         if layer is None or labels is None:
             self.status.value = "choose an image, and the layer of its corrected labels"
             return
