@@ -14,7 +14,7 @@ from .common.labels.seg import Overlaps, count_overlaps
 from .detections import SliceObjects
 from .interpolation import interpolate_shape
 
-__all__ = ["LinkedVolume", "SliceLinker", "link_slices", "link_stack", "match_slices"]
+__all__ = ["LinkedVolume", "SliceLinker", "link_slices", "match_slices"]
 
 
 @dataclass(frozen=True)
@@ -225,27 +225,6 @@ def link_slices(slices: Iterable[SliceObjects], shape: Sequence[int], **settings
     for plane in volume:
         plane[:] = numbers.take(plane)
     return LinkedVolume(volume, scores)
-
-
-def link_stack(labels: np.ndarray, scores: Sequence[np.ndarray] | None = None, **settings) -> LinkedVolume:
-    """Link the slices of a stack.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (Z, Y, X)
-        Objects of each slice, numbered independently of the other slices; 0 is background.
-    scores : sequence of ndarray of float, optional
-        For every slice the score of label i at i - 1; 1 for all without it.
-    **settings
-        As for `SliceLinker`.
-
-    Returns
-    -------
-    LinkedVolume
-    """
-    each: Sequence[np.ndarray | None] = [None] * len(labels) if scores is None else scores
-    slices = (SliceObjects(plane, given) for plane, given in zip(labels, each, strict=True))
-    return link_slices(slices, labels.shape, **settings)
 
 
 def _present(labels: np.ndarray) -> np.ndarray:

@@ -12,11 +12,18 @@ from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.common.labels.seg import count_overlaps, seg
 from maskrcnn_2p5d.detections import SliceObjects
 from maskrcnn_2p5d.interpolation import interpolate_shape
-from maskrcnn_2p5d.linking import SliceLinker, link_slices, link_stack, match_slices
+from maskrcnn_2p5d.linking import LinkedVolume, SliceLinker, link_slices, match_slices
 from scipy import ndimage
 
 slices = npst.arrays(np.int32, (5, 6), elements=st.integers(0, 4))
 stacks = npst.arrays(np.int32, (4, 4, 5), elements=st.integers(0, 3))
+
+
+def link_stack(labels: np.ndarray, scores=None, **settings) -> LinkedVolume:
+    """Link slices (Z, Y, X) whose objects are numbered independently of each other."""
+    each = [None] * len(labels) if scores is None else scores
+    planes = (SliceObjects(plane, given) for plane, given in zip(labels, each, strict=True))
+    return link_slices(planes, labels.shape, **settings)
 
 
 def dense_iou(first: np.ndarray, second: np.ndarray) -> float:
