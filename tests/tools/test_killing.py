@@ -81,7 +81,7 @@ def embedding(name: str, data: Path, output: Path) -> list[str]:
 
 
 def crossval(name: str, data: Path, output: Path) -> list[str]:
-    given = {"dataset_dir": data / "dataset", "output_dir": output, "num_fold": 2, "num_processes": 1}
+    given = {"dataset_dir": data / "dataset", "output_dir": output, "folds": "0,1", "num_processes": 1}
     knobs = {**TINY[name], **SHORT, "max_epochs": 2}
     return ["tools", "crossval", name, *as_words({**given, **knobs})]
 

@@ -115,7 +115,7 @@ def test_server_segments_a_sample_with_it(bundle, tmp_path):
 
 def test_cross_validation_compares_its_folds(bundle):
     overrides = [word for key, value in (BRIEF | ONE_EPOCH).items() for word in (f"--{key}", str(value))]
-    dataset = ["--dataset_dir", str(Path("quickstart", NAME, "dataset")), "--num_fold", "2"]
+    dataset = ["--dataset_dir", str(Path("quickstart", NAME, "dataset")), "--folds", "0,1"]
     assert run(VERBS, ["crossval", NAME, *dataset, *overrides]) == 0
     report = Path("crossval/report.md").read_text(encoding="utf-8")
     assert f"Cross-validation of {NAME}" in report and "Overlap of spots" in report

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common.datalist import Dataset, Item, read_dataset
 from common.errors import InputError
+from tools.runs.overrides import choose
 from tools.toolbox import fold_units
 
 __all__ = ["Folds", "read_folds", "read_separate_folds"]
@@ -46,27 +47,30 @@ def read_folds(dataset_dir: Path) -> Folds:
     return Folds(dataset, folds)
 
 
-def read_separate_folds(dataset_dir: Path, num_fold: int | None = None, bundles: Iterable[Path] = ()) -> Folds:
-    """The same for a cross-validation of bundles on all folds, or on so many, from 0.
+def read_separate_folds(dataset_dir: Path, folds: str = "", bundles: Iterable[Path] = ()) -> Folds:
+    """The same for a cross-validation of bundles on all folds, or on those listed, such as ``0,1``.
 
     Raises
     ------
     InputError
-        Also if a fold in between has no labelled image, or an image or a group is in two folds, or in one and under
-        testing. The key ``unit`` of dataset.json names the groups that must stay together, else all those by which
-        bundles split folds must.
+        Also if a fold before the last has no labelled image, fewer than two are listed, or an image or a group is in
+        two folds, or in one and under testing. The key ``unit`` of dataset.json names the groups that must stay
+        together, else all those by which bundles split folds must.
     """
     found = read_folds(dataset_dir)
     path, unit = found.dataset.path, found.dataset.facts.get("unit")
     _check_leaks(found.dataset, [str(unit)] if unit else fold_units(*bundles))
-    wanted = tuple(range(max(found.folds[-1] + 1 if num_fold is None else num_fold, 2)))
+    wanted = tuple(range(found.folds[-1] + 1))
     empty = [fold for fold in wanted if fold not in found.folds]
     if empty:
         raise InputError(
             f"{path}: no labelled image in fold {', '.join(map(str, empty))} of {len(wanted)}; there are folds "
-            f"{', '.join(map(str, found.folds))}: convert again with --folds {len(wanted)}, or give another --num_fold"
+            f"{', '.join(map(str, found.folds))}: convert again with --folds {len(wanted)}"
         )
-    return replace(found, folds=wanted)
+    chosen = choose(f"folds {folds}", folds, wanted)
+    if len(chosen) < 2:
+        raise InputError(f"--folds {folds}: one fold, expected at least two; compare trains on one")
+    return replace(found, folds=chosen)
 
 
 def _check_leaks(dataset: Dataset, units: Iterable[str]) -> None:

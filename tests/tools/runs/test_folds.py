@@ -30,7 +30,7 @@ def test_folds_and_labelled_items(dataset):
 
 
 def test_fewer_folds_than_there_are(dataset):
-    assert read_separate_folds(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", 2)), 2).folds == (0, 1)
+    assert read_separate_folds(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", 2)), "0,2").folds == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_the_unit_that_the_datalist_names_is_the_one_that_counts(dataset):
         read_separate_folds(dataset(("a", "1", 0), ("b", "1", 1), key="region", unit="region"))
 
 
-def test_more_folds_than_there_are(dataset):
-    with pytest.raises(InputError, match="no labelled image in fold 2, 3, 4 of 5; .* convert again with --folds 5"):
-        read_separate_folds(dataset(("a", "1", 0), ("b", "2", 1)), 5)
+def test_several_empty_folds_are_all_named(dataset):
+    with pytest.raises(InputError, match="no labelled image in fold 2, 3 of 5; .* convert again with --folds 5"):
+        read_separate_folds(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", 4)))
 
 
 def test_item_without_an_image_is_told(dataset):

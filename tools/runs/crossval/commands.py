@@ -47,7 +47,7 @@ def crossval(
     bundle: str,
     *more,
     dataset_dir: str | None = None,
-    num_fold: str = "",
+    folds: str = "",
     num_best: str = "2",
     num_processes: str = "",
     output_dir: str = "crossval",
@@ -66,8 +66,8 @@ def crossval(
         A name in bundles/, or a bundle's folder; further ones follow.
     dataset_dir : str
         Converted dataset with folds; its testing images judge the ensembles.
-    num_fold : str
-        Number of folds to use, from 0; by default all.
+    folds : str
+        Folds to leave out and validate on, one training for each, separated by commas; by default all.
     num_best : str
         Number of members of the ensemble of the best networks of all bundles and folds.
     num_processes : str
@@ -85,12 +85,11 @@ def crossval(
     roots = find_bundles((bundle, *more))
     processes = count_processes(num_processes)
     for root in roots.values():
-        check_overrides(overrides, root, crossval, {"fold": "choose with --num_fold"})
+        check_overrides(overrides, root, crossval)
         validation_override(root)
         if processes > 1:
             check_multi_gpu(root, overrides)
-    num_folds = whole_number("num_fold", num_fold, minimum=2) if num_fold else None
-    data = read_separate_folds(Path(dataset_dir), num_folds, roots.values())
+    data = read_separate_folds(Path(dataset_dir), folds, roots.values())
     num_members = whole_number("num_best", num_best, minimum=2)
     key_metrics = {name: key_metric(root) for name, root in roots.items()}
     metric = common_metric({name: ranking_metrics(r) for name, r in roots.items()}, next(iter(key_metrics.values())))

@@ -168,8 +168,8 @@ class TestSteps:
         content = json.loads((dataset / "dataset.json").read_text())
         content["training"][1] |= {"fold": 2, "slide": "5"}
         write_datalist(dataset, content["training"], content["testing"])
-        with pytest.raises(InputError, match="no labelled image in fold 3 of 4"):
-            validated(num_fold="4")
+        with pytest.raises(InputError, match="--folds 0,3: 3 is unknown; there are 0, 1, 2"):
+            validated(folds="0,3")
         assert stub.names == []
 
     def test_one_folder_is_not_shared_with_a_comparison(self, validated, stub):
@@ -333,10 +333,10 @@ class TestEnsembles:
         (["goood"], {}, "goood: neither a bundle's name .* did you mean good"),
         (["good", "bundles/good"], {}, "has the same name; give every bundle once"),
         (["good"], {"max_epoch": "5"}, "unknown override --max_epoch; did you mean --max_epochs?"),
-        (["good"], {"num_folds": "2"}, "unknown override --num_folds; did you mean --num_fold?"),
-        (["good"], {"fold": "1"}, "--fold: crossval sets it for each run; choose with --num_fold"),
+        (["good"], {"foldss": "2"}, "unknown override --foldss; did you mean --folds?"),
+        (["good"], {"fold": "1"}, "--fold: crossval sets it for each run; choose with --folds"),
         (["good"], {"ckpt_path": "x"}, "--ckpt_path: crossval sets it for each run; leave it out"),
-        (["good"], {"num_fold": "1"}, "--num_fold 1: expected a whole number, at least 2"),
+        (["good"], {"folds": "1"}, "--folds 1: one fold, expected at least two"),
         (["good"], {"validate#key_metrics": "x"}, "train.json has no key_metrics in validate; did you mean key_metric"),
         (["good"], {"optimizer#lrr#x": "1"}, "train.json has no lrr in optimizer; did you mean lr"),
         (["good"], {"max_epochs#x": "1"}, "train.json has no x in max_epochs; there are no keys"),
