@@ -21,6 +21,7 @@ TINY = [
     pytest.param("ctc --shrink 8 --rounds 1", "5 frames of 7x43x80", marks=SLOW),
     pytest.param("devonet", "SEG, nuclei per volume all: 2 volumes", marks=SLOW),
     pytest.param("engines --bundles devonet_nsn --rounds 1", "devonet_nsn: torch.compile", marks=SLOW),
+    pytest.param("finetuning --counts 1 --num_test 1 --max_epochs 1", "1 images: IoU", marks=SLOW),
     pytest.param("images --bundles devonet_ndn --num_images 1 --rounds 1", "devonet_ndn: peak memory", marks=SLOW),
     pytest.param("linking --dataset_dir {volumes}", "SEG, linked and cut", marks=SLOW),
     pytest.param("livecell --num_images 1", "best IoU that is left", marks=SLOW),
