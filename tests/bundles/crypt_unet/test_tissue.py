@@ -22,3 +22,8 @@ def test_glass_and_black_are_not(rgb):
 def test_only_pure_black_was_never_scanned():
     assert not has_data(colour(0, 0, 0)).item()
     assert has_data(colour(0, 0, 1)).item()
+
+
+@pytest.mark.parametrize(("brightest", "expected"), [(60, False), (61, True)])
+def test_what_is_as_bright_as_the_level_is_black(brightest, expected):
+    assert is_tissue(colour(brightest, 40, 50)).item() == expected

@@ -63,3 +63,8 @@ def test_ious_of_boxes_are_those_of_their_pixels(rows):
         mask[top : bottom + 1, left : right + 1] = True
     expected = [(masks[0] & mask).sum() / (masks[0] | mask).sum() for mask in masks[1:]]
     np.testing.assert_allclose(box_ious(boxes[0], boxes[1:]), expected)
+
+
+@pytest.mark.parametrize(("min_iou", "expected"), [(0.64, FOUND[1]), (0.65, None)])
+def test_box_of_the_very_iou_fits(min_iou, expected):
+    assert fitting_fibres(prompts((NAN, NAN, 29, 19, 38, 28)), FOUND, min_iou=min_iou) == [expected]
