@@ -40,7 +40,8 @@ def choose_zoom(
     device : device
         Of the network.
     expected : float, optional
-        What the size of pixels suggests: kept where fibres have a usual size at this magnification, or none are found.
+        What the size of pixels suggests: kept where fibres have a usual size at this magnification, none are found, or
+        another one that they suggest shows less of them.
 
     Returns
     -------
@@ -50,20 +51,26 @@ def choose_zoom(
     best, most = 1.0 if expected is None else expected, 0.0
     for zoom in ZOOMS if expected is None else (expected,):
         diameter, share = typical_diameter(image, segment, device, zoom=zoom)
-        off = abs(math.log(diameter / TYPICAL_PX)) if share else math.inf
         if expected is not None and USUAL[0] <= diameter / TYPICAL_PX <= USUAL[1]:
             return expected
-        if share * math.exp(-off) > most:
-            best, most = zoom * TYPICAL_PX / diameter, share * math.exp(-off)
+        if _shown(diameter, share) > most:
+            best, most = zoom * TYPICAL_PX / diameter, _shown(diameter, share)
     if expected is None:
         logger.info("fibres are shown at %.2g times their size, by what was found at %d others", best, len(ZOOMS))
     elif most:
+        if _shown(*typical_diameter(image, segment, device, zoom=best)) <= most:
+            return expected
         logger.warning(
             "typical fibres are %.3g times as large as the size of pixels suggests; shown at %.2g times their size",
             expected / best,
             best,
         )
     return best
+
+
+def _shown(diameter: float, share: float) -> float:
+    """How much of an image is covered by fibres, less where these have no usual size."""
+    return share * math.exp(-abs(math.log(diameter / TYPICAL_PX))) if share else 0.0
 
 
 def typical_diameter(

@@ -54,6 +54,12 @@ def test_unusual_and_unknown_sizes_are_found(image, segment, expected, caplog):
     assert ("as the size of pixels suggests" in caplog.text) == (expected is not None)
 
 
+def test_what_shows_less_of_the_fibres_is_no_correction(image, segment, monkeypatch, caplog):
+    found = iter([(0.33 * TYPICAL_PX, 0.4), (math.nan, 0.0)])  # as it is; at the magnification that this suggests
+    monkeypatch.setattr("sam_myelin.fibre_size.typical_diameter", lambda *arguments, zoom: next(found))
+    assert choose_zoom(image, segment, CPU, expected=1.0) == 1.0 and not caplog.text
+
+
 @pytest.mark.parametrize(("expected", "kept"), [(None, 1), (3.0, 3.0)])
 def test_where_nothing_is_found_nothing_is_changed(segment, expected, kept):
     assert choose_zoom(torch.full((3, 90, 80), 60.0), segment, CPU, expected=expected) == kept
