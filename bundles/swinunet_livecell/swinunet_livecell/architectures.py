@@ -13,20 +13,20 @@ from .network import SwinUNet
 __all__ = ["ARCHITECTURES", "build_network"]
 
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
-    "hybrid": HybridUNet,
     "unet": lambda: HybridUNet(attention=False),
+    "hybrid": HybridUNet,
     "swinunet": SwinUNet,
 }
 
 
-def build_network(architecture: str = "hybrid") -> nn.Module:
+def build_network(architecture: str = "unet") -> nn.Module:
     """A network that is not trained.
 
     Parameters
     ----------
     architecture : str
-        ``hybrid``: an encoder that starts from ImageNet, and Swin blocks. ``unet``: the same without Swin blocks.
-        ``swinunet``: Swin blocks alone, from scratch.
+        ``unet``: an encoder that starts from ImageNet, and convolutions on the way up. ``hybrid``: the same with Swin
+        blocks at its deep levels. ``swinunet``: Swin blocks alone, from scratch.
 
     Returns
     -------

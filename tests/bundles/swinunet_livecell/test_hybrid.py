@@ -34,7 +34,7 @@ def test_every_architecture_gives_logits_of_the_size_of_the_image(architecture):
 
 
 def test_architecture_that_there_is_not():
-    with pytest.raises(InputError, match="--architecture swin: unknown; choose one of hybrid, unet, swinunet"):
+    with pytest.raises(InputError, match="--architecture swin: unknown; choose one of unet, hybrid, swinunet"):
         build_network("swin")
 
 

@@ -116,7 +116,8 @@ def test_ome_tiff_tells_the_size_of_its_pixels(labels, tmp_path, depth, about):
     np.testing.assert_array_equal(pixels, volume)
     assert pixels.dtype == np.uint16
     assert read_spacing(path) == (about.spacing if depth > 1 else None)
-    assert 'PhysicalSizeX="0.25"' in tifffile.TiffFile(path).ome_metadata
+    with tifffile.TiffFile(path) as file:
+        assert 'PhysicalSizeX="0.25"' in file.ome_metadata
 
 
 @pytest.mark.parametrize(("depth", "about"), [(1, ABOUT), (3, VOLUME)])
