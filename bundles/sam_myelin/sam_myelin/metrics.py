@@ -9,11 +9,11 @@ import torch
 
 from .common.labels.seg import count_overlaps
 from .common.metrics.pooled import PooledMetric
-from .common.metrics.ratios import dice_ratio, f1_ratio, iou_ratio, seg_ratio
+from .common.metrics.ratios import ap_ratio, dice_ratio, f1_ratio, iou_ratio, seg_ratio
 from .fibres import AXON_VALUE, MYELIN_VALUE
 from .morphometrics import COLUMNS, measure_fibres
 
-__all__ = ["MyelinMetric", "compare_sizes", "compute_ap_dsb", "compute_fibre_dice", "matched_sizes"]
+__all__ = ["MyelinMetric", "compare_sizes", "compute_fibre_dice", "matched_sizes"]
 
 NUM_RESULTS = 4  # channels
 AUTOMATIC, PROMPTED = slice(0, 2), slice(2, 4)  # channels of the results: labels of fibres, axons and myelin
@@ -55,30 +55,6 @@ def compute_fibre_dice(
     common = np.zeros(len(sizes))
     common[overlaps.references[same]] = overlaps.pixels[same]
     return 2 * common / sizes
-
-
-def compute_ap_dsb(labels: np.ndarray, true_labels: np.ndarray) -> float:
-    """Mean over IoUs from 0.5 to 0.95 of TP / (TP + FP + FN): a pair of fibres needs an IoU above each.
-
-    Parameters
-    ----------
-    labels, true_labels : ndarray of int, shape (Y, X)
-
-    Returns
-    -------
-    float
-        NaN if there is no fibre in either.
-
-    References
-    ----------
-    .. [1] Data Science Bowl 2018: Caicedo et al. (2019), doi:10.1038/s41592-019-0612-7
-    """
-    overlaps = count_overlaps(true_labels, labels)
-    number = len(overlaps.reference_labels) + len(overlaps.result_labels)
-    if number == 0:
-        return float("nan")
-    pairs = np.array([np.count_nonzero(overlaps.ious > least) for least in AP_IOUS])
-    return float((pairs / (number - pairs)).mean())
 
 
 def matched_sizes(
@@ -157,7 +133,8 @@ class MyelinMetric(PooledMetric):
         Cell Tracking Challenge has it; NaN where there is no fibre; `aggregate` is the mean over all fibres;
         ``seg_per_image``: the mean over images of the same. ``f1``: of fibres found without prompts, where a pair
         needs an IoU above 0.5; NaN where there is no fibre in either; `aggregate` counts over all images.
-        ``ap_dsb``: see `compute_ap_dsb`; `aggregate` is the mean over images.
+        ``ap_dsb``: TP / (TP + FP + FN), the mean over IoUs of 0.5, 0.55, ... 0.95, as the Data Science Bowl has it;
+        NaN where there is no fibre in either; `aggregate` is the mean over images.
         ``g_ratio_error``, ``g_ratio_bias``, ``axon_diameter_error``, ``axon_diameter_bias``, ``thickness_error``: of
         fibres found without prompts, means over those that `compare_sizes` compares, of absolute values but for the
         bias; NaN where there is none. ``g_ratio_limits``, ``axon_diameter_limits``: how far Bland and Altman's 95 %
@@ -212,8 +189,7 @@ class MyelinMetric(PooledMetric):
         if self.kind.startswith("seg"):
             return seg_ratio(labels, true_labels)
         if self.kind == "ap_dsb":
-            score = compute_ap_dsb(labels, true_labels)
-            return (0, 0) if np.isnan(score) else (score, 1)
+            return ap_ratio(labels, true_labels, AP_IOUS)
         if self.kind in (AXON_OVERLAP, *SIZES, *LIMITS):
             axon, true_axon = tissue == AXON_VALUE, (true_labels > 0) & (true_myelin == 0)
             if self.kind == AXON_OVERLAP:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..labels.objects import match_objects
@@ -40,8 +42,8 @@ def f1_ratio(result: np.ndarray, truth: np.ndarray, min_iou: float = 0.5) -> tup
     return 2 * num_pairs, num_found + num_true
 
 
-def ap_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[float, int]:
-    """Mean of TP / (TP + FP + FN) over the IoUs of `AP_IOUS` from which objects are matched, and 1; 0, 0 without any.
+def ap_ratio(result: np.ndarray, truth: np.ndarray, min_ious: Sequence[float] = AP_IOUS) -> tuple[float, int]:
+    """Mean of TP / (TP + FP + FN) over IoUs above which objects are matched, and 1; 0, 0 without any object.
 
     What papers on nuclei call average precision since the Data Science Bowl, not COCO's, which ranks by score.
 
@@ -54,7 +56,7 @@ def ap_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[float, int]:
     num_objects = len(overlaps.reference_labels) + len(overlaps.result_labels)
     if num_objects == 0:
         return 0.0, 0
-    matched = np.array([np.count_nonzero(overlaps.ious > min_iou) for min_iou in AP_IOUS])
+    matched = np.array([np.count_nonzero(overlaps.ious > min_iou) for min_iou in min_ious])
     return float((matched / (num_objects - matched)).mean()), 1
 
 
