@@ -430,6 +430,7 @@ def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
+@pytest.mark.few("crypt_unet", "devonet_ndn")
 def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path, served):
     """``tools share``, download over HTTP, inference in an empty directory with no packages but the listed ones."""
     shared = tmp_path / "shared"

@@ -59,7 +59,13 @@ def test_image_that_was_scored_twice_stands_once_with_its_own_score(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [["A"], ["A", "b", "C"]], ids=["fewer images than processes", "more"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["A"], id="fewer images than processes"),
+        pytest.param(["A", "b", "C"], id="more", marks=pytest.mark.thorough),
+    ],
+)
 def test_two_processes_leave_one_row_for_an_image(tmp_path, names):
     script = tmp_path / "evaluation.py"
     script.write_text(TWO_PROCESSES)

@@ -235,8 +235,10 @@ def test_objects_are_removed_and_drawn_with_the_mouse(browser, tmp_path, monkeyp
         segment(page)
 
         def drag(*places):
-            box = page.locator("#outlines img").bounding_box()
-            before = page.locator("#outlines img").evaluate("image => image.src")
+            shown = page.locator("#outlines img")
+            shown.evaluate("image => image.decode()")  # before that it has no size
+            shown.scroll_into_view_if_needed()  # the mouse reaches what can be seen
+            box, before = shown.bounding_box(), shown.evaluate("image => image.src")
             for number, (y, x) in enumerate(places):
                 page.mouse.move(box["x"] + x / 40 * box["width"], box["y"] + y / 40 * box["height"])
                 if number == 0:
