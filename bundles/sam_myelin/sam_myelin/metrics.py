@@ -23,7 +23,7 @@ OVERLAPS = (*IMAGE_OVERLAPS, *BOX_OVERLAPS, AXON_OVERLAP)
 SIZES = ("g_ratio_error", "g_ratio_bias", "axon_diameter_error", "axon_diameter_bias", "thickness_error")
 LIMITS = ("g_ratio_limits", "axon_diameter_limits")
 NORMAL = 1.96  # standard deviations that hold 95 % of a normal distribution
-AP_IOUS = np.linspace(0.5, 0.95, 10).round(2)
+AP_IOUS = tuple(percent / 100 for percent in range(50, 100, 5))
 AXON_DIAMETER, THICKNESS, G_RATIO, BORDER = 3, 5, 6, 10  # columns of `measure_fibres`
 MIN_IOU = 0.5  # of two fibres whose sizes are compared
 
