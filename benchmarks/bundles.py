@@ -13,18 +13,25 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import nn
 
 from common.datalist import Dataset, Item, read_dataset
+from common.metrics.ratios import f1_ratio, iou_ratio, seg_ratio
+from common.names import stem
 from tools.__main__ import VERBS
 from tools.bundles import find_bundle
 from tools.command_line import run
 from tools.quickstart import commands
 from tools.runs.words import bundle_command
 from tools.segment.description import Description
+from tools.segment.files import segment_file
+from tools.segment.loaded import Loaded
+from tools.segment.results import read_mask
 from tools.toolbox import read_toolbox
 
 __all__ = [
     *("about", "command", "dataset", "load_network", "open_config", "open_loop", "repeated", "spread"),
-    *("testing_data", "tools_command"),
+    *("SCORES", "segmented", "testing_data", "tools_command"),
 ]
+
+SCORES = {"SEG": seg_ratio, "F1": f1_ratio, "IoU": iou_ratio}  # of labels, by title
 
 
 def open_config(bundle: str, *names: str, **overrides: object) -> ConfigParser:
@@ -98,6 +105,13 @@ def testing_data(bundle: str, given: str, folder: Path, count: int | None = None
         raise ValueError(f"{data.path}: no labelled image under testing; give another --dataset_dir")
     items = spread(items, count or len(items))
     return [{key: str(item.file(key)) for key in ("image", "label")} for item in items], about(data, items)
+
+
+def segmented(network: Loaded, image: Path, folder: Path, kind: str) -> np.ndarray:
+    """What a loaded bundle finds in an image, whose files go into a folder that exists: the labels of a kind."""
+    segment_file(network, image, folder, {})
+    (found,) = folder.glob(f"{stem(image)}_{kind}.*")
+    return read_mask(found)[0]
 
 
 def spread(things: Sequence, count: int) -> list:

@@ -19,16 +19,13 @@ from skimage.morphology import remove_small_holes, remove_small_objects
 from skimage.segmentation import watershed
 from tqdm import tqdm
 
-from benchmarks.bundles import testing_data
+from benchmarks.bundles import SCORES, segmented, testing_data
 from benchmarks.devonet import segment_classically
 from benchmarks.harness import Row, as_time
-from common.metrics.ratios import f1_ratio, iou_ratio, seg_ratio
 from tools.segment.description import describe
-from tools.segment.files import segment_file
 from tools.segment.loaded import load
 from tools.segment.results import read_mask
 
-SCORES = {"SEG": seg_ratio, "F1": f1_ratio, "IoU": iou_ratio}
 TEXTURE_PX, CELL_PX, MIN_CELL_PX = 2.0, 20, 300
 
 
@@ -78,11 +75,9 @@ def compare(
         started = time.perf_counter()
         results["classical"].append(CLASSICAL[bundle](image, spacing))
         between = time.perf_counter()
-        segment_file(network, path, output, {})
+        results["ours"].append(segmented(network, path, output, kind))
         seconds["classical"].append(between - started)
         seconds["ours"].append(time.perf_counter() - between)
-        (found,) = output.glob(f"{path.name.split('.')[0]}_{kind}.*")
-        results["ours"].append(read_mask(found)[0])
         truths.append(read_mask(Path(item["label"]))[0])
     rows = []
     for title, ratio in SCORES.items():

@@ -15,20 +15,17 @@ from scipy import ndimage
 from skimage.transform import resize
 from tqdm import tqdm
 
-from benchmarks.bundles import testing_data
+from benchmarks.bundles import SCORES, segmented, testing_data
 from benchmarks.harness import Row
-from common.metrics.ratios import f1_ratio, iou_ratio, seg_ratio
 from tools.convert.nifti import write_volume
 from tools.segment.description import describe
-from tools.segment.files import segment_file
-from tools.segment.loaded import load
+from tools.segment.loaded import Loaded, load
 from tools.segment.results import read_mask
 
 # voxels larger by these factors (Z, Y, X)
 COARSER = {"Z": (1, 0, 0), "Y and X": (0, 1, 1), "Z, Y and X": (1, 1, 1)}
 FACTORS = (1.5, 2.0)
 NOISE, BLUR_PX = 0.1, 1.0
-SCORES = {"SEG": seg_ratio, "F1": f1_ratio, "IoU": iou_ratio}
 
 
 def compare(
@@ -38,7 +35,7 @@ def compare(
     items, about = testing_data("devonet_nsn" if bundle == "nuclei" else bundle, dataset_dir, folder, num_images)
     yield about
     network = load(describe(bundle))
-    scores = {"IoU": iou_ratio} if bundle == "devonet_nsn" else SCORES
+    scores = {"IoU": SCORES["IoU"]} if bundle == "devonet_nsn" else SCORES
     volumes = [(read_mask(Path(item["image"])), read_mask(Path(item["label"]))[0]) for item in items]
     plain: dict[str, float] = {}
     rows = []
@@ -82,10 +79,8 @@ def _noisy(image: np.ndarray) -> np.ndarray:
     return image + np.random.default_rng(0).normal(scale=NOISE * (bright - dark), size=image.shape).astype(np.float32)
 
 
-def _segmented(network: object, folder: Path, image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
+def _segmented(network: Loaded, folder: Path, image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     folder.mkdir()
     path = folder / "volume.nii.gz"
     write_volume(path, image.astype(np.float32), spacing)
-    segment_file(network, path, folder, {})
-    (found,) = folder.glob(f"volume_{network.bundle.mask_kind}.*")
-    return read_mask(found)[0]
+    return segmented(network, path, folder, network.bundle.mask_kind)

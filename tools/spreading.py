@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from common.errors import InputError
+from tools.command_line import whole_number
 
-__all__ = ["Spread", "one_by_one", "open_cluster"]
+__all__ = ["Spread", "count_workers", "one_by_one", "open_cluster"]
 
 Job = TypeVar("Job")
 Spread = Callable[[Callable[[Any], object], Iterable[Any]], Iterator[tuple[Any, Exception | None]]]
@@ -30,6 +31,11 @@ def one_by_one(function: Callable[[Job], object], jobs: Iterable[Job]) -> Iterat
             yield job, error
         else:
             yield job, None
+
+
+def count_workers(text: str) -> int:
+    """Processes that ``--workers`` asks for, 0 where it is not given; InputError if it is no number of at least 1."""
+    return whole_number("workers", text, minimum=1) if text else 0
 
 
 @contextmanager

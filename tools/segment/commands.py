@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from common.errors import InputError
 from common.json_file import read_json
-from tools.command_line import positive_number, whole_number
+from tools.command_line import positive_number
 from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
@@ -31,7 +31,7 @@ from tools.segment.results import IN_BLOCKS, MASKS, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
 from tools.segment.work import Whole, forget, segment_whole
-from tools.spreading import Spread, one_by_one, open_cluster
+from tools.spreading import Spread, count_workers, one_by_one, open_cluster
 
 __all__ = ["segment", "segment_images"]
 
@@ -138,7 +138,7 @@ def segment(
         raise InputError(_all_of(failures, len(failures)))
     if SEQUENCES in formats:
         group_frames(source.stem for source in sources)
-    with open_cluster(whole_number("workers", workers, minimum=1) if workers else 0, scheduler) as spread:
+    with open_cluster(count_workers(workers), scheduler) as spread:
         return segment_images(
             described,
             sources,

@@ -53,8 +53,8 @@ def choose_zoom(
         diameter, share = typical_diameter(image, segment, device, zoom=zoom)
         if expected is not None and USUAL[0] <= diameter / TYPICAL_PX <= USUAL[1]:
             return expected
-        if _shown(diameter, share) > most:
-            best, most = zoom * TYPICAL_PX / diameter, _shown(diameter, share)
+        if (shown := _shown(diameter, share)) > most:
+            best, most = zoom * TYPICAL_PX / diameter, shown
     if expected is None:
         logger.info("fibres are shown at %.2g times their size, by what was found at %d others", best, len(ZOOMS))
     elif most:

@@ -23,7 +23,7 @@ OVERLAPS = (*IMAGE_OVERLAPS, *BOX_OVERLAPS, AXON_OVERLAP)
 SIZES = ("g_ratio_error", "g_ratio_bias", "axon_diameter_error", "axon_diameter_bias", "thickness_error")
 LIMITS = ("g_ratio_limits", "axon_diameter_limits")
 NORMAL = 1.96  # standard deviations that hold 95 % of a normal distribution
-AP_IOUS = tuple(percent / 100 for percent in range(50, 100, 5))
+AP_LAST_IOU = 0.95  # of the Data Science Bowl
 AXON_DIAMETER, THICKNESS, G_RATIO, BORDER = 3, 5, 6, 10  # columns of `measure_fibres`
 MIN_IOU = 0.5  # of two fibres whose sizes are compared
 
@@ -189,7 +189,7 @@ class MyelinMetric(PooledMetric):
         if self.kind.startswith("seg"):
             return seg_ratio(labels, true_labels)
         if self.kind == "ap_dsb":
-            return ap_ratio(labels, true_labels, AP_IOUS)
+            return ap_ratio(labels, true_labels, AP_LAST_IOU)
         if self.kind in (AXON_OVERLAP, *SIZES, *LIMITS):
             axon, true_axon = tissue == AXON_VALUE, (true_labels > 0) & (true_myelin == 0)
             if self.kind == AXON_OVERLAP:

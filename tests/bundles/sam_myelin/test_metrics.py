@@ -22,7 +22,7 @@ from sam_myelin.common.metrics.pooled import ItemMetricHandler
 from sam_myelin.common.metrics.ratios import ap_ratio
 from sam_myelin.fibres import AXON_VALUE as AXON
 from sam_myelin.fibres import MYELIN_VALUE as MYELIN
-from sam_myelin.metrics import AP_IOUS, MyelinMetric, compare_sizes, compute_fibre_dice
+from sam_myelin.metrics import AP_LAST_IOU, MyelinMetric, compare_sizes, compute_fibre_dice
 from skimage.measure import regionprops
 
 from tests.bundles.sam_myelin.conftest import disc
@@ -128,7 +128,7 @@ labelled = npst.arrays(np.int32, (5, 6), elements=st.integers(0, 3))
 @settings(deadline=None)
 @given(labelled.filter(np.any), labelled)
 def test_ap_is_that_of_regions(truth, labels):
-    assert ap_ratio(labels, truth, AP_IOUS) == (pytest.approx(ap_by_regions(truth, labels)), 1)
+    assert ap_ratio(labels, truth, AP_LAST_IOU) == (pytest.approx(ap_by_regions(truth, labels)), 1)
 
 
 def test_ap_is_the_mean_over_images():

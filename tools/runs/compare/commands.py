@@ -9,7 +9,7 @@ from fire.decorators import SetParseFn
 
 from common.errors import InputError
 from tools.bundles import find_bundle
-from tools.command_line import reject, whole_number
+from tools.command_line import reject
 from tools.runs.bundles import titles
 from tools.runs.compare.knobs import choose_knob
 from tools.runs.compare.table import as_text
@@ -27,7 +27,7 @@ from tools.runs.results import (
     seconds_per_image,
     summarise_images,
 )
-from tools.spreading import open_cluster
+from tools.spreading import count_workers, open_cluster
 
 __all__ = ["compare"]
 
@@ -90,7 +90,7 @@ def compare(
         knob=chosen.name,
         values=chosen.values,
     )
-    with open_cluster(whole_number("workers", workers, minimum=1) if workers else 0, scheduler) as spread:
+    with open_cluster(count_workers(workers), scheduler) as spread:
         run_plans([plan], spread)
     comparison = collect(plan, known.dataset.name)
     text = as_text(comparison)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from tools.runs.processes import check_multi_gpu, count_processes
 from tools.runs.progress import write_progress
 from tools.runs.results import described, finite, read_split, read_trainings
 from tools.runs.table import as_html, as_markdown
-from tools.spreading import Spread, open_cluster
+from tools.spreading import Spread, count_workers, open_cluster
 
 __all__ = ["crossval"]
 
@@ -108,15 +108,15 @@ def crossval(
     }
     folder.mkdir(parents=True, exist_ok=True)
     datastats = summarise_datastats(write_datastats(data, folder / "datastats.yaml"))
-    num_workers = whole_number("workers", workers, minimum=1) if workers else 0
-    with open_cluster(num_workers, scheduler) as spread:
+    with open_cluster(count_workers(workers), scheduler) as spread:
         run_plans([*plans.values()], spread)
         courses = {
             name: {fold: write_progress(plan.training(fold).folder, key_metrics[name]) for fold in plan.folds}
             for name, plan in plans.items()
         }
         done = _Done(plans, courses, data, folder)
-        members = _members(done, spread)
+        without = {name: reason for name, root in roots.items() if (reason := why_no_probabilities(root))}
+        members = _members(done, without, spread)
     report = {
         "dataset": data.dataset.name,
         "folds": list(data.folds),
@@ -126,6 +126,7 @@ def crossval(
         "splits": list(data.splits),
         "data": datastats,
         "bundles": {name: {"key_metric": key_metrics[name], **_bundle(done, name)} for name in plans},
+        "without_probabilities": without,
     }
     return _report(report, done, members, num_members)
 
@@ -162,21 +163,18 @@ def _bundle(done: _Done, name: str) -> dict[str, object]:
     }
 
 
-def _members(done: _Done, spread: Spread) -> list[Member]:
+def _members(done: _Done, without: Collection[str], spread: Spread) -> list[Member]:
     """Every network that gives probabilities, and what it says of ``testing``."""
     return [
         member
         for name, plan in done.plans.items()
-        if not why_no_probabilities(plan.bundle) and done.data.testing
+        if name not in without and done.data.testing
         for member in run_inference(plan, done.data, done.best_scores(name), spread)
     ]
 
 
 def _report(report: dict, done: _Done, members: Sequence[Member], num_best: int) -> str:
     """Ensembles, ranking and pictures of what was measured, written with it; the text of the report."""
-    report["without_probabilities"] = {
-        name: reason for name, plan in done.plans.items() if (reason := why_no_probabilities(plan.bundle))
-    }
     report["ensembles"] = _ensembles(report, choose_ensembles(members, num_best), done)
     report |= _contest(report)
     text = _write(report, done, _draw_worst(report, members, done))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ..labels.objects import match_objects
 from ..labels.seg import count_overlaps, match
+from ..labels.sweep import THRESHOLDS, count_matches
 
 __all__ = ["ap_ratio", "count_error_ratio", "dice_ratio", "f1_ratio", "iou_ratio", "mucov_ratio", "seg_ratio"]
-
-AP_IOUS = tuple(percent / 100 for percent in range(50, 95, 5))
 
 
 def seg_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[float, int]:
@@ -42,8 +39,8 @@ def f1_ratio(result: np.ndarray, truth: np.ndarray, min_iou: float = 0.5) -> tup
     return 2 * num_pairs, num_found + num_true
 
 
-def ap_ratio(result: np.ndarray, truth: np.ndarray, min_ious: Sequence[float] = AP_IOUS) -> tuple[float, int]:
-    """Mean of TP / (TP + FP + FN) over IoUs above which objects are matched, and 1; 0, 0 without any object.
+def ap_ratio(result: np.ndarray, truth: np.ndarray, last_iou: float = 0.9) -> tuple[float, int]:
+    """Mean of TP / (TP + FP + FN) over IoUs of 0.5, 0.55, ... to the last, and 1; 0, 0 without any object.
 
     What papers on nuclei call average precision since the Data Science Bowl, not COCO's, which ranks by score.
 
@@ -52,11 +49,11 @@ def ap_ratio(result: np.ndarray, truth: np.ndarray, min_ious: Sequence[float] = 
     .. [1] Caicedo et al. (2019), doi:10.1038/s41592-019-0612-7
     .. [2] Weigert et al. (2020), "Star-convex polyhedra for 3D object detection and segmentation in microscopy"
     """
-    overlaps = count_overlaps(truth, result)
-    num_objects = len(overlaps.reference_labels) + len(overlaps.result_labels)
+    sweep = count_matches(count_overlaps(truth, result))
+    num_objects = sweep.num_reference + sweep.num_result
     if num_objects == 0:
         return 0.0, 0
-    matched = np.array([np.count_nonzero(overlaps.ious > min_iou) for min_iou in min_ious])
+    matched = np.array(sweep.num_matched)[np.array(THRESHOLDS) <= last_iou]
     return float((matched / (num_objects - matched)).mean()), 1
 
 
