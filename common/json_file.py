@@ -15,10 +15,7 @@ __all__ = ["read_json"]
 def read_json(path: str | os.PathLike[str], advice: str = "correct the file or its path") -> dict[str, Any]:
     """Content of a JSON file that holds one object; ``advice`` is what an error asks the user to do.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, cannot be read, is no JSON, or holds something else than an object.
+    InputError if the file is missing, cannot be read, is no JSON, or holds something else than an object.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8-sig"))

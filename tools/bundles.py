@@ -34,10 +34,6 @@ def find_bundle(name: str) -> Path:
     name : str
         A name in bundles/, or a path.
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     InputError

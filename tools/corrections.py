@@ -114,10 +114,6 @@ def add_correction(
     test : bool
         List it under testing instead of training.
 
-    Returns
-    -------
-    Item
-
     Raises
     ------
     InputError

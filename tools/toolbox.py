@@ -234,10 +234,6 @@ def read_toolbox(bundle: Path) -> Toolbox:
     bundle : Path
         The bundle's folder.
 
-    Returns
-    -------
-    Toolbox
-
     Raises
     ------
     InputError
@@ -301,13 +297,7 @@ def fold_units(*bundles: Path) -> tuple[str, ...]:
 
 
 def default_bundle() -> Path:
-    """The bundle to try first: the one that says so, else the first by name.
-
-    Raises
-    ------
-    InputError
-        If there are no bundles.
-    """
+    """The bundle to try first: the one that says so, else the first by name; InputError if there are no bundles."""
     bundles = all_bundles()
     if not bundles:
         raise InputError("no bundles are there; give the folder of one")

@@ -87,10 +87,6 @@ def count_detections(overlaps: Overlaps) -> Detections:
     ----------
     overlaps : Overlaps
         Overlap table of the reference markers and the result.
-
-    Returns
-    -------
-    Detections
     """
     num_covered = int(np.count_nonzero(overlaps.covered))
     num_hit = len(np.unique(overlaps.results[overlaps.covered]))

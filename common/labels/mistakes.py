@@ -49,10 +49,6 @@ def count_mistakes(overlaps: Overlaps) -> Mistakes:
     ----------
     overlaps : Overlaps
         Overlap table of a frame.
-
-    Returns
-    -------
-    Mistakes
     """
     by_result = overlaps.covered
     by_reference = 2 * overlaps.pixels > overlaps.result_sizes[overlaps.results]

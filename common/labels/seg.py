@@ -118,10 +118,6 @@ def count_overlaps(reference: np.ndarray, result: np.ndarray) -> Overlaps:
     reference, result : ndarray of int, any shape
         Label images on the same pixel grid; 0 is background, labels may have gaps.
 
-    Returns
-    -------
-    Overlaps
-
     Raises
     ------
     ValueError

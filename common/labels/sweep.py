@@ -39,10 +39,6 @@ def count_matches(overlaps: Overlaps) -> F1Sweep:
     ----------
     overlaps : Overlaps
         Overlap table of a frame in which every object is annotated.
-
-    Returns
-    -------
-    F1Sweep
     """
     num_matched = tuple(int(np.count_nonzero(overlaps.ious > threshold)) for threshold in THRESHOLDS)
     return F1Sweep(len(overlaps.reference_labels), len(overlaps.result_labels), num_matched)

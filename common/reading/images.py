@@ -28,10 +28,7 @@ def is_volume(path: str | PathLike[str]) -> bool:
 def read_image(path: str | PathLike[str], *, labels: bool = False) -> np.ndarray:
     """Volume (Z, Y, X) of a NIfTI file, or picture (Y, X) or (Y, X, C) of any other; see `read_pixels` for ``labels``.
 
-    Raises
-    ------
-    InputError
-        If it is neither.
+    InputError if it is neither.
     """
     return nifti.read_volume(path) if is_volume(path) else read_pixels(path, labels=labels)
 

@@ -20,10 +20,7 @@ STANDARD_UM = 10.0  # size of a pixel times magnification
 def is_scanned(path: Path) -> bool:
     """Whether a file is a slide that OpenSlide has to read.
 
-    Raises
-    ------
-    InputError
-        If it is called like one, and OpenSlide is not installed.
+    InputError if it is called like one, and OpenSlide is not installed.
     """
     try:
         import openslide
@@ -106,10 +103,7 @@ class ScannedSlide:
     def read(self, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Pixels of one window, uint8 (height, width, 3).
 
-        Raises
-        ------
-        ValueError
-            If the window is not inside the image, or its pixels cannot be decoded.
+        ValueError if the window is not inside the image, or its pixels cannot be decoded.
         """
         if min(y, x) < 0 or min(height, width) < 1 or y + height > self.shape[0] or x + width > self.shape[1]:
             raise ValueError(f"{self.path}: no window of {height} x {width} at ({y}, {x}); crop it to the image")

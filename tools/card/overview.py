@@ -27,10 +27,6 @@ def overview_table(bundles: Path) -> str:
     ----------
     bundles : Path
         Folder of bundles, each with configs/metadata.json.
-
-    Returns
-    -------
-    str
     """
     folders = sorted(path.parents[1] for path in bundles.glob(f"*/{METADATA}"))
     return "\n".join([*HEAD, *(_row(folder) for folder in folders)])

@@ -17,10 +17,7 @@ END = "<!-- /performance -->"
 def section(text: str) -> str:
     """The text between the two markers of a model card.
 
-    Raises
-    ------
-    InputError
-        If the markers are not there, once each and in order.
+    InputError if the markers are not there, once each and in order.
     """
     return _parts(text)[1].strip()
 
@@ -40,10 +37,6 @@ def replace_eval_metrics(text: str, eval_metrics: Mapping[str, Mapping]) -> str:
         JSON with 4 spaces of indentation and the key ``eval_metrics`` at the top level.
     eval_metrics : mapping
         What to put there.
-
-    Returns
-    -------
-    str
 
     Raises
     ------

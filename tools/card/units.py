@@ -51,10 +51,6 @@ def group_images(
     disjoint : bool
         Whether no unit of theirs may be under ``training``.
 
-    Returns
-    -------
-    Cases
-
     Raises
     ------
     InputError

@@ -58,10 +58,6 @@ def chosen_units(units: Iterable[str], test: Sequence[str], source: Path, *, kin
     kind : str
         What they are: sequence, subject, ...
 
-    Returns
-    -------
-    set of str
-
     Raises
     ------
     InputError

@@ -54,10 +54,7 @@ def check_spacing(
 ) -> tuple[float, float, float]:
     """The voxel spacing that a file gives, in µm as (Z, Y, X), where it gives all of it.
 
-    Raises
-    ------
-    InputError
-        If it gives none, or one of no plausible size.
+    InputError if it gives none, or one of no plausible size.
     """
     wanted = "give the spacing as Z,Y,X in micrometres, for example --spacing 2.0,0.8,0.8"
     z, y, x = spacing or (None, None, None)

@@ -10,12 +10,7 @@ __all__ = ["BoundedFile"]
 
 
 class BoundedFile(io.BufferedReader):
-    """A file that never gives, or reserves memory for, more bytes than it has.
-
-    Parameters
-    ----------
-    path : Path
-    """
+    """A file that never gives, or reserves memory for, more bytes than it has."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))

@@ -16,13 +16,7 @@ LAST_SECTOR = 0xFFFFFFFA  # higher numbers end a chain, or mark sectors that are
 
 
 def check_chains(path: Path) -> None:
-    """Refuse a compound file with a chain that leads back to an earlier sector, which would never end.
-
-    Raises
-    ------
-    InputError
-        Other damage is reported by the reader of the file.
-    """
+    """Refuse a compound file with a chain of sectors that never ends; what else is wrong, its reader reports."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)

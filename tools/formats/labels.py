@@ -19,10 +19,7 @@ MAX_LABEL = np.iinfo(np.uint16).max
 def as_uint16(path: Path, labels: np.ndarray) -> np.ndarray:
     """The same objects as uint16; renumbered only if a label does not fit.
 
-    Raises
-    ------
-    InputError
-        If the labels are not integers of at least 0, or there are more than 65535 objects; it names the file.
+    InputError if the labels are not integers of at least 0, or there are more than 65535 objects; it names the file.
     """
     if labels.dtype.kind not in "iu":
         raise InputError(f"{path}: labels are {labels.dtype}, expected integers; save one whole number per object")

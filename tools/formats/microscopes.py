@@ -141,10 +141,6 @@ def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
     path : path
         Of a format of `maker_of`, or TIFF.
 
-    Yields
-    ------
-    list of Scene
-
     Raises
     ------
     InputError
@@ -229,10 +225,6 @@ def read(path: str | PathLike[str], pick: Pick | None = None) -> Image:
         As for `open_scenes`.
     pick : Pick, optional
         Has to leave nothing open that there is more than one of.
-
-    Returns
-    -------
-    Image
 
     Raises
     ------

@@ -75,10 +75,6 @@ def open_regions(path: Path, *, num_axes: int, scratch: Path, pick: Pick | None 
     pick : Pick, optional
         Which image of a microscope's file.
 
-    Yields
-    ------
-    Regions
-
     Raises
     ------
     InputError

@@ -157,10 +157,7 @@ def picked(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> li
 def only_one(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> Pick:
     """The pick of the only image that a pick allows, with numbers instead of names.
 
-    Raises
-    ------
-    InputError
-        If it means none, or several; as `picked`.
+    InputError if it means none, or several; as `picked`.
     """
     found = picked(path, scenes, pick)
     if not found:

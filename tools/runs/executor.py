@@ -34,10 +34,8 @@ PROLONGING = ("max_epochs", "patience")  # with another value of these a trainin
 def run_plans(plans: Sequence[Plan], spread: Spread = one_by_one) -> None:
     """Run every step of some plans that is not done: see `run_chains`.
 
-    Raises
-    ------
-    InputError
-        If a step fails, or an output folder holds a comparison of another knob, or a training with other overrides.
+    InputError if a step fails, or an output folder holds a comparison of another knob, or a training with other
+    overrides.
     """
     for plan in plans:
         validation = validation_override(plan.bundle)
@@ -49,10 +47,8 @@ def run_plans(plans: Sequence[Plan], spread: Spread = one_by_one) -> None:
 def run_chains(chains: Sequence[Sequence[Step]], spread: Spread = one_by_one) -> None:
     """Run steps that need each other in order, in the same process; the chains that they make up wherever they go.
 
-    Raises
-    ------
-    InputError
-        If a step fails. Here, this ends the run; where chains are spread over processes, the others are finished first.
+    InputError if a step fails. Here, this ends the run; where chains are spread over processes, the others are
+    finished first.
     """
     failures = []
     for chain, error in spread(functools.partial(_run_in, Path.cwd()), chains):
@@ -75,10 +71,7 @@ def _run_in(folder: Path, steps: Iterable[Step]) -> None:
 def run_steps(steps: Iterable[Step]) -> None:
     """Run those of the steps that are not done, in order.
 
-    Raises
-    ------
-    InputError
-        If a step fails or leaves no result, or continues with a training that was begun with other overrides.
+    InputError if a step fails or leaves no result, or continues with a training that was begun with other overrides.
     """
     for step in steps:
         if is_done(step):

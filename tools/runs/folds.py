@@ -50,12 +50,9 @@ def read_folds(dataset_dir: Path) -> Folds:
 def read_separate_folds(dataset_dir: Path, folds: str = "", bundles: Iterable[Path] = ()) -> Folds:
     """The same for a cross-validation of bundles on all folds, or on those listed, such as ``0,1``.
 
-    Raises
-    ------
-    InputError
-        Also if a fold before the last has no labelled image, fewer than two are listed, or an image or a group is in
-        two folds, or in one and under testing. The key ``unit`` of dataset.json names the groups that must stay
-        together, else all those by which bundles split folds must.
+    InputError also if a fold before the last has no labelled image, fewer than two are listed, or an image or a group
+    is in two folds, or in one and under testing. The key ``unit`` of dataset.json names the groups that must stay
+    together, else all those by which bundles split folds must.
     """
     found = read_folds(dataset_dir)
     path, unit = found.dataset.path, found.dataset.facts.get("unit")

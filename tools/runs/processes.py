@@ -16,10 +16,7 @@ __all__ = ["check_multi_gpu", "count_processes"]
 def count_processes(text: str) -> int:
     """Processes of each training, by ``--num_processes``; without it one on each GPU, or one without a GPU.
 
-    Raises
-    ------
-    InputError
-        If it is no number, or there are fewer GPUs, though some; without any, processes share the CPU.
+    InputError if it is no number, or there are fewer GPUs, though some; without any, processes share the CPU.
     """
     import torch  # slow to import, and not needed to tell what the verb takes
 
@@ -38,10 +35,7 @@ def count_processes(text: str) -> int:
 def check_multi_gpu(bundle: Path, overrides: Iterable[str]) -> None:
     """Refuse what cannot be trained over several processes.
 
-    Raises
-    ------
-    InputError
-        If the bundle has no multi_gpu_train.json, or an override is a key that it sets for each process.
+    InputError if the bundle has no multi_gpu_train.json, or an override is a key that it sets for each process.
     """
     path = bundle / "configs/multi_gpu_train.json"
     if not path.is_file():

@@ -60,10 +60,7 @@ class Split:
 def read_split(plan: Plan, split: str, value: str = "") -> Split:
     """Scores on ``validation`` or ``testing`` by the networks of a plan that has run.
 
-    Raises
-    ------
-    InputError
-        If a file is missing or malformed, or folds have other metrics.
+    InputError if a file is missing or malformed, or folds have other metrics.
     """
     folder_of = {fold: plan.training(fold, value).folder / split for fold in plan.folds}
     known = read_toolbox(plan.bundle).metrics

@@ -52,10 +52,6 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
         It exists.
     files : iterable of (str, bytes)
         Name, of whose folders nothing is kept, and content.
-
-    Returns
-    -------
-    list of Path
     """
     written = []
     for name, content in files:

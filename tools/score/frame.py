@@ -58,10 +58,6 @@ def score_frame(files: FrameFiles) -> FrameScore:
     files : FrameFiles
         The result and its truth.
 
-    Returns
-    -------
-    FrameScore
-
     Raises
     ------
     InputError

@@ -98,10 +98,6 @@ def describe_bundle(
     overrides : mapping, optional
         Of its inference.json.
 
-    Returns
-    -------
-    Description
-
     Raises
     ------
     InputError
@@ -161,10 +157,6 @@ def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, objec
     overrides : mapping, optional
         Of its inference.json; of two bundles those of the one that separates. ``foreground_ckpt_path`` is the other's
         checkpoint.
-
-    Returns
-    -------
-    Description
 
     Raises
     ------

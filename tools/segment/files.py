@@ -51,10 +51,7 @@ logger = logging.getLogger(__name__)
 def remember_settings(destination: Path, bundle: Description, options: Mapping[str, str]) -> None:
     """Write down what makes the results, and refuse to add to results that were made otherwise.
 
-    Raises
-    ------
-    InputError
-        If the folder holds results of another bundle, other weights or other settings, or cannot be written.
+    InputError if the folder holds results of another bundle, other weights or other settings, or cannot be written.
     """
     settings = {**settings_of(bundle), "options": dict(options)}
     path = destination / SETTINGS

@@ -108,10 +108,6 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
     stem : str
         Name without ending of the file that is made.
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     InputError

@@ -32,10 +32,6 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 class LoadedBundle:
     """A bundle whose network is loaded once; each image is one run of its config.
 
-    Parameters
-    ----------
-    bundle : Description
-
     Raises
     ------
     InputError
@@ -80,10 +76,6 @@ class LoadedBundle:
             What messages call the image.
         stem : str
             What the names of results begin with; by default no part of any path is the user's.
-
-        Returns
-        -------
-        Result
 
         Raises
         ------

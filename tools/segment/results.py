@@ -65,10 +65,7 @@ class Result:
 def find_mask(files: Iterable[Path], stem: str, kind: str) -> Path:
     """The mask of an image among the results of a bundle, where a table or outlines may be of the same kind.
 
-    Raises
-    ------
-    ValueError
-        If there is none, or more than one.
+    ValueError if there is none, or more than one.
     """
     (mask,) = (path for path in files if path.name in {f"{stem}_{kind}{ending}" for ending in MASKS})
     return mask

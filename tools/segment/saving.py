@@ -76,10 +76,7 @@ def is_saved(destination: Path, stem: str, save: Sequence[str]) -> bool:
 def find_labels(destination: Path, stem: str, kind: str) -> Path:
     """The mask of an image among its results, numbered by object where that is there, too.
 
-    Raises
-    ------
-    InputError
-        If there is none.
+    InputError if there is none.
     """
     names = [f"{stem}_{one}{ending}" for one in ("instances", kind) for ending in (*MASKS, IN_BLOCKS)]
     found = next((destination / name for name in names if (destination / name).exists()), None)
@@ -91,12 +88,8 @@ def find_labels(destination: Path, stem: str, kind: str) -> Path:
 def save_sequences(sources: Sequence[Source], destination: Path, kind: str) -> None:
     """Write what is published as ``01_RES``, ``02_RES``, ... of the Cell Tracking Challenge.
 
-    A folder of the challenge, such as ``02`` with ``t000.tif`` and so on, keeps its number.
-
-    Raises
-    ------
-    InputError
-        If the names are not those of frames, or there are too many objects for 16 bit.
+    A folder of the challenge, such as ``02`` with ``t000.tif`` and so on, keeps its number. InputError if the names
+    are not those of frames, or there are too many objects for 16 bit.
     """
     sequences = group_frames(source.stem for source in sources)
     folder = sources[0].path.resolve().parent.name

@@ -143,10 +143,6 @@ def choose_image(image: Path, bundle: Description, options: Mapping[str, str]) -
     options : mapping of str to str
         As for `LoadedBundle.segment`, as the user gives them.
 
-    Returns
-    -------
-    dict of str to str
-
     Raises
     ------
     InputError

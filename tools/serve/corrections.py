@@ -74,10 +74,7 @@ class Correction:
     def change(self, body: bytes) -> None:
         """Remove the object at one point, or draw one along several; without points, undo everything.
 
-        Raises
-        ------
-        Failure
-            422 if the request is none of these.
+        Failure 422 if the request is none of these.
         """
         z, points = _parse(body)
         if not len(points):

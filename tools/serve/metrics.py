@@ -10,12 +10,7 @@ __all__ = ["Metrics"]
 
 
 class Metrics:
-    """Counters of one server, in a registry of its own.
-
-    Parameters
-    ----------
-    dispatcher : Dispatcher
-    """
+    """Counters of one server, in a registry of its own."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.registry = prometheus.CollectorRegistry()

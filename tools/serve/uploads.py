@@ -26,10 +26,7 @@ MIB = 1 << 20
 def check_start(path: Path, bundle: Description, limits: Limits) -> None:
     """Refuse a file by its size and its first bytes; nothing of it is decoded, so the server itself may do so.
 
-    Raises
-    ------
-    Failure
-        413 if it is too large, 415 if it is no image, 422 if the bundle does not take such images.
+    Failure 413 if it is too large, 415 if it is no image, 422 if the bundle does not take such images.
     """
     if path.stat().st_size > limits.max_upload_bytes:
         raise Failure(

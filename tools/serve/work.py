@@ -32,10 +32,6 @@ def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) ->
     options : mapping of str to str
         Options of the image; ``spacing`` goes before the file's own.
 
-    Returns
-    -------
-    int
-
     Raises
     ------
     InputError

@@ -77,11 +77,8 @@ class Worker:
     def run(self, job: Job, timeout_s: float) -> Result:
         """Segment an image.
 
-        Raises
-        ------
-        Failure
-            413, 415 or 422 if the image cannot be used, 500 if something else goes wrong; 503 and 504 if the process
-            crashed or took too long: it is then gone, and has to be replaced.
+        Failure 413, 415 or 422 if the image cannot be used, 500 if something else goes wrong; 503 and 504 if the
+        process crashed or took too long: it is then gone, and has to be replaced.
         """
         try:
             self._connection.send(job)

@@ -45,10 +45,7 @@ def write_archive(bundle: Path, path: Path) -> None:
 def check_members(path: Path) -> None:
     """Refuse an archive that would write outside of the folder it is unpacked in, holds links, or fills the disk.
 
-    Raises
-    ------
-    InputError
-        If it is no zip file, or has such a member.
+    InputError if it is no zip file, or has such a member.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -47,10 +47,7 @@ image, too. The scores under Performance are the whole bundle's.
 def check_bioimage() -> None:
     """Refuse, before anything is written, what a package cannot be made without.
 
-    Raises
-    ------
-    InputError
-        If bioimageio.spec, which checks the description, is missing.
+    InputError if bioimageio.spec, which checks the description, is missing.
     """
     _spec()
 

@@ -42,10 +42,6 @@ def describe(
         When it was made, in ISO 8601.
     format_version : str
         Version of the spec.
-
-    Returns
-    -------
-    dict
     """
     formats = metadata["network_data_format"]
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]

@@ -27,10 +27,6 @@ def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
     network_id : str
         Another network that ``configs/<network_id>.json``, read on top of the bundle's config, makes of the parts of
         the first one; empty for the first one.
-
-    Returns
-    -------
-    torch.nn.Module
     """
     bundle = bundle.resolve()
     weights = read_checkpoint(bundle / "models/model.pt")

@@ -29,10 +29,6 @@ def load_members(members: Sequence[Mapping[str, Any]], device: torch.device) -> 
     device : device
         Where the networks go.
 
-    Returns
-    -------
-    list of Module
-
     Raises
     ------
     InputError

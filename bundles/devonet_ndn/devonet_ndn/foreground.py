@@ -24,10 +24,6 @@ def with_foreground(items: Sequence[dict[str, str]], foreground_dir: str | os.Pa
     foreground_dir : path
         Folder that NSN, or whatever else segments nuclei, wrote to.
 
-    Returns
-    -------
-    list of dict
-
     Raises
     ------
     InputError

@@ -63,10 +63,6 @@ def segment_instances(
         In µm³.
     min_volume : float
         Connected foreground without a marker becomes an object if it is at least this large, in µm³.
-
-    Returns
-    -------
-    Instances
     """
     foreground = foreground.astype(bool)
     # in C order: scikit-image's watershed floods a copy of markers in Fortran order, and returns them unflooded

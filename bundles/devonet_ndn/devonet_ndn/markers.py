@@ -61,10 +61,6 @@ def find_markers(
         by a quarter of it before.
     min_volume : float
         Smaller markers are dropped, in µm³.
-
-    Returns
-    -------
-    Markers
     """
     inside = probability > threshold
     smooth = ndimage.gaussian_filter(probability.astype(np.float32), [min_distance / 4 / step for step in spacing])

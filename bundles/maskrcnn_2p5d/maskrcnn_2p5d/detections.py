@@ -54,10 +54,6 @@ def paint_detections(
     min_visible : float
         Smallest visible fraction of a mask, from 0 to 1; 0 keeps every remainder that is large enough.
 
-    Returns
-    -------
-    SliceObjects
-
     Raises
     ------
     ValueError

@@ -206,10 +206,6 @@ def link_slices(slices: Iterable[SliceObjects], shape: Sequence[int], **settings
         Shape (Z, Y, X) of the volume.
     **settings
         As for `SliceLinker`.
-
-    Returns
-    -------
-    LinkedVolume
     """
     linker, volume, done = SliceLinker(**settings), np.zeros(shape, np.int32), 0
     for objects in slices:

@@ -71,10 +71,6 @@ class AgreementReport:
     ``agreement.csv`` has a row per pair of fibres, see `matched_sizes`; diameters are in µm, or, in images whose pixels
     have no known size, in pixels. ``agreement_<modality>.png`` shows for each pair the mean of both values and
     their difference, and the limits of agreement; without a modality, all images are together.
-
-    Parameters
-    ----------
-    save_dir : path
     """
 
     def __init__(self, save_dir: str | Path) -> None:

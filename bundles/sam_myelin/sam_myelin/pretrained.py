@@ -66,10 +66,6 @@ def fetch_checkpoint(variant: str, folder: str | os.PathLike) -> Path:
     folder : path
         The bundle's models/; it is created.
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     InputError

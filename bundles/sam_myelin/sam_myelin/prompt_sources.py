@@ -67,10 +67,6 @@ def find_file(image: str | os.PathLike, names: Sequence[str], folder: str | os.P
     folder : path or "none"
         ``none`` is the image's own folder, without those below it.
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     InputError

@@ -185,10 +185,6 @@ def prompts_from_axons(axon: np.ndarray, *, g_ratio: float | None = 0.7, min_are
     min_area_px : int
         Smaller axons are left out.
 
-    Returns
-    -------
-    Prompts
-
     Raises
     ------
     InputError

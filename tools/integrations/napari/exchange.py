@@ -24,10 +24,7 @@ __all__ = ["keep_correction", "parse_sizes", "read_result", "write_image", "writ
 def parse_sizes(text: str, num_axes: int) -> tuple[float, ...] | None:
     """Size of a pixel or voxel in µm, one number for all axes or one for each; None of empty text.
 
-    Raises
-    ------
-    InputError
-        If it is something else.
+    InputError if it is something else.
     """
     if not text.strip():
         return None
@@ -52,10 +49,6 @@ def write_image(pixels: np.ndarray, bundle: Description, folder: Path, sizes: tu
         Exists.
     sizes : tuple of float or None
         Along the axes of space, in µm.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------

@@ -33,12 +33,7 @@ class SegmentingProcess:
     ) -> Result:
         """As `LoadedBundle.segment`, with a bundle's name.
 
-        Raises
-        ------
-        InputError
-            If the image cannot be segmented.
-        Cancelled
-            If `end` was called meanwhile.
+        InputError if the image cannot be segmented. Cancelled if `end` was called meanwhile.
         """
         if self._connection is None:
             raise TypeError("start the process first")

@@ -29,10 +29,7 @@ FOLDER = re.compile(r"trial_(\d{4,})")
 def check_bundle(bundle: Path) -> None:
     """Refuse a bundle whose trainings cannot be ranked.
 
-    Raises
-    ------
-    InputError
-        If its train.json has no list of handlers to add one to, or compares validations in a way of its own.
+    InputError if its train.json has no list of handlers to add one to, or compares validations in a way of its own.
     """
     path = bundle / "configs/train.json"
     train = read_json(path)

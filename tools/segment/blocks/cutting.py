@@ -72,10 +72,6 @@ def cut(shape: Sequence[int], size: Sequence[int], halo: Sequence[int], grids: S
         Of the networks that run on it. Regions begin and end where windows of the whole image do, or reach so much
         further that the core does not notice: so every pixel of it is seen in the same windows as in the whole image.
         Where no pixel does so for all of them, the nearest one is taken.
-
-    Returns
-    -------
-    list of Block
     """
     axes = [
         [_along(length, start, min(start + core, length), margin, windows) for start in range(0, length, core)]

@@ -111,13 +111,7 @@ class FolderLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Keep the folder.
-
-        Raises
-        ------
-        InputError
-            If other work keeps it.
-        """
+        """Keep the folder; InputError if other work keeps it."""
         if sys.platform == "win32" or self._descriptor is not None:
             return
         while self._descriptor is None:
@@ -147,13 +141,7 @@ class FolderLock:
 
 
 def prepare_output_dir(output_dir: str | os.PathLike[str]) -> None:
-    """Create the folder that results go to.
-
-    Raises
-    ------
-    InputError
-        If it cannot be created or written to.
-    """
+    """Create the folder that results go to; InputError if it cannot be created or written to."""
     folder = Path(output_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)

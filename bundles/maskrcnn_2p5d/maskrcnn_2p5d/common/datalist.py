@@ -54,13 +54,7 @@ class Item:
 
     @property
     def fold(self) -> int:
-        """The fold that the item is held out in.
-
-        Raises
-        ------
-        InputError
-            If that is not a whole number.
-        """
+        """The fold that the item is held out in; InputError if that is not a whole number."""
         fold = self.entry.get("fold")
         if not isinstance(fold, int) or isinstance(fold, bool):
             raise InputError(f"{self.dataset}: {self.name} needs a whole number as 'fold'; found {fold!r}")
@@ -69,10 +63,7 @@ class Item:
     def file(self, key: str) -> Path:
         """A file that belongs to the item, such as its ``label``: absolute, and there.
 
-        Raises
-        ------
-        InputError
-            If nothing is listed under ``key``, or it is no file inside the dataset's folder.
+        InputError if nothing is listed under ``key``, or it is no file inside the dataset's folder.
         """
         if key not in self.entry:
             raise InputError(f"{self.dataset}: {self.name} has no '{key}'; convert the data again")
@@ -122,10 +113,7 @@ class Dataset:
 def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
     """Read ``folder/dataset.json``; whether the files that it lists exist is checked when they are used.
 
-    Raises
-    ------
-    InputError
-        If the file is missing, or is no MONAI datalist.
+    InputError if the file is missing, or is no MONAI datalist.
     """
     path = Path(folder, DATALIST)
     if not path.exists():
@@ -148,10 +136,7 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
 def find_dataset(image: str | os.PathLike[str]) -> Dataset:
     """The dataset of an image: that of its folder, or of the nearest folder above that has one.
 
-    Raises
-    ------
-    InputError
-        If there is none.
+    InputError if there is none.
     """
     folder = Path(image).resolve().parent
     for candidate in (folder, *folder.parents):

@@ -60,12 +60,7 @@ def blaming(path: str | PathLike[str], what: str = "cannot be read as TIFF") -> 
 def open_tiff(path: str | PathLike[str]) -> tifffile.TiffFile:
     """A TIFF file alone, never others that its metadata names.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no file.
-    InputError
-        If it is no TIFF.
+    FileNotFoundError if there is no file. InputError if it is no TIFF.
     """
     with blaming(path):
         follow_chain(path)
@@ -84,10 +79,8 @@ def open_tiff(path: str | PathLike[str]) -> tifffile.TiffFile:
 def follow_chain(path: str | PathLike[str]) -> None:
     """Follow the list of a TIFF file's pages to its end, or to where the file ends; nothing else of it is read.
 
-    Raises
-    ------
-    InputError
-        If it comes back to a page, so that who reads it would never be done, or is longer than any microscope's.
+    InputError if it comes back to a page, so that who reads it would never be done, or is longer than any
+    microscope's.
     """
     with Path(path).open("rb") as file:
         start = file.read(16).ljust(16, b"\0")

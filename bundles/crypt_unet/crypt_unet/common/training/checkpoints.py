@@ -45,10 +45,8 @@ def save_atomically(content: Any, path: str | os.PathLike[str]) -> None:
 def read_checkpoint(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Any:
     """Content of a PyTorch file, tensors and plain values only: opening it runs no code from the file.
 
-    Raises
-    ------
-    InputError
-        If it is none, or holds other objects; torch's own advice to open such a file all the same is not passed on.
+    InputError if it is none, or holds other objects; torch's own advice to open such a file all the same is not passed
+    on.
     """
     try:
         return torch.load(path, map_location=device, weights_only=True)
@@ -66,10 +64,7 @@ def read_weights(
 ) -> dict[str, torch.Tensor]:
     """A plain state_dict from a file; ``option`` is what an error asks the user to give.
 
-    Raises
-    ------
-    InputError
-        If the file is missing or holds anything else.
+    InputError if the file is missing or holds anything else.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such checkpoint; train first, or give another {option}")

@@ -239,10 +239,7 @@ def _size_rule(default: list[int]) -> tuple[Callable[[Any], bool], str]:
 def check_overrides(bundle_root: str | os.PathLike[str]) -> None:
     """Check the config that is being run against the files in ``bundle_root/configs``.
 
-    Raises
-    ------
-    InputError
-        If an override names no key of the bundle, or has a value that cannot work.
+    InputError if an override names no key of the bundle, or has a value that cannot work.
     """
     config = _running_config()
     if config is None:

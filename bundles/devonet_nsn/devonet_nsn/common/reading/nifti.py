@@ -202,13 +202,8 @@ def read_spacing(path: str | PathLike[str]) -> tuple[float, float, float]:
 def spacing_of(path: str | PathLike[str], header: nib.Nifti1Header) -> tuple[float, float, float]:
     """Spacing along (Z, Y, X), from the affine: the sform where there is one, whatever pixdim says.
 
-    Numbers are taken for µm, as many programs say millimetres whatever they write.
-
-    Raises
-    ------
-    InputError
-        If it is not above 0, says no place for a voxel, is that of axes in one direction, or is a microscope's in
-        millimetres.
+    Numbers are taken for µm, as many programs say millimetres whatever they write. InputError if it is not above 0,
+    says no place for a voxel, is that of axes in one direction, or is a microscope's in millimetres.
     """
     try:
         affine = header.get_best_affine()

@@ -68,13 +68,7 @@ def find_damage(data: bytes) -> int | None:
 
 
 def decode_lzw(data: bytes, /, *, out: Any = None, **options: Any) -> Any:
-    """`imagecodecs.lzw_decode` for data that is not damaged.
-
-    Raises
-    ------
-    ValueError
-        If it is.
-    """
+    """`imagecodecs.lzw_decode` for data that is not damaged; ValueError if it is."""
     damage = find_damage(bytes(data))
     if damage is not None:
         raise ValueError(f"LZW with a code that is not defined, at byte {damage // 8} of {len(data)}")

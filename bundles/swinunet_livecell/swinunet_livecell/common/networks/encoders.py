@@ -40,10 +40,6 @@ def parameter_groups(network: nn.Module, encoder_learning_rate: float) -> list[d
         Also inside what wraps it in a training over several processes.
     encoder_learning_rate : float
         Of what is named ``encoder``; the rest of the network learns at the rate of the optimizer.
-
-    Returns
-    -------
-    list of dict
     """
     named = list(network.named_parameters())
     encoder = [parameter for name, parameter in named if ".encoder." in f".{name}"]

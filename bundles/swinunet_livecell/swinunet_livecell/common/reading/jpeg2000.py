@@ -38,11 +38,8 @@ class Jpeg2000Header:
 def check_jpeg2000(path: str | PathLike[str]) -> Jpeg2000Header:
     """Header of a JPEG 2000 file that holds one image of gray values, or of red, green and blue.
 
-    Raises
-    ------
-    InputError
-        If it holds several images, other colours, signed numbers or samples of different sizes, is damaged, or claims
-        more pixels than its bytes can hold.
+    InputError if it holds several images, other colours, signed numbers or samples of different sizes, is damaged, or
+    claims more pixels than its bytes can hold.
     """
     path = Path(path)
     try:
