@@ -73,7 +73,7 @@ def agreement(image: NDArray[Any], labels: NDArray[np.integer]) -> Floats:
     image : ndarray, shape (Z, Y, X)
         Gray values; objects are brighter than what is around them.
     labels : ndarray of int, shape (Z, Y, X)
-        0 is background. Objects that touch a border are left out, since a part of them is outside.
+        Objects that touch a border are left out, since a part of them is outside.
 
     Returns
     -------
@@ -120,18 +120,9 @@ def _crop(volume: NDArray[Any], box: tuple[slice, ...], margin: Sequence[int], m
 def estimate_offset(frames: Sequence[Floats], seed: int = 0) -> Offset | None:
     """The constant offset of a sequence, where the agreement of all its frames together is best.
 
-    Parameters
-    ----------
-    frames : sequence of ndarray
-        What `agreement` gives for each frame.
-    seed : int
-        Of the bootstrap, which draws frames, or objects where there are fewer than three frames.
-
-    Returns
-    -------
-    Offset or None
-        None without an object, or where the agreement has no maximum within three voxels: then the images and the
-        truth do not fit at all, or objects are not brighter than their surroundings.
+    ``frames`` is what `agreement` gives for each; the bootstrap draws frames, or objects of fewer than three frames.
+    None without an object, or where the agreement has no maximum within three voxels: then images and truth do not
+    fit at all, or objects are not brighter than their surroundings.
     """
     frames = [surfaces for surfaces in frames if len(surfaces)]
     if not frames:
@@ -170,24 +161,12 @@ def _peak(surface: Floats) -> Floats | None:
 
 
 def move_labels(labels: NDArray[np.integer], offset: Sequence[float]) -> NDArray[np.integer]:
-    """Move every object by a part of a voxel; each keeps its volume.
+    """Move every object by ``offset`` voxels along (Z, Y, X), a part of a voxel; each keeps its id and its volume.
 
     An object is blurred by a Gaussian whose centre lies ``offset`` away, which moves it without any interpolation, and
     its border is where the blurred object, had it stayed, would hold as many voxels as it has. (A linear
-    interpolation would draw the border to where half the voxel's value is, whatever the offset.)
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (Z, Y, X)
-        0 is background.
-    offset : sequence of float
-        Voxels along (Z, Y, X).
-
-    Returns
-    -------
-    ndarray of int, shape (Z, Y, X)
-        The same ids and dtype. Where two objects would cover a voxel, it goes to the one that lies deeper there; what
-        leaves the volume is cut off.
+    interpolation would draw the border to where half the voxel's value is, whatever the offset.) Where two objects
+    would cover a voxel, it goes to the one that lies deeper there; what leaves the volume is cut off.
     """
     if not any(offset):
         return labels

@@ -32,7 +32,6 @@ class Micrograph:
     Attributes
     ----------
     path : Path
-        The image.
     subject : str
         Such as ``"sub-01"``.
     masks : dict of str to Path
@@ -51,24 +50,9 @@ class Micrograph:
 
 
 def find_micrographs(source: Path) -> list[Micrograph]:
-    """All TEM, SEM and BF images of a dataset, by name.
+    """All TEM, SEM and BF images of a dataset (sub-*/micr/ or sub-*/ses-*/micr/, derivatives/) by name; at least one.
 
-    Parameters
-    ----------
-    source : Path
-        Folder with sub-*/micr/ (or sub-*/ses-*/micr/) and derivatives/.
-
-    Returns
-    -------
-    list of Micrograph
-        At least one; no two have a name in common.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder.
-    InputError
-        If it holds no image, or names or sidecars are not what they should be.
+    FileNotFoundError if there is no such folder, InputError if it holds no image, or names or sidecars are wrong.
     """
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such folder, expected a BIDS dataset with sub-*/micr/")

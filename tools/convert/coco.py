@@ -49,18 +49,9 @@ class CocoImage:
 
 @dataclass
 class Coco:
-    """What a JSON file holds.
+    """What a JSON file holds: images in its order, and the name of its first licence, or nothing.
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    images : list of CocoImage
-        In the file's order.
-    licence : str
-        Name of its first licence, or nothing.
-    num_clipped, num_empty : int
-        Objects that reach out of their image, and objects without a pixel in it, which are left out.
+    ``num_clipped`` objects reach out of their image; ``num_empty`` have no pixel in it and are left out.
     """
 
     path: Path
@@ -71,24 +62,13 @@ class Coco:
 
 
 def read_coco(path: Path) -> Coco:
-    """Read and check a COCO instance JSON.
+    """Read and check a COCO instance JSON; polygons are cut off at the border of the image, with a warning.
 
-    Parameters
-    ----------
-    path : Path
-        JSON with images, categories, and annotations as a list or as a dict keyed by id; segmentations are polygons,
-        compressed or uncompressed run lengths. All categories count as objects alike.
+    It has images, categories, and annotations as a list or as a dict keyed by id; segmentations are polygons,
+    compressed or uncompressed run lengths. All categories count as objects alike.
 
-    Returns
-    -------
-    Coco
-        Images and their objects. Polygons are cut off at the border of the image, with a warning.
-
-    Raises
-    ------
-    InputError
-        If it is no such JSON, annotations, images and categories do not belong together, a polygon has fewer than three
-        points, run lengths do not fit, or an image has more than 65535 objects.
+    InputError if it is no such JSON, annotations, images and categories do not belong together, a polygon has fewer
+    than three points, run lengths do not fit, or an image has more than 65535 objects.
     """
     document = _load(path)
     images = _read_images(path, document)

@@ -63,20 +63,7 @@ def compress_counts(counts: Sequence[int], shape: tuple[int, int]) -> bytes:
 
 
 def check_counts(counts: bytes, shape: tuple[int, int]) -> str:
-    """What is wrong with compressed run lengths from another program.
-
-    Parameters
-    ----------
-    counts : bytes
-        COCO's compressed run lengths.
-    shape : tuple of int
-        Height and width of the image in pixels.
-
-    Returns
-    -------
-    str
-        The fault, or nothing.
-    """
+    """What is wrong with another program's compressed run lengths of an image (height, width); or nothing."""
     codes = np.frombuffer(counts, np.uint8).astype(int) - 48
     if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
         return "no compressed run lengths"
@@ -89,12 +76,7 @@ def check_counts(counts: bytes, shape: tuple[int, int]) -> str:
 
 
 def decode_runs(objects: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs of pixels of all objects, without drawing one.
-
-    Parameters
-    ----------
-    objects : sequence of bytes
-        COCO's compressed run lengths.
+    """Runs of pixels of all objects, given by COCO's compressed run lengths, without drawing one.
 
     Returns
     -------
@@ -121,11 +103,11 @@ def areas(objects: Sequence[bytes]) -> np.ndarray:
 def draw_labels(
     objects: Sequence[bytes], shape: tuple[int, int], *, beneath: Sequence[bool] | None = None
 ) -> np.ndarray:
-    """Label map of objects that may overlap.
+    """Label map, uint16 (Y, X), of objects that may overlap; 0 is background.
 
     A pixel of several objects goes to the smallest one, so that a cell on top of a larger one stays; among objects of
     one area to the last. Objects are numbered from 1 in their order; the numbers of those of which nothing is left
-    are missing.
+    are missing. ValueError if there are more than 65535 objects.
 
     Parameters
     ----------
@@ -135,16 +117,6 @@ def draw_labels(
         Height and width of the image in pixels.
     beneath : sequence of bool, optional
         Objects that give way to all others, whatever their area.
-
-    Returns
-    -------
-    ndarray of uint16, shape (Y, X)
-        0 is background.
-
-    Raises
-    ------
-    ValueError
-        If there are more than 65535 objects.
     """
     if len(objects) > np.iinfo(np.uint16).max:
         raise ValueError(f"{len(objects)} objects, 16 bits hold 65535")

@@ -36,14 +36,8 @@ MEANT = "crypt"  # what the class of its annotations is called, in capitals or n
 class Mask:
     """The mask of one slide, not yet read.
 
-    Attributes
-    ----------
-    description : str
-        Changes when the source does.
-    check : callable
-        Takes the slide's shape (Y, X); InputError if the mask cannot be its own.
-    read : callable
-        Takes the slide's shape (Y, X); returns the mask, bool (Y, X).
+    ``check`` and ``read`` take the slide's shape (Y, X): the first raises InputError if the mask cannot be its own, the
+    second returns it, bool (Y, X). ``description`` changes when the source does.
     """
 
     description: str
@@ -52,7 +46,7 @@ class Mask:
 
 
 def find_masks(source: Path, stems: Collection[str], masks: Path | None = None) -> dict[str, Mask]:
-    """Masks of the slides in a folder.
+    """Masks of the slides in a folder, by name of the slide.
 
     Parameters
     ----------
@@ -65,15 +59,10 @@ def find_masks(source: Path, stems: Collection[str], masks: Path | None = None) 
         named as the folder and beside it, a CSV in the folder, ``<stem>_mask.tif[f]`` and ``<stem>.geojson`` in it;
         ``<stem>_crypts.geojson``, as inference writes it, will do as well.
 
-    Returns
-    -------
-    dict of str to Mask
-        By name of the slide. With run lengths all slides have one; otherwise some may lack it.
-
     Raises
     ------
     InputError
-        If the masks cannot be read, have no slide, or, with a CSV, a slide has no row.
+        If the masks cannot be read, have no slide, or, with a CSV, a slide has no row; of files, some may be missing.
     """
     if masks is not None and not masks.exists():
         raise InputError(f"{masks}: no such file or folder; give a CSV of run lengths or a folder of masks")

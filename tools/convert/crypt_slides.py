@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
 from common.names import stem
 from tools.convert.crypt_masks import Mask, find_masks, naming
+from tools.convert.dataset import find_unit
 from tools.formats.scene_slides import open_any_slide, size_of_pixels
 
 __all__ = ["Slide", "check_masks", "find_slides"]
@@ -18,20 +18,9 @@ SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".scn", ".mrxs", ".czi")
 
 @dataclass(frozen=True)
 class Slide:
-    """A slide to convert.
+    """A slide to convert: its shape is (Y, X, 3), its unit is what folds never split.
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    shape : tuple of int
-        (Y, X, 3).
-    unit : str
-        What folds never split.
-    pixel_size_um : float or None
-        µm per pixel, where known.
-    mask : Mask or None
-        Its crypts, where there is a mask.
+    The size of its pixels, in µm, and its mask may be unknown.
     """
 
     path: Path
@@ -42,7 +31,7 @@ class Slide:
 
 
 def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float | None) -> dict[str, Slide]:
-    """Slides of a folder, with their masks, all headers checked.
+    """Slides of a folder by name without ending, sorted, with their masks, all headers checked; some may lack a mask.
 
     Parameters
     ----------
@@ -55,17 +44,10 @@ def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float 
     pixel_size : float, optional
         In µm; without it, what each file says.
 
-    Returns
-    -------
-    dict of str to Slide
-        By name without ending, sorted; some may lack a mask.
-
     Raises
     ------
-    FileNotFoundError
-        If there is no such folder.
-    InputError
-        If there is no slide, one is not 8 bit RGB, or masks do not belong to slides.
+    FileNotFoundError, InputError
+        If there is no such folder, no slide, one is not 8 bit RGB, or masks do not belong to slides.
     """
     paths = _find_files(source)
     found = find_masks(source, paths, masks)
@@ -73,7 +55,7 @@ def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float 
     for name, path in paths.items():
         with naming(), open_any_slide(path) as slide:
             size = pixel_size or size_of_pixels(slide)
-            slides[name] = Slide(path, (*slide.shape[:2], 3), _unit(name, group), size, found.get(name))
+            slides[name] = Slide(path, (*slide.shape[:2], 3), find_unit(name, group), size, found.get(name))
         if name in found:
             found[name].check(slide.shape[:2])
     return slides
@@ -107,19 +89,3 @@ def _find_files(source: Path) -> dict[str, Path]:
     if not slides:
         raise InputError(f"{source}: no slide there, expected *.tif, *.tiff or *.svs right inside it; check the folder")
     return slides
-
-
-def _unit(name: str, group: str) -> str:
-    """The unit of a slide that folds never split."""
-    if not group:
-        return name
-    try:
-        pattern = re.compile(group)
-    except re.error as error:
-        raise InputError(f"--group {group}: not a regular expression ({error}); such as '(B[0-9]+)'") from error
-    if not pattern.groups:
-        raise InputError(f"--group {group}: no group in brackets; such as '(B[0-9]+)'")
-    match = pattern.search(name)
-    if not match or not match[1]:
-        raise InputError(f"--group {group}: nothing found in the name {name}; choose one that fits all slides")
-    return match[1]

@@ -19,8 +19,7 @@ from common.tiled_tiff import write_tiled
 from tools.command_line import as_verb, at_least, listed, positive
 from tools.convert.crypt_masks import Mask, naming
 from tools.convert.crypt_slides import Slide, check_masks, find_slides
-from tools.convert.datalist import assign_folds, chosen_units
-from tools.convert.dataset import describe, prepare_dataset
+from tools.convert.dataset import assign_folds, chosen_units, describe, prepare_dataset
 from tools.convert.patches import PatchRules, index_patches
 from tools.formats.scene_slides import SceneSlide, open_any_slide
 
@@ -157,7 +156,7 @@ def _convert_slide(stem: str, slide: Slide, destination: Path) -> tuple[dict[str
 
 def _write_image(path: Path, slide: Slide) -> None:
     """Copy a slide's pixels, unless that is done."""
-    description = f"{describe([slide.path])} {slide.pixel_size_um}".encode("ascii", "replace").decode()
+    description = f"{describe([slide.path])} {slide.pixel_size_um}"
     if _is_whole(path, slide.shape, description=description):
         return
     with naming(), open_any_slide(slide.path) as pixels:
@@ -169,7 +168,7 @@ def _write_image(path: Path, slide: Slide) -> None:
 def _write_labels(path: Path, slide: Slide, mask: Mask) -> np.ndarray:
     """Labels of a slide; written, unless that is done."""
     shape = slide.shape[:2]
-    description = f"{mask.description} {slide.pixel_size_um}".encode("ascii", "replace").decode()
+    description = f"{mask.description} {slide.pixel_size_um}"
     if _is_whole(path, shape, description=description):
         with naming(), TiffWindows(path) as image:
             return image.read(0, 0, *shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,17 @@ import numpy as np
 from tqdm import tqdm
 
 from common.datalist import write_dataset
+from common.errors import InputError
+from common.reading.tiff import TiffHeader, read_header
 from tools.command_line import as_verb, at_least, listed
 from tools.convert.alignment import Offset, agreement, estimate_offset, move_labels
-from tools.convert.ctc_headers import check_frames
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.convert.datalist import assign_folds, chosen_units
-from tools.convert.dataset import prepare_dataset, read_ids, read_image, write_unless_whole
+from tools.convert.dataset import assign_folds, chosen_units, prepare_dataset, read_ids, read_image, write_unless_whole
 from tools.convert.spacing import parse_spacing
 
 __all__ = ["ctc"]
+
+NIFTI_MAX_EDGE = 32767
 
 
 def _parse_align(text: str) -> str:
@@ -84,7 +86,7 @@ def ctc(
     sequences = find_sequences(source)
     frames = [frame for members in sequences.values() for frame in members]
     tested = chosen_units(sequences, test, source, kind="sequence")
-    shapes = check_frames(frames)
+    shapes = _check_frames(frames)
     fold_of = assign_folds({f.sequence for f in frames if f.sequence not in tested and _has_truth(f)}, folds)
     datalist_path = prepare_dataset(destination, ("images", "labels", "markers"))
     offsets = {} if align == "none" else _measure_offsets(sequences)
@@ -117,6 +119,39 @@ def ctc(
         **{f"offset of {name}": _offset_text(offset, moves.get(name)) for name, offset in offsets.items()},
         "dataset": datalist_path,
     }
+
+
+def _check_frames(frames: Iterable[Frame]) -> dict[str, tuple[int, int, int]]:
+    """Check the headers of every image, truth and marker file; image shape (Z, Y, X) by the frame's stem.
+
+    InputError if a file is refused by `read_header`, a truth's shape differs from its image's or its dtype is not
+    integer, or a slice lies outside its volume.
+    """
+    shapes = {}
+    for frame in frames:
+        image = read_header(frame.image)
+        if image.dtype.kind not in "iuf" or (image.dtype.itemsize > 4 and image.dtype.kind != "f"):
+            raise InputError(f"{frame.image}: pixels are {image.dtype}, expected 8, 16 or 32 bit gray; export it again")
+        if max(image.shape) > NIFTI_MAX_EDGE:
+            raise InputError(f"{frame.image}: shape {image.shape}, NIfTI holds at most {NIFTI_MAX_EDGE}; crop it")
+        for path in [path for path in (frame.complete_truth, frame.markers) if path]:
+            _check_truth(path, read_header(path, labels=True), frame, expected=image.shape)
+        for z, path in frame.annotated_slices.items():
+            if z >= image.shape[0]:
+                raise InputError(f"{path}: slice {z}, but {frame.image} has {image.shape[0]} slices, counted from 0")
+            _check_truth(path, read_header(path, labels=True), frame, expected=(1, *image.shape[1:]))
+        shapes[frame.stem] = image.shape
+    return shapes
+
+
+def _check_truth(path: Path, header: TiffHeader, frame: Frame, *, expected: tuple[int, int, int]) -> None:
+    """Refuse a truth of another shape than ``expected``, or whose values are not integers."""
+    if header.shape != expected:
+        raise InputError(
+            f"{path}: shape {header.shape}, expected {expected} as in {frame.image}; export both on one pixel grid"
+        )
+    if header.dtype.kind not in "iu":
+        raise InputError(f"{path}: labels are {header.dtype}, expected integers; export one whole number per object")
 
 
 def _measure_offsets(sequences: dict[str, list[Frame]]) -> dict[str, Offset | None]:

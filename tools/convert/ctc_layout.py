@@ -73,25 +73,10 @@ class Frame:
 
 
 def find_sequences(source: Path) -> dict[str, list[Frame]]:
-    """Sequences of a dataset folder with their frames, paired with truth by frame number.
+    """Sequences of a dataset folder by name, with their frames by number, paired with truth by that number.
 
-    Parameters
-    ----------
-    source : Path
-        Folder that holds the sequences ``01``, ``02``, ... and their ``_GT`` and ``_ST`` folders.
-
-    Returns
-    -------
-    dict of str to list of Frame
-        Frames by number, sequences by name.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder.
-    InputError
-        If it holds no sequence, truth lacks its sequence or its image, a sequence has no image, or two files claim one
-        frame.
+    FileNotFoundError if there is no such folder; InputError if it holds no sequence, truth lacks its sequence or its
+    image, a sequence has no image, or two files claim one frame.
     """
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such folder, expected a Cell Tracking Challenge dataset")
@@ -140,22 +125,9 @@ def _find_frames(source: Path, sequence: str) -> list[Frame]:
 def files_by_number(folder: Path, *patterns: re.Pattern) -> list[dict[tuple[int, ...], Path]]:
     """Find the TIFF files of a folder by the numbers in their names.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder that may not exist; names that start with a dot or match no pattern are left out.
-    *patterns : re.Pattern
-        Names to look for; every group is a number.
-
-    Returns
-    -------
-    list of dict
-        For each pattern, the numbers in the name -> path, in order of the names.
-
-    Raises
-    ------
-    InputError
-        If two names stand for the same numbers.
+    The folder may not exist; names that start with a dot or match no pattern are left out. Every group of a pattern is
+    a number; for each pattern the result maps these numbers to the file, in order of the names. InputError if two names
+    stand for the same numbers.
     """
     found: list[dict[tuple[int, ...], Path]] = [{} for _ in patterns]
     tiffs = (path for path in folder.glob("[!.]*") if path.suffix.lower() in (".tif", ".tiff"))

@@ -1,43 +1,91 @@
-"""What converters share: the folder of a dataset, and volumes that a second run does not write again."""
+"""What converters share: splits, the folder of a dataset, and volumes that a second run does not write again."""
 
 from __future__ import annotations
 
+import logging
+import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from common.datalist import DATALIST, read_dataset
 from common.errors import InputError
 from common.reading.tiff import read_volume
-from tools.convert.datalist import check_replaceable
 from tools.convert.nifti import is_whole, write_volume
 
-__all__ = ["as_numbers", "describe", "prepare_dataset", "read_ids", "read_image", "write_unless_whole"]
+__all__ = [
+    *("as_numbers", "assign_folds", "chosen_units", "describe", "find_unit", "prepare_dataset", "read_ids"),
+    *("read_image", "write_unless_whole"),
+]
+
+logger = logging.getLogger(__name__)
 
 
-def prepare_dataset(destination: Path, folders: Sequence[str]) -> Path:
-    """Make the folders of a dataset and remove the dataset.json of an earlier run.
+def assign_folds(groups: Iterable[str], num_folds: int) -> dict[str, int]:
+    """Deal groups out to folds, round robin in sorted order, so that no group is in two folds.
 
     Parameters
     ----------
-    destination : Path
-        Folder of the dataset.
-    folders : sequence of str
-        Folders to make in it.
+    groups : iterable of str
+        Units that must not leak: sequences, subjects, slides.
+    num_folds : int
+        At least 1, else an InputError; where there are fewer groups, one fold per group and a warning.
 
     Returns
     -------
-    Path
-        Where dataset.json goes.
+    dict of str to int
+        Group -> fold in [0, num_folds).
+    """
+    if num_folds < 1:
+        raise InputError(f"{num_folds} folds, expected at least 1; give --folds 5 or leave it out")
+    groups = sorted(set(groups))
+    if groups and len(groups) < num_folds:
+        logger.warning(
+            "%d folds wanted, but only %d groups to split: %d folds made", num_folds, len(groups), len(groups)
+        )
+    return {group: index % min(num_folds, len(groups)) for index, group in enumerate(groups)}
 
-    Raises
-    ------
-    InputError
-        If the folder cannot be written, or holds a dataset.json that no converter wrote.
+
+def chosen_units(units: Iterable[str], test: Sequence[str], source: Path, *, kind: str) -> set[str]:
+    """Units that go under testing: those in ``test``, or all of ``units`` where it is ``["all"]``.
+
+    ``kind`` says what they are: sequence, subject, ...; InputError if one is unknown in the source.
+    """
+    known = sorted(set(units))
+    for unit in test:
+        if unit not in known and list(test) != ["all"]:
+            raise InputError(f"{source}: --test {unit}: no such {kind}; there are {', '.join(known[:9])}, or all")
+    return set(known) if list(test) == ["all"] else set(test)
+
+
+def find_unit(name: str, group: str) -> str:
+    """The unit of an image: the first group of a regular expression in its name; the name itself without one.
+
+    InputError if ``--group`` is no such expression, or finds nothing in the name.
+    """
+    if not group:
+        return name
+    try:
+        pattern = re.compile(group)
+    except re.error as error:
+        raise InputError(f"--group {group}: not a regular expression ({error}); such as '(B[0-9]+)'") from error
+    if not pattern.groups:
+        raise InputError(f"--group {group}: no group in brackets; such as '(B[0-9]+)'")
+    match = pattern.search(name)
+    if not match or not match[1]:
+        raise InputError(f"--group {group}: nothing found in the name {name}; choose one that fits all images")
+    return match[1]
+
+
+def prepare_dataset(destination: Path, folders: Sequence[str]) -> Path:
+    """Make the folders of a dataset and remove the dataset.json of an earlier run; where the new one goes.
+
+    InputError if the folder cannot be written, or holds a dataset.json that no converter wrote.
     """
     path = destination / "dataset.json"
-    check_replaceable(destination)
+    _check_replaceable(destination)
     try:
         for folder in folders:
             (destination / folder).mkdir(parents=True, exist_ok=True)
@@ -62,15 +110,13 @@ def write_unless_whole(
     Parameters
     ----------
     path : Path
-        File to write, ending in ``.nii.gz``.
+        Ends in ``.nii.gz``.
     sources : list of Path
         Files that the volume is made from.
     read : callable
         Makes it, as (Z, Y, X).
-    shape : tuple of int
-        Its shape (Z, Y, X).
-    spacing : tuple of float
-        Voxel spacing in µm as (Z, Y, X).
+    shape, spacing : tuple
+        Its shape, and the spacing of its voxels in µm, as (Z, Y, X).
     note : str
         What was done to the sources; with another one the volume is written again.
     """
@@ -108,7 +154,20 @@ def read_ids(path: Path) -> np.ndarray:
 
 
 def describe(sources: Sequence[Path], note: str = "") -> str:
-    """Text that changes with the sources and the note: the first one's name, and a checksum of all names and times."""
+    """ASCII text that changes with the sources and the note: a name, and a checksum of all names and times."""
     states = [f"{path.absolute().parts[-3:]} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in sources]
     states += [note] if note else []
-    return f"{sources[0].name} {zlib.crc32('|'.join(states).encode()):08x}"
+    return f"{sources[0].name.encode('ascii', 'replace').decode()} {zlib.crc32('|'.join(states).encode()):08x}"
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse a folder with a dataset.json that is no datalist with a spacing, a patch size or a licence."""
+    path = folder / DATALIST
+    if not path.exists():
+        return
+    try:
+        known = bool(set(read_dataset(folder).facts) & {"spacing", "patch_size", "licence"})
+    except InputError:
+        known = False
+    if not known:
+        raise InputError(f"{path}: not written by this converter; remove it or choose another folder")

@@ -32,36 +32,20 @@ GAP_PX, MAX_PX = 6, 2400
 def write_image(micrograph: Micrograph, destination: Path, folder: str) -> str:
     """Write an image as 8 bit gray, unless that is done; its path within the dataset.
 
-    Parameters
-    ----------
-    micrograph : Micrograph
-        The image; a gray one is copied byte by byte.
-    destination : Path
-        Folder of the dataset.
-    folder : str
-        Folder in it that exists.
+    A gray one is copied byte by byte. ``folder`` lies in the destination and exists.
     """
     path = micrograph.path
     plain = is_plain_gray(path)
     name = f"{folder}/{stem(path)}{target_suffix(path) if plain else '.png'}"
     if plain:
         copy_gray(path, destination / name)
-    elif not is_whole_png(destination / name, description := _ascii(describe([path]))):
+    elif not is_whole_png(destination / name, description := describe([path])):
         write_png(destination / name, read_micrograph(path, tell=logger.debug), description)
     return name
 
 
 def write_labelled(micrograph: Micrograph, destination: Path, folder: str, figures: str) -> tuple[dict, dict]:
-    """Write what is made from the masks of an image, unless that is done.
-
-    Parameters
-    ----------
-    micrograph : Micrograph
-        The image, which has masks.
-    destination : Path
-        Folder of the dataset.
-    folder, figures : str
-        Folders in it that exist.
+    """Write what is made from the masks of an image, unless that is done; the folders in the dataset exist.
 
     Returns
     -------
@@ -76,7 +60,7 @@ def write_labelled(micrograph: Micrograph, destination: Path, folder: str, figur
     sidecar_path = destination / f"{start}_fibres.json"
     figure = destination / figures / f"{stem(micrograph.path)}_overlay.png"
     sources = [micrograph.path, *micrograph.masks.values(), *micrograph.sidecars]
-    description = _ascii(f"{describe(sources)} {micrograph.pixel_size_um}")
+    description = f"{describe(sources)} {micrograph.pixel_size_um}"
     pictures = [destination / item["myelin"], destination / item["axon"], figure, destination / item["label"]]
     texts = [sidecar_path, destination / item["prompts"]]  # written before the labels, the last of the pictures
     if all(path.is_file() for path in texts) and all(is_whole_png(path, description) for path in pictures):
@@ -107,17 +91,8 @@ def write_text(path: Path, text: str) -> None:
 def draw_fibres(image: np.ndarray, fibres: Fibres) -> np.ndarray:
     """Image, and beside it the image with outlines: fibres magenta, axons green; what is no whole fibre is tinted.
 
-    Parameters
-    ----------
-    image : ndarray of uint8, shape (Y, X)
-        Gray values.
-    fibres : Fibres
-        What was found in it. Myelin without an axon is tinted red, an axon without myelin yellow.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, 3)
-        Shrunk by a whole factor where a side is longer than 2400 pixels.
+    Myelin without an axon is tinted red, an axon without myelin yellow; where a side is longer than 2400 pixels, all is
+    shrunk by a whole factor.
     """
     step = -(-max(image.shape) // MAX_PX)
     image, labels, axon, myelin = (a[::step, ::step] for a in (image, fibres.labels, fibres.axon, fibres.myelin))
@@ -140,7 +115,3 @@ def _sidecar(micrograph: Micrograph, fibres: Fibres) -> dict[str, object]:
         "MyelinWithoutAxon": [asdict(region) for region in fibres.lone_myelin],
         "Specks": fibres.num_specks,
     }
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode()

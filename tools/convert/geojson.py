@@ -20,12 +20,11 @@ Polygon = list[np.ndarray]
 
 
 def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
-    """Features of a GeoJSON document that are of the class that is meant.
+    """Features of a GeoJSON document (see `find_polygons`) that are of the class that is meant.
 
     Parameters
     ----------
     document : object
-        As for `find_polygons`.
     meant : str
         What a word of the class's name begins with, in small letters, and no other word denies: not "Non-crypt". Where
         no class is so called, the only one that is neither ignored (QuPath ends such names with ``*``) nor known to
@@ -58,12 +57,7 @@ def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
 
 
 def find_polygons(document: object) -> list[Polygon]:
-    """All polygons of a GeoJSON document.
-
-    Parameters
-    ----------
-    document : object
-        Parsed JSON: FeatureCollection, list of features, a feature, or a geometry.
+    """All polygons of a GeoJSON document: FeatureCollection, list of features, a feature, or a geometry.
 
     Returns
     -------
@@ -84,24 +78,9 @@ def find_polygons(document: object) -> list[Polygon]:
 
 
 def rasterise(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
-    """Pixels whose centres lie inside a polygon and not in its holes.
+    """Pixels, bool (Y, X), whose centres lie inside a polygon of `find_polygons` and not in its holes.
 
-    Parameters
-    ----------
-    polygons : list of list of ndarray of float, shape (n, 2)
-        As `find_polygons` returns them.
-    shape : tuple of int
-        Shape (Y, X) of the image.
-
-    Returns
-    -------
-    ndarray of bool, shape (Y, X)
-        Union of all polygons.
-
-    Raises
-    ------
-    ValueError
-        If a point lies more than a pixel outside the image.
+    ValueError if a point lies more than a pixel outside the image.
     """
     mask = np.zeros(shape, bool)
     for number, rings in enumerate(polygons, start=1):

@@ -23,22 +23,9 @@ DESCRIPTION = "Description"
 
 
 def read_gray(path: Path) -> np.ndarray:
-    """Read a gray image of 8 bit, as the bundles do.
+    """Read a gray image of 8 bit, uint8 (Y, X), as the bundles do: TIFF, PNG, JPEG or BMP.
 
-    Parameters
-    ----------
-    path : Path
-        TIFF, PNG, JPEG or BMP.
-
-    Returns
-    -------
-    ndarray of uint8, shape (Y, X)
-        Its pixels.
-
-    Raises
-    ------
-    InputError
-        As `pictures.read_gray`, or if it has another type than 8 bit.
+    InputError as `pictures.read_gray`, or if it has another type than 8 bit.
     """
     pixels = pictures.read_gray(path)
     if pixels.dtype != np.uint8:
@@ -56,12 +43,7 @@ def target_suffix(path: Path) -> str:
 def copy_gray(source: Path, target: Path) -> None:
     """Copy an image that `read_gray` takes, byte by byte, or pixel by pixel where the format changes.
 
-    Parameters
-    ----------
-    source : Path
-        The image.
-    target : Path
-        File to write, ending in `target_suffix`; left alone if it was made from this very source.
+    The target ends in `target_suffix`; it is left alone if it was made from this very source.
     """
     if COPIED.get(source.suffix.lower()) is None:
         description = describe([source])
@@ -79,17 +61,7 @@ def copy_gray(source: Path, target: Path) -> None:
 
 
 def write_png(path: Path, pixels: np.ndarray, description: str) -> None:
-    """Write a PNG that knows what it was made from.
-
-    Parameters
-    ----------
-    path : Path
-        File to write or replace.
-    pixels : ndarray of uint8 or uint16, shape (Y, X)
-        Gray values or labels.
-    description : str
-        Text that changes when the source does.
-    """
+    """Write uint8 or uint16 pixels (Y, X) as a PNG, with a description that changes when what it was made from does."""
     text = PngImagePlugin.PngInfo()
     text.add_text(DESCRIPTION, description)
     with replacing(path) as partial:

@@ -18,8 +18,7 @@ from common.errors import InputError
 from tools.command_line import as_verb, at_least, listed, positive
 from tools.convert.coco import read_coco
 from tools.convert.contours import draw_labels, find_duplicates, find_hidden
-from tools.convert.datalist import assign_folds, chosen_units
-from tools.convert.dataset import prepare_dataset
+from tools.convert.dataset import assign_folds, chosen_units, find_unit, prepare_dataset
 from tools.convert.gray import copy_gray, is_whole_png, read_gray, target_suffix, write_png
 from tools.convert.livecell_flaws import Frame, drop_duplicates, find_leaks, find_sparse
 from tools.convert.livecell_layout import PLAIN, Split, find_splits, match_images
@@ -99,7 +98,7 @@ def livecell(
     if not plain and (folds or test):
         raise InputError(f"{source}: --folds and --test are for plain COCO; LIVECell has its own splits")
     frames, found_licence, num_others = _read_frames(splits)
-    units = _wells(frames) if not (plain or group) else _units(frames, group)
+    units = {frame.stem: find_unit(frame.stem, group) for frame in frames} if plain or group else _wells(frames)
     tested = chosen_units(units.values(), test, source, kind="unit") if plain else set()
     fold_of = assign_folds(set(units.values()) - tested, folds or 5) if plain else {}
     unit_of = {id(frame): units[frame.stem] for frame in frames}
@@ -210,22 +209,3 @@ def _wells(frames: list[Frame]) -> dict[str, str]:
     """Well of each image by its stem; an image that is not named as LIVECell's stands for itself."""
     wells = {frame.stem: WELL.match(frame.stem) for frame in frames}
     return {stem: well[1] if well else stem for stem, well in wells.items()}
-
-
-def _units(frames: list[Frame], group: str) -> dict[str, str]:
-    """Unit of each image, by its stem."""
-    if not group:
-        return {frame.stem: frame.stem for frame in frames}
-    try:
-        pattern = re.compile(group)
-    except re.error as error:
-        raise InputError(f"--group {group}: not a regular expression ({error}); correct it") from error
-    if not pattern.groups:
-        raise InputError(f"--group {group}: no group, expected one in parentheses such as (well_[A-Z][0-9]+)")
-    units = {}
-    for frame in frames:
-        match = pattern.search(frame.stem)
-        if match is None or not match[1]:
-            raise InputError(f"{frame.path}: --group {group} finds nothing in its name; widen it")
-        units[frame.stem] = match[1]
-    return units

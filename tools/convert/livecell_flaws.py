@@ -23,11 +23,9 @@ class Frame:
     split : str
         test, val or train; ``"all"`` for plain COCO.
     path : Path
-        The image.
     stem : str
         Name of everything that is made from it.
     cell_type : str
-        Kind of its cells.
     digest : bytes
         Checksum of its pixels.
     shape : tuple of int
@@ -51,20 +49,8 @@ class Frame:
 def find_leaks(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
     """Images that are in two splits, by their pixels, whatever their names; of plain COCO those that are there twice.
 
-    Parameters
-    ----------
-    frames : sequence of Frame
-        All of them, in the order in which splits keep an image: test, val, train.
-
-    Returns
-    -------
-    list of tuple of Frame
-        The frame to keep, and its copy in a later split, or in the one that is dealt to folds.
-
-    Raises
-    ------
-    InputError
-        If two images have one name but differ.
+    The frames come in the order in which splits keep an image: test, val, train. Each pair is the frame to keep, and
+    its copy in a later split, or in the one that is dealt to folds. InputError if two images have one name but differ.
     """
     first: dict[bytes, Frame] = {}
     named: dict[str, Frame] = {}
@@ -82,20 +68,7 @@ def find_leaks(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
 
 
 def find_sparse(frames: Sequence[Frame], min_share: float) -> list[Frame]:
-    """Images with next to no annotation: fewer objects than a share of what is usual for their cell type.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        All of them.
-    min_share : float
-        Share of the median number of objects per image of the cell type; below it an image counts as unannotated.
-
-    Returns
-    -------
-    list of Frame
-        Also those without any object.
-    """
+    """Images with next to no annotation: no object, or fewer than ``min_share`` of the median of their cell type."""
     counts: dict[str, list[int]] = {}
     for frame in frames:
         counts.setdefault(frame.cell_type, []).append(len(frame.objects))

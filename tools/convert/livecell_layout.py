@@ -18,16 +18,9 @@ TRAINING_FOLDER, TESTING_FOLDER = "livecell_train_val_images", "livecell_test_im
 
 @dataclass(frozen=True)
 class Split:
-    """One annotation file and the folder of its images.
+    """One annotation file and the folder of its images, maybe with folders below.
 
-    Attributes
-    ----------
-    name : str
-        test, val or train; ``"all"`` for plain COCO.
-    annotations : Path
-        The JSON.
-    images : Path
-        Folder of images, maybe with folders below.
+    The name is test, val or train; ``"all"`` for plain COCO.
     """
 
     name: str
@@ -52,10 +45,8 @@ def find_splits(source: Path, images: Path | None = None) -> list[Split]:
 
     Raises
     ------
-    FileNotFoundError
-        If the source or a folder of images does not exist.
-    InputError
-        If there is no JSON, or several that are not LIVECell's.
+    FileNotFoundError, InputError
+        If the source or a folder of images does not exist, there is no JSON, or several that are not LIVECell's.
     """
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder, expected a copy of LIVECell or a COCO JSON")
@@ -66,21 +57,12 @@ def find_splits(source: Path, images: Path | None = None) -> list[Split]:
 
 
 def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple[dict[str, Path], int]:
-    """Image files by the names in a JSON, in a folder or anywhere below.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder of images.
-    names : iterable of str
-        Names, maybe with folders.
-    annotations : Path
-        The JSON, for messages.
+    """Image files by the names in a JSON (``annotations``), in a folder or anywhere below.
 
     Returns
     -------
     files : dict of str to Path
-        Name -> file.
+        Name, maybe with folders -> file.
     num_others : int
         Image files that no name leads to.
 

@@ -20,24 +20,10 @@ MAX_GRAY_SHARE = 0.5  # of a mask's foreground; more is no mask
 
 
 def read_micrograph(path: Path, *, tell: Tell = logger.warning) -> np.ndarray:
-    """Read an image as 8 bit gray, with a warning where it is not.
+    """Read a PNG or TIFF as 8 bit gray, uint8 (Y, X); ``tell`` hears where it is not.
 
-    Parameters
-    ----------
-    path : Path
-        PNG or TIFF: gray, colour, with or without alpha, 8 or 16 bit.
-    tell : callable
-        Hears what had to be put right.
-
-    Returns
-    -------
-    ndarray of uint8, shape (Y, X)
-        Gray values; colour by its luminance, 16 bit stretched from the darkest to the brightest pixel.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read or holds neither 8 nor 16 bit.
+    Colour becomes its luminance, 16 bit are stretched from the darkest to the brightest pixel. InputError if it cannot
+    be read or holds neither 8 nor 16 bit.
     """
     pixels = _flatten(path, read_pixels(path), "luminance", tell)
     if pixels.dtype == np.uint8:
@@ -75,7 +61,7 @@ def read_classes(
     Returns
     -------
     axon, myelin : ndarray of bool, shape (Y, X)
-        The two classes; no pixel has both.
+        No pixel has both.
 
     Raises
     ------

@@ -19,18 +19,9 @@ CHUNK_BYTES = 1 << 22
 
 
 def write_volume(path: Path, volume: np.ndarray, spacing: tuple[float, float, float], *, description: str = "") -> None:
-    """Write a volume as NIfTI, axes (X, Y, Z) on disk, under a temporary name that is then renamed.
+    """Write a volume (Z, Y, X) as NIfTI, ``.nii.gz``, axes (X, Y, Z) on disk, whole or not at all; the dtype is kept.
 
-    Parameters
-    ----------
-    path : Path
-        File to write or replace, ending in ``.nii.gz``.
-    volume : ndarray, shape (Z, Y, X)
-        Any dtype of NIfTI; it is kept.
-    spacing : tuple of float
-        Voxel spacing in µm as (Z, Y, X).
-    description : str
-        Text for the header, at most 79 bytes.
+    ``spacing`` is in µm as (Z, Y, X), ``description`` a text for the header, at most 79 bytes.
     """
     image = nib.Nifti1Image(volume.transpose(2, 1, 0), np.diag([*spacing[::-1], 1.0]), dtype=volume.dtype)
     image.header.set_xyzt_units("micron")
@@ -44,21 +35,7 @@ def is_whole(
 ) -> bool:
     """Whether `write_volume` has finished writing this very volume; the stream is read to its end, in pieces.
 
-    Parameters
-    ----------
-    path : Path
-        File that may not exist.
-    shape : tuple of int
-        Expected shape (Z, Y, X).
-    spacing : tuple of float
-        Expected spacing in µm as (Z, Y, X).
-    description : str
-        Expected text in the header.
-
-    Returns
-    -------
-    bool
-        False if the file is missing, truncated, corrupt, or a different volume.
+    False if the file is missing, truncated, corrupt, or a different volume.
     """
     try:
         header = check_nifti(path)

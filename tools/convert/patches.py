@@ -34,19 +34,9 @@ class PatchRules:
 
 
 def corners(length: int, patch_size: int, stride: int) -> np.ndarray:
-    """Where patches start along one axis; the last one ends with the image.
+    """Where patches start along one axis, in pixels, ascending; the last one ends with the image.
 
-    Parameters
-    ----------
-    length : int
-        Of the image, in pixels.
-    patch_size, stride : int
-        In pixels.
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
-        Ascending; 0 alone where the image is not longer than a patch.
+    0 alone where the image is not longer than a patch.
     """
     last = max(length - patch_size, 0)
     return np.unique(np.append(np.arange(0, last, stride), last))

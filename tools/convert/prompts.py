@@ -54,7 +54,7 @@ COLUMNS = {
 
 
 def find_prompts(labels: np.ndarray, axon: np.ndarray) -> list[Prompt]:
-    """A prompt for each fibre.
+    """A prompt for each fibre, in the order of labels.
 
     Parameters
     ----------
@@ -62,11 +62,6 @@ def find_prompts(labels: np.ndarray, axon: np.ndarray) -> list[Prompt]:
         Fibres, 1 to n without gaps; 0 is background.
     axon : ndarray of bool, shape (Y, X)
         Axons; each fibre has one.
-
-    Returns
-    -------
-    list of Prompt
-        In the order of labels.
     """
     windows = ndimage.find_objects(labels)
     areas = np.bincount(labels.ravel(), minlength=len(windows) + 1)

@@ -12,22 +12,9 @@ __all__ = ["check_spacing", "parse_spacing"]
 
 
 def parse_spacing(text: str | None) -> tuple[float, float, float]:
-    """Read a voxel spacing.
+    """Read ``"Z,Y,X"`` in µm, as in ``"2.0,0.8,0.8"``; None stands for a spacing that was not given.
 
-    Parameters
-    ----------
-    text : str or None
-        ``"Z,Y,X"`` in µm, as in ``"2.0,0.8,0.8"``; None if it was not given.
-
-    Returns
-    -------
-    tuple of float
-        Spacing in µm as (Z, Y, X).
-
-    Raises
-    ------
-    InputError
-        If it is missing or not three positive, finite numbers of plausible size.
+    InputError if it is missing or not three positive, finite numbers of plausible size.
     """
     expected = "expected micrometres per voxel as Z,Y,X, such as 2.0,0.8,0.8"
     if text is None:

@@ -32,18 +32,9 @@ SUFFIXES = (*TIFF_SUFFIXES, ".lsm", *ENDINGS, *ZIPPED)
 
 @dataclass(frozen=True)
 class _Stack:
-    """A volume that is to be converted.
+    """A volume that is to be converted: its shape and the file's spacing in µm, both (Z, Y, X).
 
-    Attributes
-    ----------
-    path : Path
-        The file that holds it.
-    shape : tuple of int
-        (Z, Y, X).
-    spacing : tuple of float or None
-        (Z, Y, X) in micrometres, as in the file.
-    pick : Pick or None
-        Which of its images; None where a TIFF is one volume.
+    ``pick`` says which image of the file it is; None where a TIFF is one volume.
     """
 
     path: Path
@@ -150,22 +141,9 @@ def _spacing(stack: _Stack, given: tuple[float, float, float] | None) -> tuple[f
 
 
 def find_stacks(source: Path) -> dict[str, Path]:
-    """Files by the name that everything made from them gets.
+    """A file, an OME-Zarr, or the files of a folder, by the name that everything made from them gets; no results.
 
-    Parameters
-    ----------
-    source : Path
-        A file, or a folder of them; an OME-Zarr.
-
-    Returns
-    -------
-    dict of str to Path
-        Name without ending -> file, sorted; results are none of them.
-
-    Raises
-    ------
-    InputError
-        If there is none, or two have the same name.
+    InputError if there is none, or two have the same name.
     """
     if not source.exists():
         raise InputError(f"{source}: no such file or folder; give a TIFF stack or a folder of them")

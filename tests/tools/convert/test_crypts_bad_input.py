@@ -174,7 +174,7 @@ def test_geojson_that_does_not_fit(put_slide, put_text, refuses, text, reason):
         ({"test": ["bad"]}, "--test bad: no such slide; there are good, or all"),
         ({"group": "("}, r"--group \(: not a regular expression"),
         ({"group": "g.*"}, "--group g.*: no group in brackets"),
-        ({"group": "(B[0-9]+)"}, "nothing found in the name good; choose one that fits all slides"),
+        ({"group": "(B[0-9]+)"}, "nothing found in the name good; choose one that fits all images"),
         ({"folds": 0}, "0 folds, expected at least 1"),
     ],
     ids=str,

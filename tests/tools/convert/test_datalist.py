@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.convert.datalist import assign_folds
+from tools.convert.dataset import assign_folds
 
 
 @given(st.sets(st.text("0123456789", min_size=2, max_size=3), min_size=1), st.integers(1, 8))

@@ -142,8 +142,8 @@ def test_folds_of_livecell_are_its_own(good, refuses, options):
     [
         ({"test": ["c"]}, "--test c: no such unit; there are a_1, b_1"),
         ({"group": "("}, "--group \\(: not a regular expression"),
-        ({"group": "a"}, "--group a: no group, expected one in parentheses"),
-        ({"group": "(a)"}, "b_1.tif: --group \\(a\\) finds nothing in its name"),
+        ({"group": "a"}, "--group a: no group in brackets"),
+        ({"group": "(a)"}, "--group \\(a\\): nothing found in the name b_1"),
     ],
 )
 def test_options_of_plain_coco(put, put_text, coco_document, refuses, options, reason):
