@@ -74,7 +74,7 @@ def correct(
         corrected = nifti.read_volume_onto(labels, prepared) if is_volume(labels) else read_labels(labels, described)
         item = add_correction(dataset_dir, described, prepared, corrected, image.name, test=test)
     dataset = read_dataset(dataset_dir)
-    learners = [each.root.name for each in (described.foreground, described) if each is not None]
+    learners = [each.root.name for each in described.networks]
     return {
         "labels": len(np.unique(corrected[corrected > 0])),
         "kept as": item.image,

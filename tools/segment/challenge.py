@@ -121,8 +121,7 @@ def _check_same_images(results: Path, stems: set[str]) -> None:
 def _check_same_weights(destination: Path, bundle: Description) -> None:
     """Refuse to go on with results of other weights; note down these ones."""
     path = destination / "weights.json"
-    pair = [one for one in (bundle.foreground, bundle) if one is not None]
-    checksums = {one.root.name: checksum(one.weights) for one in pair}
+    checksums = {one.root.name: checksum(one.weights) for one in bundle.networks}
     if path.is_file():
         if read_json(path, "remove it, or choose another folder") != checksums:
             raise InputError(f"{destination}: holds results of other weights; choose another folder, or remove it")

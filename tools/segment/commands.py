@@ -164,7 +164,7 @@ def segment_images(
     spread: Spread = one_by_one,
     server: Server | None = None,
 ) -> dict[str, object]:
-    """Segment those of the images that have no results yet.
+    """Segment those of the images that have no results yet; an image that cannot be used does not keep back the others.
 
     Parameters
     ----------
@@ -177,23 +177,13 @@ def segment_images(
     save : sequence of str
         Further formats for the objects, see `tools.formats.saving`.
     failures : sequence of str
-        Why further files hold no image; reported at the end.
+        Why further files hold no image; reported at the end, as an InputError.
     cutting : Cutting, optional
         Of images that are too large; none is cut if not given.
     spread : Spread
         Where images and blocks are segmented; in this process if not given.
     server : Server, optional
         That segments them instead.
-
-    Returns
-    -------
-    dict of str to object
-        What was done.
-
-    Raises
-    ------
-    InputError
-        If a bundle or an image cannot be used. An image that cannot be used does not keep the others from theirs.
     """
     remember_settings(destination, bundle, options)
     todo = [source for source in sources if not _is_done(source, destination, bundle.mask_kind)]

@@ -36,12 +36,8 @@ class Description:
         Which of its results is the main one: ``<stem>_<kind>``.
     suffixes : tuple of str
         Of the files that it reads.
-    options : tuple of str
-        Options of an image: see `Toolbox.options`.
-    object_name : str
-        What an object in the mask is.
-    loaders : mapping of str to str
-        Handlers of its config that load a network's weights -> the key of the file.
+    options, object_name, loaders, blocks
+        As in its `Toolbox`.
     backend : {"torch", "onnx"}
     spacing : tuple of float
         (Z, Y, X) in micrometres that it brings volumes to; empty where it takes them as they are.
@@ -49,8 +45,6 @@ class Description:
         Its config file that is run.
     overrides : mapping of str to object
         Of that config, for all images.
-    blocks : Blocks or None
-        How it segments an image in blocks, where it can.
     foreground : Description or None
         The bundle whose probabilities it separates into objects.
     """
@@ -83,25 +77,19 @@ class Description:
         given = self.overrides.get("onnx_path" if self.backend == "onnx" else "ckpt_path")
         return Path(str(given or self.root / "models" / "model.pt"))
 
+    @property
+    def networks(self) -> list[Description]:
+        """The bundles that run on an image, one after the other."""
+        return [self] if self.foreground is None else [self.foreground, self]
+
 
 def describe_bundle(
     root: Path, *, backend: str = "torch", overrides: Mapping[str, object] | None = None
 ) -> Description:
-    """Describe a bundle as it is to be loaded.
+    """Describe the bundle in a folder, which is named after its package, as it is to be loaded.
 
-    Parameters
-    ----------
-    root : Path
-        Its folder, named after its package.
-    backend : {"torch", "onnx", "auto"}
-        See `choose_backend`.
-    overrides : mapping, optional
-        Of its inference.json.
-
-    Raises
-    ------
-    InputError
-        If it is not a bundle, its metadata lack the section for the tools, or it has no weights.
+    ``backend`` is as for `choose_backend`, ``overrides`` are those of its inference.json. InputError if it is no
+    bundle, its metadata lack the section for the tools, or it has no weights.
     """
     root = root.resolve()
     task, toolbox = read_metadata(root).get("task", ""), read_toolbox(root)

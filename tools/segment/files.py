@@ -96,11 +96,6 @@ def segment_file(
     save : sequence of str
         Formats that the labels are written in besides, as `tools.formats.saving` knows them.
 
-    Returns
-    -------
-    list of Path
-        What was written.
-
     Raises
     ------
     InputError

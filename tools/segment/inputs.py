@@ -62,18 +62,7 @@ UNREADABLE = (
 
 
 def check_kind(path: Path, bundle: Description) -> str:
-    """Refuse a file that is not an image, or not of the kind that a bundle takes.
-
-    Returns
-    -------
-    str
-        As `identify` gives it.
-
-    Raises
-    ------
-    InputError
-        If the bundle cannot take it.
-    """
+    """Kind of a file, as `identify` gives it; InputError if it is no image, or not of the kind that a bundle takes."""
     kind = identify(path)
     if kind is None:
         raise InputError(
@@ -144,22 +133,7 @@ def told_pixel_size(path: Path) -> dict[str, str]:
 
 
 def parse_boxes(text: str) -> np.ndarray:
-    """Boxes of a request.
-
-    Parameters
-    ----------
-    text : str
-        JSON: a list of [x_min, y_min, x_max, y_max] in pixels.
-
-    Returns
-    -------
-    ndarray of float, shape (k, 4)
-
-    Raises
-    ------
-    InputError
-        If it is something else.
-    """
+    """Boxes of a request, float (k, 4), from a JSON list of [x_min, y_min, x_max, y_max] in pixels; else InputError."""
     wanted = "boxes: expected JSON, [[x_min, y_min, x_max, y_max], ...] in pixels, at least one box"
     try:
         boxes = np.array(json.loads(text), float)

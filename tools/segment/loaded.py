@@ -20,7 +20,7 @@ from common.tables import write_table
 from tools.segment.description import Description
 from tools.segment.inputs import PROMPT_COLUMNS, parse_boxes, prepare_image, told_pixel_size
 from tools.segment.results import STEM, Result, find_mask
-from tools.segment.words import find_input_error, for_user
+from tools.segment.words import find_input_error, for_user, refusing
 
 __all__ = ["Loaded", "LoadedBundle", "LoadedPair", "load"]
 
@@ -40,13 +40,8 @@ class LoadedBundle:
 
     def __init__(self, bundle: Description) -> None:
         self.bundle = bundle
-        try:
+        with refusing():
             parser = self._load()
-        except Exception as error:  # what a bundle refuses, MONAI wraps
-            known = find_input_error(error)
-            if known is None:
-                raise
-            raise InputError(known) from error
         self._config = copy.deepcopy(parser.config)
         self._locator = parser.locator  # its table of all that MONAI has takes 10 ms to make
 
@@ -132,18 +127,7 @@ class LoadedBundle:
 
 
 class LoadedPair:
-    """Two bundles: one finds a foreground, the other one separates it into objects.
-
-    Parameters
-    ----------
-    bundle : Description
-        With a foreground.
-
-    Raises
-    ------
-    InputError
-        As `LoadedBundle`.
-    """
+    """Two bundles, one of which finds the foreground that the other one separates into objects; as `LoadedBundle`."""
 
     def __init__(self, bundle: Description) -> None:
         if bundle.foreground is None:

@@ -18,11 +18,11 @@ from common.errors import InputError
 from tools.bundles import find_bundle, read_metadata
 from tools.checksum import checksum
 from tools.sample.formats import sample_images
+from tools.segment.backend import write_record
 from tools.segment.description import describe_bundle
-from tools.segment.onnx_record import write_record
 from tools.segment.quiet import quiet
 from tools.segment.results import read_mask
-from tools.segment.words import find_input_error
+from tools.segment.words import refusing
 from tools.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -59,35 +59,14 @@ def onnx(bundle: str, destination: str = "", **overrides) -> dict[str, object]:
 
 
 def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None = None) -> dict[str, object]:
-    """Write ONNX files and their record; none is left if they do not give what PyTorch gives.
+    """Write ONNX files and their record, which it returns; none is left if they do not give what PyTorch gives.
 
-    Parameters
-    ----------
-    root : Path
-        A bundle's folder.
-    path : Path
-        File to write or replace. Bundles of several graphs write further files beside it.
-    overrides : mapping, optional
-        Of the bundle's inference.json.
-
-    Returns
-    -------
-    dict
-        The record.
-
-    Raises
-    ------
-    InputError
-        If the bundle has no weights, or probabilities or masks differ by too much.
+    A file that is there is replaced; bundles of several graphs write further files beside it. ``overrides`` are those
+    of the bundle's inference.json. InputError if the bundle has no weights, or probabilities or masks differ by too
+    much.
     """
-    try:
-        with quiet(logging.WARNING) as terminal:
-            return _export(root, path, overrides or {}, terminal)
-    except Exception as error:  # what a bundle refuses, MONAI wraps
-        known = find_input_error(error)
-        if known is None:
-            raise
-        raise InputError(known) from error
+    with refusing(), quiet(logging.WARNING) as terminal:
+        return _export(root, path, overrides or {}, terminal)
 
 
 def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: TextIO) -> dict[str, object]:

@@ -34,7 +34,7 @@ class Result:
     image : Path
         The image as the bundle read it: NIfTI for volumes, PNG or TIFF for images.
     mask : Path
-        The result that counts: NIfTI for volumes, PNG or TIFF for images.
+        The result that counts, in the same formats.
     files : tuple of Path
         All that the bundle wrote, the mask among them: ``<stem>_<kind>``, and files about no single image.
     seconds : float
@@ -100,13 +100,9 @@ def renamed(path: Path, stem: str) -> str:
 
 
 def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
-    """A mask that a bundle wrote, or that was put together from blocks.
+    """A mask, int (Y, X) or (Z, Y, X), that a bundle wrote, or that was put together from blocks; and its spacing.
 
-    Returns
-    -------
-    mask : ndarray of int, shape (Y, X) or (Z, Y, X)
-    spacing : tuple of float
-        µm along the axes of a volume; empty for 2D images, whose files do not give it.
+    That is in µm along the axes of a volume; empty for 2D images, whose files do not give it.
     """
     if path.is_dir():
         from tools.formats.microscopes import read

@@ -30,7 +30,7 @@ def save_labels(
     kind: str,
     options: Mapping[str, str],
 ) -> list[Path]:
-    """Write the labels of an image in further formats.
+    """Write the labels of an image in further formats; what was written.
 
     Parameters
     ----------
@@ -48,11 +48,6 @@ def save_labels(
         What an object is.
     options
         As for `LoadedBundle.segment`.
-
-    Returns
-    -------
-    list of Path
-        What was written.
 
     Raises
     ------

@@ -32,16 +32,9 @@ ENDINGS = (
 
 @dataclass(frozen=True)
 class Source:
-    """An image of a user.
+    """An image of a user: its file, the stem that names of its results begin with, and which image of the file it is.
 
-    Attributes
-    ----------
-    path : Path
-        The file that holds it.
-    stem : str
-        That names of its results begin with.
-    options : mapping of str to str
-        ``scene``, ``channel`` and ``time``, if the file holds several images.
+    ``options`` are ``scene``, ``channel`` and ``time``, if the file holds several.
     """
 
     path: Path
@@ -50,7 +43,7 @@ class Source:
 
 
 def find_images(source: str, destination: Path) -> list[Path]:
-    """The files that a user names.
+    """The files that a user names, sorted, or as a dataset lists them. Results are none of them.
 
     Parameters
     ----------
@@ -59,11 +52,6 @@ def find_images(source: str, destination: Path) -> list[Path]:
         inside it; or a pattern such as ``plate/*_w1.tif``.
     destination : Path
         Where the results go.
-
-    Returns
-    -------
-    list of Path
-        Sorted by name, or as the dataset lists them. Results are none of them.
 
     Raises
     ------
@@ -99,28 +87,10 @@ def find_images(source: str, destination: Path) -> list[Path]:
 
 
 def find_sources(images: Sequence[Path], bundle: Description, pick: Pick) -> tuple[list[Source], list[str]]:
-    """Every image that files hold, as far as a pick leaves it open.
+    """Every image that the files of `find_images` hold, as far as a pick leaves it open, and why some hold none.
 
-    Parameters
-    ----------
-    images : sequence of Path
-        As `find_images` gives them.
-    bundle : Description
-        That they are meant for.
-    pick : Pick
-        As the user gives it.
-
-    Returns
-    -------
-    sources : list of Source
-        A time series is one for every time point, several positions are one for each.
-    failures : list of str
-        Why a file has none.
-
-    Raises
-    ------
-    InputError
-        If results of two of them would have one name.
+    A time series is one for every time point, several positions are one for each. InputError if results of two of them
+    would have one name.
     """
     sources, failures = [], []
     for image in images:
@@ -135,18 +105,7 @@ def find_sources(images: Sequence[Path], bundle: Description, pick: Pick) -> tup
 def choose_image(image: Path, bundle: Description, options: Mapping[str, str]) -> dict[str, str]:
     """Options of a file that has to hold one image, with the numbers of that image in it.
 
-    Parameters
-    ----------
-    image : Path
-    bundle : Description
-        That it is meant for.
-    options : mapping of str to str
-        As for `LoadedBundle.segment`, as the user gives them.
-
-    Raises
-    ------
-    InputError
-        If what is picked is not there, or several images are and a pick leaves open which one.
+    InputError if what is picked is not there, or several images are and a pick leaves open which one.
     """
     pick = Pick.of(options)
     others = {name: value for name, value in options.items() if name not in PICKS}

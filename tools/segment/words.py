@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import InputError
 from tools.segment.results import STEM
 
-__all__ = ["find_input_error", "for_user"]
+__all__ = ["find_input_error", "for_user", "refusing"]
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise what a bundle refuses, which MONAI wraps, as an `InputError` of ours."""
+    try:
+        yield
+    except Exception as error:
+        known = find_input_error(error)
+        if known is None:
+            raise
+        raise InputError(known) from error
 
 
 def find_input_error(error: BaseException | None) -> str | None:
@@ -21,20 +35,7 @@ def find_input_error(error: BaseException | None) -> str | None:
 
 
 def for_user(message: str, image: Path, folder: Path, name: str, stem: str = STEM) -> str:
-    """A bundle's message with the user's name of an image instead of ours.
-
-    Parameters
-    ----------
-    message : str
-    image : Path
-        The file that was to be segmented.
-    folder : Path
-        That the bundle worked in.
-    name : str
-        What the user calls the image.
-    stem : str
-        Of the image as the bundle saw it.
-    """
+    """A bundle's message about an image, which it saw as ``stem`` in a folder of ours, with the user's name of it."""
     for place in (folder / "images", folder / "results", folder):  # names of ours are no help
         message = message.replace(f"{place}/", "").replace(f"{place.resolve()}/", "")
     message = message.replace(f"{stem}_prompts.tsv", "boxes")  # as which they are written

@@ -121,18 +121,9 @@ def forget() -> None:
 
 
 def segment_block(plan: Plan, block: Block) -> None:
-    """Segment a block, and keep its mask (of its core) and its labels (of its region), whole or not at all.
+    """Segment a block, unless that is done, and keep its mask (of its core) and its labels (of its region).
 
-    Parameters
-    ----------
-    plan : Plan
-    block : Block
-        One that is done already is left alone.
-
-    Raises
-    ------
-    InputError
-        If the bundle refuses it, or the image cannot be read there.
+    InputError if the bundle refuses it, or the image cannot be read there.
     """
     if plan.result(block).is_file():
         return
@@ -143,7 +134,7 @@ def segment_block(plan: Plan, block: Block) -> None:
         (folder / "results").mkdir()
         piece = _write(folder, plan, block, pixels)
         del pixels
-        samples = [{"gray_sample": str(plan.sample(one))} for one in plan.networks]
+        samples = [{"gray_sample": str(plan.sample(one))} for one in plan.bundle.networks]
         given: dict[str, Any] = {"overrides": samples[-1]}
         if len(samples) == 2:
             given["foreground_overrides"] = samples[0]

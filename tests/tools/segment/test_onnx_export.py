@@ -10,11 +10,10 @@ import pytest
 from common.errors import InputError
 from tools.bundles import all_bundles
 from tools.command_line import run
-from tools.segment.backend import choose_backend
+from tools.segment.backend import choose_backend, is_current, is_faster, read_record
 from tools.segment.description import describe_bundle
 from tools.segment.loaded import LoadedBundle
 from tools.segment.onnx_export import export_bundle
-from tools.segment.onnx_record import is_current, is_faster, read_record
 
 BUNDLES = Path(__file__).parents[3] / "bundles"
 VERBS = {"export onnx": ("tools.segment.onnx_export:onnx", "")}

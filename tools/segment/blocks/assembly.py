@@ -24,24 +24,10 @@ CHUNK_PX = {2: (1024, 1024), 3: (64, 256, 256)}
 
 
 def put_together(plan: Plan, destination: Path, stem: str) -> list[Path]:
-    """Write the results of all blocks that are done as OME-Zarr, the mask that counts last.
+    """Write the results of all blocks that are done as OME-Zarr, the mask that counts last; what was written.
 
-    Parameters
-    ----------
-    plan : Plan
-    destination : Path
-        Where ``<stem>_<kind>.ome.zarr`` go.
-    stem : str
-
-    Returns
-    -------
-    list of Path
-        What was written. What blocks that are not done cover is 0, and their places stand in an attribute of the store.
-
-    Raises
-    ------
-    InputError
-        If they cannot be written.
+    They are ``<stem>_<kind>.ome.zarr``. What blocks that are not done cover is 0, and their places stand in an
+    attribute of the store. InputError if they cannot be written.
     """
     from tools.formats.label_zarr import write_parts  # slow to import
 

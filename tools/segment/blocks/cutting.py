@@ -19,13 +19,7 @@ BYTES = 4  # of a pixel as a network takes it
 
 @dataclass(frozen=True)
 class Grid:
-    """The windows that a network slides over an image, in the image's pixels.
-
-    Attributes
-    ----------
-    window, interval : tuple of float
-        Size of a window, and distance from one to the next, along every axis.
-    """
+    """The windows that a network slides over an image: their size and interval along every axis, in its pixels."""
 
     window: tuple[float, ...]
     interval: tuple[float, ...]
@@ -101,6 +95,9 @@ def choose_size(
 ) -> tuple[int, ...]:
     """Largest cores whose blocks can be segmented in a given memory.
 
+    They are whole intervals of the windows that are furthest apart, where an axis is cut; the shape itself where the
+    whole image fits.
+
     Parameters
     ----------
     shape, halo, grids
@@ -109,12 +106,6 @@ def choose_size(
         How many times its pixels in 32 bit a network needs.
     memory : float
         In bytes.
-
-    Returns
-    -------
-    tuple of int
-        Whole intervals of the windows that are furthest apart, where an axis is cut; the shape itself where the whole
-        image fits.
 
     Raises
     ------

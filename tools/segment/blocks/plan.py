@@ -92,11 +92,6 @@ class Plan:
             return self.bundle.mask_kind
         return self.bundle.blocks.labels if self.bundle.blocks else ""
 
-    @property
-    def networks(self) -> list[Description]:
-        """The bundles that run, one after the other."""
-        return [one for one in (self.bundle.foreground, self.bundle) if one is not None]
-
     def ratios(self, network: Description) -> list[float]:
         """How many pixels of the image one is that a network looks at, along every axis."""
         return _ratios(network, self.spacing)
@@ -125,9 +120,7 @@ def work_folder(destination: Path, stem: str) -> Path:
 
 def check_blocks(bundle: Description) -> None:
     """Refuse a bundle that cannot be run in blocks, or not with these settings; InputError says why."""
-    for one in (bundle.foreground, bundle):
-        if one is None:
-            continue
+    for one in bundle.networks:
         if one.blocks is None:
             raise InputError(
                 f"{one.root.name}: cannot segment in blocks (its metadata.json has no toolbox: blocks); give smaller "
@@ -150,7 +143,7 @@ def plan_blocks(
     save: Sequence[str] = (),
     run: str = "",
 ) -> Plan | None:
-    """Where an image is to be cut.
+    """Where an image is to be cut; None where it is to be segmented as a whole.
 
     Parameters
     ----------
@@ -165,11 +158,6 @@ def plan_blocks(
         Formats that the labels are to be written in besides, for which they are read as a whole.
     run : str
         Of this command.
-
-    Returns
-    -------
-    Plan or None
-        None where the image is to be segmented as a whole.
 
     Raises
     ------
@@ -243,10 +231,7 @@ def _pixels(path: Path, options: Mapping[str, str]) -> int:
 
 def _copies(bundle: Description, spacing: Spacing = (None, None, None)) -> float:
     """How many times the pixels of an image, in 32 bit, a run needs; more where it makes more pixels of it."""
-    found = []
-    for one in (bundle.foreground, bundle):
-        if one is not None and one.blocks is not None:
-            found.append(one.blocks.copies * max(1.0, math.prod(_ratios(one, spacing)) ** -1))
+    found = (one.blocks.copies / min(1.0, math.prod(_ratios(one, spacing))) for one in bundle.networks if one.blocks)
     return max(found, default=0.0)
 
 
@@ -260,16 +245,16 @@ def _ratios(bundle: Description, spacing: Spacing) -> list[float]:
 def _halo(bundle: Description, spacing: Spacing) -> tuple[int, ...]:
     halos = [
         [math.ceil(side * ratio - 1e-6) for side, ratio in zip(one.blocks.halo, _ratios(one, spacing), strict=True)]
-        for one in (bundle.foreground, bundle)
-        if one is not None and one.blocks is not None
+        for one in bundle.networks
+        if one.blocks
     ]
     return tuple(map(max, zip(*halos, strict=True)))
 
 
 def _grids(bundle: Description, spacing: Spacing) -> list[Grid]:
     grids = []
-    for one in (bundle.foreground, bundle):
-        if one is not None and one.blocks is not None:
+    for one in bundle.networks:
+        if one.blocks:
             ratios, window, part = _ratios(one, spacing), _window(one), float(one.blocks.overlap)
             interval = [max(1, int(side * (1 - part))) for side in window]  # as MONAI does
             grids.append(

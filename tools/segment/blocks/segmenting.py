@@ -33,16 +33,8 @@ MARGIN_PX = 12  # beyond which a spline does not see
 def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, terminal: TextIO) -> str:
     """Segment those blocks of an image that are not done yet, and put all of them together.
 
-    Parameters
-    ----------
-    plan : Plan
-    destination : Path
-        Where ``<stem>_<kind>.ome.zarr`` go; it exists.
-    stem : str
-    spread : Spread
-        Where blocks are segmented.
-    terminal : file
-        For the progress.
+    The results, ``<stem>_<kind>.ome.zarr``, go to a folder that exists; ``terminal`` is the file that shows the
+    progress.
 
     Returns
     -------
@@ -57,7 +49,7 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
     """
     from tools.segment.work import segment_block
 
-    for network in plan.networks:
+    for network in plan.bundle.networks:
         _sample(plan, network)
     todo = [block for block in plan.blocks if not plan.result(block).is_file()]
     failures = []
