@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import fire
@@ -18,7 +19,7 @@ from fire.decorators import SetParseFns
 
 from common.errors import InputError, find_input_error
 
-__all__ = ["as_table", "as_verb", "at_least", "listed", "positive", "positive_number", "reject", "run", "whole_number"]
+__all__ = ["as_table", "as_verb", "at_least", "listed", "needed", "positive", "reject", "run"]
 
 EXPECTED_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
@@ -55,8 +56,8 @@ def reject(unknown: Mapping[str, object], command: Callable, extra: Sequence[obj
 def as_verb(**readers: Callable[[Any], object]) -> Callable[[Callable], Callable]:
     """Turn a typed function into a verb of the command line, where arguments are text.
 
-    Unknown flags and superfluous arguments are refused before the function does anything. From Python it is called as
-    it is written.
+    Unknown flags and superfluous arguments are refused before the function does anything, unless it takes further
+    ones itself (``*names``, ``**overrides``); those are handed on. From Python it is called as it is written.
 
     Parameters
     ----------
@@ -67,24 +68,22 @@ def as_verb(**readers: Callable[[Any], object]) -> Callable[[Callable], Callable
     """
 
     def decorate(function: Callable) -> Callable:
-        own = inspect.signature(function).parameters
-        positional = list(_positionals(function))
+        parameters, positional = _parameters(function), list(_positionals(function))
+        further = {of.kind: of for of in parameters.values() if of.kind in (of.VAR_POSITIONAL, of.VAR_KEYWORD)}
+        own = {name: of for name, of in parameters.items() if of.kind not in further}
+        extra = inspect.Parameter("extra", inspect.Parameter.VAR_POSITIONAL)
+        unknown = inspect.Parameter("unknown", inspect.Parameter.VAR_KEYWORD)
 
         @functools.wraps(function)
         def call(*arguments: object, **options: object) -> object:
-            reject(
-                {name: value for name, value in options.items() if name not in own}, call, arguments[len(positional) :]
-            )
+            more, others = arguments[len(positional) :], {key: of for key, of in options.items() if key not in own}
+            reject({} if unknown.kind in further else others, call, () if extra.kind in further else more)
             given = dict(zip(positional, arguments, strict=False)) | options
-            values = {
-                name: _read(parameter, given.get(name, parameter.default), readers.get(name))
-                for name, parameter in own.items()
-            }
-            return function(**values)
+            values = {name: _read(of, given.get(name, of.default), readers.get(name)) for name, of in own.items()}
+            return function(*(values.pop(name) for name in positional), *more, **values, **others)
 
         texts = {name: _as_text(parameter) for name, parameter in own.items()}
-        extra = inspect.Parameter("extra", inspect.Parameter.VAR_POSITIONAL)
-        unknown = inspect.Parameter("unknown", inspect.Parameter.VAR_KEYWORD)
+        extra, unknown = further.get(extra.kind, extra), further.get(unknown.kind, unknown)
         options = [texts[name] for name in own if name not in positional]
         call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what Fire and our help look at
             [*(texts[name] for name in positional), extra, *options, unknown]
@@ -117,19 +116,20 @@ def positive(text: str) -> float:
     return number
 
 
+def needed(advice: str) -> Callable[[str | None], Path]:
+    """Function that reads a path that has to be given by name; ``advice`` says what to give."""
+
+    def read(text: str | None) -> Path:
+        if not text:
+            raise ValueError(f"missing; {advice}")
+        return Path(text)
+
+    return read
+
+
 def listed(text: str) -> list[str]:
     """Words that are separated by commas."""
     return [word for word in (part.strip() for part in text.split(",")) if word]
-
-
-def whole_number(flag: str, value: object, *, minimum: int) -> int:
-    """A flag's value as an integer of at least ``minimum``; InputError if it is not one."""
-    return _told(flag, at_least(minimum), str(value))
-
-
-def positive_number(flag: str, value: object) -> float:
-    """A flag's value as a finite number above 0; InputError if it is not one."""
-    return _told(flag, positive, str(value))
 
 
 def as_table(result: object) -> str:
@@ -141,19 +141,10 @@ def as_table(result: object) -> str:
 
 
 def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
-    """Run one verb; only then is its module imported.
+    """Run the verb that a command line after ``python -m tools`` names; only then is its module imported.
 
-    Parameters
-    ----------
-    verbs : mapping of str to tuple of str
-        Verb, such as ``"convert ctc"`` -> where its function is, ``"package.module:function"``, and one line about it.
-    arguments : sequence of str
-        The command line after ``python -m tools``.
-
-    Returns
-    -------
-    int
-        Exit code: 0; 1 for bad input, with one line on stderr; 130 if interrupted.
+    ``verbs`` maps a verb, such as ``"convert ctc"``, to where its function is, ``"package.module:function"``, and one
+    line about it. The exit code is 0; 1 for bad input, with one line on stderr; 130 if interrupted.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # tools/convert/tiff.py refuses what it would warn of
@@ -260,14 +251,16 @@ def _told(flag: str, reader: Callable[[Any], Any], value: Any) -> Any:
     except InputError:
         raise
     except ValueError as error:
-        raise InputError(f"--{flag} {value}: {error}") from error
+        raise InputError(f"--{flag} {f'{value}: ' if value else ''}{error}") from error
 
 
 def _as_text(parameter: inspect.Parameter) -> inspect.Parameter:
     """A parameter as it is on the command line, where nothing is required by name, and what is no number is text."""
     if parameter.default is parameter.empty:
         return parameter.replace(default=None) if parameter.kind is parameter.KEYWORD_ONLY else parameter
-    return parameter if isinstance(parameter.default, (str, bool, int, float)) else parameter.replace(default="")
+    if isinstance(parameter.default, (str, bool, int, float)):
+        return parameter
+    return parameter.replace(default=str(parameter.default) if isinstance(parameter.default, Path) else "")
 
 
 def _load(target: str) -> Callable:

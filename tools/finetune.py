@@ -7,10 +7,9 @@ from pathlib import Path
 from fire.decorators import SetParseFn
 
 from common.datalist import read_dataset
-from common.errors import InputError
 from tools.bundles import find_bundle
 from tools.card.evaluation import read_overall
-from tools.command_line import reject
+from tools.command_line import as_verb, needed
 from tools.runs.bundles import titles
 from tools.runs.executor import run_steps
 from tools.runs.overrides import check_overrides
@@ -22,13 +21,9 @@ BEFORE, AFTER = "before", "after"
 
 
 @SetParseFn(str)  # overrides go on to monai.bundle as they were typed
+@as_verb(dataset_dir=needed("give the dataset that `correct` or `convert` made"), output_dir=Path)
 def finetune(
-    bundle: str,
-    *extra,
-    dataset_dir: str | None = None,
-    output_dir: str = "tuned",
-    max_epochs: str = "20",
-    **overrides,
+    bundle: str, *, dataset_dir: Path, output_dir: Path = Path("tuned"), max_epochs: str = "20", **overrides
 ) -> dict[str, object]:
     """Train on from the weights that a bundle ships, on few images of your own.
 
@@ -47,9 +42,6 @@ def finetune(
     max_epochs : str
         How often the training goes over the images; a longer one continues a shorter one.
     """
-    reject({}, finetune, extra)
-    if not dataset_dir:
-        raise InputError("--dataset_dir missing; give the dataset that `correct` or `convert` made")
     root = find_bundle(bundle)
     check_overrides(overrides, root, finetune, {"finetune_checkpoint": "it is the bundle's own models/model.pt"})
     dataset = read_dataset(dataset_dir)
@@ -57,8 +49,8 @@ def finetune(
     training = Training(
         title=f"{root.resolve().name}, fine-tuned",
         bundle=root,
-        dataset_dir=Path(dataset_dir),
-        folder=Path(output_dir),
+        dataset_dir=dataset_dir,
+        folder=output_dir,
         fold="none",
         overrides={"finetune_checkpoint": str(shipped), "max_epochs": max_epochs, **dict(sorted(overrides.items()))},
     )

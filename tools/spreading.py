@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from common.errors import InputError
-from tools.command_line import whole_number
 
-__all__ = ["Spread", "count_workers", "one_by_one", "open_cluster"]
+__all__ = ["Spread", "one_by_one", "open_cluster"]
 
 Job = TypeVar("Job")
 Spread = Callable[[Callable[[Any], object], Iterable[Any]], Iterator[tuple[Any, Exception | None]]]
@@ -33,19 +32,14 @@ def one_by_one(function: Callable[[Job], object], jobs: Iterable[Job]) -> Iterat
             yield job, None
 
 
-def count_workers(text: str) -> int:
-    """Processes that ``--workers`` asks for, 0 where it is not given; InputError if it is no number of at least 1."""
-    return whole_number("workers", text, minimum=1) if text else 0
-
-
 @contextmanager
-def open_cluster(workers: int = 0, scheduler: str = "") -> Iterator[Spread]:
+def open_cluster(workers: int | None = None, scheduler: str = "") -> Iterator[Spread]:
     """Where jobs go.
 
     Parameters
     ----------
-    workers : int
-        Processes that are started on this machine for as long as the block runs; 0 for none.
+    workers : int, optional
+        Processes that are started on this machine for as long as the block runs.
     scheduler : str
         Address of a Dask scheduler that runs already, such as ``tcp://10.0.0.1:8786``. Its workers see the same files
         under the same paths, and have this toolbox.
@@ -69,7 +63,7 @@ def open_cluster(workers: int = 0, scheduler: str = "") -> Iterator[Spread]:
     except ModuleNotFoundError as error:
         raise InputError('--workers and --scheduler need a package: pip install "dask[distributed]"') from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters to a user is told here
-    threads = str(max(1, (os.cpu_count() or 1) // max(1, workers)))
+    threads = str(max(1, (os.cpu_count() or 1) // (workers or 1)))
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # they are counted here
         "distributed.worker.daemon": False,  # a training starts processes of its own

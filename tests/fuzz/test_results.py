@@ -18,7 +18,7 @@ from common.reading import nifti
 from tests.fuzz.conftest import mutated
 from tests.fuzz.test_images import PLANES, VOLUMES, tiff_bytes
 from tools.error_analysis import errors
-from tools.formats.ctc import export_ctc
+from tools.formats.ctc import ctc as export_ctc
 from tools.overlay import overlay
 from tools.score.commands import score
 from tools.share.commands import verify

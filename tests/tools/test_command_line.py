@@ -12,7 +12,7 @@ import pytest
 
 from common.errors import InputError
 from tools.__main__ import VERBS
-from tools.command_line import as_table, as_verb, at_least, listed, positive, reject, run, whole_number
+from tools.command_line import as_table, as_verb, at_least, listed, needed, positive, reject, run
 from tools.convert.spacing import parse_spacing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,8 +100,8 @@ def test_unexpected_errors_keep_their_traceback():
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "x", "True", ""])
 def test_whole_number_refuses_what_is_none(value):
-    with pytest.raises(InputError, match="--seed .*: expected a whole number, at least 0"):
-        whole_number("seed", value, minimum=0)
+    with pytest.raises(ValueError, match="expected a whole number, at least 0"):
+        at_least(0)(value)
 
 
 def test_table_aligns_its_columns():
@@ -192,6 +192,16 @@ def test_what_a_verb_cannot_read_is_told_before_it_begins(words, message, monkey
     monkeypatch.setattr("tools.command_line._load", lambda target: split)
     assert run({"split": ("", "")}, ["split", "1", "--spacing", "2,1,1", *words]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_verb_that_takes_more_gets_it_as_it_is():
+    @as_verb(folds=at_least(1), dataset_dir=needed("give one"))
+    def train(bundle: str, *more: str, dataset_dir: Path, folds: int = 5, **overrides: str) -> tuple:
+        return bundle, more, dataset_dir, folds, overrides
+
+    assert train("a", "b", dataset_dir="d", folds="3", rate="0.1") == ("a", ("b",), Path("d"), 3, {"rate": "0.1"})
+    with pytest.raises(InputError, match="--dataset_dir missing; give one"):
+        train("a")
 
 
 def test_what_a_verb_requires_by_name_is_told(monkeypatch, capsys):

@@ -6,75 +6,44 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
 from common.reading import nifti
 from common.reading.tiff import read_header
-from tools.command_line import reject
+from tools.command_line import as_verb, needed
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.formats.labels import as_uint16, write_labels
 from tools.formats.sequences import write_tracks
 
-__all__ = ["ctc", "export_ctc"]
+__all__ = ["ctc"]
 
 SUFFIX = "_instances.nii.gz"
 
 
-@SetParseFns(pred_dir=str, destination=str, like=str)
-def ctc(
-    pred_dir: str, destination: str, *extra, like: str | None = None, overwrite: bool = False, **unknown
-) -> dict[str, object]:
+@as_verb(pred_dir=Path, destination=Path, like=needed("give the dataset that the images came from"))
+def ctc(pred_dir: Path, destination: Path, *, like: Path, overwrite: bool = False) -> dict[str, object]:
     """Write instance maps as results of the Cell Tracking Challenge: NN_RES/maskTTT.tif and res_track.txt.
 
-    Parameters
-    ----------
-    pred_dir : str
-        Folder with <sequence>_t<frame>_instances.nii.gz.
-    destination : str
-        Folder to write 01_RES, 02_RES, ... to.
-    like : str
-        The original dataset, which holds 01/t000.tif, ...; required.
-    overwrite : bool
-        Replace results that are there already.
-    """
-    reject(unknown, ctc, extra)
-    if not like:
-        raise InputError("--like missing; give the dataset that the images came from")
-    if not isinstance(overwrite, bool):
-        raise InputError(f"--overwrite {overwrite}: expected no value; put the folders before the options")
-    return export_ctc(Path(pred_dir), Path(destination), like=Path(like), overwrite=overwrite)
-
-
-def export_ctc(pred_dir: Path, destination: Path, *, like: Path, overwrite: bool = False) -> dict[str, object]:
-    """Write instance maps as results of the Cell Tracking Challenge, one frame in memory at a time.
-
-    Names and existing results are checked before anything is written.
+    Names and existing results are checked before anything is written; one frame is in memory at a time.
 
     Parameters
     ----------
     pred_dir : Path
-        Folder with ``<sequence>_t<frame>_instances.nii.gz``, axes (X, Y, Z), for all frames of one or more sequences.
+        Folder with <sequence>_t<frame>_instances.nii.gz, axes (X, Y, Z), for all frames of one or more sequences.
     destination : Path
-        Folder to write ``NN_RES`` to.
+        Folder to write 01_RES, 02_RES, ... to.
     like : Path
-        The original dataset, whose ``NN/tTTT.tif`` give shape and number of digits.
+        The original dataset, whose 01/t000.tif, ... give shape and number of digits; required.
     overwrite : bool
         Replace results that are there already.
 
-    Returns
-    -------
-    dict of str to object
-        What was written: sequences, frames, objects, results.
-
     Raises
     ------
-    FileNotFoundError
-        If a folder, or a frame of a sequence that has others, does not exist.
-    InputError
-        If there is nothing to export, a map belongs to no frame, is not of its image's shape, or does not hold up to
-        65535 objects as integers, or a result cannot be written.
+    FileNotFoundError, InputError
+        If a folder, or a frame of a sequence that has others, does not exist, there is nothing to export, a map belongs
+        to no frame, is not of its image's shape, or does not hold up to 65535 objects as integers, or a result cannot
+        be written.
     """
     sequences = _find_maps(pred_dir, find_sequences(like))
     jobs = [(frame, _result_path(destination, frame)) for frames in sequences.values() for frame in frames]

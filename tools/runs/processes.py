@@ -7,23 +7,21 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.json_file import read_json
-from tools.command_line import whole_number
 from tools.runs.words import top_key
 
 __all__ = ["check_multi_gpu", "count_processes"]
 
 
-def count_processes(text: str) -> int:
+def count_processes(wanted: int | None) -> int:
     """Processes of each training, by ``--num_processes``; without it one on each GPU, or one without a GPU.
 
-    InputError if it is no number, or there are fewer GPUs, though some; without any, processes share the CPU.
+    InputError if there are fewer GPUs, though some; without any, processes share the CPU.
     """
     import torch  # slow to import, and not needed to tell what the verb takes
 
     num_gpus = torch.cuda.device_count()
-    if not text:
+    if not wanted:
         return max(num_gpus, 1)
-    wanted = whole_number("num_processes", text, minimum=1)
     if 0 < num_gpus < wanted:
         raise InputError(
             f"--num_processes {wanted}: this machine has {num_gpus} GPUs, and every process needs one of its own; give "

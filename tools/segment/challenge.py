@@ -21,7 +21,7 @@ from tools.checksum import checksum
 from tools.command_line import as_table
 from tools.convert.ctc import ctc as convert_ctc
 from tools.convert.ctc_layout import find_sequences
-from tools.formats.ctc import export_ctc
+from tools.formats.ctc import ctc as export_ctc
 from tools.overlay import overlay
 from tools.score.commands import score_folders
 from tools.score.summary import as_json, as_text, summarise_sequences

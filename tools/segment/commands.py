@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
 from common.json_file import read_json
-from tools.command_line import positive_number
+from tools.command_line import as_verb, at_least, positive
 from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
@@ -31,7 +30,7 @@ from tools.segment.results import IN_BLOCKS, MASKS, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
 from tools.segment.work import Whole, forget, segment_whole
-from tools.spreading import Spread, count_workers, one_by_one, open_cluster
+from tools.spreading import Spread, one_by_one, open_cluster
 
 __all__ = ["segment", "segment_images"]
 
@@ -40,14 +39,11 @@ logger = logging.getLogger(__name__)
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
-@SetParseFns(
-    **dict.fromkeys(("bundle", "source", "destination", "spacing", "scene", "channel", "time", "save"), str),
-    **dict.fromkeys(("backend", "blocks", "memory", "workers", "scheduler", "server", "token"), str),
-)
+@as_verb(destination=Path, memory=positive, workers=at_least(1))
 def segment(
     bundle: str,
     source: str,
-    destination: str,
+    destination: Path,
     *extra,
     spacing: str = "",
     scene: str = "",
@@ -56,8 +52,8 @@ def segment(
     save: str = "",
     backend: str = "auto",
     blocks: str = "",
-    memory: str = "",
-    workers: str = "",
+    memory: float | None = None,
+    workers: int | None = None,
     scheduler: str = "",
     server: str = "",
     token: str = "",
@@ -94,9 +90,9 @@ def segment(
     blocks : str
         Segment in blocks of this size, Z,Y,X or Y,X in pixels; results are <image name>_<kind>.ome.zarr. By default
         only images that need more than the memory are cut.
-    memory : str
+    memory : float
         Memory that segmenting may take, in GB; by default half of the machine's. Each worker may take this much.
-    workers : str
+    workers : int
         Number of processes to spread images and blocks over, each with its own copy of the network.
     scheduler : str
         Address of a Dask scheduler whose workers to use instead, such as tcp://10.0.0.1:8786.
@@ -110,39 +106,33 @@ def segment(
     """
     if extra:
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; give several images as a pattern in quotes")
+    spread_out = {"blocks": blocks, "memory": memory, "workers": workers, "scheduler": scheduler}
     if server:
-        refused = {"blocks": blocks, "memory": memory, "workers": workers, "scheduler": scheduler}
-        for name, value in refused.items():
-            if value:
-                raise InputError(f"--{name} {value}: the server segments one whole image at a time; leave it out")
+        _refuse(spread_out, "the server segments one whole image at a time")
     elif token:
         raise InputError("--token: is for a server; give --server, too")
-    described, target = describe(bundle, backend=backend, overrides=overrides), Path(destination)
+    described = describe(bundle, backend=backend, overrides=overrides)
     if described.foreground is not None and Path(source).is_dir():
         from tools.segment.challenge import is_challenge, segment_challenge
 
         if is_challenge(Path(source)):
-            refused = {"save": save, "scene": scene, "channel": channel, "time": time}
-            refused |= {"blocks": blocks, "memory": memory, "workers": workers, "scheduler": scheduler}
-            refused |= {"server": server}
-            for name, value in refused.items():
-                if value:
-                    raise InputError(f"--{name} {value}: {source} is a dataset of the challenge; leave it out")
-            return segment_challenge(described, Path(source), target, spacing=parse_spacing(spacing or None))
+            picked = {"save": save, "scene": scene, "channel": channel, "time": time}
+            _refuse(picked | spread_out | {"server": server}, f"{source} is a dataset of the challenge")
+            return segment_challenge(described, Path(source), destination, spacing=parse_spacing(spacing or None))
     pick = Pick(scene, channel, time)
     options, formats = _options(described, spacing), parse_formats(save, num_axes=described.num_axes)
     cutting = None if server else _cutting(described, blocks, memory)
     asked = Server(server, described, token) if server else None
-    sources, failures = find_sources(find_images(source, target), described, pick)
+    sources, failures = find_sources(find_images(source, destination), described, pick)
     if not sources:
         raise InputError(_all_of(failures, len(failures)))
     if SEQUENCES in formats:
         group_frames(source.stem for source in sources)
-    with open_cluster(count_workers(workers), scheduler) as spread:
+    with open_cluster(workers, scheduler) as spread:
         return segment_images(
             described,
             sources,
-            target,
+            destination,
             options,
             save=formats,
             failures=failures,
@@ -268,7 +258,7 @@ def _is_done(source: Source, destination: Path, kind: str) -> bool:
     return whole or is_complete(destination / f"{source.stem}_{kind}{IN_BLOCKS}", changed)
 
 
-def _cutting(bundle: Description, blocks: str, memory: str) -> Cutting:
+def _cutting(bundle: Description, blocks: str, memory: float | None) -> Cutting:
     """Blocks and memory as given on the command line."""
     size: tuple[int, ...] = ()
     if blocks:
@@ -277,7 +267,14 @@ def _cutting(bundle: Description, blocks: str, memory: str) -> Cutting:
             raise InputError(f"--blocks {blocks}: expected the size of a block in pixels, such as 64,512,512")
         size = tuple(map(int, sides))
         check_blocks(bundle)
-    return Cutting(size, positive_number("memory", memory) * 1e9 if memory else default_memory())
+    return Cutting(size, memory * 1e9 if memory else default_memory())
+
+
+def _refuse(options: Mapping[str, object], reason: str) -> None:
+    """Refuse options that are given though they cannot be used."""
+    for name, value in options.items():
+        if value:
+            raise InputError(f"--{name} {value}: {reason}; leave it out")
 
 
 def _options(bundle: Description, spacing: str) -> dict[str, str]:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
-from fire.decorators import SetParseFns
 from tqdm import tqdm
 
 from common.errors import InputError
 from tools.bundles import find_bundle, read_metadata
 from tools.checksum import checksum
+from tools.command_line import as_verb
 from tools.sample.formats import sample_images
 from tools.segment.backend import write_record
 from tools.segment.description import describe_bundle
@@ -34,8 +34,8 @@ MAX_PROBABILITY, MAX_MASK = 1e-3, 1e-3  # difference of a probability, share of 
 ROUNDS = 3
 
 
-@SetParseFns(bundle=str, destination=str)
-def onnx(bundle: str, destination: str = "", **overrides) -> dict[str, object]:
+@as_verb(destination=Path)
+def onnx(bundle: str, destination: Path | None = None, **overrides) -> dict[str, object]:
     """Write a bundle's network as ONNX for `serve --backend onnx`, and compare it with PyTorch on a sample image.
 
     The code in a bundle's configs and package runs with your rights: check a bundle of unknown origin first.
@@ -52,7 +52,7 @@ def onnx(bundle: str, destination: str = "", **overrides) -> dict[str, object]:
         Settings of the bundle's inference.json, for example --ckpt_path trained/model.pt.
     """
     root = find_bundle(bundle).resolve()
-    path = Path(destination) if destination else root / "models" / "model.onnx"
+    path = destination or root / "models" / "model.onnx"
     if path.suffix != ".onnx" or not path.parent.is_dir():
         raise InputError(f"{path}: expected a name ending in .onnx, in a folder that exists")
     return export_bundle(root, path.resolve(), overrides)

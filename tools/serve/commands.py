@@ -8,15 +8,12 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from fire.decorators import SetParseFns
-
 from common.errors import InputError
 from tools.bundles import all_bundles, find_bundle
-from tools.command_line import positive_number, whole_number
+from tools.command_line import as_verb, at_least, listed, positive
 from tools.sample.formats import sample_images
 from tools.segment.description import describe_bundle
 from tools.segment.files import settings_of
@@ -28,21 +25,26 @@ __all__ = ["serve", "serve_bundles"]
 logger = logging.getLogger(__name__)
 
 
-@SetParseFns(bundle=str, host=str, backend=str, data_dir=str, corrections=str, allowed_hosts=str, token=str)
+@as_verb(
+    **dict.fromkeys(("max_upload_mb", "timeout_s", "max_memory_gb", "grace_s"), positive),
+    **dict.fromkeys(("port", "max_queue"), at_least(1)),
+    **dict.fromkeys(("data_dir", "corrections"), Path),
+    allowed_hosts=listed,
+)
 def serve(
     bundle: str,
     *further,
     host: str = "127.0.0.1",
     port: int = 5050,
     backend: str = "auto",
-    data_dir: str = "",
-    corrections: str = "",
+    data_dir: Path | None = None,
+    corrections: Path | None = None,
     max_upload_mb: float = 256,
     max_queue: int = 16,
     timeout_s: float = 600,
     max_memory_gb: float = 0,
     grace_s: float = 10,
-    allowed_hosts: str = "",
+    allowed_hosts: Sequence[str] = (),
     token: str = "",
     insecure: bool = False,
     **overrides,
@@ -89,19 +91,11 @@ def serve(
     **overrides
         Settings of the bundle's inference.json, for example --threshold 0.4; for one bundle only.
     """
-    limits = Limits(
-        max_upload_bytes=int(positive_number("max_upload_mb", max_upload_mb) * (1 << 20)),
-        max_queue=whole_number("max_queue", max_queue, minimum=1),
-        timeout_s=positive_number("timeout_s", timeout_s),
-        grace_s=positive_number("grace_s", grace_s),
-    )
-    if max_memory_gb:
-        memory = int(positive_number("max_memory_gb", max_memory_gb) * (1 << 30))
-        limits = replace(limits, max_memory_bytes=memory)
-    folder = Path(data_dir) if data_dir else None
-    if folder and not folder.is_dir():
-        raise InputError(f"--data_dir {folder}: no such folder")
-    if not (_is_loopback(host) or token or insecure is True):
+    memory = {"max_memory_bytes": int(max_memory_gb * (1 << 30))} if max_memory_gb else {}
+    limits = Limits(int(max_upload_mb * (1 << 20)), max_queue, timeout_s, grace_s=grace_s, **memory)
+    if data_dir and not data_dir.is_dir():
+        raise InputError(f"--data_dir {data_dir}: no such folder")
+    if not (_is_loopback(host) or token or insecure):
         raise InputError(f"--host {host}: other machines could use the server; give it a --token, or say --insecure")
     roots = _find_roots([bundle, *map(str, further)])
     if overrides and len(roots) > 1:
@@ -109,14 +103,14 @@ def serve(
     serve_bundles(
         roots,
         host=host,
-        port=whole_number("port", port, minimum=1),
+        port=port,
         backend=backend,
-        data_dir=folder,
-        corrections=Path(corrections) if corrections else None,
+        data_dir=data_dir,
+        corrections=corrections,
         limits=limits,
         overrides=overrides,
         token=token,
-        allowed_hosts=[name.strip() for name in allowed_hosts.split(",") if name.strip()],
+        allowed_hosts=allowed_hosts,
     )
 
 

@@ -15,7 +15,7 @@ from tools.__main__ import VERBS
 from tools.command_line import run
 from tools.convert.ctc import ctc as convert_ctc
 from tools.convert.nifti import write_volume
-from tools.formats.ctc import export_ctc
+from tools.formats.ctc import ctc as export_ctc
 from tools.score.commands import score_folders
 
 

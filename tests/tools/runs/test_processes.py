@@ -18,25 +18,17 @@ def gpus(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("num_gpus", "text", "expected"), [(0, "", 1), (1, "", 1), (4, "", 4), (0, "2", 2), (4, "1", 1)]
+    ("num_gpus", "wanted", "expected"), [(0, None, 1), (1, None, 1), (4, None, 4), (0, 2, 2), (4, 1, 1)]
 )
-def test_one_process_for_each_gpu(gpus, num_gpus, text, expected):
+def test_one_process_for_each_gpu(gpus, num_gpus, wanted, expected):
     gpus(num_gpus)
-    assert count_processes(text) == expected
+    assert count_processes(wanted) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "match"),
-    [
-        ("3", "--num_processes 3: this machine has 2 GPUs"),
-        ("0", "--num_processes 0: expected a whole number, at least 1"),
-        ("two", "--num_processes two: expected a whole number"),
-    ],
-)
-def test_impossible_numbers_are_refused(gpus, text, match):
+def test_more_processes_than_gpus_are_refused(gpus):
     gpus(2)
-    with pytest.raises(InputError, match=match):
-        count_processes(text)
+    with pytest.raises(InputError, match="--num_processes 3: this machine has 2 GPUs"):
+        count_processes(3)
 
 
 def test_what_each_process_sets_is_not_overridden(tmp_path):

@@ -11,7 +11,7 @@ from fire.decorators import SetParseFn
 
 from common.errors import InputError
 from tools.bundles import all_bundles
-from tools.command_line import reject
+from tools.command_line import as_verb
 from tools.runs.auto3dseg.templates import algo_name, check_free, template_settings, write_template
 from tools.runs.bundles import find_bundles
 from tools.runs.crossval.datastats import write_datastats
@@ -22,11 +22,14 @@ __all__ = ["auto3dseg"]
 
 logger = logging.getLogger(__name__)
 
-WORK_DIR = "work_dir"  # as AutoRunner calls it
+WORK_DIR = Path("work_dir")  # as AutoRunner calls it
 
 
 @SetParseFn(str)
-def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DIR, **unknown) -> dict[str, object]:
+@as_verb(dst=Path, dataset_dir=Path, work_dir=Path)
+def auto3dseg(
+    dst: Path, *bundles: str, dataset_dir: Path | None = None, work_dir: Path = WORK_DIR
+) -> dict[str, object]:
     """Write templates of bundles for MONAI's Auto3DSeg, and what its AutoRunner needs to train them on a dataset.
 
     BundleGen and AutoRunner take DST as templates_path_or_url and then need no internet. An algorithm has the name of
@@ -43,22 +46,20 @@ def auto3dseg(dst: str, *bundles, dataset_dir: str = "", work_dir: str = WORK_DI
     work_dir : str
         AutoRunner's folder, for these two; only with a dataset.
     """
-    reject(unknown, auto3dseg)
     if work_dir != WORK_DIR and not dataset_dir:
         raise InputError("--work_dir without --dataset_dir: give the dataset that AutoRunner should train on")
-    folder, work = Path(dst), Path(work_dir)
     roots = _choose(bundles)
     names = [algo_name(root) for root in roots]
     for name in names:
-        check_free(folder / name)
-    found = read_separate_folds(Path(dataset_dir), bundles=roots) if dataset_dir else None
-    if found and (work / "input.yaml").exists():
-        raise InputError(f"{work}: holds an input.yaml of Auto3DSeg already; give another --work_dir")
-    folder.mkdir(parents=True, exist_ok=True)
+        check_free(dst / name)
+    found = read_separate_folds(dataset_dir, bundles=roots) if dataset_dir else None
+    if found and (work_dir / "input.yaml").exists():
+        raise InputError(f"{work_dir}: holds an input.yaml of Auto3DSeg already; give another --work_dir")
+    dst.mkdir(parents=True, exist_ok=True)
     for root in roots:
-        logger.info("wrote %s", write_template(root, folder))
-    written = {"templates": folder, "algos": ", ".join(names)}
-    return written | (_write_input(found, folder, work, names) if found else {})
+        logger.info("wrote %s", write_template(root, dst))
+    written = {"templates": dst, "algos": ", ".join(names)}
+    return written | (_write_input(found, dst, work_dir, names) if found else {})
 
 
 def _choose(names: Sequence[str]) -> list[Path]:

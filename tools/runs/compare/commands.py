@@ -7,9 +7,8 @@ from pathlib import Path
 
 from fire.decorators import SetParseFn
 
-from common.errors import InputError
 from tools.bundles import find_bundle
-from tools.command_line import reject
+from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import titles
 from tools.runs.compare.knobs import choose_knob
 from tools.runs.compare.table import as_text
@@ -27,7 +26,7 @@ from tools.runs.results import (
     seconds_per_image,
     summarise_images,
 )
-from tools.spreading import count_workers, open_cluster
+from tools.spreading import open_cluster
 
 __all__ = ["compare"]
 
@@ -35,15 +34,16 @@ logger = logging.getLogger(__name__)
 
 
 @SetParseFn(str)  # overrides go on to monai.bundle as they were typed
+@as_verb(dataset_dir=needed("give a converted dataset with folds"), workers=at_least(1))
 def compare(
     bundle: str,
-    *extra,
-    dataset_dir: str | None = None,
+    *,
+    dataset_dir: Path,
     networks: str = "",
     knob: str = "",
     folds: str = "",
     output_dir: str = "",
-    workers: str = "",
+    workers: int | None = None,
     scheduler: str = "",
     **overrides,
 ) -> str:
@@ -67,22 +67,19 @@ def compare(
     output_dir : str
         Folder for compare.md, compare.json, weights and scores: NETWORK/fold_FOLD/model.pt, validation/, testing/.
         By default compare/BUNDLE, or compare/BUNDLE/KEY with VALUE for NETWORK if the key chooses no network.
-    workers : str
+    workers : int
         Processes on this machine that train at the same time; by default one training runs after the other.
     scheduler : str
         Address of a Dask scheduler whose workers train instead, such as tcp://10.0.0.1:8786.
     """
-    reject({}, compare, extra)
-    if not dataset_dir:
-        raise InputError("--dataset_dir missing; give a converted dataset with folds")
     root = find_bundle(bundle)
     chosen = choose_knob(root, networks=networks, knob=knob)
     own = {chosen.name: f"choose with --{'knob' if knob else 'networks'}"}
     check_overrides(overrides, root, compare, own)
-    known = read_folds(Path(dataset_dir))
+    known = read_folds(dataset_dir)
     plan = Plan(
         bundle=root,
-        dataset_dir=Path(dataset_dir),
+        dataset_dir=dataset_dir,
         output_dir=Path(output_dir or Path("compare", root.resolve().name, "" if chosen.of_metadata else chosen.name)),
         folds=choose(f"folds {folds}", folds, known.folds),
         splits=known.splits,
@@ -90,7 +87,7 @@ def compare(
         knob=chosen.name,
         values=chosen.values,
     )
-    with open_cluster(count_workers(workers), scheduler) as spread:
+    with open_cluster(workers, scheduler) as spread:
         run_plans([plan], spread)
     comparison = collect(plan, known.dataset.name)
     text = as_text(comparison)

@@ -10,7 +10,7 @@ from pathlib import Path
 from fire.decorators import SetParseFn
 
 from common.errors import InputError
-from tools.command_line import whole_number
+from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import (
     common_metric,
     find_bundles,
@@ -33,7 +33,7 @@ from tools.runs.processes import check_multi_gpu, count_processes
 from tools.runs.progress import write_progress
 from tools.runs.results import described, finite, read_split, read_trainings
 from tools.runs.table import as_html, as_markdown
-from tools.spreading import Spread, count_workers, open_cluster
+from tools.spreading import Spread, open_cluster
 
 __all__ = ["crossval"]
 
@@ -43,15 +43,22 @@ NUM_WORST = 3
 
 
 @SetParseFn(str)  # overrides go on to monai.bundle as they were typed
+@as_verb(
+    dataset_dir=needed("give a converted dataset with folds"),
+    num_best=at_least(2),
+    num_processes=at_least(1),
+    output_dir=Path,
+    workers=at_least(1),
+)
 def crossval(
     bundle: str,
-    *more,
-    dataset_dir: str | None = None,
+    *more: str,
+    dataset_dir: Path,
     folds: str = "",
-    num_best: str = "2",
-    num_processes: str = "",
-    output_dir: str = "crossval",
-    workers: str = "",
+    num_best: int = 2,
+    num_processes: int | None = None,
+    output_dir: Path = Path("crossval"),
+    workers: int | None = None,
     scheduler: str = "",
     **overrides,
 ) -> str:
@@ -68,20 +75,18 @@ def crossval(
         Converted dataset with folds; its testing images judge the ensembles.
     folds : str
         Folds to leave out and validate on, one training for each, separated by commas; by default all.
-    num_best : str
+    num_best : int
         Number of members of the ensemble of the best networks of all bundles and folds.
-    num_processes : str
+    num_processes : int
         Number of processes to train with, by multi_gpu_train.json; by default one on each GPU, or one on the CPU.
     output_dir : str
         Folder for report.md, report.html, report.json, datastats.yaml, and for each bundle BUNDLE/fold_FOLD/ with
         model.pt, progress.yaml, validation/, testing/ and inference/.
-    workers : str
+    workers : int
         Processes on this machine that train at the same time; by default one training runs after the other.
     scheduler : str
         Address of a Dask scheduler whose workers train instead, such as tcp://10.0.0.1:8786.
     """
-    if not dataset_dir:
-        raise InputError("--dataset_dir missing; give a converted dataset with folds")
     roots = find_bundles((bundle, *more))
     processes = count_processes(num_processes)
     for root in roots.values():
@@ -89,16 +94,14 @@ def crossval(
         validation_override(root)
         if processes > 1:
             check_multi_gpu(root, overrides)
-    data = read_separate_folds(Path(dataset_dir), folds, roots.values())
-    num_members = whole_number("num_best", num_best, minimum=2)
+    data = read_separate_folds(dataset_dir, folds, roots.values())
     key_metrics = {name: key_metric(root) for name, root in roots.items()}
     metric = common_metric({name: ranking_metrics(r) for name, r in roots.items()}, next(iter(key_metrics.values())))
-    folder = Path(output_dir)
     plans = {
         name: Plan(
             bundle=root,
             dataset_dir=data.dataset.folder,
-            output_dir=folder / name,
+            output_dir=output_dir / name,
             folds=data.folds,
             splits=data.splits,
             overrides=overrides,
@@ -106,15 +109,15 @@ def crossval(
         )
         for name, root in roots.items()
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    datastats = summarise_datastats(write_datastats(data, folder / "datastats.yaml"))
-    with open_cluster(count_workers(workers), scheduler) as spread:
+    output_dir.mkdir(parents=True, exist_ok=True)
+    datastats = summarise_datastats(write_datastats(data, output_dir / "datastats.yaml"))
+    with open_cluster(workers, scheduler) as spread:
         run_plans([*plans.values()], spread)
         courses = {
             name: {fold: write_progress(plan.training(fold).folder, key_metrics[name]) for fold in plan.folds}
             for name, plan in plans.items()
         }
-        done = _Done(plans, courses, data, folder)
+        done = _Done(plans, courses, data, output_dir)
         without = {name: reason for name, root in roots.items() if (reason := why_no_probabilities(root))}
         members = _members(done, without, spread)
     report = {
@@ -128,7 +131,7 @@ def crossval(
         "bundles": {name: {"key_metric": key_metrics[name], **_bundle(done, name)} for name in plans},
         "without_probabilities": without,
     }
-    return _report(report, done, members, num_members)
+    return _report(report, done, members, num_best)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.json_file import read_json
 from tools.bundles import find_bundle
 from tools.checksum import checksum
-from tools.command_line import reject, whole_number
+from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import key_metric
 from tools.runs.folds import read_folds
 from tools.runs.overrides import check_overrides, choose
@@ -29,22 +29,30 @@ __all__ = ["tune"]
 
 logger = logging.getLogger(__name__)
 
+EXPLAINED = "python -m tools tune --help explains it"
 OF_MACHINE = ("device", "num_workers", "cache_rate")  # may differ between those who share a study
 
 
 @SetParseFn(str)  # overrides go on to monai.bundle as they were typed
+@as_verb(
+    dataset_dir=needed(EXPLAINED),
+    space=needed(EXPLAINED),
+    trials=at_least(1),
+    sampler_seed=at_least(0),
+    prune_after=at_least(0),
+)
 def tune(
     bundle: str,
-    *extra,
-    dataset_dir: str | None = None,
-    space: str | None = None,
-    trials: str = "20",
+    *,
+    dataset_dir: Path,
+    space: Path,
+    trials: int = 20,
     fold: str = "0",
     study_name: str = "",
     storage: str = "",
     output_dir: str = "",
-    sampler_seed: str = "0",
-    prune_after: str = "0",
+    sampler_seed: int = 0,
+    prune_after: int = 0,
     **overrides,
 ) -> str:
     """Search for values of any keys of train.json that give a better validation, by Optuna.
@@ -63,7 +71,7 @@ def tune(
         Converted dataset with folds.
     space : str
         The JSON file.
-    trials : str
+    trials : int
         Stop when this many have finished, complete or pruned, including those of earlier calls and other machines.
     fold : str
         Validate on this fold.
@@ -73,29 +81,21 @@ def tune(
         Database URL, such as postgresql://user:password@host/name; by default a file in output_dir.
     output_dir : str
         Folder for best.json, trials.csv and trial_NNNN/ with model.pt and logs; by default tune/STUDY_NAME.
-    sampler_seed : str
+    sampler_seed : int
         Another seed draws other values.
-    prune_after : str
+    prune_after : int
         Prune no training before this epoch.
     """
-    reject({}, tune, extra)
-    if not dataset_dir or not space:
-        raise InputError(
-            f"--{'space' if dataset_dir else 'dataset_dir'} missing; python -m tools tune --help explains them"
-        )
     root = find_bundle(bundle).resolve()
     check_overrides(overrides, root, tune)
     check_bundle(root)
-    dimensions = read_space(Path(space), read_json(root / "configs/train.json"))
+    dimensions = read_space(space, read_json(root / "configs/train.json"))
     check_fixed(dimensions, overrides)
-    name, num_trials = study_name or root.name, whole_number("trials", trials, minimum=1)
-    seed = whole_number("sampler_seed", sampler_seed, minimum=0)
-    first_epoch = whole_number("prune_after", prune_after, minimum=0)
-    chosen = _one_fold(Path(dataset_dir), fold)
+    name, chosen = study_name or root.name, _one_fold(dataset_dir, fold)
     training = Training(
         title=f"{root.name}, fold {chosen}",
         bundle=root,
-        dataset_dir=Path(dataset_dir),
+        dataset_dir=dataset_dir,
         folder=Path(output_dir or Path("tune", name)),
         fold=chosen,
         overrides=dict(sorted(overrides.items())),
@@ -107,8 +107,10 @@ def tune(
     study = open_study(open_storage(url), name, _record(training, dimensions, metric))
     check_folder(training.folder, study)
     os.environ[URL_VARIABLE] = url
-    objective = partial(run_trial, training=training, space=dimensions, sampler_seed=seed, prune_after=first_epoch)
-    search(study, objective, num_trials, lambda trial: logger.info(one_line(trial, metric)))
+    objective = partial(
+        run_trial, training=training, space=dimensions, sampler_seed=sampler_seed, prune_after=prune_after
+    )
+    search(study, objective, trials, lambda trial: logger.info(one_line(trial, metric)))
     write_results(study, training)
     logger.info("written: best.json and trials.csv in %s", training.folder)
     return as_text(study, training, metric)
