@@ -25,24 +25,10 @@ EXPECTED_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, Fil
 
 
 def reject(unknown: Mapping[str, object], command: Callable, extra: Sequence[object] = ()) -> None:
-    """Refuse flags and arguments that a command does not know, before it does anything.
+    """Refuse flags and arguments that a command does not know, before it does anything; the closest flag is named.
 
     Fire would run the command first and complain about a mistyped flag afterwards, so a command takes ``*extra`` and
     ``**unknown`` and hands them over in its first line.
-
-    Parameters
-    ----------
-    unknown : mapping of str to object
-        Flags that the command has no parameter for.
-    command : callable
-        The command, whose parameters are the known flags.
-    extra : sequence of object
-        Positional arguments beyond the command's own.
-
-    Raises
-    ------
-    InputError
-        If there is any; it names the closest known flag.
     """
     if extra:
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; options need a name, --name VALUE")

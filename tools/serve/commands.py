@@ -17,7 +17,7 @@ from tools.command_line import as_verb, at_least, listed, positive
 from tools.sample.formats import sample_images
 from tools.segment.description import describe_bundle
 from tools.segment.files import settings_of
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 from tools.temporary import temporary_folder
 
 __all__ = ["serve", "serve_bundles"]
@@ -129,28 +129,10 @@ def serve_bundles(
     framed_by: Sequence[str] = (),
     token: str = "",
 ) -> None:
-    """Load bundles and serve them until the process is asked to end.
+    """Load the bundles in some folders and serve them until the process is asked to end; InputError if one cannot be.
 
-    Parameters
-    ----------
-    roots : sequence of Path
-        Folders of bundles.
-    host, port
-        As for `serve`.
-    backend : {"auto", "torch", "onnx"}
-    data_dir, corrections : Path, optional
-    limits : Limits, optional
-    overrides : mapping, optional
-        Of inference.json.
-    samples : mapping of str to sequence of Path, optional
-        Images to try each bundle on; drawn if not given.
-    allowed_hosts, framed_by, token
-        See `Guard`.
-
-    Raises
-    ------
-    InputError
-        If a bundle cannot be served.
+    ``samples`` are images to try each bundle on, drawn if not given; ``framed_by`` is as for `Guard`, the other
+    arguments are as for `serve`.
     """
     import uvicorn
 

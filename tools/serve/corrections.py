@@ -30,16 +30,9 @@ def erased(labels: np.ndarray, place: tuple[int, int, int]) -> np.ndarray:
 
 
 def drawn(labels: np.ndarray, z: int, outline: np.ndarray) -> np.ndarray:
-    """Labels (Z, Y, X) with a further object in a slice.
+    """Labels (Z, Y, X) with a further object in a slice, inside an outline: float (k, 2), Y and X in pixels.
 
     An object of a slice above or below that has at least half of its pixels goes on in it; else it is a new one.
-
-    Parameters
-    ----------
-    labels : ndarray of int
-    z : int
-    outline : ndarray of float, shape (k, 2)
-        Y and X in pixels of the slice.
     """
     inside = polygon2mask(labels.shape[1:], outline)
     number = int(labels.max(initial=0)) + 1
@@ -55,14 +48,7 @@ def drawn(labels: np.ndarray, z: int, outline: np.ndarray) -> np.ndarray:
 
 
 class Correction:
-    """A result, and what was changed in it.
-
-    Parameters
-    ----------
-    result : Result
-    folder : Path
-        Its own, where what was changed is kept while it is shown.
-    """
+    """A result, and what was changed in it, which is kept in a folder of its own while it is shown."""
 
     def __init__(self, result: Result, folder: Path) -> None:
         self.result, self.path = result, folder / CORRECTED

@@ -19,24 +19,10 @@ RESULTS = "results"  # folder below the data folder that masks go to
 
 
 def find_image(data_dir: Path | None, image_path: str) -> Path:
-    """The image that a request names.
+    """The image that a request names, relative to the only folder that may be read, if any, or absolute.
 
-    Parameters
-    ----------
-    data_dir : Path or None
-        The only folder that may be read, if any.
-    image_path : str
-        Relative to ``data_dir``, or absolute.
-
-    Returns
-    -------
-    Path
-        Without links; a file, or the folder of an OME-Zarr.
-
-    Raises
-    ------
-    Failure
-        403 if it lies elsewhere once links are followed, 404 if there is no such file.
+    It is given without links: a file, or the folder of an OME-Zarr. Failure 403 if it lies elsewhere once links are
+    followed, 404 if there is no such file.
     """
     if data_dir is None:
         raise Failure(
@@ -68,24 +54,10 @@ def _check_links(folder: Path, root: Path) -> None:
 
 
 def keep_mask(data_dir: Path, image: Path, result: Result) -> Path:
-    """Copy the mask to ``results`` in the data folder, at the image's own place below it.
+    """Copy the mask to ``results`` in the data folder, at the place below it that the image of `find_image` has there.
 
-    Parameters
-    ----------
-    data_dir : Path
-    image : Path
-        As `find_image` gives it.
-    result : Result
-
-    Returns
-    -------
-    Path
-        ``results/<folders>/<image name>_<kind>.<ending>``; of an earlier run it is replaced.
-
-    Raises
-    ------
-    Failure
-        403 if results would leave the data folder through a link, 507 if it cannot be written.
+    It is called ``<image name>_<kind>.<ending>``; of an earlier run it is replaced. Failure 403 if results would leave
+    the data folder through a link, 507 if it cannot be written.
     """
     root = data_dir.resolve()
     kind_and_ending = result.mask.name.removeprefix(f"{STEM}_")

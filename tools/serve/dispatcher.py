@@ -11,8 +11,7 @@ from concurrent.futures import Future
 from http import HTTPStatus
 
 from tools.serve.failures import Failure
-from tools.serve.jobs import Job
-from tools.serve.limits import Limits
+from tools.serve.jobs import Job, Limits
 from tools.serve.worker import Worker
 
 __all__ = ["Dispatcher"]
@@ -27,16 +26,7 @@ MEMORY = 0.8  # weight of what was seen before, in the running mean
 class Dispatcher:
     """Hands jobs to a worker in the order in which they came.
 
-    Parameters
-    ----------
-    start_worker : callable
-        Starts the process that segments, and starts it again when it is gone.
-    limits : Limits
-
-    Raises
-    ------
-    InputError
-        If the worker cannot start.
+    ``start_worker`` starts the process that segments, and starts it again when it is gone.
     """
 
     def __init__(self, start_worker: Callable[[], Worker], limits: Limits) -> None:
@@ -78,17 +68,9 @@ class Dispatcher:
         )
 
     def submit(self, job: Job) -> Future:
-        """Queue a job.
+        """Queue a job; its future gives the `Result` or raises `Failure`. Cancelled, the job is not begun.
 
-        Returns
-        -------
-        Future of Result
-            It raises `Failure`; cancelled, the job is not begun.
-
-        Raises
-        ------
-        Failure
-            429 if too many are waiting.
+        Failure 429 if too many are waiting.
         """
         future: Future = Future()
         with self._changed:

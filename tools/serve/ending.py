@@ -18,16 +18,10 @@ TO_SEGMENT, TO_TELL = 0.5, 0.85
 
 
 class EndingServer(uvicorn.Server):
-    """Uvicorn's server with a last moment.
+    """Uvicorn's server with a last moment: ``grace_s`` seconds after the first signal the process is gone.
 
-    Parameters
-    ----------
-    config : uvicorn.Config
-    grace_s : float
-        From the first signal on. Then the process is gone; what it leaves behind, its kernel ends and its next start
-        removes.
-    give_up : callable
-        Ends what requests wait for, in a thread, when half of that time is over.
+    What it leaves behind, its kernel ends and its next start removes. When half of that time is over, ``give_up`` ends,
+    in a thread, what requests wait for.
     """
 
     def __init__(self, config: uvicorn.Config, grace_s: float, give_up: Callable[[], None]) -> None:

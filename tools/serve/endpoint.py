@@ -13,9 +13,9 @@ from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 
+import prometheus_client as prometheus
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
@@ -26,7 +26,6 @@ from tools.serve.data_folder import find_image, keep_mask
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
 from tools.serve.jobs import Job
-from tools.serve.metrics import Metrics
 from tools.serve.requests import MAX_FIELD_BYTES, check_fields, check_query, limited, read_form, read_json
 from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode
 from tools.serve.uploads import check_start
@@ -40,19 +39,9 @@ POLL_S = 0.2  # how often it is looked whether a waiting client is still there
 
 @dataclass(frozen=True)
 class Received:
-    """A complete request.
+    """A complete request: the upload, or a file below the data folder, and further facts about the image.
 
-    Attributes
-    ----------
-    bundle : Description
-    image : Path
-        The upload, or a file below the data folder.
-    fields : mapping of str to str
-        Further facts about the image.
-    stem : str
-        What the user calls the image.
-    image_path : str
-        As the request named it; empty for an upload.
+    ``stem`` is what the user calls the image; ``image_path`` as the request named it, empty for an upload.
     """
 
     bundle: Description
@@ -62,14 +51,28 @@ class Received:
     image_path: str = ""
 
 
-class Endpoint:
-    """The answers of the server: masks, its bundles, its health.
+class _Metrics:
+    """What Prometheus reads of one server, in a registry of its own."""
 
-    Parameters
-    ----------
-    dispatcher, bundles, data_dir, folder, settings
-        As for `create_app`.
-    """
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self.registry = prometheus.CollectorRegistry()
+        registry = self.registry
+        self.requests = prometheus.Counter(
+            "seg_mask_requests", "Requests to /seg_mask by status", ["bundle", "code"], registry=registry
+        )
+        self.seconds = prometheus.Histogram(
+            "seg_mask_seconds", "From the end of an upload to the answer", ["bundle"], registry=registry
+        )
+        waiting = prometheus.Gauge("seg_mask_waiting", "Images that wait", registry=registry)
+        waiting.set_function(lambda: dispatcher.num_waiting)
+        busy = prometheus.Gauge("seg_mask_running", "Images that are being segmented", registry=registry)
+        busy.set_function(lambda: float(dispatcher.is_busy))
+        replaced = prometheus.Gauge("seg_mask_workers_replaced", "Processes that were replaced", registry=registry)
+        replaced.set_function(lambda: dispatcher.num_replaced)
+
+
+class Endpoint:
+    """The answers of the server: masks, its bundles, its health. The arguments are those of `create_app`."""
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class Endpoint:
     ) -> None:
         self.dispatcher, self.bundles, self.data_dir, self.folder = dispatcher, bundles, data_dir, folder
         self.settings = settings
-        self.limits, self.metrics = dispatcher.limits, Metrics(dispatcher)
+        self.limits, self.metrics = dispatcher.limits, _Metrics(dispatcher)
         self.samples: Mapping[str, Sequence[Path]] = {}
         self.num_uploading = 0
 
@@ -141,12 +144,12 @@ class Endpoint:
 
     def show_metrics(self) -> Response:
         """Counters for Prometheus."""
-        return Response(self.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+        return Response(prometheus.generate_latest(self.metrics.registry), media_type=prometheus.CONTENT_TYPE_LATEST)
 
     async def receive(
         self, request: Request, folder: Path, names: dict[str, str] | None = None, *, query: Sequence[str] = ()
     ) -> Received:
-        """Read a request, and refuse it if something is wrong that shows without opening its file.
+        """Read a request, and refuse it, by a `Failure` 4xx, if something is wrong that shows without opening its file.
 
         Parameters
         ----------
@@ -157,11 +160,6 @@ class Endpoint:
             Gets the bundle's name as soon as it is known, for the counters.
         query : sequence of str
             What the address may hold behind a question mark.
-
-        Raises
-        ------
-        Failure
-            4xx if it cannot be answered.
         """
         names = {} if names is None else names
         check_query(request, query)

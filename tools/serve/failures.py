@@ -10,16 +10,9 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's word for it, seen in metrics only
 
 
 class Failure(Exception):
-    """A request that cannot be answered; the message says what was found, what was expected and what to do.
+    """A request that cannot be answered, by a status of HTTP; perhaps when to try again.
 
-    Parameters
-    ----------
-    status : int
-        Of HTTP.
-    message : str
-        For the user.
-    retry_after_s : int, optional
-        When to try again.
+    The message says what was found, what was expected and what to do.
     """
 
     def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:

@@ -55,12 +55,11 @@ MAX_SHOWN = 100  # results that are kept; the oldest go first
 def mount_page(
     app: FastAPI, samples: Mapping[str, Sequence[Path]], folder: Path, corrections: Path | None = None
 ) -> FastAPI:
-    """Put the page at the root of a server.
+    """Put the page at the root of a server that `create_app` gives.
 
     Parameters
     ----------
     app : FastAPI
-        As `create_app` gives it.
     samples : mapping of str to sequence of Path
         Images to try a bundle on, by its name.
     folder : Path

@@ -28,26 +28,9 @@ _SYNONYMS = {"tif": "tiff", "nii": "nifti", "nii.gz": "nifti", "application/gzip
 
 
 def choose_format(wanted: str | None, accept: str | None, num_axes: int) -> str:
-    """Format of an answer.
+    """Format of an answer, one of `MEDIA_TYPES`, by the query's ``format``, or else by the header ``Accept``.
 
-    Parameters
-    ----------
-    wanted : str or None
-        The query's ``format``; it goes before ``accept``.
-    accept : str or None
-        The header of that name.
-    num_axes : int
-        2 for images, whose default is PNG; 3 for volumes, whose default is NIfTI.
-
-    Returns
-    -------
-    str
-        One of `MEDIA_TYPES`.
-
-    Raises
-    ------
-    Failure
-        406 if no wanted format can hold the mask.
+    The default for 2 axes is PNG, for 3 NIfTI. Failure 406 if no wanted format can hold the mask.
     """
     possible = [name for name in MEDIA_TYPES if num_axes == 2 or name != "png"]
     default = "png" if num_axes == 2 else "nifti"
@@ -70,20 +53,9 @@ def choose_format(wanted: str | None, accept: str | None, num_axes: int) -> str:
 
 
 def encode(result: Result, name: str, stem: str = STEM) -> bytes:
-    """The mask of a result, or with ``zip`` all of its files, as the bytes of a file.
+    """The mask of a result, or with ``zip`` all of its files, whose names begin with ``stem``, as the bytes of a file.
 
-    Parameters
-    ----------
-    result : Result
-    name : str
-        One of `MEDIA_TYPES`.
-    stem : str
-        That files in an archive begin with.
-
-    Raises
-    ------
-    Failure
-        406 if the format cannot hold the mask's numbers.
+    Failure 406 if the format, one of `MEDIA_TYPES`, cannot hold the mask's numbers.
     """
     path = result.mask
     if name == "zip":

@@ -15,7 +15,7 @@ from tools.formats.microscopes import maker_of
 from tools.segment.description import Description
 from tools.segment.inputs import UNREADABLE, check_kind, one_line
 from tools.serve.failures import Failure
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 from tools.serve.work import bytes_needed
 
 __all__ = ["check_start", "check_work"]
@@ -49,23 +49,10 @@ def check_start(path: Path, bundle: Description, limits: Limits) -> None:
 
 
 def check_work(path: Path, bundle: Description, options: Mapping[str, str], limits: Limits) -> None:
-    """Refuse a file by the work that its header announces, before a pixel of it is decoded.
+    """Refuse a file that `check_start` let pass by the work that its header announces, before a pixel is decoded.
 
-    Parameters
-    ----------
-    path : Path
-        A file that `check_start` let pass; opened as `bytes_needed` says.
-    bundle : Description
-    options : mapping of str to str
-        Options of the image.
-    limits : Limits
-
-    Raises
-    ------
-    Failure
-        413 if it takes too much memory to segment, 415 if it is damaged.
-    InputError
-        If an option cannot be used.
+    It is opened as `bytes_needed` says. Failure 413 if it takes too much memory to segment, 415 if it is damaged;
+    InputError if an option cannot be used.
     """
     if options.get("spacing"):
         parse_spacing(options["spacing"])

@@ -23,19 +23,9 @@ VOLUME_BYTES, PICTURE_BYTES = 48, 16
 def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) -> int:
     """Bytes for the image as it is decoded, and for the work at the resolution that the bundle works at.
 
-    Parameters
-    ----------
-    path : Path
-        PNG, JPEG, TIFF, NIfTI or a microscope's, whatever its name. Its header is opened with libraries that it may
-        lead astray: only in a process that may crash, and within a time limit.
-    bundle : Description
-    options : mapping of str to str
-        Options of the image; ``spacing`` goes before the file's own.
-
-    Raises
-    ------
-    InputError
-        If the spacing cannot be used; whatever the readers raise if the header is damaged.
+    The header is opened with libraries that it may lead astray: only in a process that may crash, and within a time
+    limit. Of the options, ``spacing`` goes before the file's own. InputError if that cannot be used; whatever the
+    readers raise if the header is damaged.
     """
     pick, is_raw = Pick.of(options), maker_of(path) is not None
     kind = "" if is_raw else identify(path) or ""

@@ -20,8 +20,7 @@ from tools.lifeline import end_with_parent
 from tools.segment.description import Description
 from tools.segment.results import Result
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure, no_room
-from tools.serve.jobs import Job
-from tools.serve.limits import Limits
+from tools.serve.jobs import Job, Limits
 from tools.serve.uploads import check_work
 
 __all__ = ["Worker"]
@@ -36,19 +35,9 @@ READY, CHECKED = "ready", "checked"
 
 
 class Worker:
-    """A process with the networks of some bundles.
+    """A process with the networks of some bundles, in as many threads as the machine has cores if not told otherwise.
 
-    Parameters
-    ----------
-    bundles : sequence of Description
-    limits : Limits, optional
-    threads : int, optional
-        As many as the machine has cores if not given.
-
-    Raises
-    ------
-    InputError
-        If a bundle cannot be loaded.
+    InputError if a bundle cannot be loaded.
     """
 
     def __init__(
@@ -103,13 +92,7 @@ class Worker:
             os.kill(self._process.pid, signal.SIGUSR1)
 
     def stop(self, grace_s: float = 0) -> None:
-        """End the process, whatever it does.
-
-        Parameters
-        ----------
-        grace_s : float
-            How long it may take to end by itself, which frees what it shares with this process.
-        """
+        """End the process; it has ``grace_s`` seconds to end by itself, which frees what it shares with this one."""
         if grace_s and self._process.is_alive():
             with suppress(OSError):
                 self._connection.send(None)

@@ -7,14 +7,15 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from common.errors import InputError
 from common.files import replacing
 from tools.checksum import checksum
-from tools.share.checks import is_shared
+from tools.share.checks import shared_files
 
-__all__ = ["UNREADABLE", "check_members", "unreadable", "update_model_info", "write_archive"]
+__all__ = ["UNREADABLE", "check_members", "unreadable", "update_model_info", "write_archive", "write_zip"]
 
 TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows
 # damaged, encrypted, packed by a method that is not there, names that no folder takes
@@ -25,19 +26,16 @@ FREE_BYTES, LARGEST_RATIO, MAX_MEMBERS = 64 << 20, 20, 10_000
 
 
 def write_archive(bundle: Path, path: Path) -> None:
-    """Write a bundle's folder as zip, under its name: in order, without times, owners and caches.
+    """Write a bundle's folder as zip, under its name: in order, without times, owners and caches."""
+    root = PurePosixPath(bundle.resolve().name)
+    write_zip(path, {str(root / file.relative_to(bundle).as_posix()): file for file in shared_files(bundle)})
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    path : Path
-        File to write or replace.
-    """
-    files = sorted(file for file in bundle.rglob("*") if is_shared(file, bundle))
+
+def write_zip(path: Path, files: Mapping[str, Path]) -> None:
+    """Write a zip file whose bytes depend on names and contents alone."""
     with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for file in files:
-            member = zipfile.ZipInfo(str(PurePosixPath(bundle.resolve().name, *file.relative_to(bundle).parts)), TIME)
+        for name, file in files.items():
+            member = zipfile.ZipInfo(name, TIME)
             member.external_attr = 0o644 << 16
             archive.writestr(member, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=6)
 
@@ -74,26 +72,10 @@ def unreadable(path: Path, error: Exception) -> InputError:
 
 
 def update_model_info(folder: Path, archive: Path, url: str) -> Path:
-    """Enter an archive into the folder's ``model_info.json``, in the format of MONAI's Model Zoo.
+    """Enter ``<name>_v<version>.zip`` into the folder's ``model_info.json``, in the format of MONAI's Model Zoo.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the file lies, or will.
-    archive : Path
-        ``<name>_v<version>.zip``.
-    url : str
-        Address of the folder that the archives will be downloaded from; empty for the bare file name.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    InputError
-        If there is a file that is not of this format.
+    ``url`` is the address of the folder that the archives will be downloaded from; empty for the bare file name.
+    InputError if there is a file that is not of this format.
     """
     path = folder / MODEL_INFO
     try:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,18 +13,16 @@ import yaml
 from scipy.ndimage import gaussian_filter
 
 from common.errors import InputError
-from common.files import replacing
 from tools.bundles import read_metadata
 from tools.checksum import checksum
-from tools.share.archive import TIME
-from tools.share.checks import WEIGHTS
+from tools.share.archive import write_zip
+from tools.share.checks import WEIGHTS, run_module
 from tools.share.links import relink
 from tools.share.rdf import describe
 from tools.temporary import temporary_folder
 
 __all__ = ["check_bioimage", "draw_input", "write_package"]
 
-ROOT = Path(__file__).resolve().parents[2]
 DATA_LICENCE = "docs/data_license.txt"
 FREE_SIZE = {2: (512, 512), 3: (32, 128, 128)}  # pixels, of axes that the metadata leaves free
 WEIGHT_FILES = {"torchscript": "model.ts", "onnx": "model.onnx"}
@@ -91,27 +86,13 @@ def write_package(bundle: Path, path: Path, *, free_size: Sequence[int] | None =
         _export(bundle, folder, chosen.get("network", ""), WEIGHT_FILES[chosen.get("weights", "torchscript")])
         _document(bundle, folder, metadata, drawn.shape)
         _write_description(bundle, folder, metadata)
-        with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
-            for file in sorted(folder.iterdir()):
-                member = zipfile.ZipInfo(file.name, TIME)
-                member.external_attr = 0o644 << 16
-                archive.writestr(member, file.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=6)
+        write_zip(path, {file.name: file for file in sorted(folder.iterdir())})
 
 
 def draw_input(shape: Sequence[int], value_range: Sequence[float]) -> np.ndarray:
-    """A random texture with blobs, the same every time.
+    """A random texture with blobs, float32, the same every time; all channels are equal.
 
-    Parameters
-    ----------
-    shape : sequence of int
-        Batch, channel, space.
-    value_range : sequence of float
-        Lowest and highest value; empty for mean 0 and deviation 1.
-
-    Returns
-    -------
-    ndarray of float32, of that shape
-        All channels equal.
+    ``shape`` is batch, channel, space; ``value_range`` the lowest and highest value, empty for mean 0 and deviation 1.
     """
     noise = np.random.default_rng(0).normal(size=shape[2:])
     blobs = gaussian_filter(noise, BLOB_PX, mode="wrap")
@@ -131,12 +112,10 @@ def _packaged(metadata: dict) -> tuple[dict, dict]:
 
 
 def _export(bundle: Path, folder: Path, network_id: str, file: str) -> None:
-    """The network's file and test_output.npy, made in a process of its own: bundles have packages of the same names."""
-    command = [sys.executable, "-m", "tools.share.export", str(bundle), str(folder), network_id, file]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise InputError(f"{bundle}: its network cannot be packaged for BioImage.IO: {last[:MAX_MESSAGE]}")
+    """The network's file and test_output.npy."""
+    failed = run_module("tools.share.export", str(bundle), str(folder), network_id, file)
+    if failed:
+        raise InputError(f"{bundle}: its network cannot be packaged for BioImage.IO: {failed[:MAX_MESSAGE]}")
 
 
 def _document(bundle: Path, folder: Path, metadata: dict, shape: Sequence[int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from tools.lifeline import end_with_parent
 from tools.share.packages import needed_packages
 from tools.toolbox import KEY, parse_toolbox
 
-__all__ = ["CHECKS", "Check", "check_bundle", "is_shared"]
+__all__ = ["CHECKS", "Check", "check_bundle", "copy_shared", "is_shared", "run_module", "shared_files"]
 
 WEIGHTS, LARGE_FILES = "models/model.pt", "large_files.yml"
 MAX_FILE_BYTES = 25 * 2**20
@@ -52,17 +53,9 @@ class Check:
 
 
 def check_bundle(bundle: Path) -> list[Check]:
-    """Check a bundle's folder.
+    """Check the folder of any bundle, by each of `CHECKS` in order; its network is built, so its code runs.
 
-    Parameters
-    ----------
-    bundle : Path
-        Folder of any bundle; its network is built, so its code runs.
-
-    Returns
-    -------
-    list of Check
-        One for each of `CHECKS`, in order. Where the metadata cannot be read, no more than that one.
+    Where the metadata cannot be read, there is no more than that one.
     """
     checks = []
     for name, find_problems in CHECKS.items():
@@ -89,6 +82,33 @@ def is_shared(path: Path, bundle: Path) -> bool:
         and (parts[0] not in LEFT_OUT)
         and not (parts[0] == "models" and EXPORTED.search(path.name))
     )
+
+
+def shared_files(bundle: Path) -> list[Path]:
+    """All files of a bundle that `is_shared`, in order."""
+    return sorted(path for path in bundle.rglob("*") if is_shared(path, bundle))
+
+
+def copy_shared(bundle: Path, target: Path, *, without: Path | None = None) -> None:
+    """Copy the `shared_files` of a bundle, perhaps without one, to another folder."""
+    for file in shared_files(bundle):
+        if file != without:
+            copy = target / file.relative_to(bundle)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+def run_module(module: str, *words: str) -> str:
+    """What a module of ours fails of, in a process of its own, since bundles have packages of the same names."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+        preexec_fn=end_with_parent if sys.platform == "linux" else None,
+    )
+    last = (done.stderr.strip().splitlines() or ["the process ended without a word"])[-1]
+    return " ".join(last.split()) if done.returncode else ""
 
 
 def _metadata_problems(bundle: Path) -> list[str]:
@@ -143,18 +163,8 @@ def _config_problems(bundle: Path) -> list[str]:
 def _weights_problems(bundle: Path) -> list[str]:
     if not (bundle / WEIGHTS).is_file():
         return [] if WEIGHTS in _large_files(bundle) else [f"no {WEIGHTS}, and {LARGE_FILES} does not name it"]
-    done = subprocess.run(  # a process of its own: bundles have packages of the same names
-        [sys.executable, "-m", "tools.share.weights", str(bundle)],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).resolve().parents[2],
-        preexec_fn=end_with_parent if sys.platform == "linux" else None,
-    )
-    if done.returncode == 0:
-        return []
-    return [
-        " ".join((done.stderr.strip().splitlines() or ["the process that loads them ended without a word"])[-1].split())
-    ]
+    failed = run_module("tools.share.weights", str(bundle))
+    return [failed] if failed else []
 
 
 def _large_files(bundle: Path) -> list[str]:
@@ -221,7 +231,7 @@ def _card_problems(bundle: Path) -> list[str]:
 
 def _path_problems(bundle: Path) -> list[str]:
     problems = []
-    for path in sorted(path for path in bundle.rglob("*") if is_shared(path, bundle)):
+    for path in shared_files(bundle):
         if path.suffix in (".json", ".yaml", ".yml", ".md", ".txt", ".py", ".conf"):
             found = ABSOLUTE_PATH.search(path.read_text(encoding="utf-8", errors="replace"))
             if found:
@@ -230,9 +240,7 @@ def _path_problems(bundle: Path) -> list[str]:
 
 
 def _size_problems(bundle: Path) -> list[str]:
-    large = [
-        path for path in sorted(bundle.rglob("*")) if is_shared(path, bundle) and path.stat().st_size > MAX_FILE_BYTES
-    ]
+    large = [path for path in shared_files(bundle) if path.stat().st_size > MAX_FILE_BYTES]
     return [f"{path.relative_to(bundle)} has {path.stat().st_size} bytes; move it to {LARGE_FILES}" for path in large]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,7 @@ from common.errors import InputError
 from common.files import replacing
 from tools.bundles import read_metadata
 from tools.card.numbers import rounded
-from tools.share.checks import is_shared
+from tools.share.checks import copy_shared
 from tools.share.links import MODEL_CARD, relink
 from tools.temporary import temporary_folder
 from tools.toolbox import Metric, metrics_of
@@ -36,17 +35,9 @@ LATEST = "latest_version"  # what monai.bundle.download takes where no version i
 
 
 def check_hub(repository: str) -> None:
-    """Refuse what an upload would fail at, before anything is written.
+    """Refuse what an upload to ``owner/name`` would fail at, before anything is written.
 
-    Parameters
-    ----------
-    repository : str
-        ``owner/name``.
-
-    Raises
-    ------
-    InputError
-        If huggingface_hub or the token is missing, or the name is none that the Hub allows.
+    InputError if huggingface_hub or the token is missing, or the name is none that the Hub allows.
     """
     hub = _library()
     if not os.environ.get("HF_TOKEN"):
@@ -62,27 +53,11 @@ def check_hub(repository: str) -> None:
 
 
 def push(bundle: Path, repository: str) -> str:
-    """Upload a bundle, tagged with its version; a new repository is private until its owner opens it on the Hub.
+    """Upload a checked bundle to ``owner/name``, tagged with its version; what the Hub calls the upload.
 
-    MONAI's function would put the card there with the licence of the code, so it gets a copy of the bundle whose card
-    is the repository's README already; the bundle's own docs/README.md goes there before it.
-
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder, checked.
-    repository : str
-        ``owner/name``; see `check_hub`.
-
-    Returns
-    -------
-    str
-        What the Hub calls the upload.
-
-    Raises
-    ------
-    InputError
-        If the Hub cannot be reached, refuses, or has this version already.
+    A new repository is private until its owner opens it on the Hub. MONAI's function would put the card there with the
+    licence of the code, so it gets a copy of the bundle whose card is the repository's README already; the bundle's own
+    docs/README.md goes there before it. InputError if the Hub cannot be reached, refuses, or has this version already.
     """
     from monai.bundle import push_to_hf_hub  # here, since verify does without and it takes seconds
 
@@ -123,18 +98,7 @@ def push(bundle: Path, repository: str) -> str:
 
 
 def hub_card(bundle: Path) -> str:
-    """README.md of a repository on the Hub: the front matter, then the bundle's model card with links from the root.
-
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """README.md of a repository on the Hub: front matter, then the bundle's model card with links from the root."""
     header = yaml.safe_dump(front_matter(read_metadata(bundle), bundle.resolve().name), sort_keys=False, width=120)
     root = bundle.resolve()
     text = relink(root, lambda file: file.relative_to(root).as_posix())
@@ -142,20 +106,10 @@ def hub_card(bundle: Path) -> str:
 
 
 def front_matter(metadata: Mapping[str, Any], name: str) -> dict[str, object]:
-    """What the Hub reads of a model card.
+    """What the Hub reads of a model card: licence of the weights, tags, library and scores, rounded as in the card.
 
-    Parameters
-    ----------
-    metadata : mapping
-        metadata.json, with ``licences`` and ``eval_metrics``.
-    name : str
-        The bundle's name.
-
-    Returns
-    -------
-    dict
-        Licence of the weights, tags, library and scores; these rounded as in the model card. Data sets of the Hub
-        have no key: none of ours lies there, so ``datasets`` is left out.
+    The metadata have ``licences`` and ``eval_metrics``. Data sets of the Hub have no key: none of ours lies there, so
+    ``datasets`` is left out.
     """
     content: dict[str, object] = {
         **licence_entry(metadata["licences"]["weights"]),
@@ -179,11 +133,8 @@ def front_matter(metadata: Mapping[str, Any], name: str) -> dict[str, object]:
 def licence_entry(spdx: str, link: str = DATA_LICENCE) -> dict[str, str]:
     """The Hub's word for a licence; of one that it does not know, name and file."""
     word = spdx.lower()
-    return (
-        {"license": word}
-        if word in KNOWN_LICENCES
-        else {"license": "other", "license_name": word, "license_link": link}
-    )
+    known = word in KNOWN_LICENCES
+    return {"license": word} if known else {"license": "other", "license_name": word, "license_link": link}
 
 
 def _result(dataset: str, split: str, scores: list[dict[str, object]]) -> dict[str, object]:
@@ -197,11 +148,7 @@ def _result(dataset: str, split: str, scores: list[dict[str, object]]) -> dict[s
 
 def _stage(bundle: Path, folder: Path) -> None:
     """Copy what is shared of a bundle; its card becomes README.md."""
-    for file in sorted(file for file in bundle.rglob("*") if is_shared(file, bundle)):
-        if file != bundle / MODEL_CARD:
-            target = folder / file.relative_to(bundle)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
+    copy_shared(bundle, folder, without=bundle / MODEL_CARD)
     with replacing(folder / "README.md") as partial:
         partial.write_text(hub_card(bundle), encoding="utf-8")
 

@@ -13,19 +13,9 @@ LINK = re.compile(r"\]\(([^)\s#]+)\)")
 
 
 def relink(bundle: Path, place: Callable[[Path], str]) -> str:
-    """Text of a bundle's model card with other links.
+    """Text of a bundle's model card, in which links to files of the bundle become what ``place`` makes of their path.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    place : callable
-        File of the bundle that the card links to, as an absolute path -> what the link becomes.
-
-    Returns
-    -------
-    str
-        Links to anything else stay.
+    The path is absolute; links to anything else stay.
     """
     root = bundle.resolve()
 

@@ -30,23 +30,10 @@ IMPORT = re.compile(r"^\$\s*(?:import|from)\s+(\w+)")
 
 
 def needed_packages(bundle: Path) -> dict[str, str]:
-    """Packages that a bundle's code imports and its configs name, those of MONAI itself left out.
+    """Packages that a bundle's code imports and its configs name, but those of MONAI itself, and where each is needed.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-
-    Returns
-    -------
-    dict of str to str
-        Name of the package, as pip normalizes it -> where it is needed. A module of no installed package stands for
-        itself.
-
-    Raises
-    ------
-    SyntaxError
-        If a module is not valid Python.
+    Names are as pip normalizes them; a module of no installed package stands for itself. SyntaxError if a module is not
+    valid Python.
     """
     own = {path.stem if path.is_file() else path.name for path in bundle.iterdir()} | {bundle.resolve().name}
     needed: dict[str, str] = {}

@@ -41,22 +41,7 @@ The samples are synthetic.
 
 
 def space_card(bundle: str, metadata: Mapping[str, Any], sample: str) -> str:
-    """Content of README.md.
-
-    Parameters
-    ----------
-    bundle : str
-        The bundle's name.
-    metadata : mapping
-        Its metadata.json.
-    sample : str
-        File name of a sample image.
-
-    Returns
-    -------
-    str
-        Front matter, then text.
-    """
+    """Content of README.md: front matter, then text; ``sample`` is the file name of a sample image."""
     licences = metadata["licences"]
     settings = {
         "title": metadata.get("name", bundle),

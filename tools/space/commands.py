@@ -9,7 +9,7 @@ from common.errors import InputError
 from tools.bundles import find_bundle, read_metadata
 from tools.command_line import as_verb
 from tools.sample.formats import sample_images
-from tools.share.checks import WEIGHTS, is_shared
+from tools.share.checks import WEIGHTS, copy_shared, shared_files
 from tools.space.card import space_card
 from tools.space.closure import find_modules, find_packages
 from tools.space.requirements import choose_pins, read_pins, requirements_text
@@ -46,19 +46,9 @@ def space(bundle: str, destination: Path) -> dict[str, object]:
 
 
 def write_space(bundle: Path, target: Path) -> None:
-    """Write a Space: whole, or not at all.
+    """Write a Space of a bundle to a folder that does not exist, or is empty: whole, or not at all.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    target : Path
-        Folder to write; it must not exist, or be empty.
-
-    Raises
-    ------
-    InputError
-        If there is something at the target, or the bundle has no weights.
+    InputError if there is something there, or the bundle has no weights.
     """
     bundle = bundle.resolve()
     if not (bundle / WEIGHTS).is_file():
@@ -79,10 +69,9 @@ def write_space(bundle: Path, target: Path) -> None:
 
 def _fill(bundle: Path, folder: Path) -> None:
     name, metadata = bundle.name, read_metadata(bundle)
-    for file in sorted(file for file in bundle.rglob("*") if is_shared(file, bundle)):
-        _copy(file, folder / "bundles" / name / file.relative_to(bundle))
+    copy_shared(bundle, folder / "bundles" / name)
     modules = find_modules(SERVE.glob("*.py"), ROOT)
-    pages = [path for path in SERVE.rglob("*") if is_shared(path, SERVE) and path.suffix != ".py"]
+    pages = [path for path in shared_files(SERVE) if path.suffix != ".py"]
     for file in [*modules, *(path for path in pages if not path.name.startswith(DOCKERFILE))]:
         _copy(file, folder / file.relative_to(ROOT))
     samples = sample_images(bundle, folder / "samples" / name)

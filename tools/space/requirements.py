@@ -27,24 +27,9 @@ def read_pins(text: str) -> dict[str, str]:
 
 
 def choose_pins(packages: Iterable[str], pins: Mapping[str, str]) -> dict[str, str]:
-    """The pins of some packages, and of those that every bundle needs.
+    """The pins, see `read_pins`, of some packages, however spelt, and of those that every bundle needs; sorted.
 
-    Parameters
-    ----------
-    packages : iterable of str
-        Names, however spelt.
-    pins : mapping of str to str
-        As `read_pins` returns them. A package that is not there is taken as it is installed, with a warning.
-
-    Returns
-    -------
-    dict of str to str
-        Package -> version, sorted.
-
-    Raises
-    ------
-    InputError
-        If a package is neither pinned nor installed.
+    A package that is not pinned is taken as it is installed, with a warning; InputError if it is neither.
     """
     chosen = {}
     for package in sorted({normal_name(name) for name in (*packages, *BASE, *SERVING)}):

@@ -28,7 +28,7 @@ from tools.segment.remote import Server
 from tools.segment.results import read_mask
 from tools.serve.commands import _bind
 from tools.serve.failures import Failure
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 
 ROOT = Path(__file__).resolve().parents[3]
 VERBS = {"segment": ("tools.segment.commands:segment", "")}

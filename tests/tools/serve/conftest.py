@@ -26,8 +26,7 @@ from tools.segment.sources import choose_image
 from tools.serve.app import create_app
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.jobs import Job
-from tools.serve.limits import Limits
+from tools.serve.jobs import Job, Limits
 from tools.serve.page import mount_page
 from tools.serve.pictures import write_view
 from tools.serve.uploads import check_work

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.tools.serve.conftest import THRESHOLD, noise, png, running
 from tools.segment.results import safe_stem
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 
 
 def decoded(content: bytes) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 from tests.tools.serve.conftest import THRESHOLD, noise, png, running, until
 from tests.tools.serve.test_app import decoded
 from tools.serve.failures import Failure
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 
 
 def bomb(side: int) -> bytes:

@@ -16,7 +16,7 @@ from tests.tools.serve.conftest import free_port, is_up, noise, png, running, un
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
 from tools.segment.results import read_mask
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from common.datalist import read_dataset
 from common.reading.images import read_image
 from tests.tools.serve.conftest import png, running
 from tools.serve.corrections import MAX_POINTS, drawn, erased
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 
 SQUARE = np.array([[2.0, 2.0], [2.0, 6.0], [6.0, 6.0], [6.0, 2.0]]) - 0.5
 

@@ -21,7 +21,7 @@ from tests.tools.formats.raw_files import WRITERS, drawn
 from tests.tools.serve.conftest import IMAGES, THRESHOLD, noise, png, running
 from tools.formats import microscopes
 from tools.serve.failures import Failure
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 from tools.serve.uploads import check_start
 
 OPENERS = [(tifffile, "TiffFile"), (Image, "open"), (nib, "load"), (zarr, "open_group"), (zipfile, "ZipFile")]

@@ -15,7 +15,7 @@ from PIL import Image
 from common.reading.tiff_file import follow_chain
 from tests.tools.serve.conftest import THRESHOLD, Server, noise, png, running, until
 from tools.serve.guard import is_allowed_host
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 from tools.serve.pictures import COLOUR
 
 

@@ -10,7 +10,7 @@ from common.errors import InputError
 from tests.tools.serve.conftest import IMAGES, VOLUMES, noise
 from tools.convert.nifti import write_volume
 from tools.serve.failures import Failure
-from tools.serve.limits import Limits
+from tools.serve.jobs import Limits
 from tools.serve.uploads import check_work
 from tools.serve.work import bytes_needed
 

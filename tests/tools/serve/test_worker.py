@@ -24,8 +24,7 @@ from tools.segment.description import describe_bundle
 from tools.segment.results import read_mask
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
-from tools.serve.jobs import Job
-from tools.serve.limits import Limits
+from tools.serve.jobs import Job, Limits
 from tools.serve.worker import Worker, _Interruption
 from tools.toolbox import read_toolbox
 

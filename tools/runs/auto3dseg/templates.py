@@ -13,7 +13,7 @@ import yaml
 from common.errors import InputError
 from common.json_file import read_json
 from tools.runs.bundles import evaluated_metrics, key_metric, why_no_probabilities
-from tools.share.checks import is_shared
+from tools.share.checks import copy_shared
 from tools.toolbox import read_toolbox
 
 __all__ = ["algo_name", "check_free", "score_override", "template_settings", "write_template"]
@@ -30,16 +30,9 @@ def algo_name(bundle: Path) -> str:
 def template_settings(bundle: Path) -> dict[str, Any]:
     """What a template's scripts need to know of its bundle.
 
-    Returns
-    -------
-    dict of str to object
-        ``bundle``, ``score`` (metric by which trainings are ranked), ``result`` (kind of the file that its inference
-        writes: ``prob``, or that of its instances) and ``spatial_dims``.
-
-    Raises
-    ------
-    InputError
-        If it gives neither probabilities of a mask nor instances that SEG measures.
+    ``bundle``, ``score`` (metric by which trainings are ranked), ``result`` (kind of the file that its inference
+    writes: ``prob``, or that of its instances) and ``spatial_dims``. InputError if it gives neither probabilities of a
+    mask nor instances that SEG measures.
     """
     toolbox, reason = read_toolbox(bundle), why_no_probabilities(bundle)
     name = bundle.resolve().name
@@ -76,7 +69,7 @@ def write_template(bundle: Path, folder: Path) -> Path:
     target, partial = folder / name, folder / f".partial-{name}"
     check_free(target)
     try:
-        _copy_bundle(bundle, partial)
+        copy_shared(bundle, partial)
         _write_scripts(partial / "scripts", f"{name.capitalize()}Algo")
         settings_file = partial / "configs/hyper_parameters.yaml"
         settings_file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
@@ -93,13 +86,6 @@ def check_free(target: Path) -> None:
     """Refuse to replace a template."""
     if target.exists():
         raise InputError(f"{target}: exists already; delete it, or write to another folder")
-
-
-def _copy_bundle(bundle: Path, target: Path) -> None:
-    for file in sorted(path for path in bundle.rglob("*") if is_shared(path, bundle)):
-        copy = target / file.relative_to(bundle)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
 
 
 def _write_scripts(folder: Path, class_name: str) -> None:
