@@ -12,6 +12,7 @@ from pathlib import Path
 from common.errors import InputError
 from common.files import replacing
 from tools.command_line import as_verb
+from tools.imports import find_modules, imported_names, module_files
 
 __all__ = ["differing_copies", "vendor"]
 
@@ -46,22 +47,9 @@ def vendor(*, check: bool = False) -> dict[str, object]:
 
 
 def differing_copies(root: Path) -> list[Path]:
-    """Copies that differ from their source, are missing, or are needed by nothing.
+    """Copies that differ from their source, are missing, or are needed by nothing, relative to the repository; sorted.
 
-    Parameters
-    ----------
-    root : Path
-        Repository, which holds bundles/ and common/.
-
-    Returns
-    -------
-    list of Path
-        Relative to ``root``, sorted.
-
-    Raises
-    ------
-    InputError
-        If a bundle imports something that common/ does not have.
+    InputError if a bundle imports something that common/ does not have.
     """
     expected = _expected_copies(root)
     found = {
@@ -87,16 +75,8 @@ def _expected_copies(root: Path) -> dict[Path, bytes]:
 
 def _closure(root: Path, package: Path) -> set[Path]:
     """Files of common/, relative to ``root``, that a bundle's package and configs reach."""
-    waiting = {file for name in _named_by_bundle(package) for file in _files(root, name, package)}
-    reached: set[Path] = set()
-    while waiting:
-        source = waiting.pop()
-        reached.add(source)
-        module = _module(source)
-        names = _imported(ast.parse((root / source).read_text(encoding="utf-8")), module, source.name == "__init__.py")
-        needed = {file for name in names for file in _files(root, name, source)}
-        waiting |= needed - reached
-    return reached
+    named = {file for name in _named_by_bundle(package) for file in _files(root, name, package)}
+    return {path.relative_to(root) for path in find_modules(named, root)}
 
 
 def _named_by_bundle(package: Path) -> Iterator[str]:
@@ -105,8 +85,8 @@ def _named_by_bundle(package: Path) -> Iterator[str]:
     prefix = f"{package.name}.{COMMON}."
     own = (path for path in package.rglob("*.py") if COMMON not in path.relative_to(package).parts)
     for path in sorted(own):
-        module = ".".join((package.name, *path.relative_to(package).with_suffix("").parts))
-        for name in _imported(ast.parse(path.read_text(encoding="utf-8")), module, path.name == "__init__.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for name in imported_names(tree, path.relative_to(bundle).parts[:-1]):
             if name.startswith(prefix):
                 yield name.removeprefix(f"{package.name}.")
     for path in sorted(bundle.glob("configs/*.json")):
@@ -127,38 +107,18 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _imported(tree: ast.Module, module: str, is_package: bool) -> Iterator[str]:
-    """Absolute dotted names that a module imports; of ``from a import b`` both ``a.b`` and with it ``a``."""
-    parents = module.split(".") if is_package else module.split(".")[:-1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = parents[: len(parents) - node.level + 1] if node.level else []
-            base = [*base, *(node.module or "").split(".")] if node.module else base
-            yield from (".".join((*base, alias.name)) for alias in node.names)
-
-
-def _files(root: Path, name: str, importer: Path) -> set[Path]:
-    """Module that a dotted name lies in, and the packages above it; none for what is not below common."""
+def _files(root: Path, name: str, importer: Path) -> list[Path]:
+    """Module that a dotted name lies in, and the packages above it."""
     parts = name.split(".")
-    if parts[0] != COMMON:
-        return set()
-    files = set()
+    files: list[Path] = []
     for length in range(1, len(parts) + 1):
-        folder = Path(*parts[:length])
-        if (root / folder / "__init__.py").is_file():
-            files.add(folder / "__init__.py")
-        elif (root / folder.with_suffix(".py")).is_file():
-            return files | {folder.with_suffix(".py")}
-        elif length < len(parts):
+        found = module_files(".".join(parts[:length]), root)
+        if not found and length < len(parts):
             raise InputError(f"{importer}: imports {name}, which {COMMON}/ does not have; correct the name")
+        files += found
+        if not found or found[0].name != "__init__.py":
+            break
     return files
-
-
-def _module(source: Path) -> str:
-    parts = source.with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _names(paths: list[Path]) -> str:

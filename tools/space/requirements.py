@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from common.errors import InputError
-from tools.share.packages import BASE, normal_name
+from tools.share.packages import BASE, imported_modules, normal_name, package_of
 
-__all__ = ["SERVING", "choose_pins", "read_pins", "requirements_text"]
+__all__ = ["SERVING", "choose_pins", "find_packages", "read_pins", "requirements_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +27,13 @@ def read_pins(text: str) -> dict[str, str]:
     """Pins of a requirements.txt: package, as pip normalizes its name -> version."""
     lines = (line.strip() for line in text.splitlines())
     return {normal_name(found[1]): found[2] for found in map(PIN.match, lines) if found}
+
+
+def find_packages(modules: Iterable[Path], base: Path) -> set[str]:
+    """Packages of others that modules import, as pip normalizes their names."""
+    own = {path.stem for path in base.iterdir()}
+    names = {name for path in modules for name in imported_modules(ast.parse(path.read_text(encoding="utf-8")))}
+    return {package_of(name) for name in names - own - sys.stdlib_module_names}
 
 
 def choose_pins(packages: Iterable[str], pins: Mapping[str, str]) -> dict[str, str]:

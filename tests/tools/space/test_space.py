@@ -22,7 +22,7 @@ from PIL import Image
 import tools.space.commands as commands
 from common.errors import InputError
 from tools.command_line import run
-from tools.space.closure import find_modules
+from tools.imports import find_modules
 from tools.space.commands import write_space
 from tools.space.requirements import choose_pins, read_pins, requirements_text
 

@@ -1,31 +1,18 @@
-"""The modules of ours that some modules need, found by their imports without running them."""
+"""The modules of ours that a module imports, found without running it."""
 
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tools.share.packages import imported_modules, package_of
-
-__all__ = ["find_modules", "find_packages"]
+__all__ = ["find_modules", "imported_names", "module_files"]
 
 
 def find_modules(roots: Iterable[Path], base: Path) -> list[Path]:
-    """Modules, and whatever they import from the same folder, directly or not, wherever the import stands.
+    """Modules in a folder, and whatever they import from it, directly or not, wherever the import stands; sorted.
 
-    Parameters
-    ----------
-    roots : iterable of Path
-        Python files below ``base`` to start from.
-    base : Path
-        The folder that absolute names of modules start from.
-
-    Returns
-    -------
-    list of Path
-        Sorted; the ``__init__.py`` of every package on the way among them.
+    The ``__init__.py`` of every package on the way are among them. Absolute names of modules start from ``base``.
     """
     found: set[Path] = set()
     waiting = list(roots)
@@ -36,19 +23,12 @@ def find_modules(roots: Iterable[Path], base: Path) -> list[Path]:
         found.add(path)
         waiting += [folder / "__init__.py" for folder in path.parents if base in folder.parents]
         package = path.relative_to(base).parts[:-1]
-        for name in _imported_names(ast.parse(path.read_text(encoding="utf-8")), package):
-            waiting += _files(name, base)
+        for name in imported_names(ast.parse(path.read_text(encoding="utf-8")), package):
+            waiting += module_files(name, base)
     return sorted(path for path in found if path.is_file())
 
 
-def find_packages(modules: Iterable[Path], base: Path) -> set[str]:
-    """Packages of others that modules import, as pip normalizes their names."""
-    own = {path.stem for path in base.iterdir()}
-    names = {name for path in modules for name in imported_modules(ast.parse(path.read_text(encoding="utf-8")))}
-    return {package_of(name) for name in names - own - sys.stdlib_module_names}
-
-
-def _imported_names(tree: ast.AST, package: Sequence[str]) -> Iterator[str]:
+def imported_names(tree: ast.AST, package: Sequence[str]) -> Iterator[str]:
     """Dotted names of what a module of a package imports; what is imported from a package may be a module of it."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -60,7 +40,7 @@ def _imported_names(tree: ast.AST, package: Sequence[str]) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def _files(name: str, base: Path) -> list[Path]:
+def module_files(name: str, base: Path) -> list[Path]:
     """Where a module of ours lies; empty for one of others, and for what is no module."""
     place = base.joinpath(*name.split("."))
     return [path for path in (place.with_name(f"{place.name}.py"), place / "__init__.py") if path.is_file()]
