@@ -55,7 +55,9 @@ def as_verb(**readers: Callable[[Any], object]) -> Callable[[Callable], Callable
 
     def decorate(function: Callable) -> Callable:
         parameters, positional = _parameters(function), list(_positionals(function))
-        further = {of.kind: of for of in parameters.values() if of.kind in (of.VAR_POSITIONAL, of.VAR_KEYWORD)}
+        further: dict[Any, inspect.Parameter] = {
+            of.kind: of for of in parameters.values() if of.kind in (of.VAR_POSITIONAL, of.VAR_KEYWORD)
+        }
         own = {name: of for name, of in parameters.items() if of.kind not in further}
         extra = inspect.Parameter("extra", inspect.Parameter.VAR_POSITIONAL)
         unknown = inspect.Parameter("unknown", inspect.Parameter.VAR_KEYWORD)

@@ -15,26 +15,10 @@ EVALUATE_AGAIN = "evaluate again into an empty folder"
 
 
 def read_overall(output_dir: Path, known: Collection[str], *, allow_undefined: bool = False) -> dict[str, float]:
-    """Overall values in metrics.csv.
+    """Metric -> overall value in metrics.csv, of the known ones that are there; others, such as a loss, are left alone.
 
-    Parameters
-    ----------
-    output_dir : Path
-        Folder that an evaluation wrote to.
-    known : collection of str
-        Metrics to look for; others, such as a loss, are left alone.
-    allow_undefined : bool
-        Return NaN for a metric that no case defines.
-
-    Returns
-    -------
-    dict of str to float
-        Metric -> value, for those of the known that are there.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, none of the metrics in it, or one that is undefined and must not be.
+    ``allow_undefined`` returns NaN for a metric that no case defines. InputError if there is no such file, none of the
+    metrics in it, or one that is undefined and must not be.
     """
     path = output_dir / "metrics.csv"
     if not path.is_file():
@@ -51,25 +35,10 @@ def read_overall(output_dir: Path, known: Collection[str], *, allow_undefined: b
 
 
 def read_metric(output_dir: Path, metric: str) -> dict[str, float]:
-    """Score of each image in ``<metric>_raw.csv``, averaged over classes.
+    """Image file -> score in ``<metric>_raw.csv``, averaged over classes, NaN where undefined.
 
-    Parameters
-    ----------
-    output_dir : Path
-        Folder that an evaluation wrote to.
-    metric : str
-        Its name.
-
-    Returns
-    -------
-    dict of str to float
-        Image file -> score; NaN where undefined.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or malformed, names an image twice, or disagrees in the number of cases with
-        ``<metric>_summary.csv``.
+    InputError if the file is missing or malformed, names an image twice, or disagrees in the number of cases with
+    ``<metric>_summary.csv``.
     """
     path = output_dir / f"{metric}_raw.csv"
     if not path.is_file():

@@ -22,20 +22,10 @@ MODEL_CARD = "docs/README.md"
 
 
 def write_measured(bundle: Path, measured: Mapping[str, Mapping]) -> None:
-    """Write scores into both files; where one cannot be written, neither is.
+    """Write scores of `measured_metrics` into both files; where one cannot be written, neither is.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    measured : mapping
-        As `tools.card.measured.measured_metrics` gives it; former metrics of the same weights are kept, all in the
-        order of the metadata's ``toolbox``. Empty to write the card again from what the metadata say.
-
-    Raises
-    ------
-    InputError
-        If a file is missing, or has no place for the scores.
+    Former metrics of the same weights are kept, all in the order of the metadata's ``toolbox``. Without scores the card
+    is written again from what the metadata say. InputError if a file is missing, or has no place for the scores.
     """
     metadata, model_card = bundle / METADATA, bundle / MODEL_CARD
     if not model_card.is_file():
@@ -60,18 +50,9 @@ def write_measured(bundle: Path, measured: Mapping[str, Mapping]) -> None:
 
 
 def card_disagreements(bundle: Path) -> list[str]:
-    """Where a bundle's metadata, model card and weights disagree.
+    """Where a bundle's metadata, model card and weights disagree, one message each.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-
-    Returns
-    -------
-    list of str
-        One message each; empty if the card's Performance section is what the metadata says, and the metadata belongs
-        to the shipped weights.
+    There is none if the card's Performance section is what the metadata says, and that belongs to the shipped weights.
     """
     metadata = read_metadata(bundle)
     eval_metrics = metadata["eval_metrics"]

@@ -21,13 +21,7 @@ DECIMALS = 2  # the card has more
 
 
 def overview_table(bundles: Path) -> str:
-    """Markdown table with a row for every bundle in a folder.
-
-    Parameters
-    ----------
-    bundles : Path
-        Folder of bundles, each with configs/metadata.json.
-    """
+    """Markdown table with a row for every bundle in a folder."""
     folders = sorted(path.parents[1] for path in bundles.glob(f"*/{METADATA}"))
     return "\n".join([*HEAD, *(_row(folder) for folder in folders)])
 

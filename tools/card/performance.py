@@ -17,26 +17,17 @@ python -m monai.bundle run --config_file "['configs/train.json','configs/evaluat
 
 
 def performance_table(eval_metrics: Mapping[str, Mapping[str, Any]], metrics: Mapping[str, Metric]) -> str:
-    """The Performance section that belongs to a metadata.json.
+    """The Performance section, Markdown, that belongs to the ``eval_metrics`` of a metadata.json; empty without any.
 
-    Parameters
-    ----------
-    eval_metrics : mapping
-        ``eval_metrics`` as `tools.card.measured` makes it: metric -> mean, std, n, ...
-    metrics : mapping of str to Metric
-        Titles, units and commands; one that is missing goes by its own name.
-
-    Returns
-    -------
-    str
-        Markdown; empty where nothing is measured.
+    ``metrics`` has titles, units and commands; one that is missing goes by its own name.
     """
     if not eval_metrics:
         return ""
     about = {name: metric_named(name, metrics) for name in eval_metrics}
     overall = _table(COLUMNS, [_overall_row(about[name], entry) for name, entry in eval_metrics.items()])
     note = f"{_about_interval(eval_metrics)} {_about_weights(eval_metrics)}"
-    tables = [*_unit_tables(eval_metrics, about), *_case_tables(eval_metrics, about)]
+    tables = _tables_of(eval_metrics, about, "unit_means", lambda entry: entry["unit"])
+    tables += _tables_of(eval_metrics, about, "case_means", lambda entry: "case")
     return "\n\n".join([*_about_held_out(eval_metrics), overall, *tables, note, *_commands(about.values())])
 
 
@@ -102,23 +93,13 @@ def _overall_row(metric: Metric, entry: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _unit_tables(eval_metrics: Mapping[str, Mapping[str, Any]], about: Mapping[str, Metric]) -> list[str]:
-    """One table of unit means for each dataset and kind of unit, where there are several units."""
-    return _tables_of(eval_metrics, about, "unit_means", lambda entry: entry["unit"])
-
-
-def _case_tables(eval_metrics: Mapping[str, Mapping[str, Any]], about: Mapping[str, Metric]) -> list[str]:
-    """One table of single cases for each dataset whose cases are listed."""
-    return _tables_of(eval_metrics, about, "case_means", lambda entry: "case")
-
-
 def _tables_of(
     eval_metrics: Mapping[str, Mapping[str, Any]],
     about: Mapping[str, Metric],
     key: str,
     title_of: Callable[[Mapping], str],
 ) -> list[str]:
-    """Tables of the scores under ``key``: a row for each name, a column for each metric."""
+    """Tables of the scores under ``key``, for each dataset and title: a row for each name, a column for each metric."""
     together: dict[tuple[str, str], dict[str, Mapping]] = {}
     for name, entry in eval_metrics.items():
         if entry.get(key):

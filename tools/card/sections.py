@@ -29,19 +29,9 @@ def replace_section(text: str, new: str) -> str:
 
 
 def replace_eval_metrics(text: str, eval_metrics: Mapping[str, Mapping]) -> str:
-    """The text of a metadata.json with other ``eval_metrics``; everything else keeps its bytes.
+    """The text of a metadata.json, of 4 spaces of indentation, with other ``eval_metrics``; the rest keeps its bytes.
 
-    Parameters
-    ----------
-    text : str
-        JSON with 4 spaces of indentation and the key ``eval_metrics`` at the top level.
-    eval_metrics : mapping
-        What to put there.
-
-    Raises
-    ------
-    InputError
-        If the key is not there.
+    InputError if that key is not at the top level.
     """
     found = re.search(r'^ {4}"eval_metrics":\s*', text, re.MULTILINE)
     if not found:

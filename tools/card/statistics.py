@@ -25,11 +25,9 @@ def bootstrap_interval(
     units : sequence of str
         The independent unit (sequence, subject, slide) that each case belongs to.
     num_draws : int
-        Number of draws.
     level : float
         Share of the draws inside the interval.
     seed : int
-        Seed of the draws.
 
     Returns
     -------

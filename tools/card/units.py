@@ -14,18 +14,9 @@ __all__ = ["Cases", "group_images"]
 
 @dataclass(frozen=True)
 class Cases:
-    """The evaluated images.
+    """The evaluated images: name of their dataset, kind of independent unit, such as "sequence", and unit of each.
 
-    Attributes
-    ----------
-    dataset : str
-        Name of their dataset.
-    unit : str
-        Kind of independent unit, such as "sequence".
-    unit_of : dict
-        Image -> its unit.
-    aligned : bool
-        Whether the converter moved the truth onto the images.
+    ``aligned`` says whether the converter moved the truth onto the images.
     """
 
     dataset: str

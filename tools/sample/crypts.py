@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from PIL import Image
 
 from common.labels.run_lengths import encode_rle
 from tools.command_line import as_verb, at_least
-from tools.sample.files import complete_files, tools_command, write_files
+from tools.sample.files import as_tiff, complete_files, tools_command, write_files
 from tools.sample.tissue import PIXEL_SIZE_UM, STYLES, draw_slide
 
 __all__ = ["crypts", "draw_files", "write_images"]
@@ -46,23 +44,10 @@ def crypts(destination: Path, *, seed: int = 0, num_slides: int = 4, size: int =
 
 
 def draw_files(*, seed: int = 0, num_slides: int = 4, size: int = 1024) -> Iterator[tuple[str, bytes]]:
-    """Draw the dataset, one file at a time.
+    """Draw the dataset, one file, its name and content, at a time.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of everything; a slide's tissue does not depend on how many others there are, only its stain does.
-    num_slides : int
-        Number of slides; the second half, rounded down, has the second stain.
-    size : int
-        Height and width of each in pixels.
-
-    Yields
-    ------
-    name : str
-        File name.
-    content : bytes
-        The file.
+    A slide's tissue does not depend on how many others there are, only its stain does: the second half of the slides,
+    rounded down, has the second one. ``size`` is the height and width of each in pixels.
     """
     rows = ["id,rle\n"]
     for index in range(num_slides):
@@ -90,15 +75,4 @@ def _tiff(image: np.ndarray, pixel_size_um: float | None = None) -> bytes:
     known: dict[str, Any] = {}
     if pixel_size_um:
         known = {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
-    stream = io.BytesIO()
-    tifffile.imwrite(
-        stream,
-        image,
-        photometric="rgb",
-        tile=(256, 256),
-        compression="zlib",
-        predictor=True,
-        metadata=None,
-        **known,
-    )
-    return stream.getvalue()
+    return as_tiff(image, photometric="rgb", tile=(256, 256), predictor=True, metadata=None, **known)

@@ -12,7 +12,7 @@ import tifffile
 from tools.command_line import as_verb, at_least
 from tools.convert.nifti import write_volume
 from tools.sample.embryo import SPACING_UM, draw_image, draw_labels, draw_markers, place_nuclei
-from tools.sample.files import complete_files, tools_command
+from tools.sample.files import as_tiff, complete_files, tools_command
 
 __all__ = ["ctc", "draw_files", "write_images"]
 
@@ -46,23 +46,10 @@ def ctc(destination: Path, *, seed: int = 0, num_sequences: int = 4, num_frames:
 
 
 def draw_files(*, seed: int = 0, num_sequences: int = 4, num_frames: int = 2) -> Iterator[tuple[str, bytes]]:
-    """Draw the dataset, one file at a time.
+    """Draw the dataset, one file, its POSIX path and content, at a time.
 
-    Marker ids differ from segmentation ids, and no track is longer than one frame, as in BBBC050.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of everything; a frame's pixels do not depend on how many others there are.
-    num_sequences, num_frames : int
-        Number of embryos, and of time points of each.
-
-    Yields
-    ------
-    name : str
-        Path within the dataset, POSIX.
-    content : bytes
-        The file.
+    A frame's pixels do not depend on how many others there are. Marker ids differ from segmentation ids, and no track
+    is longer than one frame, as in BBBC050.
     """
     for sequence in (f"{index:02d}" for index in range(1, num_sequences + 1)):
         tracks, first_id = [], 1
@@ -90,7 +77,4 @@ def write_images(folder: Path) -> list[Path]:
 
 
 def _tiff(volume: np.ndarray) -> bytes:
-    """A volume as the bytes of a deflated TIFF file, one page per slice."""
-    stream = io.BytesIO()
-    tifffile.imwrite(stream, volume, photometric="minisblack", compression="zlib", metadata={"axes": "ZYX"})
-    return stream.getvalue()
+    return as_tiff(volume, photometric="minisblack", metadata={"axes": "ZYX"})

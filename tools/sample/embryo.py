@@ -20,14 +20,7 @@ CAMERA_OFFSET, CAMERA_GAIN, READ_NOISE = 100.0, 12.0, 3.0
 
 
 def place_nuclei(rng: np.random.Generator, num_nuclei: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ellipsoids inside an embryo, every third one in touch with an earlier one.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-    num_nuclei : int
-        Number of nuclei; the more there are, the smaller.
+    """Ellipsoids inside an embryo, every third one in touch with an earlier one; the more there are, the smaller.
 
     Returns
     -------
@@ -49,19 +42,9 @@ def place_nuclei(rng: np.random.Generator, num_nuclei: int) -> tuple[np.ndarray,
 
 
 def draw_labels(centres: np.ndarray, shapes: np.ndarray) -> np.ndarray:
-    """Truth: every voxel belongs to the nucleus whose inside it lies deepest in, so nuclei touch but never overlap.
+    """Truth, uint16, of the nuclei of `place_nuclei`: 0 is background, 1..n the nuclei in order.
 
-    Parameters
-    ----------
-    centres : ndarray of float, shape (n, 3)
-        In µm from the middle of the volume, (Z, Y, X).
-    shapes : ndarray of float, shape (n, 3, 3)
-        As `place_nuclei` returns them.
-
-    Returns
-    -------
-    ndarray of uint16, shape SHAPE
-        0 is background, 1..n the nuclei in order.
+    Every voxel belongs to the nucleus whose inside it lies deepest in, so nuclei touch but never overlap.
     """
     labels = np.zeros(SHAPE, np.uint16)
     nearest = np.ones(SHAPE)
@@ -73,23 +56,9 @@ def draw_labels(centres: np.ndarray, shapes: np.ndarray) -> np.ndarray:
 
 
 def draw_markers(labels: np.ndarray, centres: np.ndarray, ids: np.ndarray, *, radius_px: float = 2.0) -> np.ndarray:
-    """One small ball per nucleus, clipped to the nucleus.
+    """One small ball per nucleus, clipped to the nucleus, uint16 with the marker ids; 0 is background.
 
-    Parameters
-    ----------
-    labels : ndarray of uint16, shape SHAPE
-        Truth as `draw_labels` returns it.
-    centres : ndarray of float, shape (n, 3)
-        In µm from the middle of the volume, (Z, Y, X).
-    ids : ndarray of int, shape (n,)
-        Marker id of every nucleus.
-    radius_px : float
-        Radius of the balls, in voxels along every axis.
-
-    Returns
-    -------
-    ndarray of uint16, shape SHAPE
-        0 is background.
+    Labels and centres are those of `draw_labels`; ``radius_px`` is in voxels along every axis.
     """
     markers = np.zeros_like(labels)
     for label, (centre, marker) in enumerate(zip(centres, ids, strict=True), start=1):
@@ -101,17 +70,7 @@ def draw_markers(labels: np.ndarray, centres: np.ndarray, ids: np.ndarray, *, ra
 def draw_image(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     """What the microscope sees: uneven chromatin, dim depths, blur that is wider along Z, and a noisy camera.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-    labels : ndarray of uint16, shape SHAPE
-        Truth, labels 1..n.
-
-    Returns
-    -------
-    ndarray of uint16, shape SHAPE
-        Camera counts, about 100 where there is nothing.
+    Camera counts, uint16, about 100 where there is nothing; the labels are those of `draw_labels`.
     """
     brightness = np.append(0.0, 260.0 * rng.lognormal(0.0, 0.3, labels.max()))
     chromatin = gaussian_filter(rng.normal(size=SHAPE), _sigma_px((CHROMATIN_SIGMA_UM,) * 3))

@@ -1,33 +1,28 @@
-"""Writing a sample, or completing the same one; writing its images alone; the command that comes next."""
+"""What all samples share: noise to draw with, files to write or to complete, the command that comes next."""
 
 from __future__ import annotations
 
+import io
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from scipy.ndimage import gaussian_filter
 
 from common.errors import InputError
 from common.files import replacing
 
-__all__ = ["complete_files", "tools_command", "write_files"]
+__all__ = ["as_tiff", "complete_files", "smooth_noise", "tools_command", "write_files"]
 
 
 def complete_files(destination: Path, files: dict[str, bytes], present: Iterable[Path]) -> None:
-    """Write the files of a sample that are not there yet.
+    """Write the files of a sample, by their POSIX path within a folder, that are not there yet.
 
-    Parameters
-    ----------
-    destination : Path
-        Folder to write to.
-    files : dict of str to bytes
-        Path within the folder, POSIX -> content.
-    present : iterable of Path
-        What lies in the folder where a sample's files do.
-
-    Raises
-    ------
-    InputError
-        If anything present is not of this sample, or the folder cannot be written.
+    ``present`` is what lies in the folder where a sample's files do. InputError if anything of it is not of this
+    sample, or the folder cannot be written.
     """
     missing = dict(files)
     try:
@@ -44,21 +39,26 @@ def complete_files(destination: Path, files: dict[str, bytes], present: Iterable
 
 
 def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> list[Path]:
-    """Write files into one folder, or replace them.
-
-    Parameters
-    ----------
-    folder : Path
-        It exists.
-    files : iterable of (str, bytes)
-        Name, of whose folders nothing is kept, and content.
-    """
+    """Write files, or replace them, into one folder that exists; of the folders in their names nothing is kept."""
     written = []
     for name, content in files:
         written.append(folder / Path(name).name)
         with replacing(written[-1]) as partial:
             partial.write_bytes(content)
     return written
+
+
+def as_tiff(pixels: np.ndarray, **options: Any) -> bytes:
+    """Pixels as the bytes of a deflated TIFF file; options are those of `tifffile.imwrite`."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels, compression="zlib", **options)
+    return stream.getvalue()
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> np.ndarray:
+    """Smooth noise of mean about 0 and standard deviation 1."""
+    noise = gaussian_filter(rng.normal(size=shape), sigma_px)
+    return noise / noise.std()
 
 
 def tools_command(*words: object) -> str:

@@ -51,22 +51,8 @@ def sample(bundle: str, destination: str, *extra, **options) -> dict[str, object
 def sample_images(bundle: Path, folder: Path) -> list[Path]:
     """Draw a few small images as a user would send them; the same ones every time, in a second or two.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    folder : Path
-        Where to write them; made if it is not there, files of the same names are replaced.
-
-    Returns
-    -------
-    list of Path
-        Volumes as NIfTI, which carries their spacing in micrometres, images as PNG or TIFF.
-
-    Raises
-    ------
-    InputError
-        If the bundle's source format is unknown.
+    Volumes are NIfTI, which carries their spacing in micrometres, images PNG or TIFF. The folder is made if it is not
+    there, files of the same names are replaced. InputError if the bundle's source format is unknown.
     """
     drawn = _format_of(bundle)
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from tools.command_line import as_verb, at_least
-from tools.sample.files import complete_files, tools_command, write_files
+from tools.sample.files import as_tiff, complete_files, tools_command, write_files
 from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
 
 __all__ = ["draw_files", "livecell", "write_images"]
@@ -43,21 +41,10 @@ def livecell(destination: Path, *, seed: int = 0, num_images: int = 12) -> dict[
 
 
 def draw_files(*, seed: int = 0, num_images: int = 12) -> Iterator[tuple[str, bytes]]:
-    """Draw the dataset, one file at a time.
+    """Draw the dataset, one file, its path and content, at a time.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of everything; an image depends on it, its split, its number there and nothing else.
-    num_images : int
-        Number of images; a quarter each, but at least one, is val and test. Cell types take turns.
-
-    Yields
-    ------
-    name : str
-        Path of a file, below the dataset's folder.
-    content : bytes
-        The file.
+    An image depends on the seed, its split, its number there and nothing else. A quarter each of the images, but at
+    least one, is val and test; cell types take turns.
     """
     held_out = max(1, num_images // 4)
     sizes = {"train": num_images - 2 * held_out, "val": held_out, "test": held_out}
@@ -75,7 +62,7 @@ def draw_files(*, seed: int = 0, num_images: int = 12) -> Iterator[tuple[str, by
             name = f"{cell_type}_Phase_{well}_1_00d00h00m_1.tif"
             image, outlines = draw_field(np.random.default_rng([seed, part, index]), cell_type)
             _annotate(document, name, outlines)
-            yield f"images/{FOLDERS[split]}/{name}", _tiff(image)
+            yield f"images/{FOLDERS[split]}/{name}", as_tiff(image, photometric="minisblack", metadata=None)
         yield f"annotations/livecell_coco_{split}.json", json.dumps(document).encode()
 
 
@@ -104,10 +91,3 @@ def _annotate(document: dict, name: str, outlines: list[np.ndarray]) -> None:
                 "iscrowd": 0,
             }
         )
-
-
-def _tiff(image: np.ndarray) -> bytes:
-    """An image as the bytes of a TIFF file."""
-    stream = io.BytesIO()
-    tifffile.imwrite(stream, image, photometric="minisblack", compression="zlib", metadata=None)
-    return stream.getvalue()

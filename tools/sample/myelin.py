@@ -46,23 +46,10 @@ def myelin(destination: Path, *, seed: int = 0, num_subjects: int = 4, size: int
 
 
 def draw_files(*, seed: int = 0, num_subjects: int = 4, size: int = 256) -> Iterator[tuple[str, bytes]]:
-    """Draw the dataset, one file at a time.
+    """Draw the dataset, one file, its path and content, at a time.
 
-    Parameters
-    ----------
-    seed : int
-        Seed of everything; an image depends on it, its subject, its number there, its size and nothing else.
-    num_subjects : int
-        Number of subjects, two images each.
-    size : int
-        Height and width of an image in pixels.
-
-    Yields
-    ------
-    name : str
-        Path of a file, below the dataset's folder.
-    content : bytes
-        The file.
+    An image depends on the seed, its subject, of whom there are two images each, its number there, its size (height and
+    width in pixels) and nothing else.
     """
     subjects = [_subject(index) for index in range(num_subjects)]
     samples = [f"sample-{index + 1}" for index in range(NUM_SAMPLES)]

@@ -6,6 +6,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from tools.sample.files import smooth_noise
+
 __all__ = ["PIXEL_SIZE_UM", "draw_nerve", "place_fibres", "shade"]
 
 PIXEL_SIZE_UM = 0.01
@@ -21,14 +23,7 @@ NUM_SMALL_AXONS_PER_PX = 1 / 260
 
 
 def draw_nerve(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fibres, many of which touch, in a stroma of small axons without myelin.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-    size : int
-        Height and width in pixels.
+    """Fibres, many of which touch, in a stroma of small axons without myelin; ``size`` is height and width in pixels.
 
     Returns
     -------
@@ -46,13 +41,6 @@ def draw_nerve(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndar
 
 def place_fibres(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fibres of many sizes; none lies over another, and the border of the image cuts some.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-    size : int
-        Height and width of the image in pixels.
 
     Returns
     -------
@@ -80,29 +68,16 @@ def place_fibres(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.nd
 
 
 def shade(rng: np.random.Generator, labels: np.ndarray, radius: np.ndarray, axon: np.ndarray) -> np.ndarray:
-    """What a transmission electron microscope sees.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of texture and noise.
-    labels, radius : ndarray, shape (Y, X)
-        As `place_fibres` returns them.
-    axon : ndarray of bool, shape (Y, X)
-        Axons of the fibres.
-
-    Returns
-    -------
-    ndarray of uint8, shape (Y, X)
-        Gray values.
-    """
+    """What a transmission electron microscope sees, uint8 (Y, X), of labels and radii of `place_fibres` and axons."""
     shape = labels.shape
-    axoplasm = AXOPLASM + 14 * _noise(rng, shape, 1.2) + 10 * _noise(rng, shape, 9.0)
-    axoplasm -= 85 * (_noise(rng, shape, 4.0) > 2.3)  # mitochondria
-    lamellae = MYELIN + 9 * np.sin(2 * np.pi * radius * np.mean(RADII_PX) / LAMELLA_PX) + 5 * _noise(rng, shape, 1.0)
-    stroma = np.where(_membranes(rng, shape), MEMBRANE, STROMA) + 12 * _noise(rng, shape, 2.0)
+    axoplasm = AXOPLASM + 14 * smooth_noise(rng, shape, 1.2) + 10 * smooth_noise(rng, shape, 9.0)
+    axoplasm -= 85 * (smooth_noise(rng, shape, 4.0) > 2.3)  # mitochondria
+    lamellae = (
+        MYELIN + 9 * np.sin(2 * np.pi * radius * np.mean(RADII_PX) / LAMELLA_PX) + 5 * smooth_noise(rng, shape, 1.0)
+    )
+    stroma = np.where(_membranes(rng, shape), MEMBRANE, STROMA) + 12 * smooth_noise(rng, shape, 2.0)
     image = np.select([axon, labels > 0], [axoplasm, lamellae], stroma)
-    image = gaussian_filter(image, 0.8) + 6 * _noise(rng, shape, 30.0) + rng.normal(0, 7, shape)
+    image = gaussian_filter(image, 0.8) + 6 * smooth_noise(rng, shape, 30.0) + rng.normal(0, 7, shape)
     return np.rint(image.clip(0, 255)).astype(np.uint8)
 
 
@@ -132,9 +107,3 @@ def _membranes(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     pixels = np.moveaxis(np.mgrid[: shape[0], : shape[1]], 0, -1)
     nearest = np.asarray(cKDTree(points).query(pixels, k=2)[0])
     return nearest[..., 1] - nearest[..., 0] < 1.6
-
-
-def _noise(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> np.ndarray:
-    """Smooth noise of mean about 0 and standard deviation 1."""
-    noise = gaussian_filter(rng.normal(size=shape), sigma_px)
-    return noise / noise.std()

@@ -54,14 +54,7 @@ CELL_TYPES = {
 
 
 def draw_field(rng: np.random.Generator, cell_type: str) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A field of view with cells of one type, some of them cut by its border.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-    cell_type : str
-        Key of ``CELL_TYPES``.
+    """A field of view with cells of one of `CELL_TYPES`, some of them cut by its border.
 
     Returns
     -------
@@ -76,14 +69,7 @@ def draw_field(rng: np.random.Generator, cell_type: str) -> tuple[np.ndarray, li
 
 
 def place_cells(rng: np.random.Generator, kind: CellType) -> tuple[list[np.ndarray], np.ndarray]:
-    """Cells that may touch but hardly overlap.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-    kind : CellType
-        How they look.
+    """Cells of one kind that may touch but hardly overlap.
 
     Returns
     -------
@@ -124,22 +110,7 @@ def draw_outline(rng: np.random.Generator, kind: CellType) -> np.ndarray:
 
 
 def illuminate(rng: np.random.Generator, labels: np.ndarray, kind: CellType) -> np.ndarray:
-    """What the microscope shows: bright halo around dark rim, grains inside, uneven light, noise.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-    labels : ndarray of int, shape (Y, X)
-        Number of the cell in each pixel, 0 outside.
-    kind : CellType
-        How the cells look.
-
-    Returns
-    -------
-    ndarray of uint8, shape (Y, X)
-        Gray values.
-    """
+    """What the microscope shows, uint8 (Y, X): bright halo around dark rim, grains inside, uneven light, noise."""
     inside = labels > 0
     depth = _depth(labels)
     outward = distance_transform_edt(~inside) if not inside.all() else np.zeros(labels.shape)

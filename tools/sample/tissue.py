@@ -6,6 +6,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from skimage.color import hed2rgb
 
+from tools.sample.files import smooth_noise
+
 __all__ = ["MISSING_SHARE", "PIXEL_SIZE_UM", "STYLES", "draw_glass", "draw_slide", "place_crypts", "stain"]
 
 PIXEL_SIZE_UM = 0.5
@@ -33,7 +35,6 @@ def draw_slide(rng: np.random.Generator, size: int, style: int) -> tuple[np.ndar
     Parameters
     ----------
     rng : numpy.random.Generator
-        Source of all randomness.
     size : int
         Height and width in pixels.
     style : int
@@ -63,19 +64,10 @@ def draw_glass(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def place_crypts(rng: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
-    """Round and elongated crypts that do not touch; they may be cut by the slide's border.
+    """Round and elongated crypts in tissue, bool (Y, X), that do not touch; the slide's border may cut them.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness.
-    tissue : ndarray of bool, shape (Y, X)
-        Where crypts may lie.
-
-    Returns
-    -------
-    ndarray of float, shape (Y, X)
-        0 in the middle of a crypt, 1 at its outline, larger outside; at least one crypt is there if it finds room.
+    The result, float (Y, X), is 0 in the middle of a crypt, 1 at its outline, larger outside; at least one crypt is
+    there if it finds room.
     """
     radius = np.full(tissue.shape, np.inf)
     wanted = max(1, round(np.count_nonzero(tissue) / PX_PER_CRYPT))
@@ -92,21 +84,9 @@ def place_crypts(rng: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
 
 
 def stain(rng: np.random.Generator, haematoxylin: np.ndarray, eosin: np.ndarray, style: int) -> np.ndarray:
-    """What a scanner sees of stained tissue.
+    """What a scanner sees of stained tissue, RGB, uint8 (Y, X, 3), in one of `STYLES`.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of the camera's noise.
-    haematoxylin, eosin : ndarray of float, shape (Y, X)
-        Concentrations on scikit-image's scale, 0 for glass.
-    style : int
-        Index into ``STYLES``.
-
-    Returns
-    -------
-    ndarray of uint8, shape (Y, X, 3)
-        RGB.
+    ``haematoxylin`` and ``eosin`` (Y, X) are concentrations on scikit-image's scale, 0 for glass.
     """
     more_haematoxylin, more_eosin, tint = STYLES[style]
     tinted = tint * (haematoxylin + eosin > 0)
@@ -139,13 +119,7 @@ def _concentrations(rng: np.random.Generator, radius: np.ndarray, glass: np.ndar
     ring = (radius > 0.76) & (radius < 0.96)
     chance = np.select([glass, ring, radius < 1.06], [0.0, 1 / 45, 0.0], 1 / 330)  # of a nucleus centre in a pixel
     nuclei = gaussian_filter((rng.random(radius.shape) < chance).astype(float), NUCLEUS_PX) * 2 * np.pi * NUCLEUS_PX**2
-    texture = 1 + 0.25 * _noise(rng, radius.shape, 2.0) + 0.15 * _noise(rng, radius.shape, 25.0)
+    texture = 1 + 0.25 * smooth_noise(rng, radius.shape, 2.0) + 0.15 * smooth_noise(rng, radius.shape, 25.0)
     tissue = ~glass * texture.clip(0.3)
     haematoxylin = (np.interp(radius, RADII, HAEMATOXYLIN) + 0.075 * np.tanh(1.6 * nuclei)) * tissue
     return haematoxylin, np.interp(radius, RADII, EOSIN) * tissue
-
-
-def _noise(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> np.ndarray:
-    """Smooth noise of mean about 0 and standard deviation 1."""
-    noise = gaussian_filter(rng.normal(size=shape), sigma_px)
-    return noise / noise.std()

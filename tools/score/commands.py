@@ -59,26 +59,11 @@ def score(
 
 
 def score_folders(truth: Path, results: Path, *, num_workers: int = 1) -> dict[str, list[FrameScore]]:
-    """Compare every frame that has truth with its result.
+    """Compare every frame that has truth with its result: frames by number, sequences by name.
 
-    Parameters
-    ----------
-    truth, results : Path
-        Folders as `find_results` takes them.
-    num_workers : int
-        Frames to compare at a time, each of which needs the memory of two.
-
-    Returns
-    -------
-    dict of str to list of FrameScore
-        Frames by number, sequences by name.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a folder, or the result of a frame that has truth, does not exist.
-    InputError
-        If there is no truth or no result, a file is not a label image, or two files are not on one grid.
+    The folders are as `find_results` takes them; each of ``num_workers`` needs the memory of two frames.
+    FileNotFoundError if a folder, or the result of a frame that has truth, does not exist; InputError if there is no
+    truth or no result, a file is not a label image, or two files are not on one grid.
     """
     sequences = find_results(truth, results)
     files = [frame for members in sequences.values() for frame in members]
@@ -88,20 +73,7 @@ def score_folders(truth: Path, results: Path, *, num_workers: int = 1) -> dict[s
 
 
 def write_objects(path: Path, frames: Mapping[str, Sequence[FrameScore]]) -> None:
-    """Write one line per reference object as CSV.
-
-    Parameters
-    ----------
-    path : Path
-        File to write or replace.
-    frames : mapping of str to sequence of FrameScore
-        Frames of every sequence.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
-    """
+    """Write one line per reference object of the frames of all sequences as CSV; InputError if that fails."""
     rows = (
         (sequence, frame.number, "" if z is None else z, *row)
         for sequence, members in frames.items()

@@ -51,17 +51,8 @@ class FrameScore:
 def score_frame(files: FrameFiles) -> FrameScore:
     """Compare a result with all truth of its frame; the result and one truth are in memory at a time.
 
-    In single slices every object of every slice counts for itself, as in the challenge's own program.
-
-    Parameters
-    ----------
-    files : FrameFiles
-        The result and its truth.
-
-    Raises
-    ------
-    InputError
-        If a file is refused by `read_labels`, or the truth is not on the result's grid.
+    In single slices every object of every slice counts for itself, as in the challenge's own program. InputError if a
+    file is refused by `read_labels`, or the truth is not on the result's grid.
     """
     result = read_labels(files.result)
     tables: dict[int | None, Overlaps] = {}
@@ -86,23 +77,7 @@ def score_frame(files: FrameFiles) -> FrameScore:
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Read a label image.
-
-    Parameters
-    ----------
-    path : Path
-        Gray TIFF of integers.
-
-    Returns
-    -------
-    ndarray of int, shape (Z, Y, X)
-        As stored.
-
-    Raises
-    ------
-    InputError
-        If it is not a gray TIFF of one 2D or 3D image, or its values are not integers of at least 0.
-    """
+    """Read a label image as stored, (Z, Y, X); InputError if it is no gray TIFF of integers of at least 0."""
     labels = read_volume(path, labels=True)
     if labels.dtype.kind not in "iu":
         raise InputError(f"{path}: labels are {labels.dtype}, expected integers; export one whole number per object")

@@ -75,17 +75,9 @@ def as_json(scores: Mapping[str, Mapping[str, float | int]], total: Mapping[str,
 
 
 def as_text(scores: Mapping[str, Mapping[str, float | int]], total: Mapping[str, float | int]) -> str:
-    """Aligned tables of the scores of sequences, and of their total where there are several.
+    """Aligned tables of what `summarise_sequences` returns, with the total where there are several sequences.
 
-    Parameters
-    ----------
-    scores, total : mapping
-        As `summarise_sequences` returns them, with or without detail.
-
-    Returns
-    -------
-    str
-        One table; with detail a second one of F1.
+    With detail there is a second table, of F1.
     """
     scores = scores if len(scores) == 1 else {**scores, "total": total}
     detail = any(F1[0] in score for score in scores.values())
