@@ -27,18 +27,7 @@ def all_bundles() -> list[Path]:
 
 
 def find_bundle(name: str) -> Path:
-    """Folder of a bundle.
-
-    Parameters
-    ----------
-    name : str
-        A name in bundles/, or a path.
-
-    Raises
-    ------
-    InputError
-        If no bundle is there; it names the closest one.
-    """
+    """Folder of a bundle, by its name in bundles/ or its path; InputError, with the closest name, if none is there."""
     for folder in (bundles_dir() / name, Path(name)):
         if (folder / METADATA).is_file():
             return folder

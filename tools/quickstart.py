@@ -51,24 +51,7 @@ def quickstart(*, bundle: str = "", destination: str = "quickstart") -> dict[str
 
 
 def commands(bundle: Path, toolbox: Toolbox, folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The commands of the quick start, as a user would type them.
-
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    toolbox : Toolbox
-        What its metadata say.
-    folder : Path
-        Where everything is written.
-
-    Yields
-    ------
-    step : str
-        Short name of the step.
-    command : list of str
-        Program and arguments, starting with ``python``.
-    """
+    """The commands of the quick start, as a user would type them, each with the short name of its step."""
     root = Path(os.path.relpath(bundle))
     configs = {name: root / f"configs/{name}.json" for name in ("train", "evaluate", "inference")}
     common = {"bundle_root": root, "dataset_dir": folder / "dataset"}

@@ -34,7 +34,7 @@ def one_by_one(function: Callable[[Job], object], jobs: Iterable[Job]) -> Iterat
 
 @contextmanager
 def open_cluster(workers: int | None = None, scheduler: str = "") -> Iterator[Spread]:
-    """Where jobs go.
+    """Where jobs go; in this process where neither workers nor a scheduler are given.
 
     Parameters
     ----------
@@ -43,11 +43,6 @@ def open_cluster(workers: int | None = None, scheduler: str = "") -> Iterator[Sp
     scheduler : str
         Address of a Dask scheduler that runs already, such as ``tcp://10.0.0.1:8786``. Its workers see the same files
         under the same paths, and have this toolbox.
-
-    Yields
-    ------
-    Spread
-        `one_by_one` where neither is given.
 
     Raises
     ------

@@ -27,14 +27,8 @@ OPTIONS = ("boxes", "pixel_size_um", "spacing")
 class Metric:
     """A metric as people read it.
 
-    Attributes
-    ----------
-    title : str
-    unit : str
-        What is counted; empty for a share between 0 and 1.
-    lower_is_better : bool
-    command : str
-        That measures it from the bundle's root, where evaluate.json does not.
+    ``unit`` is what is counted, empty for a share between 0 and 1; ``command`` measures it from the bundle's root,
+    where evaluate.json does not.
     """
 
     title: str
@@ -57,15 +51,7 @@ def metric_named(name: str, metrics: Mapping[str, Metric]) -> Metric:
 
 @dataclass(frozen=True)
 class Source:
-    """What the field ships for this task.
-
-    Attributes
-    ----------
-    format : str
-        Of ``tools sample`` and ``tools convert``.
-    convert : tuple of str
-        Options of ``tools convert`` for the synthetic sample.
-    """
+    """What the field ships for this task: a format of `sample` and `convert`, and options for its synthetic sample."""
 
     format: str
     convert: tuple[str, ...] = ()
@@ -73,15 +59,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Networks:
-    """The networks that a bundle offers.
-
-    Attributes
-    ----------
-    knob : str
-        Key of train.json that chooses one.
-    choices : tuple of str
-        Its values.
-    """
+    """The networks that a bundle offers: the key of train.json that chooses one, and its values."""
 
     knob: str
     choices: tuple[str, ...]
@@ -91,14 +69,8 @@ class Networks:
 class Instances:
     """How a bundle separates what another one finds into objects.
 
-    Attributes
-    ----------
-    config : str
-        Its config file that does so.
-    foreground : str
-        Name of the bundle whose masks it separates.
-    name : str
-        Name of both together on the command line, used like a bundle's.
+    ``config`` is its config file that does so, ``foreground`` the name of the bundle whose masks it separates, ``name``
+    that of both together on the command line, used like a bundle's.
     """
 
     config: str
@@ -227,18 +199,7 @@ class Toolbox:
 
 
 def read_toolbox(bundle: Path) -> Toolbox:
-    """The section ``toolbox`` of a bundle's metadata.
-
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-
-    Raises
-    ------
-    InputError
-        If it is missing or malformed; it names the key.
-    """
+    """The section ``toolbox`` of a bundle's metadata; InputError, with the key, if it is missing or malformed."""
     path, content = bundle / METADATA, read_metadata(bundle)
     if KEY not in content:
         raise InputError(f"{path}: no {KEY!r}, by which the tools know a bundle; write it as other bundles do")
@@ -246,15 +207,7 @@ def read_toolbox(bundle: Path) -> Toolbox:
 
 
 def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
-    """A section ``toolbox``, checked; see `read_toolbox`.
-
-    Parameters
-    ----------
-    content : object
-        As it is read from JSON.
-    place : str
-        Where it is, for messages.
-    """
+    """A section ``toolbox`` as JSON has it, checked; ``place`` is where it is, for messages. See `read_toolbox`."""
     values = dict(read_fields(content, Toolbox, place))
     for name, kind in (("source", Source), ("instances", Instances), ("networks", Networks), ("blocks", Blocks)):
         if name in values:
@@ -297,7 +250,7 @@ def fold_units(*bundles: Path) -> tuple[str, ...]:
 
 
 def default_bundle() -> Path:
-    """The bundle to try first: the one that says so, else the first by name; InputError if there are no bundles."""
+    """The bundle to try first: the one that says so, else the first by name; InputError if there are none."""
     bundles = all_bundles()
     if not bundles:
         raise InputError("no bundles are there; give the folder of one")

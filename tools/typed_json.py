@@ -12,22 +12,10 @@ __all__ = ["read_fields", "read_mapping"]
 
 
 def read_fields(content: object, kind: type, place: str) -> dict[str, Any]:
-    """Arguments of a dataclass, out of a JSON object.
+    """Arguments of a dataclass, out of a JSON object that lies at ``place``.
 
-    Parameters
-    ----------
-    content : object
-        As it is read from JSON.
-    kind : type
-        The dataclass; fields of ``str``, ``bool``, ``tuple[str, ...]`` and ``Mapping`` are checked, others taken as
-        they are.
-    place : str
-        Where the object is, for messages.
-
-    Raises
-    ------
-    InputError
-        If a key is unknown, missing or of another kind.
+    Fields of ``str``, ``bool``, ``tuple[str, ...]`` and ``Mapping`` are checked, others taken as they are. InputError
+    if a key is unknown, missing or of another kind.
     """
     values, known = read_mapping(content, place), {item.name: item for item in fields(kind)}
     for name in values:

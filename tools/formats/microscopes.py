@@ -34,19 +34,7 @@ Reader = Callable[[Path], AbstractContextManager[list[Scene]]]
 
 @dataclass(frozen=True)
 class _Maker:
-    """A format.
-
-    Attributes
-    ----------
-    name : str
-        As people call it.
-    module, reader : str
-        The function that opens it.
-    package : str
-        That it takes.
-    starts : tuple of bytes
-        First bytes of its files.
-    """
+    """A format as people call it, the function that opens its files, the package that takes, and their first bytes."""
 
     name: str
     module: str
@@ -79,9 +67,7 @@ def is_ome_zarr(path: str | PathLike[str]) -> bool:
 def maker_of(path: str | PathLike[str]) -> str | None:
     """Format of a microscope's file by its first bytes, whatever its name; None for none of them, as for TIFF.
 
-    Returns
-    -------
-    {"nd2", "czi", "lif", "oib", "oif", "zarr"} or None
+    One of ``nd2``, ``czi``, ``lif``, ``oib``, ``oif``, ``zarr``.
     """
     if Path(path).is_dir():
         return "zarr" if is_ome_zarr(path) else None
@@ -97,19 +83,8 @@ def maker_of(path: str | PathLike[str]) -> str | None:
 def has_images(path: str | PathLike[str], pick: Pick, *, num_axes: int) -> bool:
     """Whether images have to be picked out of a file, though there may be only one.
 
-    Parameters
-    ----------
-    path : path
-        Of any format.
-    pick : Pick
-        As a user gives it.
-    num_axes : int
-        Of what is wanted: 3 for volumes, for which a series of single planes is a stack.
-
-    Raises
-    ------
-    InputError
-        If something is picked of a file that is one image.
+    ``num_axes`` is what is wanted: 3 for volumes, for which a series of single planes is a stack. InputError if
+    something is picked of a file that is one image.
     """
     if maker_of(path) is not None:
         return True
@@ -134,17 +109,9 @@ def _has_several(path: str | PathLike[str], num_axes: int) -> bool:
 
 @contextmanager
 def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
-    """What a file holds; pixels can be read while the block runs.
+    """What a file, of a format of `maker_of` or TIFF, holds; pixels can be read while the block runs.
 
-    Parameters
-    ----------
-    path : path
-        Of a format of `maker_of`, or TIFF.
-
-    Raises
-    ------
-    InputError
-        If it is none of these, the package that reads it is not installed, or it is damaged.
+    InputError if it is none of these, the package that reads it is not installed, or it is damaged.
     """
     kind = maker_of(path) or ("tiff" if Path(path).is_file() and identify(path) == "tiff" else None)
     if kind is None:
@@ -186,24 +153,10 @@ def _check_claims(path: str | PathLike[str], scenes: list[Scene], *, has_pixels:
 
 
 def list_images(path: str | PathLike[str], pick: Pick | None = None) -> list[tuple[str, Pick]]:
-    """Images of a file that are not left open by a pick: every scene and time point, one channel.
+    """Images of a file that are not left open by a user's pick: every scene and time point, one channel.
 
-    Parameters
-    ----------
-    path : path
-        As for `open_scenes`.
-    pick : Pick, optional
-        As a user gives it.
-
-    Returns
-    -------
-    list of (str, Pick)
-        What their names have behind the file's, and what `read` takes.
-
-    Raises
-    ------
-    InputError
-        As `open_scenes`, or if what is picked is not there, or several channels are and none is picked.
+    Each comes with what its name has behind the file's, and as `read` takes it. InputError as `open_scenes`, or if what
+    is picked is not there, or several channels are and none is picked.
     """
     with open_scenes(path) as scenes:
         found = picked(path, scenes, pick or Pick())
@@ -217,19 +170,9 @@ def find_only_image(path: str | PathLike[str], pick: Pick | None = None) -> Pick
 
 
 def read(path: str | PathLike[str], pick: Pick | None = None) -> Image:
-    """One image of a file.
+    """One image of a file, of which a pick leaves nothing open that there is more than one of.
 
-    Parameters
-    ----------
-    path : path
-        As for `open_scenes`.
-    pick : Pick, optional
-        Has to leave nothing open that there is more than one of.
-
-    Raises
-    ------
-    InputError
-        As `list_images`.
+    InputError as `list_images`.
     """
     with open_scenes(path) as scenes:
         return read_scene(path, scenes, pick or Pick())

@@ -40,16 +40,9 @@ def find_parts(labels: np.ndarray) -> Iterator[tuple[int, list[Part]]]:
 
 
 def rings_of(mask: np.ndarray) -> Part:
-    """Rings around one connected region (4 neighbours): the outer one first, then its holes.
+    """Rings around one connected region (4 neighbours), a mask (Y, X): the outer one first, then its holes.
 
-    Parameters
-    ----------
-    mask : ndarray of bool, shape (Y, X)
-
-    Returns
-    -------
-    list of ndarray of int, shape (n, 2)
-        Only points where a ring turns.
+    They are int (n, 2), only points where a ring turns.
     """
     following = _sides(mask)
     rings: list[np.ndarray] = []

@@ -18,17 +18,7 @@ STRIP_ROWS = 512
 
 
 def write_picture(path: Path, pixels: np.ndarray, spacing: Spacing = (None, None, None)) -> None:
-    """Write a picture; see `write_strips`.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.tif`` or ``.tiff``.
-    pixels : ndarray, shape (Y, X) or (Y, X, 3)
-        Of any type.
-    spacing : tuple of float or None
-        Size of a voxel in µm as (Z, Y, X).
-    """
+    """Write a picture, (Y, X) or (Y, X, 3), of any type; see `write_strips`."""
     strips = (pixels[top : top + STRIP_ROWS] for top in range(0, len(pixels), STRIP_ROWS))
     write_strips(path, pixels.shape, pixels.dtype, strips, spacing)
 
@@ -40,12 +30,11 @@ def write_strips(
     strips: Iterable[np.ndarray],
     spacing: Spacing = (None, None, None),
 ) -> None:
-    """Write a picture that is not in memory as a whole.
+    """Write a picture, ``.tif`` or ``.tiff``, that is not in memory as a whole.
 
     Parameters
     ----------
     path : Path
-        Ends in ``.tif`` or ``.tiff``.
     shape : tuple of int
         (Y, X) or (Y, X, 3).
     dtype : numpy.dtype

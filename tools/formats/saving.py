@@ -23,16 +23,9 @@ UNKNOWN: Spacing = (None, None, None)
 
 @dataclass(frozen=True)
 class About:
-    """What is known about the labels of an image.
+    """What is known about the labels of an image: the name of its file, and what an object is, such as ``cell``.
 
-    Attributes
-    ----------
-    image : str
-        Name of the image's file.
-    spacing : tuple of float or None
-        Size of a voxel in µm as (Z, Y, X); None for each that is not known.
-    kind : str
-        What an object is, such as ``cell``.
+    ``spacing`` is the size of a voxel in µm as (Z, Y, X); None for each that is not known.
     """
 
     image: str
@@ -42,18 +35,7 @@ class About:
 
 @dataclass(frozen=True)
 class _Format:
-    """A format.
-
-    Attributes
-    ----------
-    ending : str
-        What follows the stem in its files' names.
-    module : str
-        Has a function ``write`` of a path, labels and `About`.
-    package : str
-        That it takes.
-    takes_volumes : bool
-    """
+    """A format: how names of its files end, and the module whose ``write`` takes a path, labels and `About`."""
 
     ending: str
     module: str
@@ -73,19 +55,9 @@ SEQUENCES = "ctc"  # of several images
 
 
 def parse_formats(text: str, *, num_axes: int = 0) -> tuple[str, ...]:
-    """Formats as they are typed, separated by commas.
+    """Formats as they are typed, separated by commas, for labels of so many axes, 0 where that is not known yet.
 
-    Parameters
-    ----------
-    text : str
-        Such as ``ome-tiff,csv``; empty for none.
-    num_axes : int
-        2 or 3, of the labels; 0 where that is not known yet.
-
-    Raises
-    ------
-    InputError
-        If there is none of such a name, or it does not take volumes.
+    InputError if there is none of such a name, or it does not take volumes.
     """
     wanted = tuple(dict.fromkeys(name.strip().lower() for name in text.strip("()[] ").split(",") if name.strip()))
     for name in wanted:
@@ -103,29 +75,9 @@ def saved_path(folder: Path, stem: str, name: str) -> Path:
 
 
 def write(labels: np.ndarray, folder: Path, stem: str, name: str, about: About) -> Path:
-    """Write labels, whole or not at all.
+    """Write labels, int (Y, X) or (Z, Y, X), in one of `FORMATS` into a folder that exists; the file.
 
-    Parameters
-    ----------
-    labels : ndarray of int, shape (Y, X) or (Z, Y, X)
-        0 is background.
-    folder : Path
-        It exists.
-    stem : str
-        That the file's name begins with.
-    name : str
-        One of `FORMATS`.
-    about : About
-
-    Returns
-    -------
-    Path
-        What was written.
-
-    Raises
-    ------
-    InputError
-        If the format holds no such labels, the package that writes it is missing, or it cannot be written.
+    InputError if the format holds no such labels, the package that writes it is missing, or it cannot be written.
     """
     parse_formats(name, num_axes=labels.ndim)
     if labels.dtype.kind not in "uib" or (labels.size and labels.min() < 0):

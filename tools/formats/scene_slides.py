@@ -19,13 +19,6 @@ __all__ = ["SceneSlide", "open_any_slide", "size_of_pixels"]
 class SceneSlide:
     """A scene in colours of which windows are read, as `common.reading.windows.TiffWindows` reads them.
 
-    Parameters
-    ----------
-    path : Path
-    scene : Scene
-    pick : Pick
-        Which image of it.
-
     Attributes
     ----------
     shape : tuple of int

@@ -70,15 +70,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Pick:
-    """Which image of a file is meant; empty fields are left open.
-
-    Attributes
-    ----------
-    scene, channel : str
-        A name, or a number from 0.
-    time : str
-        A number from 0.
-    """
+    """Which image of a file is meant: names or numbers from 0, of the time a number; empty fields are left open."""
 
     scene: str = ""
     channel: str = ""
@@ -120,26 +112,10 @@ class Image:
 
 
 def picked(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> list[Pick]:
-    """Every image that a pick leaves open: all scenes and time points, one channel.
+    """Every image of a file that a user's pick leaves open: all scenes and time points, one channel.
 
-    Parameters
-    ----------
-    path : path
-        For messages.
-    scenes : sequence of Scene
-        Of the file.
-    pick : Pick
-        As a user gives it.
-
-    Returns
-    -------
-    list of Pick
-        With numbers instead of names; a scene or time that the file has only one of stays empty.
-
-    Raises
-    ------
-    InputError
-        If there is no such scene, channel or time point, or several channels and none is named.
+    They have numbers instead of names; a scene or time that the file has only one of stays empty. InputError if there
+    is no such scene, channel or time point, or several channels and none is named.
     """
     numbers = range(len(scenes)) if not pick.scene else [_find(path, "scene", pick.scene, [s.name for s in scenes])]
     found = []

@@ -18,22 +18,10 @@ TRACKS = "res_track.txt"
 
 
 def group_frames(stems: Iterable[str]) -> dict[str, dict[int, str]]:
-    """Sequences of images, by the numbers that their names end with.
+    """Sequences of images, by the numbers that their names without ending end with, such as ``a_t000``, ``b_t000``.
 
-    Parameters
-    ----------
-    stems : iterable of str
-        Names without ending, such as ``a_t000``, ``a_t001``, ``b_t000``.
-
-    Returns
-    -------
-    dict of str to dict of int to str
-        ``01``, ``02``, ... for the beginnings of the names in their order -> frame -> name.
-
-    Raises
-    ------
-    InputError
-        If a name does not end in a number, or two in the same one.
+    ``01``, ``02``, ... for the beginnings of the names in their order -> frame -> name. InputError if a name does not
+    end in a number, or two in the same one.
     """
     found: dict[str, dict[int, str]] = {}
     for stem in sorted(stems):
@@ -48,14 +36,9 @@ def group_frames(stems: Iterable[str]) -> dict[str, dict[int, str]]:
 
 
 def write_sequence(folder: Path, frames: Mapping[int, Callable[[], np.ndarray]]) -> None:
-    """Write labels of the frames of a sequence, and its tracks; one frame is in memory at a time.
+    """Write labels of the frames of a sequence, (Y, X) or (Z, Y, X), and its tracks; one frame is in memory at a time.
 
-    Parameters
-    ----------
-    folder : Path
-        Such as ``01_RES``; it is created.
-    frames : mapping of int to callable
-        Frame -> what reads its labels (Y, X) or (Z, Y, X).
+    The folder, such as ``01_RES``, is created.
     """
     digits = max(3, len(str(max(frames))))
     found = {}
@@ -72,18 +55,6 @@ def write_tracks(folder: Path, frames: Mapping[int, Sequence[int] | np.ndarray])
 
     Objects are not followed: a number that comes again in the next frame is taken for the same object, as the format
     has it. One that is missing in between is reported with its first and last frame.
-
-    Parameters
-    ----------
-    folder : Path
-        It exists.
-    frames : mapping of int to sequence of int
-        Frame -> its labels.
-
-    Returns
-    -------
-    Path
-        The file.
     """
     first: dict[int, int] = {}
     last: dict[int, int] = {}

@@ -41,7 +41,7 @@ def choose(given: str, text: str, known: Sequence[object]) -> tuple:
 def check_overrides(
     overrides: Iterable[str], bundle: Path, command: Callable, own: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Refuse overrides that a bundle's train.json does not know, or that a verb sets itself.
+    """Refuse overrides that a bundle's train.json does not know, or that a verb sets itself; the closest key is named.
 
     An object's arguments may be new, since train.json lists only some of those that its class takes.
 
@@ -54,11 +54,6 @@ def check_overrides(
         The verb, whose own options may have been mistyped.
     own : mapping of str to str
         Further keys that the verb sets for each run -> what to do instead, if anything.
-
-    Raises
-    ------
-    InputError
-        If there is such an override; it names the closest key.
     """
     train, own = read_json(bundle / "configs/train.json"), {**OWN_KEYS, **own}
     flags = [name for name, of in inspect.signature(command).parameters.items() if of.kind is of.KEYWORD_ONLY]

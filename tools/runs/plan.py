@@ -32,10 +32,8 @@ class Plan:
         What the trained networks are evaluated on: ``validation``, ``testing``.
     overrides : mapping of str to str
         Keys of train.json -> value.
-    knob : str
-        The key of train.json that is compared; empty where only folds are.
-    values : tuple of str
-        Its values; without a knob one empty word.
+    knob, values : str, tuple of str
+        The key of train.json that is compared, and its values; without one, empty, and one empty word.
     num_processes : int
         Over how many processes each training goes.
     """

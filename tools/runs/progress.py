@@ -36,19 +36,9 @@ def read_state(resume: Path) -> State:
 
 
 def write_progress(folder: Path, metric: str) -> list[dict[str, object]]:
-    """Write progress.yaml beside the weights of a finished training, if it is older than the training.
+    """Write progress.yaml beside the weights of a finished training, if it is older than the training; its content.
 
-    Parameters
-    ----------
-    folder : Path
-        With resume.pt and tensorboard/.
-    metric : str
-        The key metric.
-
-    Returns
-    -------
-    list of dict
-        Its content, see `progress_entries`.
+    The folder holds resume.pt and tensorboard/; for the content see `progress_entries`.
     """
     path, resume = folder / "progress.yaml", folder / "resume.pt"
     if not is_newer(path, [resume]):
@@ -63,19 +53,10 @@ def write_progress(folder: Path, metric: str) -> list[dict[str, object]]:
 def progress_entries(
     validations: Mapping[int, float], metric: str, best_metric: float, best_epoch: int
 ) -> list[dict[str, object]]:
-    """One entry for each validation: ``epoch``, its score, and the best so far with its epoch.
+    """One entry for each validation: ``epoch``, its score by the metric, and the best so far with its epoch.
 
     These have the names that Auto3DSeg gives them, whatever the metric is; it reads ``best_avg_dice_score`` of the last
-    entry, the best score by the training's own measure.
-
-    Parameters
-    ----------
-    validations : mapping of int to float
-        Epoch -> score.
-    metric : str
-        What the score is.
-    best_metric, best_epoch : float, int
-        What the training took for the best.
+    entry, the best score by the training's own measure. ``validations`` maps epochs to scores.
     """
     entries: list[dict[str, object]] = []
     best = (float("-inf"), 0)

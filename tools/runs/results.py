@@ -96,14 +96,7 @@ def read_trainings(plan: Plan, value: str = "") -> dict[str, Any]:
 
 
 def described(by_fold: Mapping[int, Mapping[str, float]], unit_of: Mapping[str, str]) -> dict[str, Any]:
-    """Summaries of one metric, for each fold and of all of them.
-
-    Parameters
-    ----------
-    by_fold : mapping
-        Fold -> case -> score, NaN where undefined.
-    unit_of : mapping of str to str
-        Case -> unit.
+    """Summaries of one metric, for each fold and of all of them; scores are NaN where undefined.
 
     Returns
     -------

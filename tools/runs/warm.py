@@ -26,21 +26,9 @@ def can_fork() -> bool:
 
 
 class WarmProcess:
-    """A running command, with as much of the interface of `subprocess.Popen` as `tools.runs.executor.run_step` needs.
+    """A running command ``python -m MODULE ...``, with what `run_step` needs of the interface of `subprocess.Popen`.
 
-    It ends with the process that started it, however that ends.
-
-    Parameters
-    ----------
-    command : list of str
-        ``python -m MODULE`` and arguments.
-
-    Attributes
-    ----------
-    stdout : text file
-        What the command prints, on either stream.
-    returncode : int or None
-        As of `subprocess.Popen`; None until the context is left.
+    It ends with the process that started it, however that ends. ``stdout`` is what it prints, on either stream.
     """
 
     def __init__(self, command: list[str]) -> None:

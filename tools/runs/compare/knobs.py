@@ -18,15 +18,9 @@ BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 @dataclass(frozen=True)
 class Knob:
-    """A key of train.json and the values to compare.
+    """A key of train.json and the values to compare, as they are typed after ``--name``.
 
-    Attributes
-    ----------
-    name : str
-    values : tuple of str
-        As they are typed after ``--name``.
-    of_metadata : bool
-        Whether it is the one that the metadata name under ``networks``.
+    ``of_metadata`` says whether it is the one that the metadata name under ``networks``.
     """
 
     name: str
@@ -40,7 +34,6 @@ def choose_knob(bundle: Path, *, networks: str = "", knob: str = "") -> Knob:
     Parameters
     ----------
     bundle : Path
-        The bundle's folder.
     networks : str
         Some of the metadata's choices, separated by commas; all of them if it is empty.
     knob : str

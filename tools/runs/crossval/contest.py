@@ -18,20 +18,10 @@ DECIMALS = 4  # that MetricsSaver keeps of a score of 64 bits; what differs by l
 
 
 def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Competitors, the best first.
+    """Competitors, the best first, by their scores by case, None where undefined; those without a score come last.
 
-    Parameters
-    ----------
-    scores_of : mapping
-        Competitor -> case -> score, None where undefined.
-    unit_of : mapping of str to str
-        Case -> unit.
-
-    Returns
-    -------
-    list of dict
-        ``name``, ``mean``, ``std``, ``ci95``, ``n`` and ``mean_rank`` over the cases that all competitors define; None
-        without such cases. Those without a score come last.
+    Each has ``name``, ``mean``, ``std``, ``ci95``, ``n`` and ``mean_rank`` over the cases that all competitors define;
+    None without such cases.
     """
     cases = sorted(set.intersection(*(set(scores) for scores in scores_of.values())))
     ranks = mean_ranks([[_rounded(scores[case]) for scores in scores_of.values()] for case in cases])
@@ -44,13 +34,10 @@ def ranking(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list
 
 
 def pairs(scores_of: Mapping[str, Scores], unit_of: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Every two competitors on the cases that both define; the parameters are those of `ranking`.
+    """Every two competitors on the cases that both define.
 
-    Returns
-    -------
-    list of dict
-        ``first``, ``second``, what `compare_pairs` says, ``ci95`` of the mean difference by bootstrap over units (None
-        with fewer than two) and ``p_holm``, corrected for the number of pairs.
+    Each has ``first``, ``second``, what `compare_pairs` says, ``ci95`` of the mean difference by bootstrap over units
+    (None with fewer than two) and ``p_holm``, corrected for the number of pairs.
     """
     found: list[dict[str, Any]] = []
     for first, second in combinations(scores_of, 2):

@@ -114,11 +114,8 @@ def analyse(items: Sequence[Item]) -> tuple[dict, list[dict]]:
 def summarise_datastats(content: Mapping[str, Any]) -> dict[str, Any]:
     """What a report shows of datastats.yaml.
 
-    Returns
-    -------
-    dict of str to object
-        ``cases``; ``shape`` and ``spacing`` as [smallest, median, largest] of each axis; ``intensity`` and
-        ``foreground_intensity`` as percentile -> value over all cases, ``foreground_share`` of the pixels, 0 to 1.
+    ``cases``; ``shape`` and ``spacing`` as [smallest, median, largest] of each axis; ``intensity`` and
+    ``foreground_intensity`` as percentile -> value over all cases, ``foreground_share`` of the pixels, 0 to 1.
     """
     summary = content["stats_summary"]
     image, foreground = summary["image_stats"], summary["image_foreground_stats"]

@@ -52,23 +52,10 @@ def choose_ensembles(members: Sequence[Member], num_best: int) -> dict[str, tupl
 def evaluate_ensemble(
     members: Sequence[Member], data: Folds, folder: Path, unit: str, unit_of: Mapping[str, str]
 ) -> dict[str, object]:
-    """Scores of an ensemble on ``testing``.
+    """Scores of an ensemble on ``testing``; by case they are kept in a folder, so that they are not computed again.
 
-    Parameters
-    ----------
-    members : sequence of Member
-    data : Folds
-    folder : Path
-        Where scores by case are kept, so that they are not computed again.
-    unit : str
-    unit_of : mapping of str to str
-        Case -> unit.
-
-    Returns
-    -------
-    dict of str to object
-        ``members``, ``unit``, and ``metrics`` as of a bundle's split; or ``members`` and ``refused``, the reason why
-        they cannot be averaged.
+    ``members``, ``unit``, and ``metrics`` as of a bundle's split; or ``members`` and ``refused``, the reason why they
+    cannot be averaged.
     """
     names = [member.name for member in members]
     members = sorted(members, key=lambda member: member.name)  # in another order they are the same ensemble

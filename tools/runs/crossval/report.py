@@ -42,14 +42,9 @@ NO_TESTING = "There are no labelled images under testing, so there are no ensemb
 
 
 def report_blocks(report: Mapping[str, Any], pictures: Mapping[str, Path]) -> list[Block]:
-    """Everything that report.md and report.html show.
+    """Everything that report.md and report.html show of a report as report.json keeps it.
 
-    Parameters
-    ----------
-    report : mapping
-        As report.json keeps it.
-    pictures : mapping of str to Path
-        ``courses``, a split, or ``worst BUNDLE CASE`` -> PNG; one that is missing is left out.
+    ``pictures``: ``courses``, a split, or ``worst BUNDLE CASE`` -> PNG; one that is missing is left out.
     """
     return list(_Report(report, pictures).blocks())
 

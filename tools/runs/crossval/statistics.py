@@ -41,12 +41,7 @@ def rank_biserial(differences: Sequence[float]) -> float:
 
 
 def compare_pairs(first: Sequence[float], second: Sequence[float]) -> dict[str, float | int | None]:
-    """How scores of the same cases differ.
-
-    Parameters
-    ----------
-    first, second : sequence of float
-        Scores of the same cases in the same order; a case that either leaves undefined (NaN) is left out.
+    """How scores of the same cases, in the same order, differ; a case that either leaves undefined (NaN) is left out.
 
     Returns
     -------

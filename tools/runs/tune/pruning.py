@@ -23,20 +23,9 @@ NUM_STARTUP_TRIALS = 5
 class ReportToStudy:
     """Tells an Optuna study the key metric of every validation, and ends a training that is worse than the median.
 
-    Attach it to the trainer, after what keeps the best weights; it listens to the evaluator. The training ends as one
-    that has reached its last epoch; only the study records that it was pruned.
-
-    Parameters
-    ----------
-    evaluator : Engine
-        The validation engine; larger values of its key metric are better.
-    study_name : str
-    storage : str
-        Database URL.
-    trial_id : int
-        Of the trial in this database.
-    prune_after : int
-        No training is ended before this epoch.
+    Attach it to the trainer, after what keeps the best weights; it listens to the evaluator, of whose key metric larger
+    values are better. The training ends as one that has reached its last epoch; only the study, in the database behind
+    the URL, records that it was pruned. No training is ended before the epoch ``prune_after``.
     """
 
     def __init__(self, evaluator: Engine, study_name: str, storage: str, trial_id: int, prune_after: int = 0) -> None:

@@ -33,24 +33,11 @@ EXPRESSIONS = ("$", "@", "%")
 def read_space(path: Path, train: Mapping[str, Any]) -> Space:
     """The search space in a JSON file, every key of it checked against train.json.
 
-    Parameters
-    ----------
-    path : Path
-        ``{"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": true}, ...}``; ``type`` is ``float`` or
-        ``int`` with ``low``, ``high`` and perhaps ``step`` or ``log``, or ``categorical`` with ``choices``. A key
-        inside another is reached by ``#`` or ``::``.
-    train : mapping
-        Content of train.json.
-
-    Returns
-    -------
-    dict of str to distribution
-        Keys with ``#``. The choices of a categorical one are JSON texts, since a storage keeps no lists.
-
-    Raises
-    ------
-    InputError
-        If the file is no such space, a key is unknown, or its values cannot be of that type.
+    ``{"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2, "log": true}, ...}``; ``type`` is ``float`` or
+    ``int`` with ``low``, ``high`` and perhaps ``step`` or ``log``, or ``categorical`` with ``choices``. A key inside
+    another is reached by ``#`` or ``::``; the result has ``#``. The choices of a categorical one are JSON texts, since
+    a storage keeps no lists. InputError if the file is no such space, a key is unknown, or its values cannot be of that
+    type.
     """
     content = _read(path)
     known = all_keys(train)

@@ -56,32 +56,12 @@ def check_folder(output_dir: Path, study: optuna.Study) -> None:
 
 
 def run_trial(trial: optuna.Trial, training: Training, space: Space, sampler_seed: int, prune_after: int) -> float:
-    """Train with the values that the study suggests.
+    """Train with the values that the study suggests; the best validation, by which the training chose its weights.
 
-    Parameters
-    ----------
-    trial : Trial
-    training : Training
-        With the folder that the folders of trials are in.
-    space : Space
-    sampler_seed : int
-        The trial's number is added, so that neither a second process nor a later call draws the same values again.
-    prune_after : int
-        No training is ended before this epoch.
-
-    Returns
-    -------
-    float
-        The best validation, by which the training chose its weights.
-
-    Raises
-    ------
-    InputError
-        If the training fails, or no validation has a score.
-    TrialPruned
-        If the study ended the training.
-    KeyboardInterrupt
-        If it is interrupted; the values are then in line for another trial.
+    The training has the folder that the folders of trials are in. The trial's number is added to the seed, so that
+    neither a second process nor a later call draws the same values again. InputError if the training fails, or no
+    validation has a score; TrialPruned if the study ended it; KeyboardInterrupt puts the values in line for another
+    trial.
     """
     study = trial.study
     study.sampler = optuna.samplers.TPESampler(seed=sampler_seed + trial.number)
