@@ -100,24 +100,10 @@ def forget(step: Step) -> None:
 
 
 def run_step(title: str, command: list[str], log: Path, *, start: Callable[[list[str]], Any] | None = None) -> None:
-    """Print and run one command; its output goes to a log file, its last line to a terminal's status line.
+    """Print and run a command; its output goes to a log file, its last line to a terminal's status line.
 
-    Parameters
-    ----------
-    title : str
-        For messages.
-    command : list of str
-        Program and arguments, starting with ``python``.
-    log : Path
-        File to write or replace.
-    start : callable, optional
-        Starts the command; without it ``python -m monai.bundle`` is forked from a process that has imported MONAI,
-        where there is fork.
-
-    Raises
-    ------
-    InputError
-        If the command fails; it gives the last line of the output.
+    The command begins with ``python``. Without ``start``, ``python -m monai.bundle`` is forked from a process that has
+    imported MONAI, where there is fork. InputError, with the last line of the output, if it fails.
     """
     print("$", as_typed(command), flush=True)
     log.parent.mkdir(parents=True, exist_ok=True)

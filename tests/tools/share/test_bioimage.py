@@ -204,7 +204,7 @@ def test_onnx_stands_in_for_torchscript_where_the_metadata_ask_for_it(tmp_path, 
 def test_a_network_that_cannot_be_traced_leaves_no_package(tmp_path, monkeypatch):
     pytest.importorskip("bioimageio.spec", reason="pip install -r requirements.txt")
     failed = subprocess.CompletedProcess([], 1, "", "UserWarning: deprecated\nRuntimeError: no network here\n")
-    monkeypatch.setattr("tools.share.bioimage.subprocess.run", lambda *arguments, **options: failed)
+    monkeypatch.setattr("tools.share.checks.subprocess.run", lambda *arguments, **options: failed)
     with pytest.raises(InputError, match="cannot be packaged for BioImage.IO: RuntimeError: no network here"):
         write_package(SHIPPED, tmp_path / "a.zip", free_size=SMALL)
     assert not list(tmp_path.iterdir())
