@@ -76,18 +76,10 @@ class Embedder:
         self.inferer = AutocastInferer(SimpleInferer(), enabled=amp)
 
     def __call__(self, items: Sequence[Mapping[Hashable, Any]]) -> list[dict[Hashable, Any]]:
-        """One item for every view of every tile of every image.
+        """One item for every view of every tile of every image, of which the items hold the path under ``image``.
 
-        Parameters
-        ----------
-        items : sequence of mapping
-            With the path of an image under ``image``.
-
-        Returns
-        -------
-        list of dict
-            What the items hold, and ``embedding``: its path, ``shape`` (Y, X) of the image, ``window`` (top, left,
-            bottom, right) of the tile in it, in pixels, and ``view``; for `ReadEmbeddingd` and `CutTiled`.
+        It has what the item holds, and ``embedding``: its path, ``shape`` (Y, X) of the image, ``window`` (top, left,
+        bottom, right) of the tile in it, in pixels, and ``view``; for `ReadEmbeddingd` and `CutTiled`.
         """
         bare: Any = getattr(self.network, "module", self.network)
         network: SamMyelin = bare
@@ -132,13 +124,7 @@ class Embedder:
 
 
 class ReadEmbeddingd(MapTransform):
-    """Puts the embedding of a tile in the place of the path of its image.
-
-    Parameters
-    ----------
-    keys : collection of str
-        Path of the image; the embedding's is under ``embedding``, see `Embedder`.
-    """
+    """Puts the embedding of a tile, see `Embedder`, in the place of the path of its image."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
@@ -150,13 +136,7 @@ class ReadEmbeddingd(MapTransform):
 
 
 class CutTiled(MapTransform):
-    """Cuts what belongs to a tile out of label maps, and lays it down as the tile was.
-
-    Parameters
-    ----------
-    keys : collection of str
-        Tensors (1, Y, X) of the whole image; ``window`` and ``view`` are beside them, see `Embedder`.
-    """
+    """Cuts what belongs to a tile of `Embedder` out of label maps (1, Y, X), and lays it down as the tile was."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)

@@ -21,13 +21,7 @@ def modality_of(image: str | Path) -> str:
 
 
 class NameModalityd(MapTransform):
-    """Adds `modality_of` an image as ``modality``.
-
-    Parameters
-    ----------
-    keys : collection of str
-        Images whose metadata hold ``filename_or_obj``.
-    """
+    """Adds `modality_of` an image, whose metadata hold ``filename_or_obj``, as ``modality``."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
@@ -54,13 +48,7 @@ class _OnceSegmented:
 
 
 class EvaluationInferer(Inferer):
-    """What two inferers find in the same image, one after the other along the channels.
-
-    Parameters
-    ----------
-    automatic, prompted : Inferer
-        Each is called as this one is, and returns (1, C, Y, X).
-    """
+    """What two inferers, which return (1, C, Y, X), find in the same image, one after the other along the channels."""
 
     def __init__(self, automatic: Inferer, prompted: Inferer) -> None:
         self.automatic, self.prompted = automatic, prompted

@@ -33,14 +33,7 @@ NONE = "none"
 
 
 def prompts_in_tile(prompts: Prompts, tile: Tile, fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Prompts of an image as what the network takes for one of its tiles.
-
-    Parameters
-    ----------
-    prompts : Prompts
-    tile : Tile
-    fit : Fit
-        How the tile lies in the network's input.
+    """Prompts of an image as what the network takes for one of its tiles, which lies in its input as ``fit`` says.
 
     Returns
     -------

@@ -97,18 +97,10 @@ def matched_sizes(
 def compare_sizes(
     labels: np.ndarray, axon: np.ndarray, true_labels: np.ndarray, true_axon: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Differences between the sizes of fibres and those of the fibres of the truth that they match.
+    """Differences, (k,), between the sizes of fibres and those of the fibres of the truth; which, says `matched_sizes`.
 
-    Parameters
-    ----------
-    labels, axon, true_labels, true_axon
-        As for `matched_sizes`, which says which fibres are compared.
-
-    Returns
-    -------
-    dict of str to ndarray of float, shape (k,)
-        ``g_ratio``: result less truth; ``axon_diameter`` and ``thickness`` of the myelin: the same, as a share of the
-        truth. See `measure_fibres`.
+    ``g_ratio``: result less truth; ``axon_diameter`` and ``thickness`` of the myelin: the same, as a share of the
+    truth. See `measure_fibres`.
     """
     found, truth = matched_sizes(labels, axon, true_labels, true_axon)
     shares, g_ratio = found / np.where(truth == 0, 1, truth) - 1, found[:, G_RATIO] - truth[:, G_RATIO]

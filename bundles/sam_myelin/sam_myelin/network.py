@@ -208,21 +208,11 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def freeze_for_training(network: SamMyelin, *, finetune_encoder: bool = False) -> SamMyelin:
-    """Leave what is trained: the mask decoder, less its parts for ambiguous prompts and the expected IoU.
+    """Leave what is trained: the mask decoder, less its parts for ambiguous prompts and the expected IoU; the network.
 
     The segmenter has a training of its own. What has no part in the logits would get no gradient; frozen, it needs no
-    search by DistributedDataParallel.
-
-    Parameters
-    ----------
-    network : SamMyelin
-    finetune_encoder : bool
-        Whether the encoders of images and prompts are trained too, which needs images, not embeddings.
-
-    Returns
-    -------
-    SamMyelin
-        The network itself.
+    search by DistributedDataParallel. ``finetune_encoder`` trains the encoders of images and prompts, too, which needs
+    images, not embeddings.
     """
     network.requires_grad_(True)
     freeze(network.segmenter)

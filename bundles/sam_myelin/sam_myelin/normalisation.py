@@ -16,7 +16,6 @@ __all__ = [
     "STD",
     "Fit",
     "fit_to",
-    "logits_to_image",
     "normalise",
     "normalise_rgb",
     "to_image",
@@ -55,22 +54,11 @@ def fit_to(shape: Sequence[int], size: int) -> Fit:
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
-    """Gray values from 0 to 255 in three channels.
+    """Gray values from 0 to 255 in three channels, float32 (3, Y, X).
 
-    Parameters
-    ----------
-    image : ndarray of uint8 or uint16, shape (Y, X), (Y, X, 1) or (Y, X, 3)
-        It is stretched so that its 0.5 and 99.5 percentiles become 0 and 255: a pale image would be taken for one of
-        those whose myelin is bright. A constant image becomes 0.
-
-    Returns
-    -------
-    ndarray of float32, shape (3, Y, X)
-
-    Raises
-    ------
-    InputError
-        If it is of another type or shape.
+    The image is uint8 or uint16, (Y, X), (Y, X, 1) or (Y, X, 3), else it is an InputError. It is stretched so that its
+    0.5 and 99.5 percentiles become 0 and 255: a pale image would be taken for one of those whose myelin is bright. A
+    constant image becomes 0.
     """
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"an image of type {image.dtype}: expected 8 or 16 bit gray values; export it as such")
@@ -96,7 +84,7 @@ def normalise(image: np.ndarray, *, size: int = 1024) -> tuple[torch.Tensor, Fit
     -------
     input : Tensor of float32, shape (3, size, size)
     fit : Fit
-        For `to_input`, `to_image` and `logits_to_image`.
+        For `to_input`, `to_image` and `upsampling_weights`.
 
     Raises
     ------
@@ -107,21 +95,7 @@ def normalise(image: np.ndarray, *, size: int = 1024) -> tuple[torch.Tensor, Fit
 
 
 def normalise_rgb(pixels: torch.Tensor, *, size: int = 1024) -> tuple[torch.Tensor, Fit]:
-    """`normalise` for what `to_rgb` made, or a tile of it: gray values are taken as they are.
-
-    Parameters
-    ----------
-    pixels : Tensor of float, shape (3, Y, X)
-        From 0 to 255.
-    size : int
-        Side of the input in pixels.
-
-    Returns
-    -------
-    input : Tensor of float, shape (3, size, size)
-        On the device of ``pixels``.
-    fit : Fit
-    """
+    """`normalise` for what `to_rgb` made, or a tile of it: gray values are taken as they are, on their device."""
     fit = fit_to(pixels.shape[1:], size)
     if fit.resized != fit.shape:
         pixels = F.interpolate(pixels[None], fit.resized, mode="bilinear", align_corners=False, antialias=True)[0]
@@ -131,17 +105,9 @@ def normalise_rgb(pixels: torch.Tensor, *, size: int = 1024) -> tuple[torch.Tens
 
 
 def to_input(coordinates: np.ndarray, fit: Fit) -> np.ndarray:
-    """Places in the image as places in the network's input.
+    """Places in the image as places in the network's input, float32.
 
-    Parameters
-    ----------
-    coordinates : ndarray of number, shape (..., 2) or (..., 4)
-        (x, y) or (x, y, x, y); integers are centres of pixels. NaN stays NaN.
-    fit : Fit
-
-    Returns
-    -------
-    ndarray of float32, same shape
+    They are (x, y) or (x, y, x, y) along the last axis; integers are centres of pixels. NaN stays NaN.
     """
     return ((coordinates + 0.5) * _factors(coordinates, fit) - 0.5).astype(np.float32)
 
@@ -151,37 +117,11 @@ def to_image(coordinates: np.ndarray, fit: Fit) -> np.ndarray:
     return ((coordinates + 0.5) / _factors(coordinates, fit) - 0.5).astype(np.float32)
 
 
-def logits_to_image(logits: torch.Tensor, fit: Fit) -> torch.Tensor:
-    """Logits at the image's own resolution, as Segment Anything does it: up to the input's, cut, to the image's.
-
-    Parameters
-    ----------
-    logits : Tensor of float, shape (n, 1, h, w)
-        Of the whole input, padding included.
-    fit : Fit
-
-    Returns
-    -------
-    Tensor of float, shape (n, Y, X)
-    """
-    height, width = fit.resized
-    full = F.interpolate(logits, (fit.size, fit.size), mode="bilinear", align_corners=False)[..., :height, :width]
-    return F.interpolate(full, fit.shape, mode="bilinear", align_corners=False)[:, 0]
-
-
 def upsampling_weights(fit: Fit, cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """`logits_to_image` as two matrices, so that it can be done in a window: ``down @ logits @ right.T``.
+    """Matrices (Y, h) and (X, w), float32, that bring logits (h, w) to the image: ``down @ logits @ right.T``.
 
-    Parameters
-    ----------
-    fit : Fit
-    cells : tuple of int
-        (h, w) of the logits.
-
-    Returns
-    -------
-    down : ndarray of float32, shape (Y, h)
-    right : ndarray of float32, shape (X, w)
+    As Segment Anything does it, up to the input's size, cut, and to the image's; but so that it can be done in a
+    window.
     """
     down, right = (
         F.interpolate(

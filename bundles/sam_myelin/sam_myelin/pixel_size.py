@@ -25,23 +25,9 @@ SQUARE = 0.01  # relative difference of width and height up to which a pixel is 
 def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
     """Side of an image's pixels in µm; a warning says where it is unknown.
 
-    Parameters
-    ----------
-    path : path
-        The image. Beside it may lie ``<stem>.json`` with ``PixelSize`` ([X, Y]) and ``PixelSizeUnits``; without one,
-        what OME or ImageJ metadata in a TIFF say.
-    given : float, optional
-        What the user or the datalist says; preferred.
-
-    Returns
-    -------
-    float or None
-        Of pixels that are not square, that of a square with the same area.
-
-    Raises
-    ------
-    InputError
-        If it is not positive, or the sidecar cannot be understood.
+    What the user or the datalist says is preferred. Beside the image may lie ``<stem>.json`` with ``PixelSize`` ([X,
+    Y]) and ``PixelSizeUnits``; without one, OME or ImageJ metadata in a TIFF count. Of pixels that are not square it is
+    that of a square with the same area. InputError if it is not positive, or the sidecar cannot be understood.
     """
     if given is not None:
         if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:

@@ -57,20 +57,10 @@ CHECKPOINTS = {
 
 
 def fetch_checkpoint(variant: str, folder: str | os.PathLike) -> Path:
-    """Meta's checkpoint of a variant: the file in a folder, or downloaded into it, checked by its SHA-256 either way.
+    """Meta's checkpoint of one of `CHECKPOINTS`: the file in a folder, or downloaded into it, checked by its SHA-256.
 
-    Parameters
-    ----------
-    variant : str
-        One of `CHECKPOINTS`.
-    folder : path
-        The bundle's models/; it is created.
-
-    Raises
-    ------
-    InputError
-        If Meta has no such variant, the file cannot be fetched, or is another one; it is then put aside, with
-        ``.wrong`` after its name.
+    InputError if Meta has no such variant, the file cannot be fetched, or is another one; it is then put aside, with
+    ``.wrong`` after its name.
     """
     if variant not in CHECKPOINTS:
         raise InputError(
@@ -86,19 +76,11 @@ def fetch_checkpoint(variant: str, folder: str | os.PathLike) -> Path:
 
 
 def load_sam_weights(network: SamMyelin | DistributedDataParallel, path: str | os.PathLike) -> None:
-    """Put weights into a `SamMyelin`: Meta's, or those of a fine-tuned one.
+    """Put weights, a plain state_dict with Meta's names, into a `SamMyelin`: Meta's, or those of a fine-tuned one.
 
-    Parameters
-    ----------
-    network : SamMyelin
-        Also inside of DistributedDataParallel. Where the file has no `segmenter`, as Meta's, its own stays as it is.
-    path : path
-        A plain state_dict with Meta's names.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or anything else is missing, unknown or of another shape; nothing is loaded then.
+    It may be inside of DistributedDataParallel. Where the file has no `segmenter`, as Meta's, its own stays as it is.
+    InputError if the file cannot be read, or anything else is missing, unknown or of another shape; nothing is loaded
+    then.
     """
     network = _bare(network)
     weights = read_weights(path, "cpu", "--sam_weights")

@@ -27,24 +27,9 @@ MAX_GRAY_SHARE = 0.5  # of a mask's foreground; more is no mask
 
 
 def read_micrograph(path: str | os.PathLike, *, tell: Tell = logger.warning) -> np.ndarray:
-    """Read an image; an alpha channel is left out, with a warning.
+    """Read a PNG or TIFF, uint8 or uint16, (Y, X) or, unless channels are equal, (Y, X, 3); ``tell`` hears of alpha.
 
-    Parameters
-    ----------
-    path : path
-        PNG or TIFF: gray or colour, 8 or 16 bit.
-    tell : callable
-        Hears what was left out.
-
-    Returns
-    -------
-    ndarray of uint8 or uint16, shape (Y, X) or (Y, X, 3)
-        Channels that are equal are gray.
-
-    Raises
-    ------
-    InputError
-        As `read_pixels`, or if it has neither 8 nor 16 bit.
+    An alpha channel is left out. InputError as `read_pixels`, or if it has neither 8 nor 16 bit.
     """
     pixels = read_pixels(path)
     if pixels.dtype not in (np.uint8, np.uint16):
@@ -56,23 +41,10 @@ def read_micrograph(path: str | os.PathLike, *, tell: Tell = logger.warning) -> 
 
 
 def read_mask(path: str | os.PathLike, *, tell: Tell = logger.warning) -> np.ndarray:
-    """Read a mask of two values, 0 and another; values between them, as soft edges have, are the one that is closer.
+    """Read a mask (Y, X) of two values, 0 and another; values between, as soft edges have, are the one that is closer.
 
-    Parameters
-    ----------
-    path : path
-        PNG or TIFF.
-    tell : callable
-        Hears what was put right.
-
-    Returns
-    -------
-    ndarray of bool, shape (Y, X)
-
-    Raises
-    ------
-    InputError
-        As `read_pixels`, or if it is in colour, not of 8 or 16 bit, or mostly gray.
+    ``tell`` hears what was put right. InputError as `read_pixels`, or if it is in colour, not of 8 or 16 bit, or mostly
+    gray.
     """
     values = read_pixels(path)
     if values.dtype in (np.uint8, np.uint16):

@@ -14,19 +14,9 @@ PARTS = ("myelin", "axon", "fibre")
 
 
 def part_of(fibre: np.ndarray, axon: np.ndarray, part: str) -> np.ndarray:
-    """Mask of a fibre's myelin or axon, or of all of it.
+    """Mask of a fibre's myelin or axon, or of all of it, as one of `PARTS` says; of another, InputError.
 
-    Parameters
-    ----------
-    fibre, axon : ndarray of bool, shape (Y, X)
-        The fibre, axon included; the axons of all fibres.
-    part : str
-        One of `PARTS`.
-
-    Raises
-    ------
-    InputError
-        If there is no such part.
+    The fibre (Y, X) includes its axon; ``axon`` are the axons of all fibres.
     """
     if part not in PARTS:
         raise InputError(f"--target {part}: unknown; give {', '.join(PARTS)}")

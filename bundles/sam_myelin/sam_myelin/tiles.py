@@ -34,24 +34,10 @@ class Tile(NamedTuple):
 
 
 def choose_tile_px(pixel_size_um: float | None, image_size: int) -> int:
-    """Side of the tiles that show fibres to the network at a size it can draw.
+    """Side of the tiles that show fibres to the network at a size it can draw; tiles are resized to ``image_size``.
 
-    Parameters
-    ----------
-    pixel_size_um : float, optional
-        Side of the image's pixels; without it tiles are neither magnified nor shrunk.
-    image_size : int
-        Side of the network's input in pixels, to which a tile is resized.
-
-    Returns
-    -------
-    int
-        ``image_size``, divided by 1 to 4 for images with large pixels and multiplied for those with tiny ones.
-
-    Raises
-    ------
-    InputError
-        If the size of pixels is not positive.
+    It is ``image_size``, divided by 1 to 4 for images with large pixels and multiplied for those with tiny ones, and
+    the same where the size of pixels is unknown. InputError if that is not positive.
     """
     if pixel_size_um is None:
         return image_size
@@ -67,18 +53,8 @@ def choose_tile_px(pixel_size_um: float | None, image_size: int) -> int:
 def tile_side(tile_px: int | str, pixel_size_um: float | None, image_size: int) -> int:
     """What a user asked for as the side of tiles, or, of ``auto``, what `choose_tile_px` makes of it.
 
-    Parameters
-    ----------
-    tile_px : int or "auto"
-    pixel_size_um : float, optional
-        Side of the image's pixels; unknown may be NaN too, as it is in metadata.
-    image_size : int
-        Side of the network's input in pixels.
-
-    Raises
-    ------
-    InputError
-        If it is neither a positive whole number nor ``auto``.
+    An unknown size of pixels may be NaN too, as it is in metadata. InputError if the side is neither a positive whole
+    number nor ``auto``.
     """
     if tile_px == AUTO:
         if pixel_size_um is None or math.isnan(pixel_size_um):
@@ -125,15 +101,7 @@ def cut_tiles(shape: Sequence[int], *, tile_px: int, halo_px: int) -> list[Tile]
 def tile_of_boxes(boxes: np.ndarray, tiles: list[Tile]) -> np.ndarray:
     """Index of the tile that shows most of each box, and among those the one in whose middle it lies.
 
-    Parameters
-    ----------
-    boxes : ndarray of number, shape (n, 4)
-        First and last pixel inside, (x, y, x, y); of a point, give it twice.
-    tiles : list of Tile
-
-    Returns
-    -------
-    ndarray of int64, shape (n,)
+    Boxes (n, 4) run from the first to the last pixel inside, (x, y, x, y); of a point, give it twice.
     """
     windows = np.array([tile.outer for tile in tiles])
     top, left, bottom, right = windows.T[:, None, :]

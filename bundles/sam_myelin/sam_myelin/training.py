@@ -21,15 +21,7 @@ __all__ = ["PreparePrompts", "RandPromptsd", "image_weights"]
 def image_weights(items: Sequence[Mapping[str, Any]]) -> list[float]:
     """How often to draw each item, so that every image is drawn as often, of however many tiles it is.
 
-    Parameters
-    ----------
-    items : sequence of mapping
-        With the path of their image under ``image``.
-
-    Returns
-    -------
-    list of float
-        For PyTorch's `WeightedRandomSampler`; they sum to the number of images.
+    For PyTorch's `WeightedRandomSampler`; they sum to the number of images, whose paths are under ``image``.
     """
     numbers = Counter(item["image"] for item in items)
     return [1 / numbers[item["image"]] for item in items]
@@ -127,19 +119,9 @@ class PreparePrompts:
     def __call__(
         self, batchdata: Mapping[str, torch.Tensor], device: Any = None, non_blocking: bool = False, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor, tuple, dict[str, Any]]:
-        """Image or embedding, targets, and what else the network is called with.
+        """Image or embedding (B, ...), targets (B, n, 1, h, w), and what else the network is called with.
 
-        Parameters
-        ----------
-        batchdata : mapping
-            As `pad_prompts` makes it of what `RandPromptsd` adds, and ``image``.
-
-        Returns
-        -------
-        image : Tensor of float, shape (B, ...)
-        targets : Tensor of float, shape (B, n, 1, h, w)
-        args, kwargs
-            For the network.
+        The batch is what `pad_prompts` makes of what `RandPromptsd` adds, and ``image``.
         """
 
         def moved(key: str) -> torch.Tensor:

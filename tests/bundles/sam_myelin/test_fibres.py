@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from sam_myelin.fibres import Fibre, fibre_of_mask, fibres_of_logits, merge_fibres, moved
-from sam_myelin.normalisation import fit_to, logits_to_image
+from sam_myelin.normalisation import fit_to
+from sam_myelin.variants import build_sam
 
 SHAPE = (40, 40)
 
@@ -129,8 +130,9 @@ def test_windows_hold_what_whole_masks_hold(shape, threshold):
     fit = fit_to(shape, 64)
     logits = torch.randn(20, 1, 16, 16, generator=torch.Generator().manual_seed(0)) - 2
     axon = np.indices(shape).sum(axis=0) % 5 == 0
+    masks = build_sam("vit_tiny", image_size=64).postprocess_masks(logits, fit.resized, fit.shape)[:, 0]
     for probability, fibre in zip(
-        logits_to_image(logits, fit).sigmoid().numpy(),
+        masks.sigmoid().numpy(),
         fibres_of_logits(logits, fit, part="fibre", axon=axon, threshold=threshold),
         strict=True,
     ):
