@@ -21,19 +21,10 @@ FLIPS = ((), (-2,), (-1,), (-2, -1))
 
 
 def window_starts(length: int, window: int, overlap: float) -> list[int]:
-    """Where windows start along one axis; the last one ends with the slide.
+    """Where windows start along one axis, ascending and evenly spread; the last one ends with the slide.
 
-    Parameters
-    ----------
-    length, window : int
-        Of slide and window, in pixels.
-    overlap : float
-        Least part of a window, in [0, 1), that the next one repeats.
-
-    Returns
-    -------
-    list of int
-        Ascending and evenly spread; 0 alone where the slide is not longer than a window.
+    Each repeats at least the part ``overlap``, in [0, 1), of the one before; 0 alone where the slide is not longer than
+    a window.
     """
     last = length - window
     if last <= 0:
@@ -83,19 +74,10 @@ class SlideInferer(Inferer):
         self.members, self.progress = list(members), progress
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args, **kwargs) -> torch.Tensor:
-        """Probabilities of a batch of slides.
+        """Probabilities (B, C, Y, X), float32, of a batch of RGB slides, uint8 (B, 3, Y, X).
 
-        Parameters
-        ----------
-        inputs : Tensor of uint8, shape (B, 3, Y, X)
-            RGB.
-        network : Module
-            Takes windows (N, 3, y, x), gives logits (N, C, y, x).
-
-        Returns
-        -------
-        Tensor of float32, shape (B, C, Y, X)
-            One channel of zeros where no window shows tissue.
+        The network takes windows (N, 3, y, x) and gives logits (N, C, y, x). One channel of zeros where no window shows
+        tissue.
         """
         networks: list[Callable[..., Any]] = [network, *self.members]
         with torch.inference_mode():

@@ -25,7 +25,6 @@ def outline(crypt: Crypt, tolerance: float = 0.5) -> list[np.ndarray]:
     Parameters
     ----------
     crypt : Crypt
-        Connected (8 neighbours), as `find_crypts` returns it.
     tolerance : float
         How far the line may move when points are left out, in pixels; 0 keeps them all.
 
@@ -56,21 +55,9 @@ def outline(crypt: Crypt, tolerance: float = 0.5) -> list[np.ndarray]:
 
 
 def feature_collection(crypts: Sequence[Crypt], slide: str, *, tolerance: float = 0.5) -> dict[str, object]:
-    """GeoJSON document of the crypts of a slide, an annotation of class Crypt each.
+    """GeoJSON FeatureCollection of the crypts of a slide: annotations of class Crypt, named Crypt 1 to n in order.
 
-    Parameters
-    ----------
-    crypts : sequence of Crypt
-        As `find_crypts` returns them.
-    slide : str
-        Name of the slide; with it, the same crypts get the same ids again.
-    tolerance : float
-        As for `outline`.
-
-    Returns
-    -------
-    dict
-        FeatureCollection of polygons in slide pixels, named Crypt 1 to n in order.
+    Polygons are in slide pixels, see `outline`. Under the same name of a slide, the same crypts get the same ids again.
     """
     features = [_feature(crypt, number, slide, tolerance) for number, crypt in enumerate(crypts, start=1)]
     return {"type": "FeatureCollection", "features": features}

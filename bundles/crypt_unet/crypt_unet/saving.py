@@ -38,16 +38,7 @@ PICTURE_PX = 1500  # longest side of a picture, about; crypts are hard to judge 
 def write_mask(path: Path, crypts: Sequence[Crypt], shape: tuple[int, int], pixel_size_um: float | None = None) -> None:
     """Write the crypts' mask, 0 and 255, as tiled TIFF, painted a row of tiles at a time.
 
-    Parameters
-    ----------
-    path : Path
-        File to write or replace.
-    crypts : sequence of Crypt
-        In slide pixels.
-    shape : tuple of int
-        Shape (Y, X) of the slide.
-    pixel_size_um : float, optional
-        For the resolution tags.
+    ``shape`` is the slide's, (Y, X); ``pixel_size_um`` goes into the resolution tags.
     """
     with replacing(path) as partial:
         write_tiled(
@@ -80,29 +71,23 @@ def write_crypts(
 ) -> None:
     """Write all that is made of a slide's crypts, each file whole or not at all, and the picture last.
 
-    A slide that has its picture is finished, its row in rle.csv included.
+    A slide that has its picture is finished, its row in rle.csv included. Files are ``<name>_mask.tiff``,
+    ``_crypts.geojson``, ``_crypts.csv``, ``_overlay.png``, and rle.csv; InputError if there is an rle.csv that is none.
 
     Parameters
     ----------
     output_dir : Path
-        Folder for ``<name>_mask.tiff``, ``_crypts.geojson``, ``_crypts.csv``, ``_overlay.png``, and rle.csv.
     name : str
         The slide's.
     image : ndarray of uint8, shape (h, w, 3)
         The slide, shrunk, for the picture.
     crypts : sequence of Crypt
-        In slide pixels.
     slide_shape : tuple of int
         (Y, X) at full resolution.
     downsample : int
         Slide pixels per pixel of ``image``.
     pixel_size_um : float, optional
         µm per slide pixel.
-
-    Raises
-    ------
-    InputError
-        If there is an rle.csv that is none.
     """
     write_mask(output_dir / f"{name}_mask.tiff", crypts, slide_shape, pixel_size_um)
     with replacing(output_dir / f"{name}_crypts.geojson") as partial:

@@ -89,22 +89,12 @@ class VolumeInstanceInferer(Inferer):
 
     @torch.no_grad()
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args, **kwargs) -> MetaTensor:
-        """Instances of a volume.
+        """Instances 1..n of a normalized volume (1, 1, Z, Y, X), int32, on its device and with its metadata.
 
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (1, 1, Z, Y, X)
-            A normalized volume.
-        network : Module
-            With ``detect(stacks)``: of stacks (b, num_slices, Y, X) a list of b dictionaries with ``boxes``,
-            ``scores`` and ``masks`` as torchvision's; or with ``detect_volume(volume, batch_size=slab)``, which yields
-            one for every slice of a volume (Z, Y, X) and is preferred.
-
-        Returns
-        -------
-        MetaTensor of int32, shape (1, 1, Z, Y, X)
-            Labels 1..n on the CPU or GPU of ``inputs``, with their metadata, and ``meta["instance_scores"]``, float32
-            (1, n): the mean score of object i + 1, or of the one it was cut from; `TakeScoresd` unpacks it.
+        The network has ``detect(stacks)``: of stacks (b, num_slices, Y, X) a list of b dictionaries with ``boxes``,
+        ``scores`` and ``masks`` as torchvision's; or ``detect_volume(volume, batch_size=slab)``, which yields one for
+        every slice of a volume (Z, Y, X) and is preferred. ``meta["instance_scores"]``, float32 (1, n), is the mean
+        score of object i + 1, or of the one it was cut from; `TakeScoresd` unpacks it.
         """
         if inputs.ndim != 5 or inputs.shape[:2] != (1, 1):
             raise InputError(

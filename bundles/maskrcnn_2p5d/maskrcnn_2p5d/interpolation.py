@@ -9,20 +9,10 @@ __all__ = ["interpolate_shape"]
 
 
 def interpolate_shape(first: np.ndarray, second: np.ndarray, fraction: float) -> np.ndarray:
-    """Mask between two masks, from the weighted mean of their signed distances to the border.
+    """Mask between two masks (Y, X), from the weighted mean of their signed distances to the border [1]_.
 
-    It holds all that the two have in common.
-
-    Parameters
-    ----------
-    first, second : ndarray of bool, shape (Y, X)
-        Masks of one object in two slices, neither empty; what lies beyond them counts as background.
-    fraction : float
-        Place between them, from 0 (the first) to 1 (the second).
-
-    Returns
-    -------
-    ndarray of bool, shape (Y, X)
+    The masks are of one object in two slices, neither empty; what lies beyond them counts as background. ``fraction``
+    is the place between them, from 0 (the first) to 1 (the second). The result holds all that the two have in common.
 
     References
     ----------

@@ -59,18 +59,10 @@ class LossInferer(Inferer):
     """Calls a detector in training, which gives its losses instead of a prediction."""
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor:
-        """The losses of a batch.
+        """The losses of a batch (B, n, Y, X) in the order of `LOSSES`, (B, 5).
 
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (B, n, Y, X)
-        network : Module
-            Called with ``inputs`` and what follows it; gives a scalar under each name of `LOSSES`.
-
-        Returns
-        -------
-        Tensor of float, shape (B, 5)
-            In the order of `LOSSES`; the same for all of the batch, so that MONAI can take it apart as any prediction.
+        They are the same for all of the batch, so that MONAI can take it apart as any prediction. The network is called
+        with ``inputs`` and what follows it, and gives a scalar under each name.
         """
         losses = network(inputs, *args, **kwargs)
         return torch.stack([losses[name] for name in LOSSES]).expand(len(inputs), -1)
@@ -79,15 +71,7 @@ class LossInferer(Inferer):
 class DetectionLoss(nn.Module):
     """Weighted sum of what `LossInferer` gives; a ``loss_function`` for `SupervisedTrainer`.
 
-    Parameters
-    ----------
-    weights : mapping of str to float, optional
-        Of some of `LOSSES`; the others weigh 1.
-
-    Raises
-    ------
-    InputError
-        If a weight has none of these names.
+    ``weights`` are those of some of `LOSSES`, the others weigh 1; InputError if one has none of these names.
     """
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:

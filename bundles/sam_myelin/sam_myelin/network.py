@@ -180,18 +180,8 @@ def predict_mask(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What `MaskDecoder.forward` does for one mask per prompt, but every prompt has an embedding of its own.
 
-    Parameters
-    ----------
-    decoder : MaskDecoder
-    source : Tensor of float, shape (N, 256, h, w)
-        Embedding of each prompt's image, with what stands for a mask prompt added.
-    position : Tensor of float, shape (1, 256, h, w)
-    sparse : Tensor of float, shape (N, t, 256)
-
-    Returns
-    -------
-    logits : Tensor of float, shape (N, 1, 4h, 4w)
-    iou : Tensor of float, shape (N,)
+    ``source`` (N, 256, h, w) is the embedding of each prompt's image, with what stands for a mask prompt added;
+    ``position`` (1, 256, h, w), ``sparse`` (N, t, 256). Gives logits (N, 1, 4h, 4w) and IoU (N,).
     """
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([output_tokens.expand(sparse.shape[0], -1, -1), sparse], dim=1)

@@ -34,18 +34,7 @@ class FlipInferer(Inferer):
         self.inferer, self.flips = inferer, FLIPS if enabled else FLIPS[:1]
 
     def __call__(self, inputs: torch.Tensor, network: Callable[..., Any], *args, **kwargs) -> torch.Tensor:
-        """Logits of a batch.
-
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (B, C, Y, X)
-        network : Module
-            Gives logits of the same height and width.
-
-        Returns
-        -------
-        Tensor of float, shape (B, 1, Y, X)
-        """
+        """Logits (B, 1, Y, X) of a batch (B, C, Y, X); the network keeps height and width."""
 
         def flipping(window: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
             views = (network(window.flip(flip), *args, **kwargs).flip(flip) for flip in self.flips)
