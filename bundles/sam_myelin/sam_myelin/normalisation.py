@@ -74,22 +74,8 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
 def normalise(image: np.ndarray, *, size: int = 1024) -> tuple[torch.Tensor, Fit]:
     """An image as the network's input: resized by its longer side, normalised, filled up with 0 right and below.
 
-    Parameters
-    ----------
-    image : ndarray of uint8 or uint16, shape (Y, X), (Y, X, 1) or (Y, X, 3)
-    size : int
-        Side of the input in pixels.
-
-    Returns
-    -------
-    input : Tensor of float32, shape (3, size, size)
-    fit : Fit
-        For `to_input`, `to_image` and `upsampling_weights`.
-
-    Raises
-    ------
-    InputError
-        As `to_rgb`.
+    Images are those of `to_rgb`, with its errors; the input is float32 (3, size, size). The `Fit` is for `to_input`,
+    `to_image` and `upsampling_weights`.
     """
     return normalise_rgb(torch.from_numpy(to_rgb(image)), size=size)
 

@@ -73,19 +73,9 @@ def find_file(image: str | os.PathLike, names: Sequence[str], folder: str | os.P
 def check_prompts(
     items: Sequence[Mapping[str, Any]], source: str, prompts_dir: str = NONE, axon_dir: str = NONE
 ) -> None:
-    """Refuse a run for which files of prompts are missing or broken, before it begins.
+    """Refuse a run for which files of prompts are missing or broken, before it begins; it names all that is wrong.
 
-    Parameters
-    ----------
-    items : sequence of mapping
-        Each with the path of an image under ``image``.
-    source, prompts_dir, axon_dir
-        As for `FindPromptsd`.
-
-    Raises
-    ------
-    InputError
-        It names all that is wrong.
+    Items hold the path of an image under ``image``; the other arguments are those of `FindPromptsd`.
     """
     find = FindPromptsd(source, prompts_dir, axon_dir)
     problems = []

@@ -64,17 +64,9 @@ def read_mask(path: str | os.PathLike, *, tell: Tell = logger.warning) -> np.nda
 
 
 def check_images(items: Sequence[Mapping[str, Any]]) -> None:
-    """Read every image, so that one that cannot be read stops a long run before it begins, not in the middle.
+    """Read every item's ``image``, so that one that cannot be read stops a long run before it begins.
 
-    Parameters
-    ----------
-    items : sequence of mapping
-        Each with the path of an image under ``image``.
-
-    Raises
-    ------
-    InputError
-        If any of them is refused by `read_micrograph`; it names all of those.
+    InputError names all of those that `read_micrograph` refuses.
     """
     check_all(items, lambda path: read_micrograph(path, tell=logger.debug))
 

@@ -115,9 +115,8 @@ def class_probabilities(
     image : Tensor of float32, shape (3, Y, X)
         Gray values from 0 to 255.
     segment : callable
-        `SamMyelin.segment`.
+        `SamMyelin.segment`, on ``device``.
     device : device
-        Of the network.
     zoom : float
         Pixels that the network sees per pixel of the image.
     views : int

@@ -94,20 +94,10 @@ class ClassesOfFibresd(MapTransform):
 
 
 def gap_weights(axons: np.ndarray, *, weight: float, reach_px: float) -> np.ndarray:
-    """How much each pixel counts: more where it alone keeps two axons apart.
+    """How much each pixel counts, float32 (Y, X): more where it alone keeps two axons apart.
 
-    Parameters
-    ----------
-    axons : ndarray of int, shape (Y, X)
-        Each under a label of its own.
-    weight : float
-        Of pixels halfway between two axons; all others count 1.
-    reach_px : float
-        As far from an axon at most.
-
-    Returns
-    -------
-    ndarray of float32, shape (Y, X)
+    Axons, int (Y, X), have labels of their own. Pixels halfway between two that are at most ``reach_px`` away count
+    ``weight``, all others 1.
     """
     weights = np.ones(axons.shape, np.float32)
     if not axons.any():

@@ -24,19 +24,10 @@ def part_of(fibre: np.ndarray, axon: np.ndarray, part: str) -> np.ndarray:
 
 
 def area_weights(length: int, resized: int, size: int, num_cells: int) -> np.ndarray:
-    """Share of each cell of a side of the logits that each pixel of the same side of the image covers.
+    """Share of each cell of a side of the logits that each pixel of the image's side covers.
 
-    Parameters
-    ----------
-    length, resized, size : int
-        Pixels of the image, of the image in the network's input, of the input.
-    num_cells : int
-        Cells of the logits along the input's side.
-
-    Returns
-    -------
-    ndarray of float32, shape (num_cells, length)
-        Rows sum to 1, or less where the cell lies in the padding.
+    In pixels the image is ``length``, ``resized`` in the network's input, and that is ``size``. Float32 (num_cells,
+    length); rows sum to 1, or less where the cell lies in the padding.
     """
     borders = np.arange(num_cells + 1) * (size / num_cells) * (length / resized)  # of the cells, in pixels
     pixels = np.arange(length)

@@ -66,27 +66,11 @@ def tile_side(tile_px: int | str, pixel_size_um: float | None, image_size: int) 
 
 
 def cut_tiles(shape: Sequence[int], *, tile_px: int, halo_px: int) -> list[Tile]:
-    """Tiles that cover an image; every pixel is in the core of exactly one.
+    """Tiles that cover an image (Y, X), by rows; every pixel is in the core of exactly one.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (Y, X) of the image.
-    tile_px : int
-        Side of a tile, halo included. The last tiles are moved inwards, so that all have this size; a side of the
-        image that is shorter is not cut.
-    halo_px : int
-        How far a tile at least reaches over its core, except at the image's border. Half of the largest fibre or more.
-
-    Returns
-    -------
-    list of Tile
-        By rows.
-
-    Raises
-    ------
-    InputError
-        If the halo leaves no core.
+    All have the side ``tile_px``, halo included: the last ones are moved inwards; a side of the image that is shorter
+    is not cut. ``halo_px`` is how far a tile at least reaches over its core, except at the image's border: half of the
+    largest fibre or more. InputError if the halo leaves no core.
     """
     if halo_px < 0 or 2 * halo_px >= tile_px:
         raise InputError(f"--halo_px {halo_px}: tiles of {tile_px} pixels keep no core; give 0 to {(tile_px - 1) // 2}")
