@@ -106,7 +106,7 @@ def segment(
     """
     if extra:
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; give several images as a pattern in quotes")
-    spread_out = {"blocks": blocks, "memory": memory, "workers": workers, "scheduler": scheduler}
+    spread_out = {"blocks": blocks, "memory": memory and f"{memory:g}", "workers": workers, "scheduler": scheduler}
     if server:
         _refuse(spread_out, "the server segments one whole image at a time")
     elif token:
