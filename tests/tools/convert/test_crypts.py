@@ -162,14 +162,6 @@ def written(folder: Path) -> dict[str, int]:
     return {p.relative_to(folder).as_posix(): p.stat().st_mtime_ns for p in folder.rglob("*.*") if p.suffix != ".json"}
 
 
-def test_second_run_touches_nothing(two_slides, convert_slides, tmp_path):
-    convert_slides()
-    before = written(tmp_path / "out")
-    convert_slides(name="other", folds=1)
-    assert len(before) == 6
-    assert written(tmp_path / "out") == before
-
-
 def test_only_what_changed_or_was_cut_is_redone(two_slides, put_text, convert_slides, tmp_path):
     convert_slides()
     before = written(tmp_path / "out")

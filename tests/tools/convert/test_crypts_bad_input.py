@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.errors import InputError
-from tools.convert.crypts import crypts as convert_crypts
-
 
 @pytest.fixture
 def refuses(refusal, convert_slides):
@@ -22,14 +19,64 @@ def good(put_slide, put_text):
     return put_text("source.csv", "id,rle\ngood,1 5\n")
 
 
-def test_source_that_does_not_exist(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere: no such folder, expected one of slides"):
-        convert_crypts(tmp_path / "nowhere", tmp_path / "out")
+MASK = np.zeros((40, 50), np.uint8)
+COLOURS = np.zeros((40, 50, 3), np.uint8)
 
 
-def test_folder_without_a_slide(put_text, refuses):
-    put_text("source/notes.txt", "no slide")
-    refuses("source: no slide there, expected")
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"source/notes.txt": "no slide"}, "source: no slide there, expected"),
+        (
+            {"s.tiff": COLOURS, "source/a.csv": "id\n", "source/b.csv": "id\n"},
+            "source: 2 CSV .*choose with --masks",
+        ),
+        (
+            {"s.tiff": COLOURS, "t.tiff": COLOURS, "source/t.geojson": "[]"},
+            "s.tiff: no mask, neither source.csv nor s_mask.tif or .geojson; .* --test s",
+        ),
+        (
+            {"s.tiff": COLOURS, "other_mask.tif": MASK},
+            "other_mask.tif: a mask without its slide; add other.tiff",
+        ),
+        (
+            {"s.tiff": COLOURS, "source/other.geojson": "[]"},
+            "other.geojson: a mask without its slide",
+        ),
+        (
+            {"s.tiff": COLOURS, "s_mask.tif": MASK, "source/s.geojson": "[]"},
+            "s_mask.tif: a second mask of s, besides .*s.geojson; keep one",
+        ),
+        ({"s.tiff": COLOURS, "s_mask.tif": MASK.T}, "s_mask.tif: .* pixels, expected 40 x 50 as the slide"),
+        (
+            {"s.tiff": COLOURS, "s_mask.tif": np.stack([MASK, MASK])},
+            "s_mask.tif: .* pixels, expected 40 x 50 as the slide",
+        ),
+        ({"s.tiff": COLOURS, "s_mask.tif": COLOURS}, "s_mask.tif: 3 samples per pixel .RGB., expected one gray value"),
+        ({"s.tiff": COLOURS, "source/s.geojson": "{"}, "s.geojson: not a readable GeoJSON"),
+        (
+            {"s.tiff": COLOURS, "source/s.geojson": '[{"type": "Point", "coordinates": [1, 2]}]'},
+            "s.geojson: feature 1: Point, expected Polygon",
+        ),
+        (
+            {
+                "s.tiff": COLOURS,
+                "source/s.geojson": '[{"type": "Polygon", "coordinates": [[[0,0],[99,0],[9,9]]]}]',
+            },
+            "s.geojson: polygon 1: x from 0 to 99",
+        ),
+    ],
+    ids=str,
+)
+def test_slides_and_masks_that_do_not_fit_together(put_slide, put, put_text, refuses, files, reason):
+    for name, content in files.items():
+        if isinstance(content, str):
+            put_text(name, content)
+        elif content is COLOURS:
+            put_slide(name)
+        else:
+            put(name, content)
+    refuses(reason)
 
 
 @pytest.mark.parametrize(
@@ -87,63 +134,14 @@ def test_rows_that_do_not_fit(good, refuses, rows, reason):
     refuses(reason)
 
 
-@pytest.mark.parametrize("text", ["", "image,rle\ngood,1 5\n", "id,organ\ngood,colon\n"])
+@pytest.mark.parametrize("text", [b"", b"image,rle\ngood,1 5\n", b"id,organ\ngood,colon\n", b"\xff\xfe\x00id,rle"])
 def test_csv_without_its_columns(good, refuses, text):
-    good.write_text(text)
-    refuses("source.csv: columns .*; expected id and rle, encoding, predicted")
-
-
-def test_csv_that_is_no_text(good, refuses):
-    good.write_bytes(b"\xff\xfe\x00id,rle")
-    refuses("source.csv: not a readable CSV")
-
-
-def test_two_csv_files_to_choose_from(put_slide, put_text, refuses):
-    put_slide("s.tiff")
-    put_text("source/a.csv", "id,rle\n")
-    put_text("source/b.csv", "id,rle\n")
-    refuses(r"source: 2 CSV files \(a.csv, b.csv\); choose with --masks")
+    good.write_bytes(text)
+    refuses("source.csv: (columns .*; expected id and rle, encoding, predicted|not a readable CSV)")
 
 
 def test_masks_that_do_not_exist(good, refuses, tmp_path):
     refuses("nowhere: no such file or folder", masks=tmp_path / "nowhere")
-
-
-def test_training_slide_without_a_mask(put_slide, put_text, refuses):
-    put_slide("s.tiff")
-    put_slide("t.tiff")
-    put_text("source/t.geojson", "[]")
-    refuses("s.tiff: no mask, neither source.csv nor s_mask.tif or .geojson; .* --test s")
-
-
-@pytest.mark.parametrize("name", ["other_mask.tif", "other.geojson"])
-def test_mask_without_its_slide(put_slide, put, put_text, refuses, name):
-    put_slide("s.tiff")
-    if name.endswith("tif"):
-        put(name, np.zeros((40, 50), np.uint8))
-    else:
-        put_text(f"source/{name}", "[]")
-    refuses(f"{name}: a mask without its slide; add other.tiff to .*source or remove the mask")
-
-
-def test_two_masks_of_one_slide(put_slide, put, put_text, refuses):
-    put_slide("s.tiff")
-    put("s_mask.tif", np.zeros((40, 50), np.uint8))
-    put_text("source/s.geojson", "[]")
-    refuses("s_mask.tif: a second mask of s, besides .*s.geojson; keep one")
-
-
-@pytest.mark.parametrize("shape", [(50, 40), (2, 40, 50)])
-def test_mask_of_another_size(put_slide, put, refuses, shape):
-    put_slide("s.tiff")
-    put("s_mask.tif", np.zeros(shape, np.uint8))
-    refuses("s_mask.tif: .* pixels, expected 40 x 50 as the slide")
-
-
-def test_mask_in_colour(put_slide, refuses):
-    put_slide("s.tiff")
-    put_slide("s_mask.tif")
-    refuses("s_mask.tif: 3 samples per pixel .RGB., expected one gray value")
 
 
 def test_mask_with_several_values(put_slide, put, refuses):
@@ -152,20 +150,6 @@ def test_mask_with_several_values(put_slide, put, refuses):
     mask[0, :2] = 3, 255
     put("s_mask.tif", mask)
     refuses("s_mask.tif: more than one value besides 0, from 0 to 255", in_pixels=True)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("{", "s.geojson: not a readable GeoJSON"),
-        ('[{"type": "Point", "coordinates": [1, 2]}]', "s.geojson: feature 1: Point, expected Polygon"),
-        ('[{"type": "Polygon", "coordinates": [[[0, 0], [99, 0], [0, 9]]]}]', "s.geojson: polygon 1: x from 0 to 99"),
-    ],
-)
-def test_geojson_that_does_not_fit(put_slide, put_text, refuses, text, reason):
-    put_slide("s.tiff")
-    put_text("source/s.geojson", text)
-    refuses(reason)
 
 
 @pytest.mark.parametrize(
@@ -181,17 +165,3 @@ def test_geojson_that_does_not_fit(put_slide, put_text, refuses, text, reason):
 )
 def test_options_that_do_not_fit(good, refuses, options, reason):
     refuses(reason, **options)
-
-
-def test_dataset_of_somebody_else_is_not_replaced(good, put_text, convert_slides):
-    path = put_text("out/dataset.json", '{"name": "mine", "training": []}')
-    with pytest.raises(InputError, match="dataset.json: not written by this converter"):
-        convert_slides()
-    assert "mine" in path.read_text()
-    assert [p.name for p in path.parent.iterdir()] == ["dataset.json"]
-
-
-def test_destination_that_cannot_be_written(good, put_text, convert_slides):
-    put_text("out", "a file where a folder should be")
-    with pytest.raises(InputError, match="out: cannot be written .*; choose another folder"):
-        convert_slides()

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from monai.transforms import LoadImage
 
-from common.errors import InputError
 from common.reading.tiff import read_volume
 from tools.convert.ctc import ctc
 from tools.convert.ctc_layout import find_sequences
@@ -113,12 +112,6 @@ def test_frames_with_markers_only_train_the_detection_of_their_fold(sequence, pu
     assert item["markers"] == "markers/02_t000.nii.gz" and item["fold"] == 1 and "label" not in item
 
 
-def test_four_digit_frames_keep_their_digits(sequence, convert, datalist):
-    sequence(frames=(0, 1500), digits=4)
-    convert()
-    assert [item["image"] for item in datalist()["training"]] == ["images/01_t0000.nii.gz", "images/01_t1500.nii.gz"]
-
-
 def test_number_counts_not_its_digits(put, convert, datalist, ramp):
     put("01/t0007.tif", ramp())
     put("01_GT/SEG/man_seg007.tif", ramp())
@@ -203,24 +196,6 @@ def test_strings_of_the_command_line_stay_strings(sequence, datalist, tmp_path):
     ctc(str(tmp_path / "source"), str(tmp_path / "out"), spacing="2,1,1", test="02", name="1e3")
     assert sorted(items(datalist(), "testing")) == [("02", 0)]
     assert datalist()["name"] == "1e3"
-
-
-def test_other_files_in_the_destination_are_left_alone(sequence, convert, tmp_path):
-    sequence()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/notes.txt").write_text("mine")
-    convert()
-    assert (tmp_path / "out/notes.txt").read_text() == "mine"
-    assert not list((tmp_path / "out").rglob(".partial*"))
-
-
-def test_foreign_datalist_is_not_overwritten(sequence, convert, tmp_path):
-    sequence()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out/dataset.json").write_text('{"training": []}')
-    with pytest.raises(InputError, match=r"dataset.json: not written by this converter; remove it"):
-        convert()
-    assert (tmp_path / "out/dataset.json").read_text() == '{"training": []}'
 
 
 def test_file_of_another_name_is_left_out_with_a_warning(sequence, put, tmp_path, ramp, caplog):

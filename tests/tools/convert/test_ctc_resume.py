@@ -14,15 +14,6 @@ def written(tmp_path):
     return {path.name + path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.nii.gz")}
 
 
-def test_second_run_touches_no_volume(sequence, convert, tmp_path):
-    sequence(frames=(0, 1))
-    convert()
-    before = written(tmp_path)
-    convert(name="other", folds=1)
-    assert len(before) == 6
-    assert written(tmp_path) == before
-
-
 @pytest.mark.parametrize("keep", [0, 40, -4])
 def test_truncated_output_is_redone(sequence, convert, load, ramp, tmp_path, keep):
     sequence(frames=(0, 1))

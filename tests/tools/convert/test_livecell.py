@@ -80,16 +80,6 @@ def test_images_labels_and_datalist(three_splits, convert_cells, datalist, tmp_p
     }
 
 
-def test_folder_per_cell_type_and_dict_of_annotations(put_split, coco_document, convert_cells, datalist, tmp_path):
-    images = {"A172_Phase_A1.tif": [SMALL]}
-    document = coco_document(images)
-    document["annotations"] = {"17": document["annotations"][0]}
-    put_split("train", images, folder="A172/", document=document)
-    convert_cells()
-    assert [item["image"] for item in datalist()["training"]] == ["images/A172_Phase_A1.tif"]
-    np.testing.assert_array_equal(labels_of(tmp_path / "out/labels/A172_Phase_A1.png"), drawn(SMALL))
-
-
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_copy_with_one_split_converts_as_far_as_it_goes(put_split, convert_cells, datalist, caplog, split):
     put_split(split, {"a_1.tif": [SMALL]})
@@ -233,14 +223,6 @@ def test_plain_coco_by_its_file_with_images_elsewhere_and_gray_jpeg(put_text, co
     with Image.open(tmp_path / "out/images/one.png") as copy, Image.open(tmp_path / "elsewhere/one.jpg") as source:
         assert copy.mode == "L"
         np.testing.assert_array_equal(np.array(copy), np.array(source))
-
-
-def test_second_run_touches_nothing(three_splits, convert_cells, tmp_path):
-    convert_cells()
-    before = written(tmp_path / "out")
-    convert_cells(name="other")
-    assert len(before) == 8
-    assert written(tmp_path / "out") == before
 
 
 def test_only_what_changed_or_was_cut_is_redone(three_splits, put_split, convert_cells, tmp_path):

@@ -152,12 +152,6 @@ class TestSteps:
         ran.clear()
         assert compared() == first and ran == []
 
-    def test_order_of_overrides_does_not_matter(self, compared, ran):
-        compared(max_epochs="9", pretrained="True")
-        ran.clear()
-        compared(pretrained="True", max_epochs="9")
-        assert ran == []
-
     def test_interrupted_comparison_goes_on(self, compared, ran):
         compared()
         Path("out/large/fold_1/logs/train.json").unlink()  # as if killed within this training
@@ -235,14 +229,6 @@ class TestKnob:
         ran.clear()
         assert compared(knob="patch=" + ",".join(values), folds="0") == text and ran == []
 
-    def test_interrupted_training_of_a_value_goes_on_alone(self, compared, ran):
-        compared(knob="patch=[4,4],none", folds="0")
-        (stamp,) = Path("out").glob("4_4_*/fold_0/logs/train.json")
-        stamp.unlink()
-        ran.clear()
-        compared(knob="patch=[4,4],none", folds="0")
-        assert ran == [f"patch [4,4], fold 0: {step}" for step in ("train", "validation", "testing")]
-
 
 @pytest.mark.parametrize(
     ("text", "values"),
@@ -309,14 +295,6 @@ def commands_of(bundles, dataset, fake_run, monkeypatch):
     return call
 
 
-def test_training_command(commands_of):
-    assert " ".join(commands_of(max_epochs="5")["train"]) == (
-        "python -m monai.bundle run training --config_file bundles/some_bundle/configs/train.json "
-        "--bundle_root bundles/some_bundle --dataset_dir dataset --fold 1 --architecture small "
-        "--output_dir out/small/fold_1 --max_epochs 5"
-    )
-
-
 def test_evaluation_commands_load_the_trained_weights_and_keep_what_evaluate_json_sets(commands_of):
     found = commands_of(max_epochs="5", pretrained="False")
     common = (
@@ -368,11 +346,7 @@ def test_evaluation_without_that_function_is_refused(bundles):
     [
         ({"networks": "small,huge"}, "--networks small,huge: huge is unknown; there are small, large"),
         ({"folds": "0,7"}, "--folds 0,7: 7 is unknown; there are 0, 1"),
-        ({"max_epoch": "5"}, "unknown override --max_epoch; did you mean --max_epochs?"),
-        ({"network": "small"}, "unknown override --network; did you mean --networks?"),
-        ({"fold": "1"}, "--fold: compare sets it for each run; choose with --folds"),
         ({"architecture": "small"}, "--architecture: compare sets it for each run; choose with --networks"),
-        ({"ckpt_path": "x"}, "--ckpt_path: compare sets it for each run; leave it out"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_runs(compared, ran, options, match):

@@ -63,11 +63,6 @@ def test_the_unit_that_the_datalist_names_is_the_one_that_counts(dataset):
         read_separate_folds(dataset(("a", "1", 0), ("b", "1", 1), key="region", unit="region"))
 
 
-def test_several_empty_folds_are_all_named(dataset):
-    with pytest.raises(InputError, match="no labelled image in fold 2, 3 of 5; .* convert again with --folds 5"):
-        read_separate_folds(dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", 4)))
-
-
 def test_item_without_an_image_is_told(dataset):
     folder = dataset(("a", "1", 0), ("b", "2", 1), testing=[{"label": "x"}])
     with pytest.raises(InputError, match="an item without 'image'"):

@@ -136,14 +136,6 @@ class TestSteps:
         assert validated("good", "poor") == first and stub.names == []
         assert [Path("out", name).stat().st_mtime_ns for name in files] == dates
 
-    def test_lost_report_is_built_again_without_training(self, validated, stub):
-        first, _ = validated()
-        for name in ("report.md", "report.html", "report.json"):
-            Path("out", name).unlink()
-        stub.names.clear()
-        assert validated()[0] == first and stub.names == []
-        assert Path("out/report.md").read_text() == first and Path("out/report.html").is_file()
-
     def test_fold_interrupted_half_way_goes_on_alone(self, validated, stub):
         stub.fail = ("good, fold 1: train",)
         with pytest.raises(InputError, match="'good, fold 1: train' failed"):
@@ -171,12 +163,6 @@ class TestSteps:
         with pytest.raises(InputError, match="--folds 0,3: 3 is unknown; there are 0, 1, 2"):
             validated(folds="0,3")
         assert stub.names == []
-
-    def test_one_folder_is_not_shared_with_a_comparison(self, validated, stub):
-        Path("out/good").mkdir(parents=True)
-        Path("out/good/knob.json").write_text('{"knob": "architecture"}')
-        with pytest.raises(InputError, match="holds a comparison of architecture, now it is of folds; give another"):
-            validated()
 
 
 def test_commands(validated, stub):
@@ -239,10 +225,6 @@ class TestReport:
         assert (pair["first"], pair["second"], pair["n"], pair["wins"]) == ("poor", "good", 3, 0)
         assert pair["mean_difference"] == pytest.approx(-0.25) and pair["rank_biserial"] == -1 and pair["p"] == 0.25
         assert "## Validation" in text and "| poor" in text and "-0.25" in text
-
-    def test_one_bundle_has_no_ranking_on_validation(self, validated):
-        text, report = validated("shapes")
-        assert "ranking by" not in text and len(report["ranking"]["validation"]) == 1
 
     def test_data_and_trainings_are_told(self, validated):
         text, report = validated(max_epochs="9")
@@ -347,30 +329,6 @@ class TestEnsembles:
 def test_wrong_options_are_refused_before_anything_runs(validated, stub, names, options, match):
     with pytest.raises(InputError, match=match):
         validated(*names, **options)
-    assert stub.names == [] and not Path("out").exists()
-
-
-def test_missing_dataset_is_told(bundles, tmp_path):
-    with pytest.raises(InputError, match="--dataset_dir missing"):
-        crossval("good")
-    with pytest.raises(InputError, match=r"dataset\.json: no such file"):
-        crossval("good", dataset_dir=str(tmp_path / "nowhere"))
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"image": "images/b.png", "slide": "1", "fold": 1}, r"images/b\.png is in fold 0 and in fold 1"),
-        ({"slide": "1"}, "slide 1 is in fold 0 and in fold 1"),
-        ({"fold": 2}, "no labelled image in fold 1 of 3"),
-    ],
-)
-def test_wrong_folds_are_refused_before_anything_runs(validated, stub, dataset, change, match):
-    content = json.loads((dataset / "dataset.json").read_text())
-    content["training"][2] |= change
-    write_datalist(dataset, content["training"], content["testing"])
-    with pytest.raises(InputError, match=match):
-        validated()
     assert stub.names == [] and not Path("out").exists()
 
 

@@ -84,14 +84,6 @@ def test_label_of_another_shape_is_told(planes, tmp_path):
     assert not (tmp_path / "datastats.yaml").exists()
 
 
-def test_missing_image_is_told(planes, tmp_path):
-    (planes / "image1.png").unlink()
-    with pytest.raises(
-        InputError, match=r"dataset\.json: image 'image1\.png' does not exist in .*; convert the data again"
-    ):
-        write_datastats(read_separate_folds(planes), tmp_path / "datastats.yaml")
-
-
 def test_large_plane_is_thinned_out_and_its_spacing_says_so(tmp_path):
     for name in ("image", "label"):
         Image.fromarray(np.ones((3, 4097), np.uint8)).save(tmp_path / f"{name}.png")

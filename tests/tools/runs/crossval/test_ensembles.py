@@ -13,23 +13,11 @@ from PIL import Image
 from torch import from_numpy
 
 from common.errors import InputError
-from tools.runs.crossval.ensembles import Member, average, best_by_fold, best_n, enlarge, overlap_scores, score_case
+from tools.runs.crossval.ensembles import Member, average, enlarge, overlap_scores
 
 
 def member(bundle, fold, score, folder=Path(), threshold=0.5):
     return Member(bundle, fold, score, folder, threshold)
-
-
-MEMBERS = [member("a", 0, 0.5), member("a", 1, 0.9), member("b", 0, 0.6), member("b", 1, 0.8)]
-
-
-def test_best_n_takes_the_highest_scores():
-    assert [found.name for found in best_n(MEMBERS, 3)] == ["a, fold 1", "b, fold 1", "b, fold 0"]
-    assert len(best_n(MEMBERS, 9)) == 4
-
-
-def test_best_by_fold_takes_one_of_each_fold():
-    assert [found.name for found in best_by_fold(MEMBERS)] == ["b, fold 0", "a, fold 1"]
 
 
 def test_mean_of_volumes(tmp_path):
@@ -44,13 +32,6 @@ def test_whole_numbers_are_shares_of_their_type(tmp_path):
     Image.fromarray(np.full((2, 2), 65535, np.uint16)).save(tmp_path / "a.png")
     tifffile.imwrite(tmp_path / "b.tiff", np.full((2, 2), 51, np.uint8))
     np.testing.assert_allclose(average([tmp_path / "a.png", tmp_path / "b.tiff"]), 0.6, rtol=1e-6)
-
-
-def test_members_of_different_shape_are_refused(tmp_path):
-    for name, shape in (("a", (4, 4)), ("b", (4, 5))):
-        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros(shape, np.uint8))
-    with pytest.raises(InputError, match=r"b\.tif: shape \(4, 5\), but .*a\.tif has \(4, 4\); members of an ensemble"):
-        average([tmp_path / "a.tif", tmp_path / "b.tif"])
 
 
 def test_ensemble_without_members_is_refused():
@@ -84,22 +65,3 @@ def test_scores_are_those_of_the_metrics_that_bundles_use(seed):
 def test_nothing_against_nothing_is_perfect():
     nothing = np.zeros((2, 2), bool)
     assert overlap_scores(nothing, nothing) == {"iou": 1.0, "dice": 1.0}
-
-
-def test_probabilities_are_averaged_and_not_masks(tmp_path):
-    """Two of three members say no, but the third is so sure that the mean says yes."""
-    truth = np.array([[3, 0], [0, 0]], np.uint8)
-    Image.fromarray(truth).save(tmp_path / "x.png")
-    members = []
-    for index, sure in enumerate((255, 100, 100)):
-        folder = tmp_path / str(index)
-        folder.mkdir()
-        Image.fromarray(np.array([[sure, 0], [0, 0]], np.uint8)).save(folder / "image.v1_prob.png")
-        Image.fromarray(truth).save(folder / "image.v1_prob_more.png")
-        members.append(member("a", index, 0.5, folder))
-    assert score_case(members, tmp_path / "image.v1.png", tmp_path / "x.png") == {"iou": 1.0, "dice": 1.0}
-
-
-def test_missing_probability_is_told(tmp_path):
-    with pytest.raises(InputError, match=r"no image_prob\.\* of image\.nii\.gz; delete the folder and run again"):
-        member("a", 0, 0.5, tmp_path).result("image.nii.gz")

@@ -172,12 +172,6 @@ class TestStudy:
         monkeypatch.setattr(search.time, "sleep", sleep)
         assert "Best: trial 1, Dice 0.9000" in tuned(2) and len(naps) == 1 and len(stub.configs) == 1
 
-    def test_two_studies_share_a_database(self, tuned, stub):
-        for name in ("first", "second"):
-            tuned(1, storage="sqlite:///shared.db", study_name=name, output_dir=name)
-        assert len(stub.configs) == 2 and states("first") == states("second") == ["COMPLETE"]
-        assert set(optuna.get_all_study_names("sqlite:///shared.db")) == {"first", "second"}
-
     def test_worse_than_the_others_is_pruned_and_counts(self, tuned, stub, monkeypatch):
         monkeypatch.setattr(pruning, "NUM_STARTUP_TRIALS", 1)
         stub.courses[1] = [0.1, 0.9, 0.9]

@@ -1,0 +1,58 @@
+"""What all converters do alike: nothing is redone, nothing of others is replaced, errors are one line."""
+
+import pytest
+
+from common.errors import InputError
+
+CELL = [[5, 5, 12, 5, 12, 12]]
+
+
+@pytest.fixture(params=["ctc", "crypts", "livecell", "myelin"])
+def convert_small(request):
+    """Function that converts a small source of each kind in turn."""
+    get = request.getfixturevalue
+    if request.param == "ctc":
+        get("sequence")(frames=(0, 1))
+        return get("convert")
+    if request.param == "crypts":
+        get("put_slide")("a.tiff")
+        get("put_text")("source.csv", "id,rle\na,1 5\n")
+        return get("convert_slides")
+    if request.param == "livecell":
+        get("put_split")("val", {"a_1.tif": [CELL], "a_2.tif": [CELL]})
+        return get("convert_cells")
+    get("put_subject")("sub-a")
+    return get("convert_nerves")
+
+
+def test_second_run_touches_no_image_and_no_file_of_others(convert_small, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/notes.txt").write_text("mine")
+    convert_small()
+    images = [path for path in (tmp_path / "out").rglob("*.*") if path.suffix not in (".json", ".tsv")]
+    before = {path: path.stat().st_mtime_ns for path in images}
+    convert_small()
+    assert len(before) > 2 and {path: path.stat().st_mtime_ns for path in images} == before
+    assert not list((tmp_path / "out").rglob(".partial*"))
+
+
+def test_dataset_of_somebody_else_is_not_replaced(convert_small, put_text):
+    path = put_text("out/dataset.json", '{"name": "mine", "training": []}')
+    with pytest.raises(InputError, match=r"dataset.json: not written by this converter; remove it"):
+        convert_small()
+    assert "mine" in path.read_text() and [*path.parent.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("blocked", ["out", "out/images", "out/sub-a"])
+def test_destination_that_cannot_be_written(convert_small, put_text, blocked, request):
+    if blocked != "out" and ("sub" in blocked) != ("myelin" in request.node.callspec.id):
+        pytest.skip("another converter's folder")
+    put_text(blocked, "a file where a folder should be")
+    with pytest.raises(InputError, match="out: cannot be written .*; choose another folder"):
+        convert_small()
+
+
+def test_source_that_does_not_exist(convert_small, tmp_path):
+    (tmp_path / "source").rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="source: no such (file or )?folder, expected"):
+        convert_small()
