@@ -6,13 +6,10 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,8 +26,8 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, download, lo
 from monai.transforms import Compose
 from monai.utils import path_to_sqlite_uri, set_determinism
 
+from tests.processes import finish, run_on_two, start_module
 from tools.card.files import card_disagreements
-from tools.runs.warm import WarmProcess
 from tools.runs.words import as_words
 from tools.segment.results import read_mask
 from tools.share.checks import is_shared
@@ -57,33 +54,9 @@ def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def start_module(module: str, *arguments: str, cwd: Path, **environment: str) -> WarmProcess:
-    """Start ``python -m MODULE ...`` in a process that finds this repository's tools, but no bundle by itself.
-
-    It is forked from one that has imported MONAI, which takes longer than all else.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(cwd)
-        patch.setattr(sys, "path", [path for path in sys.path if not Path(path).is_relative_to(ROOT / "bundles")])
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        return WarmProcess(["python", "-m", module, *arguments])
-
-
-start_bundle = partial(start_module, "monai.bundle")
-
-
-def finish(process: WarmProcess) -> str:
-    """What a process prints until its end, after a check that it went well."""
-    with process:
-        output = process.stdout.read()
-    assert process.returncode == 0, output[-5000:]
-    return output
-
-
 def run_bundle(*arguments: str, cwd: Path) -> str:
     """Run ``python -m monai.bundle ...``; its output, after a check that it went well."""
-    return finish(start_bundle(*arguments, cwd=cwd))
+    return finish(start_module("monai.bundle", *arguments, cwd=cwd))
 
 
 def overrides_of(bundle: Path) -> dict[str, Any]:
@@ -95,12 +68,6 @@ def overrides_of(bundle: Path) -> dict[str, Any]:
 def options_of(bundle: Path) -> list[str]:
     """The same for the command line."""
     return as_words(overrides_of(bundle))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture
@@ -361,18 +328,12 @@ def test_evaluation_runs_from_another_directory_and_writes_monais_metric_files(b
 def test_training_runs_on_two_processes(bundle, dataset_dir, tmp_path):
     """With the environment that ``torchrun`` makes; see devonet_nsn's test for ``torchrun`` itself."""
     configs = [str(bundle / "configs" / file) for file in ("train.json", "multi_gpu_train.json")]
-    arguments = (
-        *("run", "training", "--config_file", str(configs), "--bundle_root", str(bundle)),
-        *("--dataset_dir", str(dataset_dir), "--output_dir", "output"),
+    logs = run_on_two(
+        *("monai.bundle", "run", "training", "--config_file", configs, "--bundle_root", bundle),
+        *("--dataset_dir", dataset_dir, "--output_dir", "output"),
         *("--max_epochs", "1", "--val_interval", "1", *options_of(bundle)),
+        cwd=tmp_path,
     )
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
-    with ThreadPoolExecutor() as pool, ExitStack() as ended_with_the_first_error:
-        ranks = []
-        for rank in ("0", "1"):
-            ranks.append(start_bundle(*arguments, cwd=tmp_path, RANK=rank, LOCAL_RANK=rank, **common))
-            ended_with_the_first_error.push(ranks[-1].__exit__)
-        logs = [done.result() for done in as_completed([pool.submit(finish, rank) for rank in ranks])]
     assert (tmp_path / "output/model.pt").exists()
     assert "".join(logs).count("Epoch[1] Metrics") == 2, "training and validation are printed by one process only"
 
@@ -398,8 +359,7 @@ def test_clients_of_a_federation_train_on_their_own_data_from_the_mean_of_all(bu
     assert len(rounds) == 2
     for finished in rounds:
         assert all(change > 0 for change in finished["largest_changes"]) and finished["clients_differ"]
-        assert finished["evaluates_what_was_sent"]
-        assert all(len(metrics) for metrics in finished["metrics"])
+        assert finished["evaluates_what_was_sent"] and finished["metrics"]
     left = {path: path.stat().st_mtime_ns for path in bundle.rglob("*") if "__pycache__" not in path.parts}
     assert left == shipped, "a client leaves nothing in the bundle that the other could find"
     assert not list(tmp_path.rglob("resume.pt")), "the server keeps the weights"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,8 @@ from sam_myelin import onnx_export as module
 from sam_myelin.common.errors import InputError
 from sam_myelin.network import SamMyelin
 from sam_myelin.onnx_export import export_decoder, export_encoder, main
+
+from tests.processes import run_module
 
 pytestmark = pytest.mark.slow
 
@@ -148,18 +148,10 @@ def test_command_writes_both(tmp_path, capsys, monkeypatch):
 
 
 def test_command_refuses_in_one_line(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "sam_myelin.onnx_export", "--ckpt_path", "nowhere.pt", "--variant", "vit_tiny"]
-        + ["--output_dir", str(tmp_path / "onnx")],
-        cwd=Path(module.__file__).parents[1],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "error: nowhere.pt: no such checkpoint; train first, or give another --ckpt_path"
-    )
-    assert "Traceback" not in done.stderr and not (tmp_path / "onnx").exists()
+    words = ["--ckpt_path", "nowhere.pt", "--variant", "vit_tiny", "--output_dir", tmp_path / "onnx"]
+    code, output = run_module("sam_myelin.onnx_export", *words, cwd=Path(module.__file__).parents[1])
+    assert code == 1 and not (tmp_path / "onnx").exists()
+    assert output.splitlines() == ["error: nowhere.pt: no such checkpoint; train first, or give another --ckpt_path"]
 
 
 def test_command_refuses_weights_of_another_variant(tmp_path):

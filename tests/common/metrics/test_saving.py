@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,8 +10,8 @@ from ignite.engine import Engine, Events
 from monai.metrics import MeanIoU
 
 from common.metrics.saving import CaseMetricsSaver
+from tests.processes import run_on_two
 
-ROOT = Path(__file__).parents[3]
 TWO_PROCESSES = """
 import sys
 import torch
@@ -59,21 +55,8 @@ def test_image_that_was_scored_twice_stands_once_with_its_own_score(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "names",
-    [
-        pytest.param(["A"], id="fewer images than processes"),
-        pytest.param(["A", "b", "C"], id="more", marks=pytest.mark.thorough),
-    ],
-)
+@pytest.mark.parametrize("names", [["A"], ["A", "b", "C"]], ids=["fewer images than processes", "more"])
 def test_two_processes_leave_one_row_for_an_image(tmp_path, names):
-    script = tmp_path / "evaluation.py"
-    script.write_text(TWO_PROCESSES)
-    command = [*("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"), str(script), str(tmp_path)]
-    subprocess.run(
-        [sys.executable, *command, *names],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        check=True,
-        timeout=120,
-    )
+    (tmp_path / "evaluation.py").write_text(TWO_PROCESSES)
+    run_on_two("evaluation", tmp_path, *names, cwd=tmp_path)
     assert sorted(scores_in(tmp_path)) == [(name, float(name.isupper())) for name in sorted(names)]

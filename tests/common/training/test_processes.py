@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from common.training.processes import validation_sampler
+from tests.processes import run_on_two
 
-ROOT = Path(__file__).parents[3]
 TRAINING = """
 from pathlib import Path
 import torch
@@ -29,19 +26,9 @@ print("threads:", *(path.read_text() for path in Path("/proc/self/task").glob("*
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="names of threads are read from /proc")
 def test_no_thread_of_the_process_group_outlives_the_training(tmp_path):
-    script = tmp_path / "training.py"
-    script.write_text(TRAINING)
-    command = [*("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"), str(script)]
-    done = subprocess.run(
-        [sys.executable, *command],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("threads:") == 2
-    assert "gloo" not in done.stdout
+    (tmp_path / "some_training.py").write_text(TRAINING)
+    output = "".join(run_on_two("some_training", cwd=tmp_path))
+    assert output.count("threads:") == 2 and "gloo" not in output
 
 
 def share_of(rank, num_items, monkeypatch):

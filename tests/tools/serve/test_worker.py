@@ -4,8 +4,6 @@ import dataclasses
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 import tifffile
 
 from common.errors import InputError
+from tests.processes import finish, start_module
 from tests.tools.serve.conftest import noise, png, until
 from tools.bundles import all_bundles, find_bundle
 from tools.convert.nifti import write_volume
@@ -60,11 +59,10 @@ def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / served.image.name).write_bytes(served.image.read_bytes())
-    command = [sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(BUNDLES / name)]
-    command += ["--config_file", str(BUNDLES / name / "configs" / "inference.json")]
-    command += ["--dataset_dir", str(folder), "--output_dir", str(tmp_path / "out")]
-    command += as_words(read_toolbox(BUNDLES / name).inference)
-    subprocess.run(command, check=True, capture_output=True)
+    command = ["monai.bundle", "run", "--bundle_root", BUNDLES / name]
+    command += ["--config_file", BUNDLES / name / "configs" / "inference.json"]
+    command += ["--dataset_dir", folder, "--output_dir", tmp_path / "out"]
+    finish(start_module(*command, *as_words(read_toolbox(BUNDLES / name).inference), cwd=tmp_path))
     expected, _ = read_mask(tmp_path / "out" / served.mask.name)
     found, _ = read_mask(served.mask)
     np.testing.assert_array_equal(found, expected)
