@@ -1,7 +1,5 @@
 """What the tests of all bundles share: the bundles themselves, and a small synthetic dataset for each."""
 
-from __future__ import annotations
-
 import os
 import random
 import sys

@@ -1,7 +1,5 @@
 """What a bundle that runs refuses, however MONAI wraps the error."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

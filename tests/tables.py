@@ -1,7 +1,5 @@
 """Tables that a run left."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Every comparison runs on tiny input; the harness counts, and refuses, what it says."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

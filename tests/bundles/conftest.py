@@ -1,7 +1,5 @@
 """What the tests of every bundle need."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -4,8 +4,6 @@ Started as a command of its own, from any folder, since a client has not importe
 ``python -m tests.bundles.federation BUNDLE_ROOT DATASET_DIR DATASET_DIR OUTPUT_DIR OVERRIDES``.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The contract that every folder in bundles/ keeps; a new bundle inherits it without a line here."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Helpers that draw small volumes and datalists."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

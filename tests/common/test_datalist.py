@@ -1,7 +1,5 @@
 """dataset.json is read into one typed thing, and written whole or not at all."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

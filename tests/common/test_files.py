@@ -1,7 +1,5 @@
 """What several processes write to at once stays whole."""
 
-from __future__ import annotations
-
 import errno
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """What may import what: `common` stands on its own, so that a bundle can carry a copy of it."""
 
-from __future__ import annotations
-
 import ast
 import re
 from pathlib import Path

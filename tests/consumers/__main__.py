@@ -5,8 +5,6 @@ are shared and what it pins stays there. The outcome of each goes into the table
 ``.ci/consumers "MONAI Label" devonet_nsn`` tries one program with one bundle, and leaves the other rows as they are.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

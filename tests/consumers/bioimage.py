@@ -6,8 +6,6 @@ program's own test of the package passes, and what it predicts for another image
 it.
 """
 
-from __future__ import annotations
-
 import io
 import sys
 import zipfile

@@ -4,8 +4,6 @@ Run in an environment with `monai-deploy-app-sdk` by ``.ci/consumers``:
 ``python monai_deploy.py BUNDLE_ROOT DATASET_DIR DATASET_DIR WORK_DIR OVERRIDES``.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

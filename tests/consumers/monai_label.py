@@ -6,8 +6,6 @@ server lists the bundle, answers with a label map on the image's own grid, train
 and then answers with what it trained.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import socket

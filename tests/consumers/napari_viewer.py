@@ -4,8 +4,6 @@ Run in an environment with `napari` by ``.ci/consumers``, in an X server of its 
 ``python napari_viewer.py BUNDLE_ROOT DATASET_DIR DATASET_DIR WORK_DIR OVERRIDES``.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

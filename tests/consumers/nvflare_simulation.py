@@ -5,8 +5,6 @@ Run in an environment with `nvflare` and `monai-nvflare` by ``.ci/consumers``:
 unless both sites trained in both rounds and the server averaged what they sent.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

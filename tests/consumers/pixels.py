@@ -1,7 +1,5 @@
 """Pixels of the files that programs take and give; imported by the scripts beside it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nibabel as nib

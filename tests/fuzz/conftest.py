@@ -3,8 +3,6 @@
 What it finds is printed as bytes; mend the reader, and keep a small file of that kind in ``corpus/<target>/``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

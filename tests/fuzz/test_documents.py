@@ -1,7 +1,5 @@
 """Documents of strangers: datalists, COCO, GeoJSON, tables, bundles in zip files."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """Images of strangers: TIFF and its OME-XML, NIfTI, pictures, slides."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import re

@@ -1,7 +1,5 @@
 """Files of microscopes that strangers send."""
 
-from __future__ import annotations
-
 import functools
 import shutil
 import tempfile

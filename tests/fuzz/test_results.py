@@ -1,7 +1,5 @@
 """Results and truths of strangers: scored, exported, drawn over their image, or taken for a bundle."""
 
-from __future__ import annotations
-
 import functools
 import gzip
 import shutil

@@ -1,7 +1,5 @@
 """Helpers that draw small datasets as the field ships them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a bundle made by a test says of itself to the tools."""
 
-from __future__ import annotations
-
 from typing import Any
 
 __all__ = ["toolbox_section"]

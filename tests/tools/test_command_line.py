@@ -1,7 +1,5 @@
 """The command line lists its verbs, refuses what it does not know, and tells expected errors in one line."""
 
-from __future__ import annotations
-
 import errno
 import subprocess
 import sys

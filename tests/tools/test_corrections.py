@@ -1,7 +1,5 @@
 """Corrected labels become a dataset that grows, and that a bundle is fine-tuned on."""
 
-from __future__ import annotations
-
 import nibabel as nib
 import numpy as np
 import pytest

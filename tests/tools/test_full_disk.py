@@ -1,7 +1,5 @@
 """A full disk and a folder that cannot be written end in one line; what was there is untouched."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from pathlib import Path

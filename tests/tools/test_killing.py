@@ -1,7 +1,5 @@
 """Work that is killed at any moments and begun again ends as work that was left alone."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

@@ -1,7 +1,5 @@
 """A seventh bundle is a folder and nothing else: the tools take it from raw files to its card."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Jobs over processes, some of which are killed."""
 
-from __future__ import annotations
-
 import functools
 import os
 import signal

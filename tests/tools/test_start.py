@@ -1,7 +1,5 @@
 """A verb imports what it needs and no more: MONAI alone takes seconds. Modules are looked at, never the clock."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

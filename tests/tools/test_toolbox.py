@@ -1,7 +1,5 @@
 """What a bundle says of itself to the tools is read as it stands, or refused with the key that is wrong."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

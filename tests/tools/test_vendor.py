@@ -1,7 +1,5 @@
 """A bundle carries the files of common/ that it reaches, whole and unchanged, and no others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -168,12 +168,6 @@ def test_mask_transform_gives_the_slide_its_size_and_the_image_its_metadata():
     assert data["pred"].shape == (1, 10, 13)
 
 
-def test_mask_transform_leaves_a_tensor_a_tensor():
-    data = slide_of(blobs((10, 13), 2), (38, 50), 4)
-    data["pred"] = data["pred"].as_tensor()
-    assert not isinstance(CryptMaskd("pred")(data)["pred"], MetaTensor)
-
-
 @pytest.mark.parametrize("step", [1, 3, 7])
 def test_numbers_lie_where_the_crypts_are_painted(step):
     crypts = find_crypts(blobs((10, 13), 2), (38, 50), 4, threshold=0.4, min_area=20)

@@ -1,17 +1,10 @@
 """Aggregates pool objects and patches over slides; the buffers, and so MetricsSaver's files, keep one row per slide."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
-from crypt_unet.common.metrics.pooled import ItemMetricHandler
 from crypt_unet.metrics import ObjectF1Metric, PatchMetric
-from monai.engines import SupervisedEvaluator
-from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
 from monai.metrics import DiceMetric
-
-from tests.tables import read_rows
 
 # two crypts, both found
 FOUND = (torch.tensor([[[1, 1, 0, 1]]]), torch.tensor([[[4, 4, 0, 9]]]))
@@ -44,12 +37,6 @@ def test_predicted_pixels_that_touch_at_a_corner_are_one_object():
     assert metric.aggregate().item() == 1
     metric(diagonal.to(torch.uint8), torch.tensor([[[[1, 0], [0, 2]]]]))
     assert metric.get_buffer().tolist() == [[1.0], [0.0]]
-
-
-def test_f1_without_any_object_is_undefined():
-    metric = ObjectF1Metric()
-    metric(*(image[None] for image in NOTHING))
-    assert metric.aggregate().isnan()
 
 
 def test_f1_refuses_labels_of_another_shape_or_kind():
@@ -95,35 +82,3 @@ def test_nothing_to_aggregate(metric):
     assert metric.get_buffer() is None
     with pytest.raises(ValueError, match="nothing to aggregate"):
         metric.aggregate()
-
-
-def test_evaluator_writes_one_row_per_slide(tmp_path):
-    mask, labels = torch.tensor([[[[1, 1, 0, 0]]]]), torch.tensor([[[[0, 7, 0, 0]]]])
-    batches = [
-        {"image": mask.float(), "label": labels, "patches": torch.tensor([corners]), "patch_size": torch.tensor([2])}
-        for corners in ([[0, 0]], [[0, 2], [0, 1]])
-    ]
-    evaluator = SupervisedEvaluator(
-        device=torch.device("cpu"),
-        val_data_loader=batches,
-        network=torch.nn.Identity(),
-        key_val_metric={"f1": IgniteMetricHandler(ObjectF1Metric(), output_transform=from_engine(["pred", "label"]))},
-        additional_metrics={
-            f"patch_{kind}": ItemMetricHandler(PatchMetric(kind), truth=["label", "patches", "patch_size"])
-            for kind in ("dice", "iou")
-        },
-        val_handlers=[
-            MetricsSaver(
-                str(tmp_path),
-                metric_details="*",
-                batch_transform=lambda batch: [{"filename_or_obj": str(len(item["patches"]))} for item in batch],
-            )
-        ],
-    )
-    evaluator.run()
-    overall = dict(read_rows(tmp_path / "metrics.csv"))
-    assert {name: float(value) for name, value in overall.items()} == pytest.approx(
-        {"f1": 0, "patch_dice": (2 / 3 + 1 + 1) / 3, "patch_iou": (0.5 + 1 + 1) / 3}
-    )
-    rows = (tmp_path / "patch_iou_raw.csv").read_text().splitlines()
-    assert rows == ["filename,class0,mean", "1,0.5,0.5", "2,1.0,1.0"]

@@ -2,10 +2,10 @@
 
 import itertools
 import json
-from fractions import Fraction
 
 import numpy as np
 import pytest
+import shapely
 from crypt_unet.crypts import Crypt, find_crypts, paint
 from crypt_unet.outlines import feature_collection, outline
 from scipy import ndimage
@@ -21,53 +21,12 @@ def random_crypts(seed: int, shape=(60, 70), *, rough: bool = False) -> list[Cry
     return find_crypts((noise > level).astype(np.float32), shape, 1, min_area=0, fill_holes=False)
 
 
-def orientation(a, b, c) -> int:
-    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-    return (area > 0) - (area < 0)
-
-
-def on_segment(a, b, c) -> bool:
-    inside = all(min(a[k], b[k]) <= c[k] <= max(a[k], b[k]) for k in (0, 1))
-    return inside and orientation(a, b, c) == 0
-
-
-def share_a_point(a, b, c, d) -> bool:
-    proper = orientation(a, b, c) * orientation(a, b, d) < 0 and orientation(c, d, a) * orientation(c, d, b) < 0
-    return proper or on_segment(a, b, c) or on_segment(a, b, d) or on_segment(c, d, a) or on_segment(c, d, b)
-
-
 def assert_valid(rings: list[np.ndarray]) -> None:
-    """Simple features' rules for a polygon, by exact arithmetic: closed, simple, apart, holes inside, turned right."""
-    for number, ring in enumerate(rings):
-        assert len(ring) >= 4 and (ring[0] == ring[-1]).all()
-        assert len({tuple(point) for point in ring[:-1].tolist()}) == len(ring) - 1
-        (x, y), (u, v) = ring[:-1].T, ring[1:].T
-        assert ((x * v - u * y).sum() > 0) == (number == 0)
-    segments = []
-    for number, ring in enumerate(rings):
-        points = [(Fraction(x), Fraction(y)) for x, y in ring.tolist()]
-        segments += [(number, n, len(points) - 1, a, b) for n, (a, b) in enumerate(itertools.pairwise(points))]
-    for (ring, n, size, a, b), (other, m, _, c, d) in itertools.combinations(segments, 2):
-        if ring == other and (m - n) % size == 1:
-            assert not on_segment(a, b, d) and not on_segment(c, d, a)
-        elif ring == other and (n - m) % size == 1:
-            assert not on_segment(a, b, c) and not on_segment(c, d, b)
-        else:
-            assert not share_a_point(a, b, c, d)
-    for number, hole in enumerate(rings[1:], 1):
-        point = hole[0].tolist()
-        assert encloses(rings[0], point)
-        assert not any(encloses(other, point) for k, other in enumerate(rings) if k not in (0, number))
-
-
-def encloses(ring: np.ndarray, point: list[float]) -> bool:
-    """Even-odd rule, by a ray to the right."""
-    x, y = map(Fraction, point)
-    inside = False
-    for (ax, ay), (bx, by) in itertools.pairwise([(Fraction(u), Fraction(v)) for u, v in ring.tolist()]):
-        if (ay > y) != (by > y):
-            inside ^= x < ax + (y - ay) * (bx - ax) / (by - ay)
-    return inside
+    """Simple features' rules for a polygon: closed, simple, apart, holes inside and turned otherwise."""
+    polygon, drawn = shapely.Polygon(rings[0], rings[1:]), [shapely.LinearRing(ring) for ring in rings]
+    assert polygon.is_valid and all((ring[0] == ring[-1]).all() for ring in rings)
+    assert not any(one.intersects(other) for one, other in itertools.combinations(drawn, 2))
+    assert [ring.is_ccw for ring in drawn] == [True] + [False] * (len(rings) - 1)
 
 
 @pytest.mark.parametrize("rough", [False, True])
@@ -87,14 +46,6 @@ def test_every_polygon_is_valid_and_inside_the_slide(seed, rough, tolerance):
         assert_valid(rings)
         points = np.concatenate(rings)
         assert points.min() >= 0 and (points <= (20, 16)).all()
-
-
-def test_the_checker_of_this_file_finds_bad_rings():
-    bow_tie = np.array([(0, 0), (2, 2), (2, 0), (0, 2), (0, 0)], float)
-    square = np.array([(0, 0), (4, 0), (4, 4), (0, 4), (0, 0)], float)
-    for rings in ([bow_tie], [square[::-1]], [square, square[::-1] + 5], [square, square[::-1] + (4, 0)]):
-        with pytest.raises(AssertionError):
-            assert_valid(rings)
 
 
 def test_simplified_outlines_are_short_and_stay_within_the_tolerance():

@@ -1,7 +1,5 @@
 """Patches are scored one by one, and end where the slide does."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -174,14 +174,6 @@ def test_picture_is_fine_enough_to_judge_where_the_network_saw_a_small_slide(tmp
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "results" / "B1_a_overlay.png")), pixels)
 
 
-def test_nothing_found_leaves_empty_files(tmp_path):
-    SaveCryptsd("pred", tmp_path)(slide(probability=np.zeros((133, 146), np.float32)))
-    assert not tifffile.imread(tmp_path / "B1_a_mask.tiff").any()
-    assert json.loads((tmp_path / "B1_a_crypts.geojson").read_text())["features"] == []
-    assert len(read_csv(tmp_path / "B1_a_crypts.csv")) == 1
-    assert read_csv(tmp_path / "rle.csv")[1] == ["B1_a", "0 0"]
-
-
 def test_a_slide_with_unknown_pixels_and_collated_metadata(tmp_path):
     shape = [torch.tensor(SHAPE[0]), torch.tensor(SHAPE[1])]
     data = slide(slide_shape=shape, downsample=torch.tensor(4), pixel_size_um=torch.tensor(0.0))

@@ -40,12 +40,6 @@ def test_orientation_is_counted_from_the_x_axis_counter_clockwise(degrees):
     assert 0 <= row[-1] < 180
 
 
-def test_the_slanted_ellipse_of_these_tests_rises_to_the_right():
-    mask = slanted(30).mask
-    right = np.flatnonzero(mask[:, -5:].any(axis=1)).mean()
-    assert right < mask.shape[0] / 2
-
-
 def test_micrometres_come_with_the_size_of_pixels():
     crypt = Crypt(10, 20, np.ones((4, 8), bool))
     columns, [row] = measure_crypts([crypt], 0.5)
@@ -63,8 +57,3 @@ def test_places_on_large_slides_keep_their_digits(tmp_path):
     header, row = read_rows(tmp_path / "a.csv")
     assert header == list(COLUMNS)
     assert row[:4] == ["1", "123457", "10", "9"]
-
-
-def test_no_crypt_is_a_header(tmp_path):
-    write_table(tmp_path / "a.csv", *measure_crypts([], 0.25))
-    assert (tmp_path / "a.csv").read_text() == ",".join(COLUMNS + UM_COLUMNS) + "\n"

@@ -34,12 +34,6 @@ def test_outlines_lie_around_the_crypt_at_the_scale_of_the_picture():
     assert not ((drawn > (14, 19)) & (drawn < (26, 36))).all(axis=1).any()
 
 
-def test_the_image_stays_as_it_was():
-    given = image(50, 50)
-    draw_thumbnail(given, [Crypt(5, 5, np.ones((20, 20), bool))], 1)
-    assert (given == GRAY).all()
-
-
 def test_truth_is_outlined_too_and_the_plain_slide_stands_beside():
     crypts, truth = [Crypt(20, 20, np.ones((20, 20), bool))], [Crypt(50, 50, np.ones((30, 30), bool))]
     picture = draw_thumbnail(image(100, 100), crypts, 1, max_size=180, truth=truth)

@@ -86,26 +86,6 @@ def test_small_things_are_no_crypts(write_image, infer):
     assert not tifffile.imread(results / "a_mask.tiff").any()
 
 
-def test_probabilities_on_request(write_image, infer):
-    results = infer(write_image("slides/a.tiff", slide()).parent, downsample=2, save_probability=True)
-    assert tifffile.imread(results / "a_prob.tiff").shape == (150, 210)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "message"),
-    [
-        (np.zeros((64, 64), np.uint8), "bad.tiff: 1 samples per pixel .* export the slide in colour"),
-        (np.zeros((64, 64, 4), np.uint8), "bad.tiff: 4 samples per pixel"),
-        (np.zeros((64, 64, 3), np.uint16), "bad.tiff: .* of type uint16, expected 3 .RGB. of type uint8"),
-    ],
-    ids=["gray", "RGBA", "16 bit"],
-)
-def test_image_that_is_no_slide_is_named(write_image, infer, pixels, message):
-    options = {"photometric": "rgb"} if pixels.ndim == 3 else {}
-    with refusing(message):
-        infer(write_image("slides/bad.tiff", pixels, **options).parent)
-
-
 def test_one_bad_slide_is_told_before_the_first_is_segmented(write_image, infer, tmp_path):
     write_image("slides/a.tiff", slide())
     write_image("slides/b.tiff", np.zeros((64, 64), np.uint8))

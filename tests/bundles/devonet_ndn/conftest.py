@@ -1,7 +1,5 @@
 """Helpers that draw small volumes of nuclei and open the bundle's workflows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

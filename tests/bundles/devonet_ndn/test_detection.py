@@ -9,8 +9,6 @@ import torch
 from devonet_ndn.detection import DetectionMetric, match_points
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ignite.engine import Engine
-from monai.handlers import IgniteMetricHandler, from_engine
 
 points = st.lists(st.tuples(*[st.integers(0, 6)] * 2), max_size=4).map(lambda rows: np.reshape(rows, (-1, 2)))
 
@@ -95,44 +93,9 @@ def test_without_any_nucleus_there_is_no_value(kind):
     assert metric.aggregate().isnan()
 
 
-def test_many_nuclei_weigh_more_than_few():
-    metric = DetectionMetric("recall", radius=1.0)
-    metric([line(0, 10, 20)], [line(0, 10, 20)])
-    metric([line(50)], [line(0)])
-    assert metric.get_buffer().mean() == 0.5
-    assert metric.aggregate() == 0.75
-
-
-def test_reset_forgets_the_volumes():
-    metric = DetectionMetric("marker_f1", radius=1.0)
-    metric([line(0)], [line(9)])
-    metric.reset()
-    metric([line(0)], [line(0)])
-    assert metric.aggregate() == 1.0 and metric.get_buffer().shape == (1, 1)
-
-
-def test_handler_of_an_evaluator_takes_detections_beside_points():
-    engine = Engine(lambda engine, batch: None)
-    output = from_engine(["pred_detections", "label"])
-    IgniteMetricHandler(DetectionMetric("marker_f1", radius=2.0), output_transform=output).attach(engine, "marker_f1")
-
-    def hand_over(engine: Engine, batch: tuple) -> list[dict[str, torch.Tensor]]:
-        return [{"pred_detections": line(*batch[0], scores=True), "label": line(*batch[1])}]
-
-    engine._process_function = hand_over
-    assert engine.run(VOLUMES).metrics["marker_f1"] == pytest.approx(EXPECTED["marker_f1"][1])
-
-
 def test_kind_that_there_is_not():
     with pytest.raises(ValueError, match="kind is 'map', expected one of marker_f1, precision, recall, count_error"):
         DetectionMetric("map", radius=2.0)
-
-
-def test_nothing_measured_yet():
-    metric = DetectionMetric("marker_f1", radius=2.0)
-    assert metric.get_buffer() is None
-    with pytest.raises(ValueError, match="nothing to aggregate"):
-        metric.aggregate()
 
 
 def test_detections_without_a_reference():

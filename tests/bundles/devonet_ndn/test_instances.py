@@ -70,11 +70,6 @@ def test_the_layout_in_memory_does_not_matter(foreground, markers):
     np.testing.assert_array_equal(segment_instances(foreground.copy("F"), markers.copy("F")).labels, expected)
 
 
-def test_markers_in_fortran_order_are_flooded(dumbbell):
-    foreground, markers = map(np.asfortranarray, dumbbell)
-    np.testing.assert_array_equal(segment_instances(foreground, markers).labels > 0, foreground)
-
-
 def test_foreground_without_a_marker_becomes_an_object_of_its_own():
     foreground, markers = np.zeros((3, 9, 9), bool), np.zeros((3, 9, 9), int)
     foreground[:, 1:3, 1:3] = foreground[:, 6:8, 6:8] = foreground[1, 5, 1] = True

@@ -68,10 +68,6 @@ def test_a_single_voxel_is_a_nucleus_wherever_it_lies(place):
     assert 0 < voxel["surface_area_um2"] < 7 and 0 < voxel["sphericity"] <= 1
 
 
-def test_a_constant_image_is_as_bright_as_it_is():
-    assert [row["mean_intensity"] for row in measure(np.ones((3, 3, 3), int), np.full((3, 3, 3), 7, np.uint16))] == [7]
-
-
 def test_without_nuclei_there_are_no_rows():
     assert measure(np.zeros((3, 4, 5), int)) == []
 
@@ -79,8 +75,3 @@ def test_without_nuclei_there_are_no_rows():
 def test_objects_that_no_marker_began_are_marked():
     rows = measure(np.array([[[1, 0, 4, 0, 6]]]), without_marker=np.array([4, 6]))
     assert {row["id"]: row["marker"] for row in rows} == {1: 1, 4: 0, 6: 0}
-
-
-@pytest.mark.filterwarnings("error")
-def test_measuring_calls_nothing_that_is_deprecated():
-    assert len(measure(np.ones((2, 2, 2), int))) == 1

@@ -29,12 +29,6 @@ def test_markers_are_listed_in_micrometres_under_the_name_of_the_image(tmp_path,
     ]
 
 
-def test_no_markers_are_a_header(tmp_path, as_volume):
-    data = {"pred": as_volume(np.zeros((2, 2, 2)), name="a.nii"), "pred_detections": torch.zeros(0, 4)}
-    SaveMarkerTabled("pred", tmp_path)(data)
-    assert read(tmp_path / "a_markers.csv") == [["id", "z_um", "y_um", "x_um", "score"]]
-
-
 def test_nuclei_are_listed_as_z_y_x_with_the_brightness_of_the_image(tmp_path, as_volume):
     labels = np.zeros((5, 6, 7), np.int32)
     labels[1:3, 2:5, 3], labels[4, 5, 6] = 1, 9
@@ -51,10 +45,3 @@ def test_nuclei_are_listed_as_z_y_x_with_the_brightness_of_the_image(tmp_path, a
     assert [second[name] for name in ("id", "z_um", "y_um", "x_um", "volume_um3")] == ["9", "12", "5", "2", "1"]
     assert [row["mean_intensity"] for row in (first, second)] == ["100", "300"]
     assert [row["marker"] for row in (first, second)] == ["1", "0"]
-
-
-def test_no_nuclei_are_a_header(tmp_path, as_volume):
-    empty = as_volume(np.zeros((2, 2, 2)), name="a.nii.gz")
-    data = {"pred": empty.to(torch.int32), "pred_without_marker": np.zeros(0, int), "intensity": empty}
-    SaveNucleusTabled("pred", tmp_path)(data)
-    assert read(tmp_path / "a_nuclei.csv") == [list(COLUMNS)]

@@ -136,20 +136,6 @@ def test_instances_part_touching_nuclei_and_are_measured(apply, write_volume, di
         np.testing.assert_allclose(place, np.argwhere(region).mean(axis=0) * (0.8, 0.8, 2.0), rtol=1e-4)
 
 
-def test_inference_with_weights_from_a_file(apply, embryos, weights):
-    output = apply("inference", dataset_dir=str(embryos), ckpt_path=weights)
-    stems = ["02_t000", "03_t000"]
-    assert names(output) == [f"{stem}_markers.{suffix}" for stem in stems for suffix in ("csv", "nii.gz")]
-    for stem in stems:
-        image, markers = nib.load(embryos / "images" / f"{stem}.nii.gz"), nib.load(output / f"{stem}_markers.nii.gz")
-        assert markers.shape == image.shape
-        np.testing.assert_allclose(markers.affine, image.affine)
-        rows = read_table(output / f"{stem}_markers.csv")
-        assert [int(row["id"]) for row in rows] == list(range(1, np.asarray(markers.dataobj).max() + 1))
-        scores = [float(row["score"]) for row in rows]
-        assert scores == sorted(scores, reverse=True)
-
-
 def seg_by_sets(reference: np.ndarray, result: np.ndarray) -> list[float]:
     """IoU of every reference object with the result that covers more than half of it, else 0."""
     scores = []

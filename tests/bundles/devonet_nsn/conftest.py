@@ -1,7 +1,5 @@
 """Helpers that draw small volumes and datalists; the package itself is on the path by tests/conftest.py."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

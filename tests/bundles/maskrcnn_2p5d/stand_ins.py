@@ -1,7 +1,5 @@
 """A network that stands in for the trained detector."""
 
-from __future__ import annotations
-
 import torch
 from scipy import ndimage
 from torch import nn

@@ -1,7 +1,5 @@
 """The pyramid's levels, and slices that look like photographs to an encoder of photographs."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from maskrcnn_2p5d.backbones import ENCODERS, LEVELS, GrayFPN

@@ -1,7 +1,5 @@
 """The score map is traced by MONAI's own verb, for images of any size."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

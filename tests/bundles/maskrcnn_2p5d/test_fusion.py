@@ -1,7 +1,5 @@
 """Every kind of fusion gives the features of stacks, and gates begin as their prior."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from maskrcnn_2p5d.backbones import LEVELS

@@ -1,7 +1,5 @@
 """The detector trains with MONAI's own trainer."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

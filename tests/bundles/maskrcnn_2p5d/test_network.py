@@ -1,7 +1,5 @@
 """Losses in training, scores and detections else; slices of a volume are computed once."""
 
-from __future__ import annotations
-
 import copy
 
 import pytest

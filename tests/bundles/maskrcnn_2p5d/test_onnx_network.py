@@ -1,7 +1,5 @@
 """The graphs of a stack find the same objects in stacks of other sizes, and in whole volumes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import maskrcnn_2p5d

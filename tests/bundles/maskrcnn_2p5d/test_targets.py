@@ -1,7 +1,5 @@
 """Targets pair every mask with its box; stacks repeat the last slice at the ends."""
 
-from __future__ import annotations
-
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Fibres drawn by hand: round ones, and one whose axon is curved."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

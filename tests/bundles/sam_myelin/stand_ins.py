@@ -1,7 +1,5 @@
 """A network that finds fibres by their gray values, and images drawn for it."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

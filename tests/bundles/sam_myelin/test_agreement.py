@@ -1,7 +1,5 @@
 """Sizes of fibres beside those of the truth, in a table and in Bland and Altman's picture."""
 
-from __future__ import annotations
-
 import csv
 import statistics
 

@@ -1,7 +1,5 @@
 """Fibres are found where axons are surrounded by myelin, each with its own sheath."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sam_myelin.automatic import fibres_from_classes, find_fibres, has_bright_myelin, prompts_from_classes

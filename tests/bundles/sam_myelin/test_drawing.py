@@ -1,7 +1,5 @@
 """Prompts as drawings: what a box covers, where a point is, and nothing for what is unknown."""
 
-from __future__ import annotations
-
 import torch
 from sam_myelin.drawing import SPOT_HEIGHT, draw_prompts
 

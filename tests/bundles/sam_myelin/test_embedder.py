@@ -1,7 +1,5 @@
 """Embeddings computed once: found again, never stale, and laid down as their labels are."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Embeddings are computed once, never stale, and damage is told and mended."""
 
-from __future__ import annotations
-
 import logging
 
 import numpy as np

@@ -1,7 +1,5 @@
 """One prediction holds what two inferers find."""
 
-from __future__ import annotations
-
 import torch
 from monai.data import MetaTensor, decollate_batch
 from sam_myelin.evaluation import EvaluationInferer

@@ -1,7 +1,5 @@
 """Images are shown at the size of fibres that the segmenter knows, whatever their pixels are said to be."""
 
-from __future__ import annotations
-
 import logging
 import math
 

@@ -1,7 +1,5 @@
 """Masks of single prompts become one map, in which the better mask wins."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """A prompt gets the fibre that was found there, if it means that one."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """From images on disk to maps, tables and pictures, through inference.json; bad input is told before work begins."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Fibres of an image are the same, tiled or not, with or without prompts, and keep the numbers of their prompts."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -76,14 +74,6 @@ def test_fibres_are_found_without_prompts(refine, tile_px):
     image, labels, _ = draw_grid(5, 7)
     found = FibreInferer(automatic=True, refine=refine, tile_px=tile_px)(as_batch(image), GrayNetwork())
     assert ious(found, labels).min() > 0.85, "numbered in reading order, as drawn"
-
-
-@pytest.mark.parametrize("automatic", [True, False])
-def test_each_tile_is_encoded_once(automatic):
-    image, labels, axon = draw_grid(4, 8)
-    network = GrayNetwork()
-    FibreInferer(automatic=automatic, tile_px=200, prompts_per_batch=2)(as_batch(image), network, given(labels, axon))
-    assert network.num_encoded == 8  # 2 rows of 4
 
 
 def test_prompts_for_fibres_that_are_found_need_no_decoder():

@@ -1,7 +1,5 @@
 """Every real prompt counts the same, and one that only fills up the batch not at all."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,8 +1,5 @@
 """Scores agree with other people's programs and with slow loops, and keep one value per image."""
 
-from __future__ import annotations
-
-import csv
 import statistics
 
 import numpy as np
@@ -14,11 +11,7 @@ from ctc_metrics.utils.representations import match
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from monai.data import MetaTensor
-from monai.engines import SupervisedEvaluator
-from monai.handlers import MetricsSaver
 from monai.metrics import DiceMetric, MeanIoU
-from sam_myelin.common.metrics.pooled import ItemMetricHandler
 from sam_myelin.common.metrics.ratios import ap_ratio
 from sam_myelin.fibres import AXON_VALUE as AXON
 from sam_myelin.fibres import MYELIN_VALUE as MYELIN
@@ -291,46 +284,3 @@ def test_impossible_kinds_and_inputs():
         MyelinMetric("dice")([result], [truth | {"myelin": result[:2]}])
     with pytest.raises(ValueError, match="reference: labels are float32, expected integers"):
         MyelinMetric("seg")([result], [truth | {"label": truth["label"].float()}])
-
-
-def test_evaluator_with_images_of_different_size_and_monais_files(tmp_path):
-    images = random_images()
-    batches = [
-        {
-            "image": MetaTensor(torch.zeros(1, 3, *shape), meta={"filename_or_obj": [f"{number}.png"]}),
-            "pred": result[None],
-            "label": MetaTensor(truth["label"][None]),
-            "myelin": MetaTensor(truth["myelin"][None].to(torch.uint8)),
-        }
-        for number, (shape, (result, truth)) in enumerate(zip(SHAPES, images, strict=True))
-    ]
-    for batch in batches:
-        batch["image"].is_batch = True
-    results = iter([result[None] for result, _ in images])
-    evaluator = SupervisedEvaluator(
-        device="cpu",
-        val_data_loader=batches,
-        network=torch.nn.Identity(),
-        inferer=lambda inputs, network: next(results),
-        key_val_metric={"dice": ItemMetricHandler(MyelinMetric("dice"), truth=["label", "myelin"])},
-        additional_metrics={
-            kind: ItemMetricHandler(MyelinMetric(kind), truth=["label", "myelin"]) for kind in MyelinMetric.KINDS[1:]
-        },
-        val_handlers=[
-            MetricsSaver(
-                str(tmp_path),
-                metrics=list(MyelinMetric.KINDS),
-                metric_details=list(MyelinMetric.KINDS),
-                batch_transform=lambda batch: [item["image"].meta for item in batch],
-                summary_ops="*",
-            )
-        ],
-    )
-    evaluator.run()
-    for kind in MyelinMetric.KINDS:
-        total, each = evaluate(kind, images)
-        assert evaluator.state.metrics[kind] == pytest.approx(total, nan_ok=True)
-        with (tmp_path / f"{kind}_raw.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        assert [row["filename"] for row in rows] == ["0.png", "1.png", "2.png"]
-        assert [float(row["mean"]) for row in rows] == pytest.approx(each, abs=1e-4, nan_ok=True)

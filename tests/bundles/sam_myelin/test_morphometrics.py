@@ -1,7 +1,5 @@
 """Concentric circles measure what they are."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sam_myelin.common.errors import InputError

@@ -1,7 +1,5 @@
 """The batched network gives what Segment Anything gives, whatever else is in the batch."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from sam_myelin.common.errors import InputError

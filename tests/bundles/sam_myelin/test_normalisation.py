@@ -1,7 +1,5 @@
 """The network's input is Segment Anything's, and everything finds its way back into the image."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Random patches: image and labels stay together, at the magnification of inference."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

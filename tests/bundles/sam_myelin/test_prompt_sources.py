@@ -1,7 +1,5 @@
 """Prompts come from where the user says, belong to the image, and are missed before a long run."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

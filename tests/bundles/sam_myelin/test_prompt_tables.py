@@ -1,7 +1,5 @@
 """A table of prompts comes back as it was written, and one that cannot be used says why."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sam_myelin.common.errors import InputError

@@ -1,7 +1,5 @@
 """Prompts are where the fibres are, and inside the image."""
 
-from __future__ import annotations
-
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest

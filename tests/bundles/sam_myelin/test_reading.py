@@ -1,7 +1,5 @@
 """Micrographs, label maps and masks lie as they do on disk, and what is none is refused with a reason."""
 
-from __future__ import annotations
-
 import json
 import math
 

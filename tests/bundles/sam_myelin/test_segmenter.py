@@ -1,7 +1,5 @@
 """The segmenter takes images of any size, at any magnification, and its weights from either kind of checkpoint."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from sam_myelin.common.errors import InputError

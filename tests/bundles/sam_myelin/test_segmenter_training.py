@@ -1,7 +1,5 @@
 """The segmenter learns every modality as much as the others, at one size of fibres, and where axons nearly touch."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

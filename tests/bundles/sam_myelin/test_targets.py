@@ -1,7 +1,5 @@
 """Targets are exact areas: nothing of a thin sheath is lost, and nothing is in the padding."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sam_myelin.common.errors import InputError

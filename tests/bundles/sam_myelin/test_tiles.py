@@ -1,7 +1,5 @@
 """Tiles cover the image, their cores do not overlap, and a fibre goes to the tile that shows it whole."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

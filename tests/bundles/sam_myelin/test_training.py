@@ -1,7 +1,5 @@
 """What a training step sees: each prompt belongs to the fibre whose target it has."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

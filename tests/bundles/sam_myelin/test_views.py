@@ -1,7 +1,5 @@
 """Prompts are in a view where what they point at is."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from sam_myelin.views import NUM_VIEWS, boxes_in_view, points_in_view, undo_view, view_of

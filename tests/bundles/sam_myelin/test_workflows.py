@@ -1,7 +1,5 @@
 """Training on embeddings or on images, and evaluation, through the configs."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

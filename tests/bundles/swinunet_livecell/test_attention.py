@@ -1,7 +1,5 @@
 """Windows are shifted in a graph as torchvision shifts them, whatever the size that the graph was traced with."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from swinunet_livecell.attention import WindowAttention

@@ -1,7 +1,5 @@
 """Networks on an encoder that knows images give logits of the image's size, and a graph of any size."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from segmentation_models_pytorch.encoders import get_encoder

@@ -3,10 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader, Dataset, decollate_batch
-from monai.transforms import Activationsd, Compose, Invertd, Resized
 from PIL import Image
-from swinunet_livecell.common.errors import InputError
 from swinunet_livecell.common.reading.picture_transforms import ReadGrayd
 from swinunet_livecell.saving import SaveCellsd
 from swinunet_livecell.tables import COLUMNS, SUMMARY_COLUMNS
@@ -73,34 +70,6 @@ def test_result_of_another_size(item, tmp_path):
     item["pred"] = item["pred"][:, :32, :32]
     with pytest.raises(ValueError, match=r"A172_1\.tif: result \(32, 32\), image \(52, 70\)"):
         SaveCellsd("pred", tmp_path)(item)
-
-
-def test_folder_that_cannot_be_made(item, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="give another --output_dir"):
-        SaveCellsd("pred", tmp_path / "file" / "out")(item)
-
-
-def test_squashed_image_gives_a_mask_of_the_original_size(write_image, tmp_path):
-    """The original's way: the image is squashed to a square, the probability is stretched back."""
-    pixels = np.zeros(SHAPE, np.uint8)
-    pixels[:26] = 255
-    preprocessing = Compose([ReadGrayd("image"), Resized("image", spatial_size=[32, 32], mode="bilinear")])
-    dataset = Dataset([{"image": str(write_image("a.png", pixels))}], preprocessing)
-    (batch,) = DataLoader(dataset, batch_size=1)
-    assert batch["image"].shape == (1, 1, 32, 32)
-    batch["pred"] = (batch["image"] - 127) / 10
-    (item,) = decollate_batch(batch)
-    Compose(
-        [
-            Invertd("pred", transform=preprocessing, orig_keys="image", nearest_interp=False, to_tensor=True),
-            Activationsd("pred", sigmoid=True),
-            SaveCellsd("pred", tmp_path / "out", save_instances=False),
-        ]
-    )(item)
-    mask = read_png(tmp_path / "out/a_mask.png")
-    assert mask.shape == SHAPE
-    assert np.mean(mask == pixels) > 0.98
 
 
 def test_an_image_without_cells_is_told(item, tmp_path, caplog):

@@ -152,13 +152,6 @@ def test_sixteen_bit_images_give_the_same_mask(write_image, run):
     assert (results / "a_mask.png").read_bytes() == (results / "b_mask.png").read_bytes()
 
 
-def test_an_image_in_colour_is_named(write_image, run):
-    rng = np.random.default_rng(0)
-    folder = write_image("images/he.png", rng.integers(0, 255, (64, 64, 3), np.uint8)).parent
-    with refusing("he.png: 3 channels that differ, expected a gray image"):
-        run("inference", dataset_dir=folder)
-
-
 def test_bad_images_are_all_told_before_the_first_is_segmented(write_image, run, tmp_path):
     write_image("images/a.png", photograph(cells()))
     write_image("images/b.png", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))

@@ -1,7 +1,5 @@
 """What the tests of the measures share: label images to draw from, and the independent program that they agree with."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

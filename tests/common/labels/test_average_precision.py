@@ -1,7 +1,5 @@
 """Average precision is that of pycocotools."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 

@@ -1,7 +1,5 @@
 """DET weighs further markers in one object, missed markers and extra objects as the challenge does."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

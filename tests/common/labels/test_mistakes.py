@@ -1,7 +1,5 @@
 """Merged, split, missed and extra objects are told apart."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

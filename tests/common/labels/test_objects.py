@@ -1,7 +1,5 @@
 """An object counts as found where it and one of the truth cover more than half of their union."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

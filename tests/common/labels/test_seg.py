@@ -1,7 +1,5 @@
 """SEG is what the challenge defines, for any labels, and fast ways of counting change nothing."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """F1 counts the objects that an optimal one-to-one matching pairs."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The MONAI metrics keep one value per volume, and pool over objects or are means over images."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

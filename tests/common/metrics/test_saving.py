@@ -1,7 +1,5 @@
 """MONAI's files of metrics list an image once, however many processes have scored it."""
 
-from __future__ import annotations
-
 import csv
 
 import pytest

@@ -1,7 +1,5 @@
 """Graphs give the network's logits at sizes that they were not traced with, and tell what they cannot follow."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """JPEG 2000 is read as it was written, or refused in words; never taken for an ND2."""
 
-from __future__ import annotations
-
 import struct
 
 import imagecodecs

@@ -1,7 +1,5 @@
 """LZW of damaged files is refused before the decoder sees it, which it could end the interpreter with."""
 
-from __future__ import annotations
-
 import os
 import random
 

@@ -1,7 +1,5 @@
 """Slides of scanners' makers: what OpenSlide reads is what was written, at the level that is meant."""
 
-from __future__ import annotations
-
 import io
 import struct
 import sys

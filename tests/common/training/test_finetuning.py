@@ -1,7 +1,5 @@
 """Starting from other weights."""
 
-from __future__ import annotations
-
 import logging
 
 import pytest

@@ -1,7 +1,5 @@
 """Training over several processes."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

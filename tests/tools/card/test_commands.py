@@ -1,7 +1,5 @@
 """What an evaluation measured reaches metadata and model card, and nothing else does."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Scores of weights that did not see what they are measured on stand for shipped weights that saw everything."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Numbers are rounded as people expect, names cannot break the table, and edits touch only their part of a file."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Intervals come from the independent units, not from their cases."""
 
-from __future__ import annotations
-
 from itertools import product
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Converting what the helpers have drawn."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Truth beside its image: the offset is found to a part of a voxel, told from chance, and undone."""
 
-from __future__ import annotations
-
 import json
 
 import nibabel as nib

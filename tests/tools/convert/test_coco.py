@@ -1,7 +1,5 @@
 """A COCO JSON is read in every form that it comes in, and refused in one line where it is wrong."""
 
-from __future__ import annotations
-
 import json
 import logging
 

@@ -1,7 +1,5 @@
 """Objects are drawn pixel by pixel as pycocotools draws them, and overlaps are decided by one rule."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Slides and their masks, in every form that they come in, become one dataset."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

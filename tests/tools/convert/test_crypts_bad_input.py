@@ -1,7 +1,5 @@
 """Every kind of bad slide or mask ends in one clear message, and never in a dataset.json."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The converter of Cell Tracking Challenge datasets keeps every voxel and pairs truth by number."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nibabel as nib

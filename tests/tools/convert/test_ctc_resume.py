@@ -1,7 +1,5 @@
 """A second run of the converter redoes what is not whole or not of these sources, and nothing else."""
 
-from __future__ import annotations
-
 import os
 
 import nibabel as nib

@@ -1,7 +1,5 @@
 """LIVECell in all its forms, and plain COCO, become one dataset; what LIVECell is known for is told or dropped."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """Every kind of bad image, folder or option ends in one clear message, before the first file is written."""
 
-from __future__ import annotations
-
 import json
 
 import imagecodecs

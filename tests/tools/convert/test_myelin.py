@@ -1,7 +1,5 @@
 """BIDS microscopy becomes a derivative dataset: fibres, myelin, prompts, pictures and a datalist by subject."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging

@@ -1,7 +1,5 @@
 """Every kind of bad image, mask, sidecar or option ends in one clear message, before the first file is written."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import tifffile

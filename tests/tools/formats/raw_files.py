@@ -4,8 +4,6 @@ CZI is written by pylibCZIrw and OME-Zarr by ome-zarr. Nobody writes ND2, LIF an
 the least that the libraries that read them ask for, after the layout that those document.
 """
 
-from __future__ import annotations
-
 import io
 import struct
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files whose parts tell different things: every entry point reads what is there, or refuses it in words."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import shutil

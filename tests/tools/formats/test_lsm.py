@@ -1,7 +1,5 @@
 """Zeiss' LSM, a TIFF whose size of voxels stands in a tag of its own."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

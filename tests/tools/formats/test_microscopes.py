@@ -1,7 +1,5 @@
 """Files of microscopes: what was written into them is what is read, or it is refused in words."""
 
-from __future__ import annotations
-
 import io
 import json
 import pickle
@@ -237,18 +235,6 @@ def test_only_the_wanted_planes_are_decoded(tmp_path, monkeypatch):
             read(tmp_path / name, Pick(channel="1", time="2")).pixels, drawn(times=3, channels=2, depth=2)[0, 2, 1]
         )
     assert len(decoded) == 2
-
-
-def test_no_image_is_told(tmp_path):
-    (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(InputError, match=r"a.txt: not a known microscope format"):
-        read(tmp_path / "a.txt")
-
-
-def test_names_of_all_makers_are_known_endings():
-    assert {ending.removeprefix(".").split(".")[-1] for ending in microscopes.ENDINGS} | {"tiff"} == {
-        *microscopes.MAKERS
-    }
 
 
 def test_folder_of_an_oif_that_is_gone(tmp_path):

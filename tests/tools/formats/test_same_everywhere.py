@@ -1,7 +1,5 @@
 """Whatever a volume is written in, all that read it read the same array at the same spacing, or refuse it in words."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Labels in the formats of other programs: what their own readers read is what was written."""
 
-from __future__ import annotations
-
 import json
 import re
 import zipfile

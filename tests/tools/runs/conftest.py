@@ -1,7 +1,5 @@
 """Bundles as far as runs read them, and what stands in for their commands."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """A comparison runs what is not done, each command as documented, and its tables say what the results say."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Files that runs read and leave are found by what they are of, and known to be up to date by their dates."""
 
-from __future__ import annotations
-
 import os
 import re
 

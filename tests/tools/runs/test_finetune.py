@@ -1,7 +1,5 @@
 """Fine-tuning trains on everything from the shipped weights, and says what that gained."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """A datalist by which a network would be evaluated on what it knows is refused."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Trainings go over all GPUs, and what cannot is refused before it starts."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """progress.yaml tells every validation, in the form that Auto3DSeg reads."""
 
-from __future__ import annotations
-
 import json
 import os
 

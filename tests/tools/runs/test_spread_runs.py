@@ -1,7 +1,5 @@
 """Steps over processes: chains in order, side by side, and after the death of a process."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

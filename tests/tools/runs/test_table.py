@@ -1,7 +1,5 @@
 """The same blocks as Markdown that can be read as it is, and as a page that needs no other file."""
 
-from __future__ import annotations
-
 import pytest
 from PIL import Image
 

@@ -1,7 +1,5 @@
 """A command that is forked from a warm process runs as it would by itself."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """A command says what a user would type, and can be typed."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What holds for the samples of all formats: a seed decides them, they are completed, and replace nothing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Every bundle has sample images of the kind that it reads, drawn without torch."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Truth and results are paired by the numbers in their names, and whatever is missing is named."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

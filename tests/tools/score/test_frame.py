@@ -1,7 +1,5 @@
 """A frame is compared with whatever truth it has, and files that are no label images are refused by name."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """On real embryos the scores are those of py-ctcmetrics, whatever is wrong with the result."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

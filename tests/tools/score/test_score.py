@@ -1,7 +1,5 @@
 """The verb score: a table, JSON, one line per object, any number of workers; bad input ends in one line."""
 
-from __future__ import annotations
-
 import csv
 import json
 import subprocess

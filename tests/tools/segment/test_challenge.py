@@ -1,7 +1,5 @@
 """Two bundles together on raw volumes: once through on a small embryo, and what must stop before it starts."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

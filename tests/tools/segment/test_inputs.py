@@ -1,6 +1,5 @@
 import gzip
 
-import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
@@ -8,7 +7,7 @@ from PIL import Image
 
 from common.errors import InputError
 from common.reading.formats import identify
-from tests.tools.serve.conftest import IMAGES, VOLUMES, noise
+from tests.tools.serve.conftest import IMAGES, noise
 from tools.segment.description import Description
 from tools.segment.inputs import parse_boxes, prepare_image
 
@@ -33,16 +32,6 @@ def test_image_that_the_bundle_reads_keeps_its_bytes(image_files):
 def test_png_becomes_tiff_where_only_tiff_is_read(image_files):
     prepared = prepare_image(image_files / "png", SLIDES, image_files / "job", {})
     np.testing.assert_array_equal(tifffile.imread(prepared), noise(0, (4, 5, 3)))
-
-
-def test_spacing_of_the_request_goes_before_that_of_the_file(image_files):
-    path = image_files / "imagej"
-    metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "um"}
-    tifffile.imwrite(path, noise(0, (3, 4, 5)), imagej=True, resolution=(2, 2), metadata=metadata)
-    own = nib.load(prepare_image(path, VOLUMES, image_files / "own", {}))
-    given = nib.load(prepare_image(path, VOLUMES, image_files / "given", {"spacing": "2.0,0.8,0.8"}))
-    np.testing.assert_allclose(own.header.get_zooms(), (0.5, 0.5, 3.0))
-    np.testing.assert_allclose(given.header.get_zooms(), (0.8, 0.8, 2.0), rtol=1e-6)
 
 
 HUGE = f"[[1{400 * '0'},1,2,3]]"

@@ -1,7 +1,5 @@
 """`segment --server`: what a running server gives back is saved as what is segmented here."""
 
-from __future__ import annotations
-
 import http.server
 import json
 import signal

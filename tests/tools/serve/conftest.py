@@ -1,7 +1,5 @@
 """A server with a stand-in for the process that segments, on a port of this machine."""
 
-from __future__ import annotations
-
 import io
 import socket
 import threading

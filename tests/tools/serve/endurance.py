@@ -3,8 +3,6 @@
 By hand, with more requests than the test sends: ``python -m tests.tools.serve.endurance 500``.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

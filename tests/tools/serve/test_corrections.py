@@ -1,7 +1,5 @@
 """A result is corrected on the page and kept to learn from; only where whoever runs the server wants that."""
 
-from __future__ import annotations
-
 import json
 
 import httpx

@@ -1,7 +1,5 @@
 """The Dockerfile keeps to good practice; what it copies is in the folder that it is built from."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

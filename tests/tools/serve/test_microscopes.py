@@ -1,7 +1,5 @@
 """Files of microscopes over HTTP: the same choice and the same words as on the command line."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

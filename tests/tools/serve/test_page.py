@@ -1,7 +1,5 @@
 """The page's door: what it gives, and what it gives to nobody."""
 
-from __future__ import annotations
-
 import io
 import json
 import struct

@@ -1,7 +1,5 @@
 """What the tests of sharing share."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from pathlib import Path

@@ -1,7 +1,5 @@
 """BioImage.IO packages: what they hold, and that BioImage.IO's own test passes on them."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

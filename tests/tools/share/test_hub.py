@@ -1,7 +1,5 @@
 """Bundles on the Hugging Face Hub: what would be uploaded, to a Hub that stands in for the real one."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys
@@ -34,7 +32,7 @@ class Hub:
         self.tags: set[str] = set()
         self.error: Exception | None = None
 
-    def __call__(self, token: str) -> Hub:
+    def __call__(self, token: str) -> "Hub":
         assert token == "hf_secret"
         return self
 

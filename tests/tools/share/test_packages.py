@@ -1,7 +1,5 @@
 """What a lone copy of a bundle needs is what its metadata list, neither less nor more."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Sharing bundles: what is refused, what is written, and that the same files give the same bytes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

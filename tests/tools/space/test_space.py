@@ -1,7 +1,5 @@
 """A Space is complete: it starts from its own folder alone, and answers."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

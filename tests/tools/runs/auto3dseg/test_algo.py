@@ -1,7 +1,5 @@
 """What AutoRunner sets reaches the bundle's training; a member's channels average to its own mask."""
 
-from __future__ import annotations
-
 import json
 import sys
 

@@ -1,7 +1,5 @@
 """MONAI's AutoRunner trains a bundle on the synthetic embryo, and its ensembles are means of probabilities."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

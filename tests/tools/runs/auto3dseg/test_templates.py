@@ -1,7 +1,5 @@
 """Templates are copies of bundles that Auto3DSeg finds by their names; what cannot be one is refused."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

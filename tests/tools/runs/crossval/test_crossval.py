@@ -1,7 +1,5 @@
 """A cross-validation runs what is not done, each command as documented, and its report says what the results say."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

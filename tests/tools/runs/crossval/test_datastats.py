@@ -1,7 +1,5 @@
 """DataAnalyzer sees volumes and planes, and instances as one foreground."""
 
-from __future__ import annotations
-
 import json
 import os
 

@@ -1,7 +1,5 @@
 """Members are chosen as Auto3DSeg chooses them, and their probabilities averaged before objects are made."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import nibabel as nib

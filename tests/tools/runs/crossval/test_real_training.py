@@ -1,7 +1,5 @@
 """A real cross-validation, killed half way through its second fold, goes on where it was."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

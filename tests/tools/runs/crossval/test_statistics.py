@@ -1,7 +1,5 @@
 """Paired statistics agree with scipy, and with what can be counted by hand."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """A tiny pair of ignite engines, whose validations have given scores; databases that need not outlive a power cut."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """A training that is worse than the median ends early, in good order, and the study knows why."""
 
-from __future__ import annotations
-
 import optuna
 import pytest
 from optuna.trial import create_trial

@@ -1,7 +1,5 @@
 """A search space is checked against train.json before anything starts, and its values stand in a config as JSON."""
 
-from __future__ import annotations
-
 import json
 
 import optuna

@@ -1,7 +1,5 @@
 """A bundle's own training, as it is, tells its validations to a study."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

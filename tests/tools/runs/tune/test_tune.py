@@ -1,7 +1,5 @@
 """A search goes on where it stopped, shares its study, survives failures, and ends in what train.json takes."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 import json

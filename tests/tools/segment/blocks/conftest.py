@@ -1,7 +1,5 @@
 """A stand-in for a network: where an image is bright, in blocks that see enough the same as in the whole image."""
 
-from __future__ import annotations
-
 import sys
 import types
 from collections.abc import Callable

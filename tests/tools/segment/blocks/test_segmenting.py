@@ -1,7 +1,5 @@
 """Images in blocks by the command line, with a stand-in for the network."""
 
-from __future__ import annotations
-
 import json
 
 import nibabel as nib
