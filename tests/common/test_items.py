@@ -90,10 +90,10 @@ def test_evaluation_takes_the_labelled_images_of_testing(write_datalist):
     assert names(evaluation_items(folder)) == ["b"]
 
 
-def test_evaluation_without_truth(write_datalist):
-    folder = write_datalist({"testing": [{"image": "c.nii.gz"}]})
+@pytest.mark.parametrize("entry", [{"image": "c.nii.gz"}, item("e", annotated_slices=[3])])
+def test_evaluation_without_a_complete_truth(write_datalist, entry):
     with pytest.raises(InputError, match="no labelled image under 'testing' to evaluate on"):
-        evaluation_items(folder)
+        evaluation_items(write_datalist({"testing": [entry]}), truth=["markers", "label"])
 
 
 def test_inference_takes_all_images_of_testing(write_datalist):
@@ -101,9 +101,19 @@ def test_inference_takes_all_images_of_testing(write_datalist):
     assert names(inference_items(folder, "volume")) == ["b", "c"]
 
 
-def test_inference_with_nothing_under_testing(write_datalist):
-    with pytest.raises(InputError, match="nothing under 'testing' to segment"):
-        inference_items(write_datalist({"training": [item("a", fold=0)]}), "volume")
+@pytest.mark.parametrize(
+    ("testing", "message"),
+    [
+        ([], "nothing under 'testing' to segment"),
+        ([{"label": "a.nii.gz"}], "dataset.json: an item without 'image'"),
+        ([{"image": ["a", "b"]}], r"dataset.json: image is \['a', 'b'\], expected one path"),
+        ([{"image": "a.nii.gz"}], "dataset.json: image 'a.nii.gz' does not exist in"),
+    ],
+)
+def test_inference_on_items_that_are_none(write_datalist, testing, message):
+    folder = write_datalist({"training": [item("a", fold=0)], "testing": testing}, with_files=False)
+    with pytest.raises(InputError, match=message):
+        inference_items(folder, "volume")
 
 
 def test_inference_without_a_datalist_takes_every_nifti_image(tmp_path):
@@ -141,22 +151,6 @@ def test_malformed_datalist(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match="dataset.json: not a MONAI datalist"):
         inference_items(tmp_path, "volume")
-
-
-def test_item_without_an_image(write_datalist):
-    with pytest.raises(InputError, match="dataset.json: an item without 'image'"):
-        inference_items(write_datalist({"testing": [{"label": "a.nii.gz"}]}), "volume")
-
-
-def test_image_that_is_not_one_path(write_datalist):
-    with pytest.raises(InputError, match=r"dataset.json: image is \['a', 'b'\], expected one path"):
-        inference_items(write_datalist({"testing": [{"image": ["a", "b"]}]}, with_files=False), "volume")
-
-
-def test_image_that_does_not_exist(write_datalist):
-    folder = write_datalist({"testing": [{"image": "a.nii.gz"}]}, with_files=False)
-    with pytest.raises(InputError, match=r"dataset.json: image 'a.nii.gz' does not exist in"):
-        inference_items(folder, "volume")
 
 
 @pytest.mark.parametrize("relative", [True, False])
@@ -238,12 +232,6 @@ def test_count_of_images_left_out_is_of_those_with_that_truth(mixed, caplog):
     with caplog.at_level(logging.WARNING):
         evaluation_items(mixed, truth=["markers", "label"])
     assert "1 of 5 labelled images are left out" in caplog.text
-
-
-def test_single_annotated_slices_alone_leave_nothing_to_evaluate(write_datalist):
-    folder = write_datalist({"testing": [item("e", annotated_slices=[3])]})
-    with pytest.raises(InputError, match="no labelled image under 'testing' to evaluate on"):
-        evaluation_items(folder, truth=["markers", "label"])
 
 
 def test_markers_that_do_not_exist(write_datalist):

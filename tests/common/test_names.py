@@ -18,6 +18,7 @@ from common.names import stem
         ("b.OME.Tiff", "b"),
         ("b.svs", "b"),
         ("mouse.2_t000.nii.gz", "mouse.2_t000"),
+        ("folder.gz/01_t000.nii", "01_t000"),
         ("notes.txt", "notes.txt"),
     ],
 )

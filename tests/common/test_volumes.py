@@ -1,6 +1,5 @@
 """Volumes at the border: what cannot be used is refused, what is written is whole and in place."""
 
-import inspect
 import logging
 
 import nibabel as nib
@@ -12,7 +11,6 @@ from monai.data import MetaTensor
 from common import volumes
 from common.errors import InputError
 from common.files import prepare_output_dir
-from common.names import stem
 from common.reading.loading import CheckVolumed
 from common.volumes import (
     EmptyIfConstantd,
@@ -32,15 +30,6 @@ def volume(*shape: int, value: float | torch.Tensor = 1.0, name: str = "a.nii.gz
 def check(image: MetaTensor, label: MetaTensor | None = None) -> dict:
     keys = ["image"] if label is None else ["image", "label"]
     return CheckVolumed(keys)({"image": image} if label is None else {"image": image, "label": label})
-
-
-@pytest.mark.parametrize("name", ["01_t000.nii.gz", "01_t000.nii", "folder.gz/01_t000.nii.gz"])
-def test_stem_is_the_name_without_its_suffixes(name):
-    assert stem(name) == "01_t000"
-
-
-def test_stem_keeps_other_dots():
-    assert stem("mouse.2_t000.nii.gz") == "mouse.2_t000"
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8, 4), (1, 8, 8, 4, 2)])
@@ -101,10 +90,6 @@ def test_results_lie_on_the_grid_of_the_image(tmp_path, kind, dtype):
     assert (written.shape, written.get_data_dtype(), written.header.get_xyzt_units()[0]) == ((5, 4, 3), dtype, "micron")
     np.testing.assert_allclose(written.affine, AFFINE, rtol=1e-6)
     np.testing.assert_array_equal(np.asarray(written.dataobj), result[0].numpy())
-
-
-def test_masks_are_bytes_unless_told_otherwise():
-    assert inspect.signature(SaveVolumed).parameters["dtype"].default == "uint8"
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):

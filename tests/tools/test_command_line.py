@@ -128,15 +128,6 @@ def test_convert_ctc_from_the_shell(sequence, datalist, tmp_path):
     assert datalist()["name"] == "2024_01"
 
 
-def test_truncated_file_is_one_line_on_the_shell_too(sequence, tmp_path):
-    sequence("01")
-    path = tmp_path / "source/01/t000.tif"
-    path.write_bytes(path.read_bytes()[:400])
-    refused = python("-m", "tools", "convert", "ctc", tmp_path / "source", tmp_path / "out", "--spacing", "2,1,1")
-    (line,) = refused.stderr.splitlines()
-    assert refused.returncode == 1 and line.startswith(f"error: {path}: truncated, 400 bytes found")
-
-
 def test_listing_the_verbs_imports_nothing_heavy():
     done = python(
         "-c",

@@ -49,7 +49,7 @@ def convert(data: Path, output: Path) -> list[str]:
 WORK = {
     "convert": (BUNDLE, convert, 10),
     "segment": (BUNDLE, lambda data, to: ["tools", "segment", BUNDLE, str(data / "dataset/images"), str(to)], 10),
-    "share": (BUNDLE, lambda data, to: ["tools", "share", BUNDLE, str(to)], 4),
+    "share": (BUNDLE, lambda data, to: ["tools", "share", BUNDLE, str(to)], 2),
 }
 
 

@@ -8,7 +8,6 @@ from common.errors import InputError
 from tools import vendor as module
 from tools.vendor import differing_copies, vendor
 
-ROOT = Path(__file__).parents[2]
 SCORE = '"""SEG, after Maška."""\n\nfrom ..files import replacing\n'.encode()
 COPIES = Path("bundles/a/a/common")
 
@@ -81,12 +80,3 @@ def test_import_of_what_is_not_there_is_refused(root):
     (root / "bundles/a/a/other.py").write_bytes(b"from .common.gone import x\n")
     with pytest.raises(InputError, match=r"imports common\.gone\.x, which common/ does not have"):
         vendor(check=True)
-
-
-def test_nothing_is_left_beside_the_copies(root):
-    vendor()
-    assert [name for name in copied(root) if name[0] == "."] == []
-
-
-def test_copies_of_this_repository_are_renewed():
-    assert differing_copies(ROOT) == []

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from ignite.engine import Engine, Events
 from monai.data import MetaTensor
-from monai.handlers import IgniteMetricHandler
 
 from common.labels.seg import seg
 from common.metrics.objects import ObjectMetric
@@ -23,20 +21,26 @@ def channel_first(pair):
     return [labels[None] for labels in pair]
 
 
-def test_pools_over_objects_and_keeps_one_value_per_volume():
-    metric = ObjectMetric("seg")
+@pytest.mark.parametrize(
+    ("kind", "per_volume", "aggregate"),
+    [
+        ("seg", [1.0, 0.0, np.nan], 1 / 4),  # pooled over objects
+        ("seg_per_image", [1.0, 0.0, np.nan], 1 / 2),  # the mean over the volumes that have objects
+        ("f1", [1.0, 0.0, 0.0], 2 * 1 / (2 + 3 + 1)),
+    ],
+)
+def test_there_is_one_value_per_volume_and_one_of_all(kind, per_volume, aggregate):
+    metric = ObjectMetric(kind)
+    metric(*channel_first(NO_OBJECT[1:] * 2))
+    assert metric.aggregate().isnan(), "no object, neither true nor found"
+    metric.reset()
     for pair in (ONE_OF_ONE, NONE_OF_THREE, NO_OBJECT):
         metric(*channel_first(pair))
-    np.testing.assert_array_equal(metric.get_buffer(), [[1.0], [0.0], [np.nan]])
-    assert metric.aggregate().item() == pytest.approx(1 / 4)
-
-
-def test_seg_per_image_is_the_mean_over_the_volumes_that_have_objects():
-    metric = ObjectMetric("seg_per_image")
-    for pair in (ONE_OF_ONE, NONE_OF_THREE, NO_OBJECT):
-        metric(*channel_first(pair))
-    np.testing.assert_array_equal(metric.get_buffer(), [[1.0], [0.0], [np.nan]])
-    assert metric.aggregate().item() == pytest.approx(1 / 2)
+    np.testing.assert_array_equal(metric.get_buffer()[:, 0], per_volume)
+    assert metric.aggregate().item() == pytest.approx(aggregate)
+    metric.reset()
+    with pytest.raises(ValueError, match="nothing to aggregate"):
+        metric.aggregate()
 
 
 @given(label_pairs())
@@ -61,30 +65,6 @@ def test_mucov_falls_with_false_objects_which_seg_does_not_see():
     for metric in scores.values():
         metric(*channel_first((result, truth)))
     assert {kind: metric.aggregate().item() for kind, metric in scores.items()} == {"seg": 1.0, "mucov": 0.5}
-
-
-def test_f1_counts_the_objects_of_all_volumes():
-    metric = ObjectMetric("f1")
-    for pair in (ONE_OF_ONE, NONE_OF_THREE, NO_OBJECT):
-        metric(*channel_first(pair))
-    np.testing.assert_allclose(metric.get_buffer(), [[1.0], [0.0], [0.0]])
-    assert metric.aggregate().item() == pytest.approx(2 * 1 / (2 + 3 + 1))
-
-
-def test_f1_is_the_harmonic_mean_of_precision_and_recall():
-    metric = ObjectMetric("f1")
-    metric(torch.tensor([[[1, 2, 3, 4, 0, 0]]]), torch.tensor([[[7, 8, 9, 0, 4, 5]]]))
-    precision, recall = 3 / 4, 3 / 5
-    assert metric.aggregate().item() == pytest.approx(2 * precision * recall / (precision + recall))
-
-
-def test_f1_without_objects_in_the_truth():
-    metric = ObjectMetric("f1")
-    metric(torch.tensor([[[1, 2]]]), torch.tensor([[[0, 0]]]))
-    assert metric.aggregate() == 0
-    metric.reset()
-    metric(*channel_first(NO_OBJECT[1:] * 2))
-    assert metric.aggregate().isnan()
 
 
 @settings(max_examples=60, deadline=None)
@@ -127,21 +107,6 @@ def test_volumes_of_different_shapes_come_as_lists():
     assert metric.get_buffer().tolist() == [[1.0], [0.0]]
 
 
-def test_without_any_object_the_aggregate_is_undefined():
-    metric = ObjectMetric("seg")
-    metric(*channel_first(NO_OBJECT))
-    assert metric.aggregate().isnan()
-
-
-def test_reset_forgets():
-    metric = ObjectMetric("seg")
-    metric(*channel_first(NONE_OF_THREE))
-    metric.reset()
-    assert metric.get_buffer() is None
-    with pytest.raises(ValueError, match="nothing to aggregate"):
-        metric.aggregate()
-
-
 @settings(max_examples=60, deadline=None)
 @given(label_pairs())
 def test_equals_the_function_on_arrays(pair):
@@ -150,18 +115,6 @@ def test_equals_the_function_on_arrays(pair):
     metric(result, reference)
     np.testing.assert_array_equal(metric.get_buffer(), np.float32([[seg(*pair)]]))
     assert seg_ratio(*pair[::-1])[1] == len(np.unique(pair[0][pair[0] > 0]))
-
-
-def test_works_in_an_engine_that_saves_details():
-    engine = Engine(lambda engine, batch: {"pred": batch[0][None], "label": batch[1][None]})
-    handler = IgniteMetricHandler(
-        metric_fn=ObjectMetric("seg"), output_transform=lambda out: (out["pred"], out["label"]), save_details=True
-    )
-    engine.add_event_handler(Events.STARTED, lambda: setattr(engine.state, "metric_details", {}))
-    handler.attach(engine, "seg")
-    engine.run([ONE_OF_ONE, NONE_OF_THREE])
-    assert engine.state.metrics["seg"] == pytest.approx(1 / 4)
-    assert tuple(engine.state.metric_details["seg"].shape) == (2, 1)
 
 
 @pytest.mark.parametrize(

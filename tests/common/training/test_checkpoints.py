@@ -301,29 +301,23 @@ def test_the_word_none_leaves_the_network():
     assert torch.equal(network.weight, before)
 
 
-def test_missing_weights(tmp_path):
-    with pytest.raises(InputError, match="model.pt: no such checkpoint; train first, or give another --ckpt_path"):
-        load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
-
-
-def test_weights_that_are_no_checkpoint(tmp_path):
-    (tmp_path / "model.pt").write_text("hello")
-    with pytest.raises(InputError, match="model.pt: damaged, or not a PyTorch checkpoint"):
-        load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
-
-
-def test_checkpoint_that_wraps_a_state_dict(tmp_path):
-    torch.save({"model": nn.Linear(2, 2).state_dict()}, tmp_path / "model.pt")
-    with pytest.raises(InputError, match="model.pt: is not a plain state_dict"):
-        load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
-
-
 @pytest.mark.parametrize(
-    ("other", "found"), [(nn.Linear(2, 3), r"bias is \(3,\)"), (nn.Bilinear(2, 2, 2), "weight is")]
+    ("content", "message"),
+    [
+        (None, "no such checkpoint; train first, or give another --ckpt_path"),
+        (b"hello", "damaged, or not a PyTorch checkpoint"),
+        ({"model": nn.Linear(2, 2).state_dict()}, "is not a plain state_dict"),
+        (nn.Linear(2, 3).state_dict(), r"checkpoint of another architecture: bias is \(3,\) .* in the network"),
+        (nn.Bilinear(2, 2, 2).state_dict(), "checkpoint of another architecture: weight is .* in the network"),
+    ],
+    ids=["missing", "text", "wrapped", "another shape", "another layer"],
 )
-def test_weights_of_another_architecture(tmp_path, other, found):
-    torch.save(other.state_dict(), tmp_path / "model.pt")
-    with pytest.raises(InputError, match=f"model.pt: checkpoint of another architecture: {found} .* in the network"):
+def test_weights_that_do_not_fit(tmp_path, content, message):
+    if isinstance(content, bytes):
+        (tmp_path / "model.pt").write_bytes(content)
+    elif content is not None:
+        torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(InputError, match=f"model.pt: {message}"):
         load_weights(tmp_path / "model.pt", nn.Linear(2, 2))
 
 

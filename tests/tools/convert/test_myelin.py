@@ -130,18 +130,6 @@ def test_second_run_writes_nothing_anew_and_a_changed_mask_is_seen(
     assert read_png(f"{stem}_fibres.png").max() == 1
 
 
-def test_more_than_255_fibres(put_subject, save_png, convert_nerves, read_png):
-    stem = put_subject("sub-a")
-    axon = np.zeros((120, 120), np.uint8)
-    for shift in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        axon[2 + shift[0] :: 6, 2 + shift[1] :: 6] = 255
-    save_png(f"{stem}.png", axon)
-    for kind, mask in (("axon", axon), ("myelin", 255 - axon)):
-        save_png(f"derivatives/labels/{stem}_seg-{kind}-manual.png", mask)
-    assert convert_nerves()["fibres"] == 400
-    assert np.array_equal(np.unique(read_png(f"{stem}_fibres.png")), np.arange(1, 401))
-
-
 def test_axons_without_myelin_and_myelin_without_an_axon_are_reported(
     tmp_path, put_subject, save_png, convert_nerves, read_png, caplog, draw_mask
 ):
