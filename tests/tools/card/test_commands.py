@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -225,110 +225,59 @@ def _missing_markers():
     return f"expected the lines {START} and {END}, once each; put them under the heading Performance"
 
 
-def no_metrics(bundle, output_dir):
-    (output_dir / "metrics.csv").unlink()
+def replaced(old: str, new: str, count: int = -1) -> Callable[[str], str]:
+    return lambda text: text.replace(old, new, count)
 
 
-def foreign_metrics(bundle, output_dir):
-    (output_dir / "metrics.csv").write_text("loss,0.1\n")
-
-
-def undefined_metric(bundle, output_dir):
-    (output_dir / "metrics.csv").write_text("iou,nan\n")
-
-
-def no_raw_file(bundle, output_dir):
-    (output_dir / "iou_raw.csv").unlink()
-
-
-def not_a_raw_file(bundle, output_dir):
-    (output_dir / "iou_raw.csv").write_text("a,b\n")
-
-
-def fewer_cases_in_raw(bundle, output_dir):
-    _edit(output_dir / "iou_raw.csv", lambda text: "\n".join(text.splitlines()[:-1]))
-
-
-def other_images_in_one_metric(bundle, output_dir):
-    _edit(output_dir / "iou_raw.csv", lambda text: text.replace("/3,a", "/4,a"))
-
-
-def image_twice(bundle, output_dir):
-    _edit(output_dir / "iou_raw.csv", lambda text: text.replace("/3,a", "/2,a"))
-
-
-def not_a_number(bundle, output_dir):
-    _edit(output_dir / "iou_raw.csv", lambda text: text.replace(",0.9", ",high"))
-
-
-def no_datalist(bundle, output_dir):
-    (output_dir.parent / "dataset/dataset.json").unlink()
-
-
-def only_training(bundle, output_dir):
-    _edit(output_dir.parent / "dataset/dataset.json", lambda text: text.replace("testing", "training"))
-
-
-def one_without_unit(bundle, output_dir):
-    _edit(output_dir.parent / "dataset/dataset.json", lambda text: text.replace('"sequence"', '"note"', 1))
-
-
-def broken_datalist(bundle, output_dir):
-    (output_dir.parent / "dataset/dataset.json").write_text("{")
-
-
-def no_weights(bundle, output_dir):
-    (bundle / "models/model.pt").unlink()
-
-
-def later_weights(bundle, output_dir):
-    later = (output_dir / "metrics.csv").stat().st_mtime + 1
-    os.utime(bundle / "models/model.pt", (later, later))
-
-
-def no_card(bundle, output_dir):
-    (bundle / "docs/README.md").unlink()
-
-
-def no_markers(bundle, output_dir):
-    _edit(bundle / "docs/README.md", lambda text: text.replace(START, ""))
-
-
-def no_eval_metrics(bundle, output_dir):
-    text = (bundle / "configs/metadata.json").read_text(encoding="utf-8")
-    (bundle / "configs/metadata.json").write_text(json.dumps(json.loads(text), indent=2), encoding="utf-8")
-
-
-def _edit(path: Path, change):
-    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+METRICS_CSV, RAW, DATALIST = "evaluation/metrics.csv", "evaluation/iou_raw.csv", "dataset/dataset.json"
+METADATA_JSON, README = "bundles/some_bundle/configs/metadata.json", "bundles/some_bundle/docs/README.md"
+MODEL = "bundles/some_bundle/models/model.pt"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "match"),
+    ("path", "change", "match"),
     [
-        (no_metrics, r"evaluation/metrics\.csv: no such file; run the bundle's evaluation"),
-        (foreign_metrics, r"metrics\.csv: found loss, expected some of iou, dice, seg, det, f1"),
-        (undefined_metric, r"metrics\.csv: iou is nan, no case defines it"),
-        (no_raw_file, r"iou_raw\.csv: no such file, but metrics\.csv has iou"),
-        (not_a_raw_file, r"iou_raw\.csv: first line 'a,b', expected filename"),
-        (fewer_cases_in_raw, r"iou_raw\.csv: 3 defined cases, 4 in iou_summary\.csv; evaluate again"),
-        (other_images_in_one_metric, r"iou_raw\.csv and dice_raw\.csv list other images"),
-        (image_twice, r"iou_raw\.csv: .*/2,a\.nii\.gz occurs more than once"),
-        (not_a_number, r"iou_raw\.csv: 'high', expected a number"),
-        (no_datalist, r"0,a\.nii\.gz: no dataset\.json in its folder or above"),
-        (only_training, r"dataset\.json: .*0,a\.nii\.gz is not under testing"),
-        (one_without_unit, r"dataset\.json: images/0,a\.nii\.gz has no 'sequence'"),
-        (broken_datalist, r"dataset\.json: not a MONAI datalist"),
-        (no_weights, r"models/model\.pt: no such file; ship the weights"),
-        (later_weights, r"metrics\.csv: older than .*model\.pt, so of other weights"),
-        (no_card, r"docs/README\.md: no such file; write the model card first"),
-        (no_markers, r"docs/README\.md: expected the lines <!-- performance: .*under the heading Performance"),
-        (no_eval_metrics, r"metadata\.json: no line that starts with 4 spaces"),
+        (METRICS_CSV, None, r"evaluation/metrics\.csv: no such file; run the bundle's evaluation"),
+        (METRICS_CSV, lambda text: "loss,0.1\n", r"metrics\.csv: found loss, expected some of iou, dice, seg, det, f1"),
+        (METRICS_CSV, lambda text: "iou,nan\n", r"metrics\.csv: iou is nan, no case defines it"),
+        (RAW, None, r"iou_raw\.csv: no such file, but metrics\.csv has iou"),
+        (RAW, lambda text: "a,b\n", r"iou_raw\.csv: first line 'a,b', expected filename"),
+        (
+            RAW,
+            lambda text: "\n".join(text.splitlines()[:-1]),
+            r"iou_raw\.csv: 3 defined cases, 4 in iou_summary\.csv; evaluate again",
+        ),
+        (RAW, replaced("/3,a", "/4,a"), r"iou_raw\.csv and dice_raw\.csv list other images"),
+        (RAW, replaced("/3,a", "/2,a"), r"iou_raw\.csv: .*/2,a\.nii\.gz occurs more than once"),
+        (RAW, replaced(",0.9", ",high"), r"iou_raw\.csv: 'high', expected a number"),
+        (DATALIST, None, r"0,a\.nii\.gz: no dataset\.json in its folder or above"),
+        (DATALIST, replaced("testing", "training"), r"dataset\.json: .*0,a\.nii\.gz is not under testing"),
+        (DATALIST, replaced('"sequence"', '"note"', 1), r"dataset\.json: images/0,a\.nii\.gz has no 'sequence'"),
+        (DATALIST, lambda text: "{", r"dataset\.json: not a MONAI datalist"),
+        (MODEL, None, r"models/model\.pt: no such file; ship the weights"),
+        (MODEL, str, r"metrics\.csv: older than .*model\.pt, so of other weights"),
+        (README, None, r"docs/README\.md: no such file; write the model card first"),
+        (
+            README,
+            replaced(START, ""),
+            r"docs/README\.md: expected the lines <!-- performance: .*heading Performance",
+        ),
+        (
+            METADATA_JSON,
+            lambda text: json.dumps(json.loads(text), indent=2),
+            r"metadata\.json: no line that starts with 4 spaces",
+        ),
     ],
 )
-def test_bad_input_is_named_and_changes_nothing(bundle, dataset, evaluate, spoil, match):
+def test_bad_input_is_named_and_changes_nothing(bundle, dataset, evaluate, tmp_path, path, change, match):
     output_dir = evaluate(dataset())
-    spoil(bundle, output_dir)
+    if change is None:
+        (tmp_path / path).unlink()
+    else:
+        (tmp_path / path).write_text(change((tmp_path / path).read_text(encoding="utf-8")), encoding="utf-8")
+    if path == MODEL and change:
+        later = (output_dir / "metrics.csv").stat().st_mtime + 1
+        os.utime(tmp_path / path, (later, later))
     before = {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match=match):
         card("some_bundle", str(output_dir))

@@ -1,8 +1,5 @@
 """The sample is a folder of slides and run lengths that the converter takes without a word."""
 
-import json
-import shlex
-
 import numpy as np
 import pytest
 import tifffile
@@ -10,19 +7,10 @@ from scipy import ndimage
 from skimage.color import rgb2hed
 
 from common.labels.run_lengths import decode_rle
-from tools.__main__ import VERBS
-from tools.command_line import run
-from tools.sample.crypts import crypts, draw_files
+from tools.sample.crypts import crypts
 from tools.sample.tissue import STYLES, draw_slide
 
 SMALL = {"num_slides": 2, "size": 320}
-
-
-def test_seed_decides_every_byte():
-    first, again, other = (dict(draw_files(seed=seed, **SMALL)) for seed in (0, 0, 1))
-    assert sorted(first) == ["masks.csv", "slide_01.tiff", "slide_02.tiff"]
-    assert first == again
-    assert all(first[name] != other[name] for name in first)
 
 
 @pytest.fixture(scope="module", params=range(len(STYLES)), ids=lambda style: f"style {style}")
@@ -71,14 +59,3 @@ def test_run_lengths_are_those_of_the_drawn_masks(tmp_path):
         image, mask = draw_slide(np.random.default_rng([0, index]), 320, index)
         np.testing.assert_array_equal(tifffile.imread(tmp_path / f"{name}.tiff"), image)
         np.testing.assert_array_equal(decode_rle(encoding, mask.shape), mask)
-
-
-def test_printed_command_converts_the_sample(tmp_path, capsys):
-    words = ["sample", "crypt_unet", str(tmp_path / "my sample"), "--num_slides", "3", "--size", "600"]
-    assert run(VERBS, words) == 0
-    (command,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next")]
-    assert run(VERBS, shlex.split(command)[4:]) == 0
-    datalist = json.loads((tmp_path / "my sample_dataset/dataset.json").read_text())
-    assert [item["fold"] for item in datalist["training"]] == [0, 1]
-    assert [item["slide"] for item in datalist["testing"]] == ["slide_03"]
-    assert {item["pixel_size_um"] for item in datalist["training"] + datalist["testing"]} == {0.5}

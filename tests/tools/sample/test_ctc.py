@@ -1,13 +1,10 @@
 """The sample is a Cell Tracking Challenge dataset that the converter takes without a word."""
 
-import shlex
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
-from tools.__main__ import VERBS
-from tools.command_line import run
 from tools.sample.ctc import ctc, draw_files
 
 SMALL = {"num_sequences": 2, "num_frames": 2}
@@ -34,12 +31,6 @@ def test_layout_is_that_of_the_challenge(tmp_path):
     )
 
 
-def test_seed_decides_every_byte():
-    assert dict(draw_files(**SMALL)) == dict(draw_files(**SMALL))
-    first, other = dict(draw_files(seed=0, **SMALL)), dict(draw_files(seed=1, **SMALL))
-    assert all(first[name] != other[name] for name in first if name.endswith(".tif"))
-
-
 def test_more_frames_leave_the_others_as_they_are():
     few, many = dict(draw_files(num_sequences=1, num_frames=1)), dict(draw_files(num_sequences=2, num_frames=2))
     assert all(many[name] == few[name] for name in few if name.endswith(".tif"))
@@ -57,10 +48,3 @@ def test_nuclei_grow_in_number_and_markers_match_them_and_the_tracks(tmp_path):
         assert sorted(label for _, label in pairs) == list(range(1, labels.max() + 1))
         assert sorted(marker for marker, _ in pairs) == sorted(tracks[tracks[:, 1] == frame, 0])
     assert counts == [7, 10, 13]
-
-
-def test_printed_command_converts_the_sample(tmp_path, capsys):
-    assert run(VERBS, ["sample", "devonet_nsn", str(tmp_path / "my sample"), "--num_sequences", "2"]) == 0
-    (command,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next")]
-    assert run(VERBS, shlex.split(command)[4:]) == 0
-    assert "labelled   4" in capsys.readouterr().out

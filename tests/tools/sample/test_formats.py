@@ -1,5 +1,7 @@
 """What holds for the samples of all formats: a seed decides them, they are completed, and replace nothing."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -29,8 +31,37 @@ WRONG = {
 }
 
 
+# a bundle of each format, options of its sample -> the parts of the converted one: what each trains, and what it tests
+ROADS = {
+    "devonet_nsn": (["--num_sequences", "2", "--num_frames", "1"], "sequence", {("01", 0), ("02", 1)}, set()),
+    "crypt_unet": (["--num_slides", "3", "--size", "600"], "slide", {("slide_01", 0), ("slide_02", 1)}, {"slide_03"}),
+    "swinunet_livecell": (["--num_images", "4"], "cell_type", {("Round", 0), ("Round", 1), ("Spindle", 1)}, {"Round"}),
+    "sam_myelin": (["--num_subjects", "2", "--size", "96"], "subject", {("sub-01", 0)}, {"sub-02"}),
+}
+
+
 def name(kind: object) -> str:
     return kind.__name__.rpartition(".")[2]
+
+
+@pytest.mark.parametrize("kind", SMALL, ids=name)
+def test_seed_decides_every_byte(kind):
+    first, again, other = (dict(kind.draw_files(seed=seed, **SMALL[kind])) for seed in (0, 0, 1))
+    images = [path for path in first if path.endswith((".tif", ".tiff", "_TEM.png"))]
+    assert first == again and images and first.keys() == other.keys()
+    assert len({*(first[path] for path in images), *(other[path] for path in images)}) >= 2 * len(images)
+
+
+@pytest.mark.parametrize("bundle", ROADS)
+def test_printed_command_converts_the_sample_without_a_warning(bundle, tmp_path, capsys):
+    options, key, trained, tested = ROADS[bundle]
+    assert run(VERBS, ["sample", bundle, str(tmp_path / "my sample"), *options]) == 0
+    words = shlex.split(capsys.readouterr().out.split("next", 1)[1])
+    assert words[:3] == ["python", "-m", "tools"] and run(VERBS, words[3:]) == 0
+    assert "WARNING" not in capsys.readouterr().err
+    content = json.loads((tmp_path / "my sample_dataset/dataset.json").read_text())
+    assert {(item[key], item["fold"]) for item in content["training"]} == trained
+    assert {item[key] for item in content["testing"]} == tested
 
 
 def write(kind, folder: Path, **settings: int) -> dict[str, object]:

@@ -77,7 +77,8 @@ def test_pins_can_be_installed_together(folder):
                 assert pins[asked.name] in asked.specifier, f"{package} asks for {asked}"
 
 
-def test_every_import_of_ours_lies_in_the_folder(folder):
+def test_every_import_of_ours_lies_in_the_folder(livecell):
+    folder = livecell
     modules = sorted((folder / "tools").rglob("*.py"))
     imported = "".join(path.read_text(encoding="utf-8") for path in modules)
     for name in set(re.findall(r"^\s*(?:from|import) (tools(?:\.\w+)*)", imported, re.MULTILINE)):
