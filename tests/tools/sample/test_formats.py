@@ -33,7 +33,7 @@ WRONG = {
 
 # a bundle of each format, options of its sample -> the parts of the converted one: what each trains, and what it tests
 ROADS = {
-    "devonet_nsn": (["--num_sequences", "2", "--num_frames", "1"], "sequence", {("01", 0), ("02", 1)}, set()),
+    "devonet_nsn": (["--num_sequences", "2", "--num_frames", "1"], "sequence", {("01", 0)}, {"02"}),
     "crypt_unet": (["--num_slides", "3", "--size", "600"], "slide", {("slide_01", 0), ("slide_02", 1)}, {"slide_03"}),
     "swinunet_livecell": (["--num_images", "4"], "cell_type", {("Round", 0), ("Round", 1), ("Spindle", 1)}, {"Round"}),
     "sam_myelin": (["--num_subjects", "2", "--size", "96"], "subject", {("sub-01", 0)}, {"sub-02"}),
@@ -59,7 +59,7 @@ def test_printed_command_converts_the_sample_without_a_warning(bundle, tmp_path,
     words = shlex.split(capsys.readouterr().out.split("next", 1)[1])
     assert words[:3] == ["python", "-m", "tools"] and run(VERBS, words[3:]) == 0
     assert "WARNING" not in capsys.readouterr().err
-    content = json.loads((tmp_path / "my sample_dataset/dataset.json").read_text())
+    content = json.loads((Path(words[6]) / "dataset.json").read_text())
     assert {(item[key], item["fold"]) for item in content["training"]} == trained
     assert {item[key] for item in content["testing"]} == tested
 
