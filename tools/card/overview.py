@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.files import replacing
+from common.files import write_text
 from tools.bundles import METADATA, read_metadata
 from tools.card.numbers import number_of, rounded
 from tools.card.sections import replace_section, section
@@ -29,8 +29,7 @@ def overview_table(bundles: Path) -> str:
 def renew_overview(readme: Path, bundles: Path) -> None:
     """Write `overview_table` between the README's markers."""
     text = replace_section(readme.read_text(encoding="utf-8"), overview_table(bundles))
-    with replacing(readme) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(readme, text)
 
 
 def overview_is_current(readme: Path, bundles: Path) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import logging
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
 from common.json_file import read_json
-from common.names import IMAGE_ENDINGS, stem
+from common.names import IMAGE_ENDINGS, by_name, stem
 from common.reading.formats import identify
+from common.reading.sidecars import sidecar_pixel_size
 from common.reading.tiff import read_pixel_size
 
 __all__ = ["KINDS", "MODALITIES", "Micrograph", "find_micrographs", "read_description"]
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 MODALITIES = ("TEM", "SEM", "BF")
 KINDS = ("axon", "myelin", "axonmyelin")
 SUFFIXES = (".png", ".tif", ".tiff", ".btf")  # also as .ome.tif and .ome.btf
-MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "nm": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def read_description(source: Path) -> dict[str, object]:
 
 def _find_images(source: Path) -> dict[str, Path]:
     """Images by name without ending, sorted."""
-    found: dict[str, Path] = {}
+    found = []
     others = 0
     for path in sorted(source.glob("sub-*/**/micr/[!.]*")):
         if path.suffix.lower() not in SUFFIXES:
@@ -91,11 +90,7 @@ def _find_images(source: Path) -> dict[str, Path]:
         subject = path.relative_to(source).parts[0]
         if stem(path).split("_")[0] != subject:
             raise InputError(f"{path}: its name does not begin with {subject}_, as its folder's does; rename either")
-        if stem(path) in found:
-            raise InputError(
-                f"{path}: same name as {found[stem(path)]}, so their results would overwrite each other; keep one"
-            )
-        found[stem(path)] = path
+        found.append(path)
     if others:
         logger.warning("%s: %d images are no %s and are left out", source, others, ", ".join(MODALITIES))
     if not found:
@@ -103,7 +98,7 @@ def _find_images(source: Path) -> dict[str, Path]:
             f"{source}: no image there, expected sub-*/micr/sub-*_TEM.png (or _SEM, _BF; .tif); give the folder that "
             "holds participants.tsv"
         )
-    return found
+    return by_name((stem(path), path) for path in found)
 
 
 def _check_other(path: Path) -> None:
@@ -142,22 +137,13 @@ def _pixel_size(image: Path, sidecars: tuple[Path, ...]) -> tuple[float, float] 
     fields: dict[str, Any] = {}
     for path in sidecars:
         fields |= read_json(path)
-    if "PixelSize" not in fields or "PixelSizeUnits" not in fields:
-        if identify(image) == "tiff" and (told := read_pixel_size(image)):
-            return told
+    told = sidecar_pixel_size(sidecars[-1], fields) if sidecars else None
+    told = told or (read_pixel_size(image) if identify(image) == "tiff" else None)
+    if not told:
         missing = "PixelSizeUnits" if "PixelSize" in fields else "PixelSize"
         where = f"no {missing} in {sidecars[-1].name}" if sidecars else "no JSON sidecar"
         logger.warning("%s: %s; lengths will be in pixels instead of um", image, where)
-        return None
-    size, unit = fields["PixelSize"], fields["PixelSizeUnits"]
-    values = size if isinstance(size, list) else [size, size]
-    good = len(values) in (2, 3) and all(type(v) in (int, float) and 0 < v < math.inf for v in values)
-    if not good or unit not in MICROMETRES:
-        raise InputError(
-            f"{sidecars[-1]}: PixelSize {size} {unit}, expected two numbers above 0 (X, Y) and a PixelSizeUnits of "
-            "um, mm or nm; correct it, or remove both for pixels"
-        )
-    return values[1] * MICROMETRES[unit], values[0] * MICROMETRES[unit]
+    return told
 
 
 def _warn_of_participants(source: Path, subjects: set[str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
-from common.names import stem
+from common.names import by_name, stem
 from tools.convert.crypt_masks import Mask, find_masks, naming
 from tools.convert.dataset import find_unit
 from tools.formats.scene_slides import open_any_slide, size_of_pixels
@@ -76,16 +76,7 @@ def _find_files(source: Path) -> dict[str, Path]:
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such folder, expected one of slides, *.tiff or *.svs")
     paths = [path for path in sorted(source.glob("[!.]*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
-    slides: dict[str, Path] = {}
-    for path in paths:
-        name = stem(path)
-        if name.endswith("_mask"):
-            continue
-        if name in slides:
-            raise InputError(
-                f"{path}: same name as {slides[name]}, so their results would overwrite each other; rename one"
-            )
-        slides[name] = path
+    slides = by_name((stem(path), path) for path in paths if not stem(path).endswith("_mask"))
     if not slides:
         raise InputError(f"{source}: no slide there, expected *.tif, *.tiff or *.svs right inside it; check the folder")
     return slides

@@ -11,7 +11,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from common.datalist import write_dataset
-from common.files import replacing
+from common.files import replacing, write_text
 from common.reading.slides import Slide as SlidePixels
 from common.reading.windows import TiffWindows
 from common.tables import format_table
@@ -194,10 +194,7 @@ def _write_patches(path: Path, image: Path, labels: np.ndarray | None, rules: Pa
     """Write the patch index of a slide, unless it is there as it should be; return it."""
     with naming(), TiffWindows(image) as pixels:
         index = index_patches(_rows_of(pixels), pixels.shape[:2], labels, rules)
-    text = format_table(("y", "x", "annotated"), index.tolist())
-    if not path.is_file() or path.read_text() != text:
-        with replacing(path) as partial:
-            partial.write_text(text)
+    write_text(path, format_table(("y", "x", "annotated"), index.tolist()))
     return index
 
 

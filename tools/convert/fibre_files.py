@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files import replacing
+from common.files import write_text
 from common.json_file import read_json
 from common.labels.drawing import draw_outlines, side_by_side
 from common.labels.fibres import Fibres, label_fibres
@@ -80,12 +80,6 @@ def write_labelled(micrograph: Micrograph, destination: Path, folder: str, figur
     for path, array in zip(pictures, arrays, strict=True):
         write_png(path, array, description)
     return item, sidecar
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is whole or not there."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
 
 
 def draw_fibres(image: np.ndarray, fibres: Fibres) -> np.ndarray:

@@ -58,9 +58,7 @@ def find_leaks(frames: Sequence[Frame]) -> list[tuple[Frame, Frame]]:
     for frame in frames:
         other = named.setdefault(frame.stem, frame)
         if other is not frame and (other.split == frame.split or other.digest != frame.digest):
-            raise InputError(
-                f"{frame.path}: same name as {other.path}, so their results would overwrite each other; rename one"
-            )
+            raise InputError(f"{frame.path}: its results would have the same name as those of {other.path}; rename one")
         kept = first.setdefault(frame.digest, frame)
         if kept.split != frame.split or (kept is not frame and frame.split == PLAIN):
             leaks.append((kept, frame))

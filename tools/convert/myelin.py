@@ -14,12 +14,12 @@ from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.errors import InputError
-from common.files import replacing
+from common.files import replacing, write_text
 from common.labels.fibres import label_axons
 from tools.command_line import as_verb, at_least, listed
 from tools.convert.bids_microscopy import Micrograph, find_micrographs, read_description
 from tools.convert.dataset import assign_folds, chosen_units, prepare_dataset
-from tools.convert.fibre_files import write_image, write_labelled, write_text
+from tools.convert.fibre_files import write_image, write_labelled
 from tools.convert.myelin_masks import read_classes, read_micrograph
 from tools.convert.prompts import COLUMNS
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from common.datalist import write_dataset
 from common.errors import InputError
-from common.names import own_results
+from common.names import by_name, own_results
 from common.names import stem as stem_of
 from common.reading.tiff import read_header, read_spacing
 from tools.command_line import as_verb
@@ -156,12 +156,4 @@ def find_stacks(source: Path) -> dict[str, Path]:
         raise InputError(
             f"{source}: no stack there, expected *{', *'.join(SUFFIXES)}; export the stacks as TIFF or OME-Zarr"
         )
-    stacks: dict[str, Path] = {}
-    for path in paths:
-        stem = path.stem if path.suffix.lower() in TIFF_SUFFIXES else stem_of(path)
-        if stem in stacks:
-            raise InputError(
-                f"{path}: same name as {stacks[stem]}, so their results would overwrite each other; rename one"
-            )
-        stacks[stem] = path
-    return stacks
+    return by_name((path.stem if path.suffix.lower() in TIFF_SUFFIXES else stem_of(path), path) for path in paths)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from common.files import replacing
+from common.files import write_text
 from tools.convert.contours import compress_counts
 from tools.formats.saving import About
 
@@ -38,8 +38,7 @@ def write(path: Path, labels: np.ndarray, about: About) -> None:
         "categories": [{"id": 1, "name": about.kind}],
         "annotations": annotations,
     }
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(document), encoding="utf-8")
+    write_text(path, json.dumps(document))
 
 
 def _run_lengths(labels: np.ndarray) -> list[tuple[int, list[int]]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files import replacing
+from common.files import write_text
 from tools.formats.outlines import Part, find_parts
 from tools.formats.saving import About
 
@@ -38,8 +38,7 @@ def write(path: Path, labels: np.ndarray, about: About) -> None:
                 },
             }
         )
-    with replacing(path) as partial:
-        partial.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+    write_text(path, json.dumps({"type": "FeatureCollection", "features": features}))
 
 
 def _geometry(parts: list[Part]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from common.files import replacing
+from common.files import write_text
 from tools.formats.labels import as_uint16, write_labels
 
 __all__ = ["group_frames", "write_sequence", "write_tracks"]
@@ -65,8 +65,7 @@ def write_tracks(folder: Path, frames: Mapping[int, Sequence[int] | np.ndarray])
     path = folder / TRACKS
     lines = [f"{label} {first[label]} {last[label]} 0\n" for label in sorted(first)]
     try:
-        with replacing(path) as partial:
-            partial.write_text("".join(lines), encoding="ascii")
+        write_text(path, "".join(lines))
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
     return path

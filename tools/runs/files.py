@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import InputError
-from common.files import replacing
+from common.files import write_text
 from common.names import stem
 
-__all__ = ["find_result", "is_newer", "write_json", "write_text"]
+__all__ = ["find_result", "is_newer", "write_json"]
 
 
 def find_result(folder: Path, image: str | Path, kind: str) -> Path:
@@ -31,15 +31,6 @@ def is_newer(path: Path, sources: Iterable[Path]) -> bool:
     )
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all; one that holds this text already keeps its date."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
 def write_json(path: Path, content: object) -> None:
-    """The same for JSON, in which NaN is an error."""
+    """`write_text` of JSON, in which NaN is an error."""
     write_text(path, json.dumps(content, indent=4, allow_nan=False) + "\n")

@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 from common.errors import InputError
-from tools.runs.files import is_newer, write_text
+from common.files import write_text
+from tools.runs.files import is_newer
 
 __all__ = ["State", "progress_entries", "read_state", "read_validations", "write_progress"]
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from common.datalist import Item, read_dataset
 from common.errors import InputError
-from common.files import replacing
+from common.files import write_text
 from common.json_file import read_json
 from common.reading.tiff import read_header
 from tools.checksum import checksum
@@ -127,9 +127,7 @@ def _check_same_weights(destination: Path, bundle: Description) -> None:
             raise InputError(f"{destination}: holds results of other weights; choose another folder, or remove it")
         return
     try:
-        destination.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(checksums, indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(checksums, indent=2) + "\n")
     except OSError as error:
         raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
 
@@ -171,8 +169,7 @@ def _draw(results: Path, item: Item, picture: Path) -> None:
 
 def _score(source: Path, destination: Path) -> str:
     scores, total = summarise_sequences(score_folders(source, destination))
-    with replacing(destination / "scores.json") as partial:
-        partial.write_text(as_json(scores, total) + "\n")
+    write_text(destination / "scores.json", as_json(scores, total) + "\n")
     return as_text(scores, total)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import InputError
-from common.files import prepare_output_dir, replacing
+from common.files import prepare_output_dir, replacing, write_text
 from common.json_file import read_json
 from common.names import SETTINGS
 from common.names import stem as stem_of
@@ -65,8 +65,7 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
             )
         return
     prepare_output_dir(destination)
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(settings, indent=2) + "\n")
 
 
 def segment_file(

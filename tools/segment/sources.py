@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.datalist import DATALIST, read_dataset
 from common.errors import InputError
-from common.names import own_results
+from common.names import by_name, own_results
 from common.names import stem as stem_of
 from common.reading.formats import no_such_file
 from tools.formats.microscopes import ENDINGS as RAW_ENDINGS
@@ -82,7 +82,7 @@ def find_images(source: str, destination: Path) -> list[Path]:
         raise InputError(
             f"{source}: no image there; give a file, a folder of images ({', '.join(ENDINGS)}) or a pattern in quotes"
         )
-    _check_stems([(image, stem_of(image)) for image in images])
+    by_name((stem_of(image), image) for image in images)
     return images
 
 
@@ -98,7 +98,7 @@ def find_sources(images: Sequence[Path], bundle: Description, pick: Pick) -> tup
             sources += _sources_of(image, bundle, pick)
         except InputError as error:
             failures.append(str(error))
-    _check_stems([(source.path, source.stem) for source in sources])
+    by_name((source.stem, source.path) for source in sources)
     return sources, failures
 
 
@@ -136,12 +136,3 @@ def _without_results(images: Sequence[Path]) -> list[Path]:
     if results:
         logger.info("%d images are results and are left out: %s ...", len(results), min(results))
     return [image for image in images if image not in results]
-
-
-def _check_stems(images: Sequence[tuple[Path, str]]) -> None:
-    """Refuse two images whose results would have the same names."""
-    known: dict[str, Path] = {}
-    for image, stem in images:
-        if stem in known:
-            raise InputError(f"{image}: its results would have the same name as those of {known[stem]}; rename one")
-        known[stem] = image

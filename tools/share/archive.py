@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from common.errors import InputError
-from common.files import replacing
+from common.files import replacing, write_text
 from tools.checksum import checksum
 from tools.share.checks import shared_files
 
@@ -86,6 +86,5 @@ def update_model_info(folder: Path, archive: Path, url: str) -> Path:
         }
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: not a model_info.json of MONAI ({error}); choose another folder") from error
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(dict(sorted(entries.items())), indent=4) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(dict(sorted(entries.items())), indent=4) + "\n")
     return path

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from common.errors import InputError
-from common.files import replacing
+from common.files import write_text
 from tools.bundles import read_metadata
 from tools.card.numbers import rounded
 from tools.share.checks import copy_shared
@@ -149,8 +149,7 @@ def _result(dataset: str, split: str, scores: list[dict[str, object]]) -> dict[s
 def _stage(bundle: Path, folder: Path) -> None:
     """Copy what is shared of a bundle; its card becomes README.md."""
     copy_shared(bundle, folder, without=bundle / MODEL_CARD)
-    with replacing(folder / "README.md") as partial:
-        partial.write_text(hub_card(bundle), encoding="utf-8")
+    write_text(folder / "README.md", hub_card(bundle))
 
 
 def _is_replaced(path: Path) -> bool:

@@ -14,7 +14,7 @@ from monai.config import KeysCollection
 from monai.utils import convert_to_numpy
 from PIL import Image
 
-from .common.files import prepare_output_dir, replacing
+from .common.files import prepare_output_dir, replacing, write_text
 from .common.names import stem
 from .common.reading.slides import open_slide
 from .common.saving import WritesResults
@@ -90,8 +90,7 @@ def write_crypts(
         µm per slide pixel.
     """
     write_mask(output_dir / f"{name}_mask.tiff", crypts, slide_shape, pixel_size_um)
-    with replacing(output_dir / f"{name}_crypts.geojson") as partial:
-        partial.write_text(json.dumps(feature_collection(crypts, name)), encoding="utf-8")
+    write_text(output_dir / f"{name}_crypts.geojson", json.dumps(feature_collection(crypts, name)))
     write_table(output_dir / f"{name}_crypts.csv", *measure_crypts(crypts, pixel_size_um), digits=PLACE_DIGITS)
     put_run_lengths(output_dir / "rle.csv", name, encode_crypts(crypts, slide_shape))
     with replacing(output_dir / f"{name}_overlay.png") as partial:

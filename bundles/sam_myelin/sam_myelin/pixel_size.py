@@ -12,13 +12,13 @@ from .common.errors import InputError
 from .common.json_file import read_json
 from .common.names import stem
 from .common.reading.formats import identify
+from .common.reading.sidecars import sidecar_pixel_size
 from .common.reading.tiff import read_pixel_size
 
 __all__ = ["pixel_size_of"]
 
 logger = logging.getLogger(__name__)
 
-MICROMETRES = {"mm": 1000.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 0.001}
 SQUARE = 0.01  # relative difference of width and height up to which a pixel is one
 
 
@@ -35,29 +35,15 @@ def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
         return float(given)
     sidecar = Path(path).with_name(f"{stem(path)}.json")
     fields = read_json(sidecar, "correct or remove it") if sidecar.is_file() else {}
-    if "PixelSize" in fields and "PixelSizeUnits" in fields:
-        width, height = _sides(sidecar, fields["PixelSize"], fields["PixelSizeUnits"])
-    elif identify(path) == "tiff" and (told := read_pixel_size(Path(path))):
-        height, width = told
-    else:
+    told = sidecar_pixel_size(sidecar, fields) or (read_pixel_size(Path(path)) if identify(path) == "tiff" else None)
+    if not told:
         logger.warning(
             "%s: the size of its pixels is unknown; lengths will be in pixels and tiles are not magnified; "
             "give --pixel_size_um",
             path,
         )
         return None
+    height, width = told
     if abs(height - width) > SQUARE * width:
         logger.warning("%s: pixels of %g x %g um; taken as square, of the same area", path, width, height)
     return height if height == width else math.sqrt(height * width)
-
-
-def _sides(path: Path, size: Any, unit: object) -> tuple[float, float]:
-    """Width and height of a pixel in µm."""
-    values = size if isinstance(size, list) else [size, size]
-    good = len(values) in (2, 3) and all(type(value) in (int, float) and 0 < value < math.inf for value in values)
-    if not good or not isinstance(unit, str) or unit not in MICROMETRES:
-        raise InputError(
-            f"{path}: PixelSize {size} {unit}, expected two numbers above 0 (X, Y) and a PixelSizeUnits of um, mm or "
-            "nm; correct it, or remove both for pixels"
-        )
-    return values[0] * MICROMETRES[unit], values[1] * MICROMETRES[unit]

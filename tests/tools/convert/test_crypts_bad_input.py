@@ -110,7 +110,7 @@ def test_pixels_that_cannot_be_decoded(good, put_slide, refuses, tmp_path):
 
 def test_two_slides_of_one_name(good, put_slide, refuses):
     put_slide("good.tif")
-    refuses("good.tiff: same name as .*good.tif, so their results would overwrite each other; rename one")
+    refuses("good.tiff: its results would have the same name as those of .*good.tif; rename one")
 
 
 @pytest.mark.parametrize(

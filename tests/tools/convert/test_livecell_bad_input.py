@@ -63,13 +63,13 @@ def test_two_files_of_one_name_in_two_folders(good, put, refuses):
 
 def test_two_endings_of_one_name(put_split, refuses):
     put_split("val", {"a_1.tif": [CELL], "a_1.tiff": [CELL]})
-    refuses("a_1.tiff: same name as .*a_1.tif, so their results would overwrite each other; rename one")
+    refuses("a_1.tiff: its results would have the same name as those of .*a_1.tif; rename one")
 
 
 def test_other_pixels_under_the_name_of_another_split(good, put_split, put, refuses):
     put_split("test", {"a_1.tif": [CELL]})
     put("images/livecell_test_images/a_1.tif", np.zeros((40, 50), np.uint8))
-    refuses("a_1.tif: same name as .*a_1.tif, so their results would overwrite each other")
+    refuses("a_1.tif: its results would have the same name as those of .*a_1.tif; rename one")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_name_of_another_subject_and_two_files_of_one_name(put_subject, save_png
     save_png("sub-a/micr/sub-b_sample-1_TEM.png", draw_mask("axon"))
     refuses("sub-b_sample-1_TEM.png: its name does not begin with sub-a_")
     save_png(f"{stem}.tif", draw_mask("axon"))
-    refuses("sub-a_sample-1_TEM.tif: same name as .*sub-a_sample-1_TEM.png")
+    refuses("sub-a_sample-1_TEM.tif: its results would have the same name as those of .*sub-a_sample-1_TEM.png")
 
 
 def test_source_and_datasets_of_others_are_not_written_to(tmp_path, put_subject):

@@ -83,7 +83,7 @@ def test_second_run_writes_only_what_changed(tmp_path):
 def test_two_stacks_of_one_name_are_refused(tmp_path):
     for name in ("a.tif", "a.tiff"):
         write_stack(tmp_path / "in" / name)
-    with pytest.raises(InputError, match="a.tiff: same name as"):
+    with pytest.raises(InputError, match="a.tiff: its results would have the same name as those of"):
         tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")
 
 

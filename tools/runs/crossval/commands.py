@@ -10,6 +10,7 @@ from pathlib import Path
 from fire.decorators import SetParseFn
 
 from common.errors import InputError
+from common.files import write_text
 from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import (
     common_metric,
@@ -25,7 +26,7 @@ from tools.runs.crossval.ensembles import Member, best_n
 from tools.runs.crossval.evaluation import choose_ensembles, draw_worst, evaluate_ensemble, run_inference
 from tools.runs.crossval.report import report_blocks
 from tools.runs.executor import run_plans
-from tools.runs.files import write_json, write_text
+from tools.runs.files import write_json
 from tools.runs.folds import Folds, read_separate_folds
 from tools.runs.overrides import check_overrides
 from tools.runs.plan import Plan, validation_override

@@ -15,7 +15,7 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 
 from common.errors import InputError
-from common.files import prepare_output_dir, replacing
+from common.files import prepare_output_dir, write_text
 from common.reading import nifti, pictures, tiff
 from common.reading.formats import identify
 from tools.convert.spacing import check_spacing, parse_spacing
@@ -211,8 +211,7 @@ def _remember(folder: Path, source: Source, settings: Mapping[str, object]) -> N
     for left in folder.iterdir():
         if left.suffix in (".npz", ".npy"):
             left.unlink()
-    with replacing(path) as partial:
-        partial.write_text(content, encoding="utf-8")
+    write_text(path, content)
 
 
 def _pixels(path: Path, options: Mapping[str, str]) -> int:

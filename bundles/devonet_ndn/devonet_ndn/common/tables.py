@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from .errors import InputError
-from .files import holding, replacing
+from .files import holding, write_text
 
 __all__ = ["adopt_row", "format_table", "from_cell", "put_row", "to_cell", "write_table"]
 
@@ -77,10 +77,7 @@ def write_table(
     delimiter : str
         Between columns.
     """
-    with replacing(path) as partial:
-        partial.write_text(
-            format_table(columns, rows, digits=digits, delimiter=delimiter), encoding="utf-8", newline=""
-        )
+    write_text(path, format_table(columns, rows, digits=digits, delimiter=delimiter))
     logger.info("wrote %s", path)
 
 

@@ -16,7 +16,7 @@ from .errors import InputError, find_write_error
 if sys.platform != "win32":  # where torch runs no processes side by side
     import fcntl
 
-__all__ = ["FolderLock", "holding", "partial_path", "prepare_output_dir", "replacing"]
+__all__ = ["FolderLock", "holding", "partial_path", "prepare_output_dir", "replacing", "write_text"]
 
 # what another machine's process left behind is removed after a day; of this machine's it is known whether they live
 OLD_S = 24 * 3600
@@ -29,21 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary name is this process's own, starts with a dot and keeps the suffix, from which many writers infer the
     format. A process that is killed leaves its file behind; the next one that writes the same file removes it.
-
-    Parameters
-    ----------
-    path : Path
-        File to write or replace; its folder exists.
-
-    Yields
-    ------
-    Path
-        Name to write to, in the same folder.
-
-    Raises
-    ------
-    InputError
-        If the disk is full, or the folder may not be written; what was there is untouched.
+    InputError if the disk is full, or the folder, which exists, may not be written; what was there is untouched.
     """
     _sweep(path)
     partial = partial_path(path)
@@ -60,6 +46,16 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # of a folder that cannot be written, or is gone
             partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, and its folder; one that holds this text already keeps its date."""
+    content = text.encode()
+    if path.is_file() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_bytes(content)
 
 
 def partial_path(path: Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .datalist import DATALIST, Item, read_dataset
 from .errors import InputError
-from .names import IMAGE_ENDINGS, SUFFIXES, own_results, stem
+from .names import IMAGE_ENDINGS, SUFFIXES, by_name, own_results, stem
 
 __all__ = ["evaluation_items", "inference_items", "training_items", "validation_items"]
 
@@ -123,7 +123,8 @@ def inference_items(
     InputError
         If there is nothing to segment, or two results would have the same name.
     """
-    items = _with_distinct_stems(_images(Path(dataset_dir), kind, optional))
+    items = _images(Path(dataset_dir), kind, optional)
+    by_name((stem(item["image"]), Path(item["image"])) for item in items)  # refuses two of one name
     # shared out before finished ones are left out: processes look at different times, and would share out otherwise
     items = items[int(os.environ.get("RANK", 0)) :: int(os.environ.get("WORLD_SIZE", 1))]
     if skip_existing:
@@ -168,16 +169,6 @@ def _images(root: Path, kind: str, optional: Sequence[str]) -> list[dict[str, st
 
 def _is_finished(image: str, output_dir: Path, results: Sequence[str]) -> bool:
     return all(any(output_dir.glob(f"{glob.escape(stem(image))}{ending}")) for ending in results)
-
-
-def _with_distinct_stems(items: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The items; results are named after the stem, so no two may share one."""
-    images: dict[str, str] = {}
-    for image in (item["image"] for item in items):
-        other = images.setdefault(stem(image), image)
-        if other != image:
-            raise InputError(f"{image}: its results would have the same name as those of {other}; rename one")
-    return items
 
 
 def _labelled(item: Item, truth: Sequence[str], extra: Sequence[str], optional: Sequence[str]) -> dict[str, str]:

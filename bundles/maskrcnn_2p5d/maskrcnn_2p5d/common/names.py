@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["IMAGE_ENDINGS", "RESULT_KINDS", "SETTINGS", "SUFFIXES", "own_results", "stem"]
+from .errors import InputError
+
+__all__ = ["IMAGE_ENDINGS", "RESULT_KINDS", "SETTINGS", "SUFFIXES", "by_name", "own_results", "stem"]
 
 # kind of image -> how its files' names end; the first is what we write
 SUFFIXES = {
@@ -43,19 +45,21 @@ def stem(path: str | os.PathLike[str]) -> str:
     return name[: len(name) - len(suffix)]
 
 
+def by_name(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Files by the name that everything made from them gets; InputError where two get the same."""
+    found: dict[str, Path] = {}
+    for name, path in named:
+        other = found.setdefault(name, path)
+        if other != path:
+            raise InputError(f"{path}: its results would have the same name as those of {other}; rename one")
+    return found
+
+
 def own_results(images: Iterable[Path]) -> set[Path]:
     """Those of the images that are results: of another one of them, or in a folder of results.
 
-    Parameters
-    ----------
-    images : iterable of Path
-        In one folder or several.
-
-    Returns
-    -------
-    set of Path
-        Such as ``a_mask.png`` where ``a.tif`` lies beside it. A ``b_mask.png`` without a ``b`` is an image, unless the
-        folder holds the settings of what was segmented into it.
+    Such as ``a_mask.png`` where ``a.tif`` lies beside it. A ``b_mask.png`` without a ``b`` is an image, unless the
+    folder holds the settings of what was segmented into it.
     """
     images = list(images)
     known = {(path.parent, stem(path)) for path in images}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError
-from .files import replacing
+from .files import write_text
 
 __all__ = ["DATALIST", "Dataset", "Item", "find_dataset", "read_dataset", "write_dataset"]
 
@@ -173,6 +173,5 @@ def write_dataset(
     """
     path = Path(folder, DATALIST)
     content = {"name": name, **facts, "training": list(training), "testing": list(testing)}
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
