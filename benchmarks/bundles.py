@@ -1,7 +1,5 @@
 """A bundle as a comparison opens it: its own config and weights, a dataset that it reads, a run as a user starts it."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from itertools import cycle

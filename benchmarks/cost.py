@@ -5,8 +5,6 @@ in one process with a thread for each core, and in as many workers as cores with
 of the slopes, without their start.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -5,8 +5,6 @@ same folders of uncompressed files. Real results lack some labels; without gaps 
 py-ctcmetrics takes a shorter way.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from itertools import product

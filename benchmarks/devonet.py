@@ -7,8 +7,6 @@ BBBC050, where they reach 0.665, and no test embryo was looked at. Time: from im
 start of Python.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

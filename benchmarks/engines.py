@@ -4,8 +4,6 @@ ONNX Runtime: from the image's file to the results, medians of the rounds that t
 network alone, called as inference calls it first on a sample image. as served: in bfloat16 where the CPU has it.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec

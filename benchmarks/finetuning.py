@@ -7,8 +7,6 @@ starts from the shipped weights. Each is done once: differences of a hundredth m
 other: the shipped weights as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 

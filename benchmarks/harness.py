@@ -1,7 +1,5 @@
 """Ways that take turns on the same things, their ratio with its spread, memory of a child, and the table of it all."""
 
-from __future__ import annotations
-
 import shlex
 import subprocess
 import sys

@@ -5,8 +5,6 @@ inference.json over a folder with the same images, which is what PyTorch, MONAI 
 Memory and the time of one image: a fresh process each, as a user starts it: `tools segment`, and `monai.bundle run`.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from pathlib import Path

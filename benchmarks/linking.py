@@ -5,8 +5,6 @@ without cuts: not at dark slices, and without ends taken off. other: connected c
 detections cover.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace

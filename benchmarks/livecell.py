@@ -4,8 +4,6 @@ That is the truth itself after being resized and resized back, at the original s
 and so moves the mask, nearest-exact takes the middle one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

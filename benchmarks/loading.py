@@ -4,8 +4,6 @@ Time until a batch is there, of the time until it is there and trained on, in al
 caches; none is followed by a validation. Everything else is as the bundle's train.json has it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -5,8 +5,6 @@ and its libraries in it; memory of a GPU is not. The volume is an OME-Zarr whose
 address space (ulimit -v) in GiB that both ways get once more, if it is given: the whole volume should not fit into it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

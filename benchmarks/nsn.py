@@ -8,8 +8,6 @@ also pad every volume to a cube; that is left out, in their favour.
 [1] Tokuoka et al. (2020), doi:10.1038/s41540-020-00152-8
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path

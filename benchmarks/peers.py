@@ -5,8 +5,6 @@ Scores are pooled over all images unless a row says otherwise. Seconds are those
 pipeline, and from file to files for the bundle, whose network is loaded.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

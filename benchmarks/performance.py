@@ -1,7 +1,5 @@
 """The page of what everything takes: comparisons in turn, each in a process of its own, with their tables."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -4,8 +4,6 @@ ours: as a bundle or the toolbox reads a file, with its checks, axes and spacing
 the pixels. Both read the same file from the cache of the system.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

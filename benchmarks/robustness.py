@@ -5,8 +5,6 @@ scored on the voxels of the changed volume, pooled over all volumes. Noise is Ga
 median to the 99.5th percentile; blur is Gaussian, in voxels. "other" is the score of the volumes as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -6,8 +6,6 @@ embedding is read from disk, where an earlier epoch left it. other: the image en
 prompts an image has, the larger the decoder's part of the work, and the smaller the gain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace

@@ -6,8 +6,6 @@ our way of asking it take for a job of nothing. Simulated: every worker takes th
 one after the other; checked against Dask itself with jobs that sleep. A worker is one process with one thread.
 """
 
-from __future__ import annotations
-
 import heapq
 import time
 from collections.abc import Iterator, Sequence

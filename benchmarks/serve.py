@@ -7,8 +7,6 @@ process that segments together, read after every answer: at the end against afte
 answer is compared with what the loop wrote.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 import socket

@@ -4,8 +4,6 @@ Whole processes. import: python -c "import monai.bundle", without which no bundl
 an image that a running `serve` segments.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

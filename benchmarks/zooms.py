@@ -5,8 +5,6 @@ there. ours: the size of the new pixels is told. other: it is not, and the bundl
 how far both are from what the image itself gives when its pixels' size is told.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A dataset on disk: ``dataset.json``, the MONAI datalist that every bundle reads, and the files that it lists."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping

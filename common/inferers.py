@@ -1,7 +1,5 @@
 """Sliding windows over whole volumes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

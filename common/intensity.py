@@ -1,7 +1,5 @@
 """Robust intensity scaling of fluorescence volumes."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from os import PathLike
 

@@ -1,7 +1,5 @@
 """Tiled TIFF files, written one row of tiles at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@
 around it.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What MkDocs shows: the documents of the repository under their own paths, and a page for each package of the API."""
 
-from __future__ import annotations
-
 import ast
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Where the bundles are, and their metadata; a bundle is a folder with configs/metadata.json."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from pathlib import Path

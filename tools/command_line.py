@@ -1,7 +1,5 @@
 """What every verb of the command line shares: finding it, its help, its errors, its arguments."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 import inspect

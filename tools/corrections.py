@@ -1,7 +1,5 @@
 """Results that somebody corrected, kept as a dataset that a bundle is fine-tuned on."""
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Where a foreground mask is wrong: at borders, in dim nuclei, in deep slices."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

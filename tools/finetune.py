@@ -1,7 +1,5 @@
 """From the weights that a bundle ships to those for your own images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from fire.decorators import SetParseFn

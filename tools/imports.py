@@ -1,7 +1,5 @@
 """The modules of ours that a module imports, found without running it."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Processes that end with the one that started them, however that ended."""
 
-from __future__ import annotations
-
 import ctypes
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Pictures to judge a result by: image, truth and prediction, for volumes in sections along two axes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """From nothing to a measured result and a picture: what a newcomer runs first."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

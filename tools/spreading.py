@@ -1,7 +1,5 @@
 """Many jobs in this process, in several ones on this machine, or on a Dask cluster."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections import deque

@@ -1,7 +1,5 @@
 """Temporary folders that do not outlive their process: what a killed one left, the next one removes."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import stat

@@ -1,7 +1,5 @@
 """What the tools need to know about a bundle: the section ``toolbox`` of its metadata.json, read and checked."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace

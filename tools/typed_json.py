@@ -1,7 +1,5 @@
 """JSON objects as arguments of dataclasses, checked by name and kind."""
 
-from __future__ import annotations
-
 import difflib
 from dataclasses import MISSING, fields
 from typing import Any

@@ -1,7 +1,5 @@
 """Copies of `common` inside the bundles, which have to run without this repository."""
 
-from __future__ import annotations
-
 import ast
 import json
 import logging

@@ -1,7 +1,5 @@
 """Run lengths, as Kaggle's challenges write masks: ``start length start length ...``, column-major, from 1."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Average precision of label images as a MONAI metric."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The base of the bundles' metrics: a ratio of each image, and of all images together."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

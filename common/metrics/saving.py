@@ -1,7 +1,5 @@
 """The files of an evaluation: MONAI's files of metrics, in which every image is listed once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """DevoNet: the 3D encoder-decoder behind QCANet's nuclear segmentation (NSN) and detection (NDN) networks."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -1,7 +1,5 @@
 """The network in ONNX Runtime, which needs no weights beside its file and is often faster on a CPU."""
 
-from __future__ import annotations
-
 import json
 import os
 import warnings

@@ -1,7 +1,5 @@
 """A volume or a picture, whichever a file holds."""
 
-from __future__ import annotations
-
 from os import PathLike
 
 import numpy as np

@@ -5,8 +5,6 @@ could end the interpreter. Where codes are defined is a matter of how many came 
 which is quick to check for thousands at a time.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

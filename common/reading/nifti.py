@@ -1,7 +1,5 @@
 """NIfTI volumes: what the header claims is checked before a voxel is decoded; place and spacing are the affine's."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import math

@@ -1,7 +1,5 @@
 """Size of a micrograph's pixels in the JSON files of BIDS microscopy."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

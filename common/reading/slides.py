@@ -1,7 +1,5 @@
 """Slides: RGB images of stained tissue, read window by window, and the size of their pixels."""
 
-from __future__ import annotations
-
 import math
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Opening and checking TIFF files: damaged ones are refused with a message, before a pixel is decoded."""
 
-from __future__ import annotations
-
 import io
 import math
 import re

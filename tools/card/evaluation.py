@@ -1,7 +1,5 @@
 """The files in which MONAI's MetricsSaver leaves an evaluation."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection

@@ -1,7 +1,5 @@
 """A bundle's metadata.json and model card: what was measured is written into both, and they agree."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

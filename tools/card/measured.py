@@ -1,7 +1,5 @@
 """What an evaluation measured, as metadata.json keeps it under eval_metrics."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

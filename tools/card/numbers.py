@@ -1,7 +1,5 @@
 """Numbers as people read them: rounded, with their unit, and nouns in the right number."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 

@@ -1,7 +1,5 @@
 """The table of all bundles in the README, from their metadata."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Measured scores as text: the Performance section of a model card."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Parts of files that the tools write, the rest of which keeps its bytes."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Statistics of scores: cases come in groups, and only the groups are independent."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The dataset.json behind evaluated images, and the independent unit that each of them belongs to."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

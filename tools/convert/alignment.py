@@ -1,7 +1,5 @@
 """Truth that is shifted by a part of a voxel against its image: measuring the shift, and moving it back."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """BIDS microscopy: images by subject, their manual masks, and the size of a pixel from JSON sidecars."""
 
-from __future__ import annotations
-
 import csv
 import logging
 from dataclasses import dataclass

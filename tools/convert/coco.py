@@ -1,7 +1,5 @@
 """COCO instance JSON: read, checked, every object turned into run lengths at once, so that LIVECell fits in memory."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

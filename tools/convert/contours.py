@@ -4,8 +4,6 @@ An object is kept as COCO's compressed run lengths: about a hundred bytes instea
 label map is then painted run by run, so the time goes with the cells and not with cells times image size.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which mask belongs to which slide, whether run lengths, a TIFF or polygons, and the mask itself."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging

@@ -1,7 +1,5 @@
 """Which slides a folder holds, the unit that each belongs to, and its mask."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """RGB slides with masks of crypts to tiled TIFF files, label maps, patch indices and dataset.json."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Cell Tracking Challenge datasets to NIfTI volumes and dataset.json."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any

@@ -9,8 +9,6 @@
     01_GT/TRA/man_trackTTT.tif      one marker per object
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What converters share: splits, the folder of a dataset, and volumes that a second run does not write again."""
 
-from __future__ import annotations
-
 import logging
 import re
 import zlib

@@ -1,7 +1,5 @@
 """What the derivative dataset holds for an image: labels, masks, prompts, a sidecar and a picture to check them by."""
 
-from __future__ import annotations
-
 import json
 import logging
 from dataclasses import asdict

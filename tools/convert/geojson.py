@@ -1,7 +1,5 @@
 """Polygons of GeoJSON, as QuPath exports annotations, to masks."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Gray images of 8 bit: read, checked, and copied without a change of a pixel; label images of 16 bit."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import zlib

@@ -1,7 +1,5 @@
 """LIVECell, or any COCO instance JSON, to gray images, instance label maps and dataset.json."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

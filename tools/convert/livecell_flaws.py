@@ -1,7 +1,5 @@
 """Known flaws of LIVECell that a model should not learn from: found, and dropped on demand."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass

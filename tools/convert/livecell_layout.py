@@ -1,7 +1,5 @@
 """Where the images and annotations of a COCO dataset are: LIVECell's own folders, or one JSON with a folder."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

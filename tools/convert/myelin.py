@@ -1,7 +1,5 @@
 """Micrographs of nerves in BIDS to a derivative dataset: fibres, myelin, prompts for SAM, and dataset.json."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

@@ -1,7 +1,5 @@
 """Micrographs and hand-drawn masks as arrays, whatever editor saved them; corrections are reported."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from pathlib import Path

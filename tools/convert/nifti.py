@@ -1,7 +1,5 @@
 """NIfTI volumes with voxel spacing in micrometres."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from pathlib import Path

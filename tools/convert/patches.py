@@ -1,7 +1,5 @@
 """Where to cut patches out of a slide: a grid to the last row and column, without glass and missing regions."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Prompts for Segment Anything: a point inside the axon of each fibre, and the fibre's box."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 

@@ -1,7 +1,5 @@
 """Voxel spacing as it is typed on the command line."""
 
-from __future__ import annotations
-
 import math
 from os import PathLike
 

@@ -1,7 +1,5 @@
 """Single volumes, as they come from a microscope, to NIfTI and dataset.json."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files whose readers believe any number of bytes that the files announce."""
 
-from __future__ import annotations
-
 import io
 import os
 from pathlib import Path

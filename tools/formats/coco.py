@@ -1,7 +1,5 @@
 """Objects as COCO JSON, each with the run lengths of its pixels."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

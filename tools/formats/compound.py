@@ -1,7 +1,5 @@
 """Compound files, as Microsoft calls them, in which Olympus keeps an OIB: whether their chains of sectors end."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

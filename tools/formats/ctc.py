@@ -1,7 +1,5 @@
 """Instance maps back to the result folders of the Cell Tracking Challenge."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Zeiss' CZI, put together from the blocks that its scenes are stored in; lower resolutions are passed over."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections import OrderedDict

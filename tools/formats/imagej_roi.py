@@ -1,7 +1,5 @@
 """Outlines as a set of ImageJ's ROIs, one for each object; of a volume one for each object and slice."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Labels as OME-TIFF, which Fiji, QuPath and napari open with the size of its pixels."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Labels as OME-Zarr, with lower resolutions for large ones."""
 
-from __future__ import annotations
-
 import itertools
 import shutil
 from collections.abc import Iterable, Mapping

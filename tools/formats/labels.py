@@ -1,7 +1,5 @@
 """Label images as the 16 bit TIFF that the Cell Tracking Challenge and other programs read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, BinaryIO
 

@@ -1,7 +1,5 @@
 """Leica's LIF, frame by frame."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files of microscopes, whatever the maker: which images are in them, and one of these."""
 
-from __future__ import annotations
-
 import importlib
 import math
 import re

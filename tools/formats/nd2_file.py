@@ -1,7 +1,5 @@
 """Nikon's ND2, frame by frame."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Place and size of every object as CSV, in micrometres where they are known."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

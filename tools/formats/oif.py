@@ -1,7 +1,5 @@
 """Olympus' OIF and OIB, plane by plane."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """OME-Zarr (NGFF 0.4 and 0.5), a folder or one in a zip file: its full resolution, plane by plane."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

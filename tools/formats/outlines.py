@@ -1,7 +1,5 @@
 """Outlines of objects along the sides of their pixels, so that what they enclose is exactly the object."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

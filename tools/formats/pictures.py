@@ -1,7 +1,5 @@
 """2D images as OME-TIFF with their pixel size."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Outlines as GeoJSON, which QuPath opens as detections of a class."""
 
-from __future__ import annotations
-
 import json
 import uuid
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Parts of an image, whatever its format, read without the rest of it where the format allows that."""
 
-from __future__ import annotations
-
 import gzip
 import logging
 import shutil

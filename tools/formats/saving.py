@@ -1,7 +1,5 @@
 """Label images in the formats that other programs open."""
 
-from __future__ import annotations
-
 import importlib
 import logging
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Slides in microscopes' own formats, read window by window as all other slides are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

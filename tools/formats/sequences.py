@@ -1,7 +1,5 @@
 """Label images as result folders of the Cell Tracking Challenge, with the table of tracks that its measures need."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """TIFF of several series, channels or time points, as OME, ImageJ and others write it."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """What runs need to know about bundles: the metrics that choose and measure them, and what an inference writes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Runs the steps that are not done, so that an interrupted run continues; shows commands and their progress."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import logging

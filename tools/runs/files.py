@@ -1,7 +1,5 @@
 """Files that runs read and leave."""
 
-from __future__ import annotations
-
 import glob
 import json
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """A dataset whose folds can be trusted: each with labelled images, and nothing that is in two of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which keys of train.json a run may override, and suggestions for unknown ones."""
 
-from __future__ import annotations
-
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence

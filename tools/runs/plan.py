@@ -1,7 +1,5 @@
 """Which trainings and evaluations there are: every value of a knob on every fold, or the folds alone."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

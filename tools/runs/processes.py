@@ -1,7 +1,5 @@
 """Over how many processes a training goes: one for each GPU, through torchrun."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

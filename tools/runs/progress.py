@@ -1,7 +1,5 @@
 """How a training went: its epochs, and every validation logged to TensorBoard, as Auto3DSeg's progress.yaml."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

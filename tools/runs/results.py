@@ -1,7 +1,5 @@
 """What the trainings and evaluations of a plan left behind, image by image and fold by fold."""
 
-from __future__ import annotations
-
 import math
 import os
 import re

@@ -1,7 +1,5 @@
 """What a training consists of: steps, each one command that reads some files and leaves others."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

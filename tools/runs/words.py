@@ -1,7 +1,5 @@
 """Commands ``python -m monai.bundle``, word by word, as a user would type them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path

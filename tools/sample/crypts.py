@@ -1,7 +1,5 @@
 """Synthetic slides with crypts as TIFF files and run lengths."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

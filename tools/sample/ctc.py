@@ -1,7 +1,5 @@
 """Synthetic embryos in the Cell Tracking Challenge's layout."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A drawn 3D embryo: exact nuclei, and the picture that a fluorescence microscope would take of them."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
 

@@ -1,7 +1,5 @@
 """What all samples share: noise to draw with, files to write or to complete, the command that comes next."""
 
-from __future__ import annotations
-
 import io
 import shlex
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Synthetic data in the source format of a bundle: a dataset to convert, or a few images to segment."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Synthetic phase contrast in LIVECell's layout."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

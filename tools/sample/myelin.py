@@ -1,7 +1,5 @@
 """Synthetic electron microscopy of nerves in BIDS."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator, Mapping

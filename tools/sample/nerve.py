@@ -1,7 +1,5 @@
 """Drawn white matter: myelinated fibres whose outlines are known, and what an electron microscope would show."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree

@@ -1,7 +1,5 @@
 """Drawn cells without a label: outlines that are known, and what a phase contrast microscope would show of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

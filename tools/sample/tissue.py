@@ -1,7 +1,5 @@
 """Drawn colon tissue: crypts whose outlines are known, and the slide that a scanner would make of them."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from skimage.color import hed2rgb

@@ -1,7 +1,5 @@
 """The verb ``score``: results against truth, in the measures of the Cell Tracking Challenge."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -8,8 +8,6 @@
     01_RES/maskTTT.tif              result
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What one frame adds to the scores, from its files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Scores of many frames as one: a sequence, or a whole dataset."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

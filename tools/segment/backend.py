@@ -1,7 +1,5 @@
 """What runs a bundle's network: PyTorch, or ONNX Runtime where an ONNX file records that that was faster."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Mapping

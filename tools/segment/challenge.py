@@ -1,7 +1,5 @@
 """A dataset of the Cell Tracking Challenge to instances, tables and scores, by two bundles one after the other."""
 
-from __future__ import annotations
-
 import csv
 import json
 import logging

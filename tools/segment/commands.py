@@ -1,7 +1,5 @@
 """The verb ``segment``."""
 
-from __future__ import annotations
-
 import errno
 import functools
 import logging

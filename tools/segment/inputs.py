@@ -1,7 +1,5 @@
 """Files of users: their kind, by their first bytes, and the form in which a bundle reads them."""
 
-from __future__ import annotations
-
 import json
 import math
 import struct

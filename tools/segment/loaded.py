@@ -1,7 +1,5 @@
 """A bundle's own inference.json with its network kept between images; to be imported where torch may be."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import time

@@ -1,7 +1,5 @@
 """Many runs of a bundle without the log of each step."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

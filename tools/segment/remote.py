@@ -1,7 +1,5 @@
 """Images segmented by a server that has the network loaded already; what it gives back is saved as our own results."""
 
-from __future__ import annotations
-
 import http.client
 import io
 import json

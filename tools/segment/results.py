@@ -1,7 +1,5 @@
 """The results of a bundle for an image, and reading masks back."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Results in the formats of other programs, with the image's pixel size."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The images that a user names: files, folders and patterns, and the images inside microscopes' files."""
 
-from __future__ import annotations
-
 import glob
 import logging
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """What went wrong with an image, in words for the user."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The application: its routes, and how it reports errors."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus

@@ -1,7 +1,5 @@
 """Results that are corrected on the page: objects are removed and drawn, and kept to fine-tune on."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Images that lie on the server: only below one folder, however a path is written."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from http import HTTPStatus

@@ -1,7 +1,5 @@
 """The queue before the process that segments: one image after another, a crashed process replaced."""
 
-from __future__ import annotations
-
 import logging
 import math
 import threading

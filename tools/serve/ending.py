@@ -1,7 +1,5 @@
 """A server that stops within a given time when asked to, whatever runs in it."""
 
-from __future__ import annotations
-
 import asyncio
 import faulthandler
 import os

@@ -1,7 +1,5 @@
 """The endpoint: uploads in, masks out."""
 
-from __future__ import annotations
-
 import asyncio
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """Why a request got no result, with its HTTP status."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 
 __all__ = ["CLIENT_CLOSED_REQUEST", "Failure", "no_room"]

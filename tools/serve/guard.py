@@ -1,7 +1,5 @@
 """Rules for every request and every answer."""
 
-from __future__ import annotations
-
 import ipaddress
 import secrets
 from collections.abc import Iterable

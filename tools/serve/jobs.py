@@ -1,7 +1,5 @@
 """What the server hands to the process that segments, and what that may take from the machine."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field

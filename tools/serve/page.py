@@ -4,8 +4,6 @@ What a page sends is read as any other request is. It names a result by a number
 path.
 """
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json

@@ -1,7 +1,5 @@
 """Pictures for the page: planes of images and of masks, outlines, counts."""
 
-from __future__ import annotations
-
 import csv
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What clients send: forms with a file, or JSON with a path, within limits."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil

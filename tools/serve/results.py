@@ -1,7 +1,5 @@
 """Masks in the format that a client asks for."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import zipfile

@@ -1,7 +1,5 @@
 """Files from strangers: whether they are images, and not too large."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How many bytes it takes to segment an image, computed from its header before a pixel is decoded."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The process that holds the networks and segments one image after another."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import multiprocessing

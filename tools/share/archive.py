@@ -1,7 +1,5 @@
 """A bundle as one zip file: the same files give the same bytes."""
 
-from __future__ import annotations
-
 import json
 import stat
 import struct

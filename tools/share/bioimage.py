@@ -1,7 +1,5 @@
 """A bundle as a package of BioImage.IO: traced network, test tensors, description."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime

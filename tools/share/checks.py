@@ -1,7 +1,5 @@
 """Checks of a bundle before it is given to others."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The verbs ``share`` and ``verify``."""
 
-from __future__ import annotations
-
 import shutil
 import zipfile
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A bundle's network as TorchScript or ONNX, by a process of its own: ``python -m tools.share.export``."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Bundles on the Hugging Face Hub, through MONAI's `push_to_hf_hub`."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The model card at another place than docs/: its links to the bundle's files have to follow."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

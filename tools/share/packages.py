@@ -1,7 +1,5 @@
 """Which packages a bundle needs besides MONAI's own, found in its code and configs without running them."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

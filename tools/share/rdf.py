@@ -1,7 +1,5 @@
 """A bundle's metadata as rdf.yaml, the description of a model that BioImage.IO reads (model spec 0.5)."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Mapping, Sequence

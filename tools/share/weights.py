@@ -1,7 +1,5 @@
 """Loads a bundle's shipped weights into its network, in a process of its own: ``python -m tools.share.weights DIR``."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

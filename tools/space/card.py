@@ -1,7 +1,5 @@
 """README.md of a Space: its settings, and what it shows."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

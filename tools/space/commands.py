@@ -1,7 +1,5 @@
 """The verb ``space``."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

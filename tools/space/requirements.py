@@ -1,7 +1,5 @@
 """What a Space installs: pinned, and no more than serving one bundle takes."""
 
-from __future__ import annotations
-
 import ast
 import logging
 import re

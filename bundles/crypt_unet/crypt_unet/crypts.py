@@ -1,7 +1,5 @@
 """Crypts as objects: from probabilities at the working resolution to masks at the resolution of the slide."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Several trained networks that vote together."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From a slide to probabilities: overlapping windows, blended, without those that show no tissue."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Scores of whole slides as MONAI metrics: F1 of objects, Dice and IoU on patches."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

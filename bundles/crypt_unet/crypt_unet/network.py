@@ -1,7 +1,5 @@
 """The networks that the bundle offers, behind one interface: RGB as read from a file in, logits out."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Sequence
 

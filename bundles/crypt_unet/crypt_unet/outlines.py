@@ -1,7 +1,5 @@
 """Outlines of crypts, as GeoJSON that QuPath opens as annotations."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Dice and IoU of the patches that a slide is cut into, as papers on crypts report them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .common.metrics.ratios import dice_ratio

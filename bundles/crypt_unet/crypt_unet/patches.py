@@ -1,7 +1,5 @@
 """The patches of a slide that an evaluation scores."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Hashable, Mapping

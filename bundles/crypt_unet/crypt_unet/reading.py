@@ -1,7 +1,5 @@
 """Slides and their label maps, read band by band at the resolution that the network works at."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Run lengths of whole slides, gathered in one CSV file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a slide's segmentation leaves on disk: mask, polygons, table, picture and run lengths."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """Stains: other amounts of haematoxylin and eosin to train with, and a warning of slides that look like neither."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any

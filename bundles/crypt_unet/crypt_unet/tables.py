@@ -1,7 +1,5 @@
 """Place, size and direction of every crypt, a line each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from skimage.measure import regionprops

@@ -1,7 +1,5 @@
 """What the network learns of a slide: crypts, and their cores, which touching crypts do not share."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Pictures of slides with the outlines of their crypts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

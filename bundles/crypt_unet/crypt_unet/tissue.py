@@ -1,7 +1,5 @@
 """Where a slide shows tissue, and not glass or a region that was never scanned."""
 
-from __future__ import annotations
-
 import torch
 
 __all__ = ["has_data", "is_tissue"]

@@ -1,7 +1,5 @@
 """How well points were found: precision, recall and F1 after one-to-one matching."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist

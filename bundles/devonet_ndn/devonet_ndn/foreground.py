@@ -1,7 +1,5 @@
 """Where the foreground of each image lies: the results of the nuclear segmentation network."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

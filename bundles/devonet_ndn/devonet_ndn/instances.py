@@ -1,7 +1,5 @@
 """One object per nucleus: a watershed of the foreground that starts from the markers."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass

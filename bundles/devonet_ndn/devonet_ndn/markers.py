@@ -1,7 +1,5 @@
 """From the probability of nuclear centres to one marker per nucleus."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Size, place, shape and brightness of every nucleus."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

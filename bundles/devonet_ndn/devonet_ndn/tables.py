@@ -1,7 +1,5 @@
 """Tables beside the volumes: one line per marker or nucleus, as CSV."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the network learns: a ball around the centre of every nucleus."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Losses on logits that MONAI offers on probabilities only."""
 
-from __future__ import annotations
-
 import torch
 from monai.losses import AsymmetricUnifiedFocalLoss
 

@@ -1,7 +1,5 @@
 """An encoder that starts from ImageNet with a feature pyramid, for gray slices."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

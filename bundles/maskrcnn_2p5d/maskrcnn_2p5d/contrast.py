@@ -1,7 +1,5 @@
 """A contrast that is learned with the network."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

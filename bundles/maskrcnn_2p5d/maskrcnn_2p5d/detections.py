@@ -1,7 +1,5 @@
 """From the detections of one slice to its label image: where objects overlap, the higher score wins."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the slices of a stack add to the one in the middle: six kinds of fusion behind one interface."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Mapping
 

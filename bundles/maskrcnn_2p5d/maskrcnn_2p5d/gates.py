@@ -1,7 +1,5 @@
 """How much each slice of a stack counts: gates with a prior over the slices."""
 
-from __future__ import annotations
-
 import math
 
 import torch

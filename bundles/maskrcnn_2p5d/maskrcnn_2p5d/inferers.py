@@ -1,7 +1,5 @@
 """Instances of whole volumes from a network that looks at slices."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The shape of an object in a slice between two others."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 

@@ -1,7 +1,5 @@
 """Objects of neighbouring slices linked into objects of the volume, one slice after the other."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

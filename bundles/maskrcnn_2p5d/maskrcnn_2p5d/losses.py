@@ -1,7 +1,5 @@
 """Training a detector with MONAI's trainer: its inputs, its losses and their sum."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

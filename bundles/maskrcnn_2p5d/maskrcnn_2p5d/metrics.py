@@ -1,7 +1,5 @@
 """F1 of the masks in the slices of volumes, as a MONAI metric."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .common.metrics.pooled import PooledMetric

@@ -1,7 +1,5 @@
 """Mask R-CNN that sees the slices around the one it looks at."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Size, place and score of every object of a volume."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

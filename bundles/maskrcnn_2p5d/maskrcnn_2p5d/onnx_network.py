@@ -1,7 +1,5 @@
 """Detection in ONNX Runtime: features of slices and what is found in them, or one graph for both."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Fusing what one box shows in every slice of a stack."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

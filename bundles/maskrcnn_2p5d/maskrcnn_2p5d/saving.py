@@ -1,7 +1,5 @@
 """What a volume's instances leave on disk: the label volume and the table of its objects."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training on slices of volumes: which ones are drawn, and what is to be found in them."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 
 import numpy as np

@@ -4,8 +4,6 @@ Out of focus an object can still be seen: its detections go on above and below i
 dark slice between them shows that there are two.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Stacks of slices, and what a detector has to find in the slice in the middle."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy import ndimage

@@ -1,7 +1,5 @@
 """How well sizes of fibres agree with those of the truth: every pair in a table, and Bland and Altman's picture."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

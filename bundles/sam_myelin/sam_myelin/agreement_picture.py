@@ -1,7 +1,5 @@
 """Bland and Altman's picture: the difference of two measurements over their mean."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

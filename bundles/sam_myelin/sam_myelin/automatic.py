@@ -1,7 +1,5 @@
 """Fibres that nobody pointed at, from the probabilities of myelin and axon in every pixel."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Images with different numbers of prompts in one batch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Myelin and axons as a label map of two classes."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any
 

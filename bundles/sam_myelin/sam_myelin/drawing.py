@@ -1,7 +1,5 @@
 """Prompts drawn into an image: what Segment Anything takes as a mask prompt."""
 
-from __future__ import annotations
-
 import torch
 
 __all__ = ["draw_prompts"]

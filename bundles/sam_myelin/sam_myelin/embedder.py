@@ -1,7 +1,5 @@
 """Embeddings of all tiles of all images, computed once, so that a training never runs the image encoder again."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Embeddings kept on disk, under a name that only the same image and the same encoder have."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

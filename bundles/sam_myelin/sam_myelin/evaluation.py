@@ -1,7 +1,5 @@
 """One prediction for everything an evaluation judges, fibres found automatically and from boxes, and of what image."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The magnification at which the fibres of an image have the size that the segmenter has learned."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Callable

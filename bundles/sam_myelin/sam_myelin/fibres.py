@@ -1,7 +1,5 @@
 """Fibres of an image, made of the masks that the network draws for the prompts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Prompts for fibres that the segmenter has found already."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

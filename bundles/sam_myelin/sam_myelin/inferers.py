@@ -1,7 +1,5 @@
 """Fibres of images of any size, from prompts or without any."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

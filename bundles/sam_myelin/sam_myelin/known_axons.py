@@ -1,7 +1,5 @@
 """Axons that somebody gave are those of the result, whatever the sheaths enclose that were drawn around them."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Dice, with or without cross entropy, over prompts of which some only fill up the batch."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from monai.losses import DiceLoss

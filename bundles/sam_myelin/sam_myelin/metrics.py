@@ -1,7 +1,5 @@
 """Scores of whole images as MONAI metrics: myelin, axons, the myelin of each fibre, fibres as objects, their sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

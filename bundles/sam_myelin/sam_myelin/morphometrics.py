@@ -1,7 +1,5 @@
 """Size of every fibre, its axon and its sheath."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

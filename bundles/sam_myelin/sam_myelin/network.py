@@ -1,7 +1,5 @@
 """Segment Anything that takes the prompts of a whole batch at once, on images or on their embeddings."""
 
-from __future__ import annotations
-
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder
 from torch import nn

@@ -1,7 +1,5 @@
 """Images as Segment Anything wants them, and the way of coordinates and masks there and back."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ From the bundle's root: ``python -m sam_myelin.onnx_export --ckpt_path models/mo
 --image_size 512 --output_dir onnx``
 """
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os

@@ -1,7 +1,5 @@
 """The network in ONNX Runtime: image encoder, mask decoder and segmenter, each a graph of its own."""
 
-from __future__ import annotations
-
 import copy
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Random parts of a micrograph and its label maps, turned, mirrored and magnified."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Size of an image's pixels: given, or told by the BIDS sidecar beside the image, or by the image itself."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

@@ -1,7 +1,5 @@
 """Meta's weights of Segment Anything: fetched when a run starts, checked, and put into our network."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

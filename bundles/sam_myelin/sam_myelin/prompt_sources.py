@@ -1,7 +1,5 @@
 """Where the prompts of an image come from: a table, a mask of axons, the truth, or nobody."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Prompts on disk: ``*_prompts.tsv``, a table as BIDS writes them."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Boxes and points that tell the network which fibres are meant."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

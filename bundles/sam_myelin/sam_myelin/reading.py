@@ -1,7 +1,5 @@
 """Micrographs, label maps and masks, refused with a reason where they are none."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

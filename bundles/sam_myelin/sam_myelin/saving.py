@@ -1,7 +1,5 @@
 """What an image's fibres leave on disk: maps, a table of sizes, and a picture to check them by."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

@@ -1,7 +1,5 @@
 """Ground, myelin and axon in every pixel of an image, by a U-Net on an encoder that has seen the world."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """What the segmenter learns from: images at the size at which it sees them, their classes, and its loss."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Convolutions that make tokens of an image, for a vision transformer that learns from few images."""
 
-from __future__ import annotations
-
 import itertools
 
 import torch

@@ -1,7 +1,5 @@
 """What the network has to draw for each prompt, at the resolution of its logits."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """Tiles of an image as embeddings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Protocol
 

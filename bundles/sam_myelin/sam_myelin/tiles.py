@@ -1,7 +1,5 @@
 """Large images in overlapping tiles of one size."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

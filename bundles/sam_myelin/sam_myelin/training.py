@@ -1,7 +1,5 @@
 """What a training step sees: prompts drawn from the truth, what they ask for, and how that reaches the network."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Segment Anything in Meta's three sizes, and in one that a laptop can train."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The eight ways to lay down a square image, and where its prompts are in each."""
 
-from __future__ import annotations
-
 import torch
 
 __all__ = ["NUM_VIEWS", "boxes_in_view", "points_in_view", "undo_view", "view_of"]

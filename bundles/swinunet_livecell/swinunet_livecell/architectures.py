@@ -1,7 +1,5 @@
 """The networks that the bundle offers, by name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import nn

@@ -1,7 +1,5 @@
 """torchvision's attention in shifted windows, exported to ONNX for images of any size."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torchvision.models.swin_transformer import ShiftedWindowAttention

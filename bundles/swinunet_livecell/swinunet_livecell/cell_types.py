@@ -1,7 +1,5 @@
 """Scores told apart by cell type."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

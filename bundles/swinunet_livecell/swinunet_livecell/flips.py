@@ -1,7 +1,5 @@
 """Test-time augmentation by flips."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

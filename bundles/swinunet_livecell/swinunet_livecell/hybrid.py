@@ -1,7 +1,5 @@
 """A U-Net on an encoder that starts from ImageNet, with Swin blocks at its deep levels and on the way up."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

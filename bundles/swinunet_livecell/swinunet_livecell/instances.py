@@ -1,7 +1,5 @@
 """Single cells from what the network predicts for every pixel."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any
 

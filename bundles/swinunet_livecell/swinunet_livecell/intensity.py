@@ -1,7 +1,5 @@
 """Robust intensity scaling of phase contrast images."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Hashable, Mapping
 from os import PathLike

@@ -1,7 +1,5 @@
 """What an evaluation scores, and the table of scores per cell type that it leaves."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """A small Swin U-Net for gray images, on torchvision's Swin blocks."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import nn

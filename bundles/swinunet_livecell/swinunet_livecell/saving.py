@@ -1,7 +1,5 @@
 """What an image's segmentation leaves on disk: mask, probability, single cells and their tables."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Hashable, Mapping

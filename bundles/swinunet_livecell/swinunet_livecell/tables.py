@@ -1,7 +1,5 @@
 """Place, size, shape and gray value of every cell, a line each, and of all in an image."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

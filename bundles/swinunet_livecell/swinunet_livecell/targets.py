@@ -1,7 +1,5 @@
 """What the network learns about cells: where they are, how deep a pixel lies in one, and where two are near."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any
 

@@ -85,11 +85,14 @@ def test_folder_without_images(tmp_path, refuses):
     refuses("source: no image there, expected sub-")
 
 
-def test_name_of_another_subject_and_two_files_of_one_name(put_subject, save_png, refuses, draw_mask):
-    stem = put_subject("sub-a")
+def test_name_of_another_subject(put_subject, save_png, refuses, draw_mask):
+    put_subject("sub-a")
     save_png("sub-a/micr/sub-b_sample-1_TEM.png", draw_mask("axon"))
     refuses("sub-b_sample-1_TEM.png: its name does not begin with sub-a_")
-    save_png(f"{stem}.tif", draw_mask("axon"))
+
+
+def test_two_files_of_one_name(put_subject, save_png, refuses, draw_mask):
+    save_png(f"{put_subject('sub-a')}.tif", draw_mask("axon"))
     refuses("sub-a_sample-1_TEM.tif: its results would have the same name as those of .*sub-a_sample-1_TEM.png")
 
 

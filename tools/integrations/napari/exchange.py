@@ -1,7 +1,5 @@
 """Layers as files that `tools.segment` takes, and its results as layers."""
 
-from __future__ import annotations
-
 import csv
 import tempfile
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A process that holds a bundle's network, so that a viewer neither waits for it nor ends with it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import get_context

@@ -1,7 +1,5 @@
 """The plugin's widget: choose a bundle and a layer, run, and get a layer of labels with a table of its objects."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The verb that registers bundles as algorithms of Auto3DSeg."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Templates for Auto3DSeg: a copy of a bundle, with the scripts that Auto3DSeg calls."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The verb that trains the networks of a bundle, or other values of a knob, on the same folds, side by side."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

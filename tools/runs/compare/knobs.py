@@ -1,7 +1,5 @@
 """Which key of a bundle's train.json is compared, and which values of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

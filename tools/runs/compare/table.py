@@ -1,7 +1,5 @@
 """A comparison as text: a table of what was trained, one of each split, and how to read them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from tools.card.numbers import interval, number_of, rounded

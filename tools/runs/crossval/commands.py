@@ -1,7 +1,5 @@
 """The verb that trains and evaluates bundles over the folds of a dataset, and compares them and their ensembles."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

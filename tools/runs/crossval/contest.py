@@ -1,7 +1,5 @@
 """Which bundle or ensemble is better on the same cases: ranking, pairs and worst cases."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations

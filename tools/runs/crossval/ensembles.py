@@ -1,7 +1,5 @@
 """Ensembles as Auto3DSeg's: which members, the mean of their probabilities, and its score before objects are made."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

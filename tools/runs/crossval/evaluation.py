@@ -1,7 +1,5 @@
 """Ensembles of the trained networks on ``testing``, and pictures of the worst cases; what is there is kept."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence

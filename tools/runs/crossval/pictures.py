@@ -1,7 +1,5 @@
 """Plots of a cross-validation, as PNG."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

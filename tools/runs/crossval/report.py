@@ -1,7 +1,5 @@
 """The report of a cross-validation: what its tables, texts and pictures say."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

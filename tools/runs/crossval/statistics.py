@@ -1,7 +1,5 @@
 """Statistics of paired scores: arrays in, numbers out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The verb that searches for better values of a bundle's train.json."""
 
-from __future__ import annotations
-
 import logging
 import os
 from functools import partial

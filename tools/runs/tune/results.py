@@ -1,7 +1,5 @@
 """What a study has found: the override for train.json, a table of all trials, and a text about the best."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Trials one after another, until the study has enough of them, from all processes together."""
 
-from __future__ import annotations
-
 import logging
 import time
 import warnings

@@ -1,7 +1,5 @@
 """The search space: which keys of a bundle's train.json are varied, and between which values."""
 
-from __future__ import annotations
-
 import difflib
 import json
 import math

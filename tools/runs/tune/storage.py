@@ -1,7 +1,5 @@
 """Studies in a database that several processes and machines can share."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Mapping

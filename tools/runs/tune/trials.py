@@ -1,7 +1,5 @@
 """One trial: a training by the bundle's own train.json with the values that the study suggests."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What blocks found, put together: masks and objects of the whole image, written block by block."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

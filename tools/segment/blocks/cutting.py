@@ -1,7 +1,5 @@
 """Where an image is cut, and how far around its part a block looks."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Gray values that stand for all of an image, so that a block is scaled as the whole image would be."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

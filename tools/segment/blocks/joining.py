@@ -1,7 +1,5 @@
 """Objects of neighbouring blocks that are the same, and numbers for all objects of an image."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Sequence
 

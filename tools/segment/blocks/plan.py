@@ -1,7 +1,5 @@
 """What is to be done to segment one image in blocks; torch is not needed for it."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

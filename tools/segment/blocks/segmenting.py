@@ -1,7 +1,5 @@
 """An image from its blocks to its results."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import logging

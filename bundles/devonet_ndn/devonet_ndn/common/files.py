@@ -1,7 +1,5 @@
 """Files that are either whole or not there, and folders that they can be written to."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

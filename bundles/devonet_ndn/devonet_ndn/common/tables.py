@@ -1,7 +1,5 @@
 """CSV files, written whole or not at all; their text is text in a spreadsheet too."""
 
-from __future__ import annotations
-
 import csv
 import logging
 import re

@@ -1,7 +1,5 @@
 """Writing volumes, atomically and on the grid of their image."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Hashable, Mapping

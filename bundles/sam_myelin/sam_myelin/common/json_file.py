@@ -1,7 +1,5 @@
 """JSON files that hold one object, as configs, metadata, sidecars and search spaces do."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

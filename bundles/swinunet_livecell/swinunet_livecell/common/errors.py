@@ -1,7 +1,5 @@
 """Errors that a user can mend, and how the command line shows them."""
 
-from __future__ import annotations
-
 import errno
 import re
 import sys

@@ -1,7 +1,5 @@
 """Which images of a dataset a run trains on, validates on, is evaluated on and segments."""
 
-from __future__ import annotations
-
 import glob
 import logging
 import os

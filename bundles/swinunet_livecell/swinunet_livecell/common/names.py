@@ -1,7 +1,5 @@
 """Names of image files and of what is made from them."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What transforms that write results have in common."""
 
-from __future__ import annotations
-
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, SaveImaged
 

@@ -1,7 +1,5 @@
 """A bundle as an algorithm of Auto3DSeg: on which data it trains, with which command, and what it scored."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

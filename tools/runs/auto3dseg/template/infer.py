@@ -1,7 +1,5 @@
 """Prediction of a trained bundle for one image, as channels that Auto3DSeg averages over the members of an ensemble."""
 
-from __future__ import annotations
-
 import glob
 import inspect
 import json

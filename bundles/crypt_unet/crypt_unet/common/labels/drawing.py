@@ -1,7 +1,5 @@
 """Pictures to judge labels by: outlines of objects, and pictures beside each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

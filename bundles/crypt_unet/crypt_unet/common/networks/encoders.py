@@ -1,7 +1,5 @@
 """Networks around a pretrained encoder, prepared for a training of a few hours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import nn

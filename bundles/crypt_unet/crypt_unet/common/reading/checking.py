@@ -1,7 +1,5 @@
 """Checking all files of a run before it begins."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

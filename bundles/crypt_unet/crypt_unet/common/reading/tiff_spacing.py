@@ -1,7 +1,5 @@
 """Pixel size from TIFF metadata: OME, ImageJ, Zeiss LSM, and resolution tags."""
 
-from __future__ import annotations
-
 from xml.etree import ElementTree
 
 import tifffile

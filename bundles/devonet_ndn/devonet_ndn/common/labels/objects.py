@@ -1,7 +1,5 @@
 """How many objects two label images have in common, whatever their size."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .seg import count_overlaps

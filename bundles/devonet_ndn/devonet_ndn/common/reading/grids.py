@@ -1,7 +1,5 @@
 """Volumes that belong together must have one grid: they are turned onto it, or refused."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 

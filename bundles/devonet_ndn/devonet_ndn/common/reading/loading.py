@@ -1,7 +1,5 @@
 """Loading volumes: what cannot be read is reported, not swallowed, and what would give nonsense is refused."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike

@@ -1,7 +1,5 @@
 """Errors of an engine, raised where the user sees them."""
 
-from __future__ import annotations
-
 import logging
 
 from ignite.engine import Engine, Events

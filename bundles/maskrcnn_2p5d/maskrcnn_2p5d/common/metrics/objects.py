@@ -1,7 +1,5 @@
 """Scores of label images as MONAI metrics."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np

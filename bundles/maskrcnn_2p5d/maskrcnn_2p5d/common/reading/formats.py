@@ -1,7 +1,5 @@
 """The format of a file, recognised by its first bytes."""
 
-from __future__ import annotations
-
 import io
 import zlib
 from os import PathLike

@@ -1,7 +1,5 @@
 """What makes training and inference fast on a CPU; on a GPU MONAI's own AMP does the work."""
 
-from __future__ import annotations
-
 import ctypes
 import platform
 from collections.abc import Callable

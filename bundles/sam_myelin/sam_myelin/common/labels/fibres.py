@@ -1,7 +1,5 @@
 """Fibres from class masks: each axon with the sheath around it, split where two sheaths touch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Label images and pictures as files of planes."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

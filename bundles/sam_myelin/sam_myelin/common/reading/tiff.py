@@ -1,7 +1,5 @@
 """The image in a TIFF file: gray volumes as (Z, Y, X), pictures as (Y, X), or a reason why it is neither."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Lengths in micrometres, however a microscope's software spells the unit."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

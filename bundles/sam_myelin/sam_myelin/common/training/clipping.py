@@ -1,7 +1,5 @@
 """Keeps gradients from exploding while a detector starts from random weights."""
 
-from __future__ import annotations
-
 import torch
 from ignite.engine import Engine
 from monai.engines.utils import IterationEvents

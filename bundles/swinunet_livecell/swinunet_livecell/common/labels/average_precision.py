@@ -1,7 +1,5 @@
 """Average precision of COCO: how well results, the surest first, find the objects of the truth."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

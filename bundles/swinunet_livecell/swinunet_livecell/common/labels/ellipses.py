@@ -1,7 +1,5 @@
 """The ellipse with the same second moments as an object, as our tables give it."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Label maps of pictures as MONAI orders and types them, for programs that show what a bundle found."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """SEG of the Cell Tracking Challenge, and the overlap table that it and the other measures come from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal

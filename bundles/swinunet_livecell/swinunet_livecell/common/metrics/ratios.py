@@ -1,7 +1,5 @@
 """Scores of images as ratios: numerator and denominator, which add up over images."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..labels.objects import match_objects

@@ -1,7 +1,5 @@
 """Padding images to sizes that a network takes, by repeating their last row and column."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 

@@ -1,7 +1,5 @@
 """JPEG 2000: JP2 files and bare codestreams, of gray values or red, green and blue."""
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """What the numbers of a TIFF's pixels mean: black or white for zero, colours, palettes."""
 
-from __future__ import annotations
-
 from os import PathLike
 
 import numpy as np

@@ -1,7 +1,5 @@
 """MONAI transforms that read pictures and the label maps that belong to them."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 

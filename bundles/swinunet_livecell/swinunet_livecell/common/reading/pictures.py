@@ -1,7 +1,5 @@
 """2D images in PNG, TIFF, JPEG, JPEG 2000 and BMP, as a viewer shows them; other files are refused with a reason."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

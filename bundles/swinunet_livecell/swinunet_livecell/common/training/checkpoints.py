@@ -1,7 +1,5 @@
 """Loading weights, keeping the best ones, and continuing after an interruption."""
 
-from __future__ import annotations
-
 import logging
 import os
 import random

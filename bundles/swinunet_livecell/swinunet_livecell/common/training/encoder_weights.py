@@ -1,7 +1,5 @@
 """Pretrained weights for encoders of segmentation-models-pytorch, from a file, an installed package or a hub."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

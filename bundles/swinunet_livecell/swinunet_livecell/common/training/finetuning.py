@@ -1,7 +1,5 @@
 """Starting from weights of another training: layers that fit are loaded, and chosen ones are frozen."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re

@@ -1,7 +1,5 @@
 """Cross-entropy and soft Dice of what is known."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Refuses mistyped overrides and impossible values, which MONAI would silently accept or fail on later."""
 
-from __future__ import annotations
-
 import difflib
 import inspect
 import json

@@ -1,7 +1,5 @@
 """Preparing batches in a thread while the network works on the one before."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A training over several processes: one GPU each, or gloo on CPUs."""
 
-from __future__ import annotations
-
 import torch
 import torch._dynamo  # must come before the process group: what it caches keeps an existing group alive for ever
 from monai.data import Dataset, DistributedSampler
