@@ -123,18 +123,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 def find_mistakes(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     """Describe every override that cannot have the effect its author wanted.
 
-    Parameters
-    ----------
-    config : mapping
-        The config that is about to run, overrides included.
-    known : mapping
-        Every top-level key of the bundle's config files, with the value it has there.
-
-    Returns
-    -------
-    list of str
-        One message for each unknown key that nothing refers to, and for each switch or number that was given as the
-        word ``true``, ``false`` or ``null``, which reaches the config as a string.
+    ``config`` is about to run, overrides included; ``known`` holds every top-level key of the bundle's config files,
+    with the value it has there. A message for each unknown key that nothing refers to, and for each switch or number
+    that was given as the word ``true``, ``false`` or ``null``, which reaches the config as a string.
     """
     references = set(re.findall(r"[@%](\w+)", json.dumps(config, default=str)))
     mistakes = []
@@ -151,15 +142,7 @@ def find_mistakes(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[s
 def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     """Describe every knob whose value cannot work; expressions and references are trusted.
 
-    Parameters
-    ----------
-    config, known : mapping
-        As for `find_mistakes`; what is a boolean in ``known`` has to be one.
-
-    Returns
-    -------
-    list of str
-        One message for each.
+    The mappings are those of `find_mistakes`; what is a boolean in ``known`` has to be one.
     """
     switches = {
         key: (lambda value: isinstance(value, bool), "True or False")
@@ -180,19 +163,8 @@ def find_misread_paths(config: Mapping[str, Any], arguments: Sequence[str] = ())
 
     Fire, by which MONAI reads its command line, takes text for Python where it can: ``1e3`` is a number, ``a,b`` a
     tuple, and of ``run#3`` the end is a comment. MONAI takes ``@a`` for the value of ``a``, and ``$a`` for an
-    expression. With ``./`` before, these are plain names; but ``#`` becomes ``::`` wherever it stands.
-
-    Parameters
-    ----------
-    config : mapping
-        The config that is about to run, overrides included.
-    arguments : sequence of str
-        The command line, where there is one.
-
-    Returns
-    -------
-    list of str
-        One message for each.
+    expression. With ``./`` before, these are plain names; but ``#`` becomes ``::`` wherever it stands. ``config`` is as
+    for `find_mistakes`.
     """
     typed = _typed(arguments)
     mistakes = []
