@@ -94,16 +94,14 @@ def read_labels(path: Path, bundle: Description) -> np.ndarray:
 def add_correction(
     dataset_dir: Path, bundle: Description, image: Path, labels: np.ndarray, name: str, *, test: bool = False
 ) -> Item:
-    """Add an image with corrected labels to a dataset; the labels of an image that is in it are replaced.
+    """Add an image with corrected labels to a dataset, made if it is not there; an image in it gets the new labels.
 
     Parameters
     ----------
     dataset_dir : Path
-        Made if it is not there.
     bundle : Description
-        That the labels are for.
+        That the labels are for; its formats are those of the image: see `prepare_image`.
     image : Path
-        As the bundle reads it: see `prepare_image`.
     labels : ndarray of int, shape (Y, X) or (Z, Y, X)
         On the image's grid: 0 background, each object a number; of a mask, connected parts are taken for objects. Of a
         bundle that learns classes, the classes.

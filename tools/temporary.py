@@ -22,20 +22,9 @@ def temporary_folder(purpose: str, beside: Path | None = None) -> Iterator[Path]
     """Make a folder that is removed when the block ends, and remove those of processes that were killed.
 
     The kernel keeps a lock on the folder for its process, which ends with it however it ends; a folder that nobody
-    keeps is left over. On Windows leftovers stay.
-
-    Parameters
-    ----------
-    purpose : str
-        A word that its name holds.
-    beside : Path, optional
-        Make it hidden beside that path, so that what is written can be renamed to it; else where the system has
-        temporary files.
-
-    Yields
-    ------
-    Path
-        Only its owner may read it.
+    keeps is left over. On Windows leftovers stay. Its name holds the word ``purpose``; only its owner may read it. It
+    is hidden ``beside`` a path, so that what is written can be renamed to it; else where the system has temporary
+    files.
     """
     parent = Path(tempfile.gettempdir()) if beside is None else beside.parent
     prefix = PREFIX if beside is None else f".partial-{PREFIX}"

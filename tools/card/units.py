@@ -26,25 +26,13 @@ class Cases:
 def group_images(
     images: Sequence[str], units: Sequence[str], section: str = "testing", *, disjoint: bool = False
 ) -> Cases:
-    """Find the dataset.json that the images belong to, and the unit of each.
+    """Find the dataset.json, in their folder or above, that the images belong to, and the unit of each.
 
-    Parameters
-    ----------
-    images : sequence of str
-        Image files, listed in a dataset.json in their folder or above.
-    units : sequence of str
-        Item keys of which the first that some item has is the unit, unless dataset.json names another one under
-        ``unit``. Without any, each image is a unit of its own, a ``case``.
-    section : str
-        The list that they have to be in, ``testing`` or ``training``.
-    disjoint : bool
-        Whether no unit of theirs may be under ``training``.
-
-    Raises
-    ------
-    InputError
-        If there is no dataset.json, there are several, it does not list an image in that section, or a unit is under
-        training that must not be.
+    Of the item keys ``units`` the first that some item has is the unit, unless dataset.json names another one under
+    ``unit``; without any, each image is a unit of its own, a ``case``. ``section``, ``testing`` or ``training``, is the
+    list that they have to be in; ``disjoint`` tells whether no unit of theirs may be under ``training``. InputError if
+    there is no dataset.json, there are several, it does not list an image in that section, or a unit is under training
+    that must not be.
     """
     folders: dict[Path, str] = {}
     for image in images:

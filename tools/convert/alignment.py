@@ -64,20 +64,11 @@ class Offset:
 
 
 def agreement(image: NDArray[Any], labels: NDArray[np.integer]) -> Floats:
-    """How well each object fits its image when it is moved by whole voxels.
+    """How well each object fits its image when it is moved by whole voxels, float64 (num_objects, 7, 7, 7).
 
-    Parameters
-    ----------
-    image : ndarray, shape (Z, Y, X)
-        Gray values; objects are brighter than what is around them.
-    labels : ndarray of int, shape (Z, Y, X)
-        Objects that touch a border are left out, since a part of them is outside.
-
-    Returns
-    -------
-    ndarray of float64, shape (num_objects, 7, 7, 7)
-        Correlation of the blurred image with the blurred object, for moves of -3 to 3 voxels along (Z, Y, X); 1 instead
-        of 7 along an axis shorter than 9. All objects of a volume are in one unit.
+    In the image (Z, Y, X) objects are brighter than what is around them; those that touch a border are left out, since
+    a part of them is outside. Correlation of the blurred image with the blurred object, for moves of -3 to 3 voxels
+    along (Z, Y, X); 1 instead of 7 along an axis shorter than 9. All objects of a volume are in one unit.
     """
     from scipy import signal  # slow to import, and needed with --align only
 

@@ -25,19 +25,10 @@ MAX_CHARACTERS = 7  # of one number; 35 bits, while COCO's numbers have 32
 
 
 def encode_polygons(objects: Sequence[Sequence[np.ndarray]], shape: tuple[int, int]) -> list[bytes]:
-    """Run lengths of objects that are given by polygons, as pycocotools draws them.
+    """COCO's compressed run lengths of objects that are given by polygons, as pycocotools draws them.
 
-    Parameters
-    ----------
-    objects : sequence of sequence of ndarray of float
-        Polygons of each object, x0, y0, x1, y1, ..., at least three points each; an object is their union.
-    shape : tuple of int
-        Height and width of the image in pixels; what lies outside is cut off.
-
-    Returns
-    -------
-    list of bytes
-        COCO's compressed run lengths of each object.
+    An object is the union of its polygons, x0, y0, x1, y1, ..., at least three points each; what lies outside of the
+    image's ``shape``, height and width in pixels, is cut off.
     """
     polygons = [np.asarray(polygon, float) for parts in objects for polygon in parts]
     if not polygons:
@@ -101,20 +92,12 @@ def areas(objects: Sequence[bytes]) -> np.ndarray:
 def draw_labels(
     objects: Sequence[bytes], shape: tuple[int, int], *, beneath: Sequence[bool] | None = None
 ) -> np.ndarray:
-    """Label map, uint16 (Y, X), of objects that may overlap; 0 is background.
+    """Label map, uint16 (Y, X), of objects, COCO's compressed run lengths, that may overlap; 0 is background.
 
     A pixel of several objects goes to the smallest one, so that a cell on top of a larger one stays; among objects of
-    one area to the last. Objects are numbered from 1 in their order; the numbers of those of which nothing is left
-    are missing. ValueError if there are more than 65535 objects.
-
-    Parameters
-    ----------
-    objects : sequence of bytes
-        COCO's compressed run lengths.
-    shape : tuple of int
-        Height and width of the image in pixels.
-    beneath : sequence of bool, optional
-        Objects that give way to all others, whatever their area.
+    one area to the last. Those ``beneath`` give way to all others, whatever their area. Objects are numbered from 1 in
+    their order; the numbers of those of which nothing is left are missing. ValueError if there are more than 65535
+    objects.
     """
     if len(objects) > np.iinfo(np.uint16).max:
         raise ValueError(f"{len(objects)} objects, 16 bits hold 65535")

@@ -31,21 +31,9 @@ class Slide:
 def find_slides(source: Path, masks: Path | None, group: str, pixel_size: float | None) -> dict[str, Slide]:
     """Slides of a folder by name without ending, sorted, with their masks, all headers checked; some may lack a mask.
 
-    Parameters
-    ----------
-    source : Path
-        Folder of slides.
-    masks : Path, optional
-        As for `find_masks`.
-    group : str
-        Regular expression whose first group is the unit of a slide; empty for the slide's own name.
-    pixel_size : float, optional
-        In µm; without it, what each file says.
-
-    Raises
-    ------
-    FileNotFoundError, InputError
-        If there is no such folder, no slide, one is not 8 bit RGB, or masks do not belong to slides.
+    ``masks`` is as for `find_masks`; the first group of the regular expression ``group`` is the unit of a slide, the
+    slide's own name if it is empty; ``pixel_size`` in µm is that of all, not what each file says. FileNotFoundError or
+    InputError if there is no such folder, no slide, one is not 8 bit RGB, or masks do not belong to slides.
     """
     paths = _find_files(source)
     found = find_masks(source, paths, masks)

@@ -22,19 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 def assign_folds(groups: Iterable[str], num_folds: int) -> dict[str, int]:
-    """Deal groups out to folds, round robin in sorted order, so that no group is in two folds.
+    """Deal units out to folds from 0, round robin in sorted order, so that none is in two.
 
-    Parameters
-    ----------
-    groups : iterable of str
-        Units that must not leak: sequences, subjects, slides.
-    num_folds : int
-        At least 1, else an InputError; where there are fewer groups, one fold per group and a warning.
-
-    Returns
-    -------
-    dict of str to int
-        Group -> fold in [0, num_folds).
+    InputError for less than one fold; where there are fewer units, one fold per unit and a warning.
     """
     if num_folds < 1:
         raise InputError(f"{num_folds} folds, expected at least 1; give --folds 5 or leave it out")
@@ -103,20 +93,10 @@ def write_unless_whole(
     spacing: tuple[float, float, float],
     note: str = "",
 ) -> None:
-    """Write a volume, unless it is there, whole, and made from these very sources.
+    """Write a volume, ``.nii.gz``, unless it is there, whole, and made from these very sources.
 
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.nii.gz``.
-    sources : list of Path
-        Files that the volume is made from.
-    read : callable
-        Makes it, as (Z, Y, X).
-    shape, spacing : tuple
-        Its shape, and the spacing of its voxels in µm, as (Z, Y, X).
-    note : str
-        What was done to the sources; with another one the volume is written again.
+    ``read`` makes it, as (Z, Y, X); shape and spacing, in µm, have this order. ``note`` says what was done to the
+    sources; with another one the volume is written again.
     """
     description = describe(sources, note)
     if not is_whole(path, shape, spacing, description=description):

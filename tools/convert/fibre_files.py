@@ -45,12 +45,8 @@ def write_image(micrograph: Micrograph, destination: Path, folder: str) -> str:
 def write_labelled(micrograph: Micrograph, destination: Path, folder: str, figures: str) -> tuple[dict, dict]:
     """Write what is made from the masks of an image, unless that is done; the folders in the dataset exist.
 
-    Returns
-    -------
-    item : dict of str to str
-        Paths within the dataset for its datalist: label, myelin, axon, prompts.
-    sidecar : dict of str to object
-        What the JSON beside the labels says.
+    Gives the item for its datalist, paths within the dataset of label, myelin, axon and prompts, and what the JSON
+    beside the labels says.
     """
     start = f"{folder}/{stem(micrograph.path)}"
     names = {"label": "fibres.png", "myelin": "myelin.png", "axon": "axon.png", "prompts": "prompts.tsv"}

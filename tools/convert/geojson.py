@@ -18,27 +18,12 @@ Polygon = list[np.ndarray]
 
 
 def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
-    """Features of a GeoJSON document (see `find_polygons`) that are of the class that is meant.
+    """Features of a GeoJSON document (see `find_polygons`) of the class that is meant; number of others by their class.
 
-    Parameters
-    ----------
-    document : object
-    meant : str
-        What a word of the class's name begins with, in small letters, and no other word denies: not "Non-crypt". Where
-        no class is so called, the only one that is neither ignored (QuPath ends such names with ``*``) nor known to
-        surround objects is taken, or all that have no class.
-
-    Returns
-    -------
-    features : list
-        Those of that class.
-    left_out : Counter of str
-        Number of others by the name of their class.
-
-    Raises
-    ------
-    ValueError
-        If there are annotations, but it is not clear which are meant.
+    ``meant`` is what a word of the class's name begins with, in small letters, and no other word denies: not
+    "Non-crypt". Where no class is so called, the only one that is neither ignored (QuPath ends such names with ``*``)
+    nor known to surround objects is taken, or all that have no class. ValueError if there are annotations, but it is
+    not clear which are meant.
     """
     by_class: dict[str, list] = {}
     for feature in _features(document):
@@ -57,16 +42,9 @@ def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
 def find_polygons(document: object) -> list[Polygon]:
     """All polygons of a GeoJSON document: FeatureCollection, list of features, a feature, or a geometry.
 
-    Returns
-    -------
-    list of list of ndarray of float, shape (n, 2)
-        Of every polygon its rings, the outer one first, then holes; points are (x, y) in pixels, and (0, 0) is the
-        image's upper left corner.
-
-    Raises
-    ------
-    ValueError
-        If there is a geometry that is no Polygon or MultiPolygon, or a ring without three points of two numbers.
+    Of every polygon its rings (n, 2), the outer one first, then holes; points are (x, y) in pixels, and (0, 0) is the
+    image's upper left corner. ValueError if there is a geometry that is no Polygon or MultiPolygon, or a ring without
+    three points of two numbers.
     """
     return [
         [_ring(ring, f"feature {number}") for ring in rings]

@@ -27,24 +27,12 @@ class Split:
 
 
 def find_splits(source: Path, images: Path | None = None) -> list[Split]:
-    """Annotation files of a source and where their images are.
+    """Annotation files of a source and where their images are: test, val, train as far as they are there, or one.
 
-    Parameters
-    ----------
-    source : Path
-        Folder in LIVECell's layout, a COCO JSON, or a folder with one (itself or in annotations/).
-    images : Path, optional
-        Folder of images; without it, LIVECell's, else images/ beside the JSON or above it, else the JSON's folder.
-
-    Returns
-    -------
-    list of Split
-        test, val, train as far as they are there; or the one of plain COCO.
-
-    Raises
-    ------
-    FileNotFoundError, InputError
-        If the source or a folder of images does not exist, there is no JSON, or several that are not LIVECell's.
+    The source is a folder in LIVECell's layout, a COCO JSON, or a folder with one (itself or in annotations/). Without
+    a folder of images it is LIVECell's, else images/ beside the JSON or above it, else the JSON's folder.
+    FileNotFoundError or InputError if the source or a folder of images does not exist, there is no JSON, or several
+    that are not LIVECell's.
     """
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder, expected a copy of LIVECell or a COCO JSON")
@@ -55,19 +43,9 @@ def find_splits(source: Path, images: Path | None = None) -> list[Split]:
 
 
 def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple[dict[str, Path], int]:
-    """Image files by the names in a JSON (``annotations``), in a folder or anywhere below.
+    """Image files by the names in a JSON (``annotations``), in a folder or anywhere below; number of others.
 
-    Returns
-    -------
-    files : dict of str to Path
-        Name, maybe with folders -> file.
-    num_others : int
-        Image files that no name leads to.
-
-    Raises
-    ------
-    InputError
-        If an image is missing or in another format, or two files or two names could be meant.
+    InputError if an image is missing or in another format, or two files or two names could be meant.
     """
     names = list(names)
     found: dict[str, list[Path]] = {}

@@ -44,27 +44,11 @@ def is_plain_gray(path: Path) -> bool:
 def read_classes(
     masks: Mapping[str, Path], shape: tuple[int, int], *, tell: Tell = logger.warning
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Axon and myelin masks of an image, from two files or from one with three gray values.
+    """Axon and myelin masks of an image, bool (Y, X), from two files or from one with three gray values.
 
-    Parameters
-    ----------
-    masks : mapping of str to Path
-        Files of the kinds axon and myelin, or axonmyelin (0 background, 127 or 128 myelin, 255 axon). The former are
-        preferred.
-    shape : tuple of int
-        Height and width of the image.
-    tell : callable
-        Hears what had to be put right.
-
-    Returns
-    -------
-    axon, myelin : ndarray of bool, shape (Y, X)
-        No pixel has both.
-
-    Raises
-    ------
-    InputError
-        If a file is missing, cannot be read, is no mask or of another shape.
+    Files are of the kinds axon and myelin, which are preferred, or axonmyelin (0 background, 127 or 128 myelin, 255
+    axon); ``shape`` is height and width of the image. No pixel has both. ``tell`` hears what had to be put right.
+    InputError if a file is missing, cannot be read, is no mask or of another shape.
     """
     for path in masks.values():
         _check_shape(path, read_pixels(path).shape[:2], shape)

@@ -46,23 +46,11 @@ def index_patches(
     mask: np.ndarray | None,
     rules: PatchRules,
 ) -> np.ndarray:
-    """Patches worth keeping, with a flag for those that hold an annotation.
+    """Patches worth keeping, int64 (n, 3): y and x of the top left corner, and whether there is an annotation (0 or 1).
 
-    Parameters
-    ----------
-    read_rows : callable
-        Takes the first row and the one behind the last; returns these rows, uint8 (rows, X, 3).
-    shape : tuple of int
-        Shape (Y, X) of the image.
-    mask : ndarray of int or bool, shape (Y, X), optional
-        Annotated where it is not 0; without one nothing is.
-    rules : PatchRules
-        Grid and thresholds. Shares are of the patch's pixels inside the image.
-
-    Returns
-    -------
-    ndarray of int64, shape (n, 3)
-        y and x of the top left corner, annotated (0 or 1); by rows.
+    ``read_rows`` takes the first row and the one behind the last; it returns these rows, uint8 (rows, X, 3), of an
+    image of ``shape`` (Y, X). Annotated is where the mask (Y, X) is not 0; without one nothing is. Shares of the rules
+    are of the patch's pixels inside the image. Ordered by rows.
     """
     y, x = (corners(length, rules.patch_size, rules.stride) for length in shape)
     y_end, x_end = (np.minimum(c + rules.patch_size, n) for c, n in zip((y, x), shape, strict=True))

@@ -52,15 +52,7 @@ COLUMNS = {
 
 
 def find_prompts(labels: np.ndarray, axon: np.ndarray) -> list[Prompt]:
-    """A prompt for each fibre, in the order of labels.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (Y, X)
-        Fibres, 1 to n without gaps; 0 is background.
-    axon : ndarray of bool, shape (Y, X)
-        Axons; each fibre has one.
-    """
+    """A prompt for each fibre, in the order of labels, int (Y, X), 1 to n without gaps; each has an axon."""
     windows = ndimage.find_objects(labels)
     areas = np.bincount(labels.ravel(), minlength=len(windows) + 1)
     prompts = []

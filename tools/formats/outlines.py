@@ -11,20 +11,11 @@ Part = list[np.ndarray]  # rings of x and y: the outer one, then holes
 
 
 def find_parts(labels: np.ndarray) -> Iterator[tuple[int, list[Part]]]:
-    """Outlines of every object.
+    """Every label of a label map (Y, X), with outlines of its object; 0 is background.
 
-    Parameters
-    ----------
-    labels : ndarray of int, shape (Y, X)
-        0 is background.
-
-    Yields
-    ------
-    label : int
-    parts : list of list of ndarray, shape (n, 2)
-        For each connected part (4 neighbours) its rings: the outer one, then its holes. Points are (x, y) of corners of
-        pixels, the image's being (0, 0); the last point of a ring is its first. Rings are simple, and may touch in
-        single points.
+    For each connected part (4 neighbours) its rings (n, 2): the outer one, then its holes. Points are (x, y) of corners
+    of pixels, the image's being (0, 0); the last point of a ring is its first. Rings are simple, and may touch in
+    single points.
     """
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:

@@ -28,19 +28,10 @@ def write_strips(
     strips: Iterable[np.ndarray],
     spacing: Spacing = (None, None, None),
 ) -> None:
-    """Write a picture, ``.tif`` or ``.tiff``, that is not in memory as a whole.
+    """Write a picture, ``.tif`` or ``.tiff``, of shape (Y, X) or (Y, X, 3), that is not in memory as a whole.
 
-    Parameters
-    ----------
-    path : Path
-    shape : tuple of int
-        (Y, X) or (Y, X, 3).
-    dtype : numpy.dtype
-        Any type.
-    strips : iterable of ndarray
-        `STRIP_ROWS` rows each, the last one what is left, from top to bottom.
-    spacing : tuple of float or None
-        Size of a voxel in µm as (Z, Y, X).
+    Strips are `STRIP_ROWS` rows each, the last one what is left, from top to bottom. Spacing is that of a voxel in µm
+    as (Z, Y, X).
     """
     _, height, width = spacing
     about: dict[str, Any] = {"axes": "YXS" if len(shape) == 3 else "YX"}

@@ -58,14 +58,13 @@ class Regions:
 
 @contextmanager
 def open_regions(path: Path, *, num_axes: int, scratch: Path, pick: Pick | None = None) -> Iterator[Regions]:
-    """An image to be read in parts.
+    """An image to be read in parts, of any format that `tools.segment` takes, but slides of several files.
 
     OME-Zarr, TIFF and NIfTI are read lazily; of other formats, and of pictures in colours, the image is read whole.
 
     Parameters
     ----------
     path : Path
-        Of any format that `tools.segment` takes, but slides of several files.
     num_axes : int
         3 for a volume, 2 for a picture.
     scratch : Path

@@ -41,17 +41,9 @@ def check_overrides(
 ) -> None:
     """Refuse overrides that a bundle's train.json does not know, or that a verb sets itself; the closest key is named.
 
-    An object's arguments may be new, since train.json lists only some of those that its class takes.
-
-    Parameters
-    ----------
-    overrides : iterable of str
-        Keys, such as ``max_epochs`` or ``train#trainer#max_epochs``.
-    bundle : Path
-    command : callable
-        The verb, whose own options may have been mistyped.
-    own : mapping of str to str
-        Further keys that the verb sets for each run -> what to do instead, if anything.
+    An object's arguments may be new, since train.json lists only some of those that its class takes. Keys are such as
+    ``max_epochs`` or ``train#trainer#max_epochs``; options of ``command``, the verb, may have been mistyped, too.
+    ``own`` are further keys that the verb sets for each run -> what to do instead, if anything.
     """
     train, own = read_json(bundle / "configs/train.json"), {**OWN_KEYS, **own}
     flags = [name for name, of in inspect.signature(command).parameters.items() if of.kind is of.KEYWORD_ONLY]

@@ -20,12 +20,8 @@ CAMERA_OFFSET, CAMERA_GAIN, READ_NOISE = 100.0, 12.0, 3.0
 def place_nuclei(rng: np.random.Generator, num_nuclei: int) -> tuple[np.ndarray, np.ndarray]:
     """Ellipsoids inside an embryo, every third one in touch with an earlier one; the more there are, the smaller.
 
-    Returns
-    -------
-    centres : ndarray of float, shape (num_nuclei, 3)
-        In µm from the middle of the volume, (Z, Y, X).
-    shapes : ndarray of float, shape (num_nuclei, 3, 3)
-        Per µm: ``norm(shape @ (point - centre))`` is 1 on the surface.
+    Centres (num_nuclei, 3) are in µm from the middle of the volume, (Z, Y, X); shapes (num_nuclei, 3, 3) per µm:
+    ``norm(shape @ (point - centre))`` is 1 on the surface.
     """
     mean_radius = EMBRYO_RADIUS_UM * (PACKING / max(num_nuclei, 8)) ** (1 / 3)
     radii = mean_radius * rng.uniform(0.8, 1.15, num_nuclei)

@@ -23,14 +23,7 @@ NUM_SMALL_AXONS_PER_PX = 1 / 260
 def draw_nerve(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fibres, many of which touch, in a stroma of small axons without myelin; ``size`` is height and width in pixels.
 
-    Returns
-    -------
-    image : ndarray of uint8, shape (size, size)
-        Gray values; myelin is dark.
-    labels : ndarray of int32, shape (size, size)
-        One number for an axon and its sheath.
-    axon : ndarray of bool, shape (size, size)
-        Axons of those fibres.
+    Image, uint8, in which myelin is dark; labels, int32, one number for an axon and its sheath; axons of those, bool.
     """
     labels, radius, g_ratios = place_fibres(rng, size)
     axon = (labels > 0) & (radius < g_ratios[labels])
@@ -40,14 +33,8 @@ def draw_nerve(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndar
 def place_fibres(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fibres of many sizes; none lies over another, and the border of the image cuts some.
 
-    Returns
-    -------
-    labels : ndarray of int32, shape (size, size)
-        Fibres, 1 to n; 0 is stroma.
-    radius : ndarray of float, shape (size, size)
-        0 in the middle of the fibre that a pixel belongs to, or else is closest to, 1 at its outline.
-    g_ratios : ndarray of float, shape (n + 1,)
-        Radius of the axon over that of the fibre, by label; 0 for stroma.
+    Labels, int32 (size, size), 1 to n, 0 is stroma; of each pixel the radius in its fibre, or the closest one: 0 in the
+    middle, 1 at the outline; g-ratios (n + 1,), radius of the axon over that of the fibre, by label, 0 for stroma.
     """
     circles = _place_circles(rng, size)
     labels, radius = np.zeros((size, size), np.int32), np.full((size, size), np.inf)

@@ -54,12 +54,8 @@ CELL_TYPES = {
 def draw_field(rng: np.random.Generator, cell_type: str) -> tuple[np.ndarray, list[np.ndarray]]:
     """A field of view with cells of one of `CELL_TYPES`, some of them cut by its border.
 
-    Returns
-    -------
-    image : ndarray of uint8, shape (520, 704)
-        Gray values.
-    outlines : list of ndarray of float, shape (48, 2)
-        Outline of each cell, points (x, y) in pixels from the image's upper left corner, inside the image.
+    Image, uint8 (520, 704), and the outline of each cell, float (48, 2): points (x, y) in pixels from the image's upper
+    left corner, inside the image.
     """
     kind = CELL_TYPES[cell_type]
     outlines, labels = place_cells(rng, kind)
@@ -67,15 +63,7 @@ def draw_field(rng: np.random.Generator, cell_type: str) -> tuple[np.ndarray, li
 
 
 def place_cells(rng: np.random.Generator, kind: CellType) -> tuple[list[np.ndarray], np.ndarray]:
-    """Cells of one kind that may touch but hardly overlap.
-
-    Returns
-    -------
-    outlines : list of ndarray of float, shape (48, 2)
-        As for `draw_field`.
-    labels : ndarray of int, shape (520, 704)
-        Number of the cell in each pixel, 0 outside.
-    """
+    """Cells of one kind that may touch but hardly overlap: outlines as of `draw_field`, and their label map."""
     labels, outlines = np.zeros(SHAPE, int), []
     wanted = int(rng.integers(*kind.num_cells, endpoint=True))
     for _ in range(8 * wanted):

@@ -30,20 +30,7 @@ STYLES = ((1.0, 1.0, 0.0), (0.65, 1.45, 0.010))
 def draw_slide(rng: np.random.Generator, size: int, style: int) -> tuple[np.ndarray, np.ndarray]:
     """A slide: tissue with crypts, glass along one side, and a black stripe, as of a region that was never released.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    size : int
-        Height and width in pixels.
-    style : int
-        Index into ``STYLES``.
-
-    Returns
-    -------
-    image : ndarray of uint8, shape (size, size, 3)
-        RGB.
-    mask : ndarray of bool, shape (size, size)
-        Crypts that can be seen.
+    RGB, uint8 (size, size, 3), and the mask of crypts that can be seen, bool; ``style`` is an index into ``STYLES``.
     """
     glass = draw_glass(rng, size)
     radius = place_crypts(rng, ~glass)

@@ -43,17 +43,9 @@ class FrameFiles:
 def find_results(truth: Path, results: Path) -> dict[str, list[FrameFiles]]:
     """Frames that have truth, with their results: frames by number, sequences by name.
 
-    Parameters
-    ----------
-    truth, results : Path
-        Folders of one sequence, such as ``01_GT`` and ``01_RES``; or folders of a dataset, in which every ``NN_GT``
-        (or, if there is none, every ``NN_ST``) goes with ``NN_RES``.
-
-    Raises
-    ------
-    FileNotFoundError, InputError
-        If a folder, or the result of a frame that has truth, does not exist, there is no truth or no result, or two
-        files stand for the same frame.
+    Folders are those of one sequence, such as ``01_GT`` and ``01_RES``; or of a dataset, in which every ``NN_GT`` (or,
+    if there is none, every ``NN_ST``) goes with ``NN_RES``. FileNotFoundError or InputError if a folder, or the result
+    of a frame that has truth, does not exist, there is no truth or no result, or two files stand for the same frame.
     """
     for folder in (truth, results):
         if not folder.is_dir():

@@ -52,29 +52,11 @@ def segment_challenge(
 ) -> str:
     """Segment a dataset of the Cell Tracking Challenge with two bundles, and score it where there is truth.
 
-    Images whose results are there already are left out, so that an interrupted run continues.
-
-    Parameters
-    ----------
-    bundle : Description
-        With a foreground.
-    source : Path
-    destination : Path
-        Folder to write to: ``dataset/`` (NIfTI), ``results/`` (masks, markers, instances, tables), ``NN_RES/``,
-        ``scores.json`` where there is truth, ``overlay.png`` of the volume with the most nuclei.
-    spacing : tuple of float
-        Voxel spacing in µm as (Z, Y, X).
-
-    Returns
-    -------
-    str
-        What was done, and the scores where there is truth.
-
-    Raises
-    ------
-    InputError
-        If the source cannot be used, a step fails, or the destination holds results of other weights or of images that
-        the source does not have.
+    Images whose results are there already are left out, so that an interrupted run continues. ``spacing`` is that of
+    voxels in µm as (Z, Y, X). The destination gets ``dataset/`` (NIfTI), ``results/`` (masks, markers, instances,
+    tables), ``NN_RES/``, ``scores.json`` where there is truth, ``overlay.png`` of the volume with the most nuclei.
+    Tells what was done, and the scores. InputError if the source cannot be used, a step fails, or the destination holds
+    results of other weights or of images that the source does not have.
     """
     sequences = find_sequences(source)
     frames = [frame for of_sequence in sequences.values() for frame in of_sequence]

@@ -136,20 +136,10 @@ def _spacing(root: Path, overrides: Mapping[str, object]) -> tuple[float, ...]:
 def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, object] | None = None) -> Description:
     """Describe the bundle, or the two bundles, that a name on the command line means.
 
-    Parameters
-    ----------
-    name : str
-        Of a bundle, its folder, or of two bundles together, one of which separates what the other finds.
-    backend : {"torch", "onnx", "auto"}
-        See `choose_backend`.
-    overrides : mapping, optional
-        Of its inference.json; of two bundles those of the one that separates. ``foreground_ckpt_path`` is the other's
-        checkpoint.
-
-    Raises
-    ------
-    InputError
-        As `describe_bundle`, or if nothing is called so.
+    That of a bundle, its folder, or of two bundles together, one of which separates what the other finds. The backend
+    is torch, onnx or auto, see `choose_backend`. Overrides are those of its inference.json, of two bundles of the one
+    that separates: ``foreground_ckpt_path`` is the other's checkpoint. InputError as `describe_bundle`, or if nothing
+    is called so.
     """
     separating = find_combination(name)
     if separating is None:

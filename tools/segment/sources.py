@@ -43,18 +43,9 @@ class Source:
 def find_images(source: str, destination: Path) -> list[Path]:
     """The files that a user names, sorted, or as a dataset lists them. Results are none of them.
 
-    Parameters
-    ----------
-    source : str
-        A file, or an OME-Zarr; a folder: the images listed under ``testing`` in its dataset.json, else all images right
-        inside it; or a pattern such as ``plate/*_w1.tif``.
-    destination : Path
-        Where the results go.
-
-    Raises
-    ------
-    InputError
-        If there are none, or two of them would have results of one name.
+    A file, or an OME-Zarr; a folder: the images listed under ``testing`` in its dataset.json, else all images right
+    inside it; or a pattern such as ``plate/*_w1.tif``. ``destination`` is where the results go. InputError if there are
+    none, or two of them would have results of one name.
     """
     path = Path(source)
     if path.is_file() or is_ome_zarr(path):

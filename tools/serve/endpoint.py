@@ -147,17 +147,10 @@ class Endpoint:
     async def receive(
         self, request: Request, folder: Path, names: dict[str, str] | None = None, *, query: Sequence[str] = ()
     ) -> Received:
-        """Read a request, and refuse it, by a `Failure` 4xx, if something is wrong that shows without opening its file.
+        """Read a request, and refuse it, by a `Failure` 4xx, if what is wrong shows without opening its file.
 
-        Parameters
-        ----------
-        request : Request
-        folder : Path
-            Where an upload goes.
-        names : dict, optional
-            Gets the bundle's name as soon as it is known, for the counters.
-        query : sequence of str
-            What the address may hold behind a question mark.
+        An upload goes to ``folder``; ``names`` gets the bundle's name as soon as it is known, for the counters;
+        ``query`` is what the address may hold behind a question mark.
         """
         names = {} if names is None else names
         check_query(request, query)

@@ -55,15 +55,9 @@ def mount_page(
 ) -> FastAPI:
     """Put the page at the root of a server that `create_app` gives.
 
-    Parameters
-    ----------
-    app : FastAPI
-    samples : mapping of str to sequence of Path
-        Images to try a bundle on, by its name.
-    folder : Path
-        Where results are kept while they are shown; the caller removes it.
-    corrections : Path, optional
-        Dataset of each bundle in a folder of its name, to which corrected results are added.
+    ``samples`` are images to try a bundle on, by its name; results are kept in ``folder`` while they are shown, which
+    the caller removes; ``corrections`` holds a dataset of each bundle, in a folder of its name, to which corrected
+    results are added.
     """
     page = _Page(app.state.endpoint, folder, corrections)
     page.endpoint.samples = samples

@@ -16,15 +16,10 @@ __all__ = ["load_network"]
 
 
 def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
-    """The bundle's network with its shipped weights; raises if the weights do not fit the network.
+    """The bundle's network with its shipped weights, its code runs; raises if the weights do not fit the network.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder; its code runs.
-    network_id : str
-        Another network that ``configs/<network_id>.json``, read on top of the bundle's config, makes of the parts of
-        the first one; empty for the first one.
+    ``network_id`` is another network that ``configs/<network_id>.json``, read on top of the bundle's config, makes of
+    the parts of the first one; empty for the first one.
     """
     bundle = bundle.resolve()
     weights = read_checkpoint(bundle / "models/model.pt")

@@ -29,18 +29,9 @@ class Knob:
 def choose_knob(bundle: Path, *, networks: str = "", knob: str = "") -> Knob:
     """What the options --networks and --knob ask for.
 
-    Parameters
-    ----------
-    bundle : Path
-    networks : str
-        Some of the metadata's choices, separated by commas; all of them if it is empty.
-    knob : str
-        ``KEY=a,b,c`` with any top-level key of train.json, or only the key that the metadata name, for all its choices.
-
-    Raises
-    ------
-    InputError
-        If both are given, the key cannot be compared, or a value is missing or not among the metadata's choices.
+    ``networks`` are some of the metadata's choices, separated by commas, all of them if it is empty; ``knob`` is
+    ``KEY=a,b,c`` with any top-level key of train.json, or only the key that the metadata name, for all its choices.
+    InputError if both are given, the key cannot be compared, or a value is missing or not among the metadata's choices.
     """
     if knob and networks:
         raise InputError(f"--knob {knob} and --networks {networks} exclude each other; give one of them")

@@ -30,20 +30,9 @@ def search(
 ) -> None:
     """Run trials until so many have finished in the study, those of other processes and earlier calls included.
 
-    Parameters
-    ----------
-    study : Study
-    objective : callable
-        Runs a trial and gives its score. An `InputError` makes it a failed one, which does not count.
-    num_trials : int
-        Trials to finish, completed or pruned.
-    tell : callable
-        Takes each trial that ended here.
-
-    Raises
-    ------
-    InputError
-        If of the trials of this call three more have failed than finished.
+    ``objective`` runs a trial and gives its score; an `InputError` makes it a failed one, which does not count.
+    Completed and pruned ones do. ``tell`` takes each trial that ended here. InputError if of the trials of this call
+    three more have failed than finished.
     """
     ended: list[FrozenTrial] = []
     is_waiting = False

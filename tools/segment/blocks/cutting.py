@@ -91,24 +91,11 @@ def within(extent: Extent, region: Extent) -> tuple[slice, ...]:
 def choose_size(
     shape: Sequence[int], halo: Sequence[int], grids: Sequence[Grid], *, copies: float, memory: float
 ) -> tuple[int, ...]:
-    """Largest cores whose blocks can be segmented in a given memory.
+    """Largest cores whose blocks can be segmented in a given memory, in bytes; arguments as for `cut`.
 
     They are whole intervals of the windows that are furthest apart, where an axis is cut; the shape itself where the
-    whole image fits.
-
-    Parameters
-    ----------
-    shape, halo, grids
-        As for `cut`.
-    copies : float
-        How many times its pixels in 32 bit a network needs.
-    memory : float
-        In bytes.
-
-    Raises
-    ------
-    InputError
-        If not even the smallest blocks fit.
+    whole image fits. ``copies`` is how many times its pixels in 32 bit a network needs. InputError if not even the
+    smallest blocks fit.
     """
     steps = [max([1.0, *(interval for _, interval in windows)]) for windows in _by_axis(grids, len(shape))]
     counts = [1] * len(shape)

@@ -18,25 +18,10 @@ def gray_sample(pieces: Iterable[np.ndarray], num_pixels: int) -> np.ndarray:
     """Gray values at evenly spaced ranks, from the lowest to the highest of an image that is read in pieces.
 
     Integers of up to 16 bit are counted, so that every percentile is that of the whole image to within one of 65,537
-    ranks. Of other types every k-th pixel is looked at, four million in all, as for a whole volume; extremes that
-    these miss are missed. The mean and the standard deviation, also of clipped values, are close to the image's.
-
-    Parameters
-    ----------
-    pieces : iterable of ndarray
-        All pixels, each once, of one type.
-    num_pixels : int
-        Of the image.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        In ascending order, of the image's type; all pixels of a small image.
-
-    Raises
-    ------
-    InputError
-        If a value is NaN or infinite.
+    ranks. Of other types every k-th pixel is looked at, four million in all, as for a whole volume; extremes that these
+    miss are missed. The mean and the standard deviation, also of clipped values, are close to the image's. Pieces hold
+    each of ``num_pixels`` once; the result (n,), ascending, is of their type, all pixels of a small image. InputError
+    if a value is NaN or infinite.
     """
     counts: np.ndarray | None = None
     looked_at = []

@@ -32,18 +32,9 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
     """Segment those blocks of an image that are not done yet, and put all of them together.
 
     The results, ``<stem>_<kind>.ome.zarr``, go to a folder that exists; ``terminal`` is the file that shows the
-    progress.
-
-    Returns
-    -------
-    str
-        Which block failed first, why, and how many did; empty if none. The log lists all. They are empty in the
-        results, and tried again by the next call.
-
-    Raises
-    ------
-    InputError
-        If the image cannot be read, nothing can be written, or all blocks failed.
+    progress. Gives which block failed first, why, and how many did, empty if none; the log lists all. They are empty in
+    the results, and tried again by the next call. InputError if the image cannot be read, nothing can be written, or
+    all blocks failed.
     """
     from tools.segment.work import segment_block
 
