@@ -3,7 +3,6 @@
 import pytest
 import torch
 from maskrcnn_2p5d.backbones import ENCODERS, LEVELS, GrayFPN
-from maskrcnn_2p5d.common.errors import InputError
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -28,15 +27,3 @@ def test_slices_can_be_told_apart_by_what_is_learned():
     fpn.colours(torch.rand(1, 3, 32, 32)).square().sum().backward()
     gradient = fpn.colours.weight.grad
     assert not torch.equal(gradient[:, 0], gradient[:, 1])
-
-
-def test_all_that_is_trained_is_used():
-    # DistributedDataParallel waits for the gradient of every parameter
-    fpn = GrayFPN(ENCODERS[0], 1, 8)
-    sum(maps.sum() for maps in fpn(torch.rand(2, 1, 64, 64)).values()).backward()
-    assert all(value.grad is not None for value in fpn.parameters() if value.requires_grad)
-
-
-def test_an_unknown_encoder():
-    with pytest.raises(InputError, match="--encoder vgg: unknown; give one of timm-tf_efficientnet_lite0, "):
-        GrayFPN("vgg", 1, 8)

@@ -166,7 +166,6 @@ def test_every_parameter_of_a_roi_fusion_learns(kind):
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("early", {}, "--fusion early: unknown; give one of center, channel, se"),
         ("se", {"prior": "flat"}, "--slice_prior flat: unknown; give one of zero, center, gaussian"),
         ("windowed", {"window": 0}, "--window 0"),
     ],

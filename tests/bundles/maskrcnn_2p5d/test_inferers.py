@@ -1,13 +1,10 @@
 """From a volume to its instances, files and table, with networks that stand in for the real one."""
 
-from pathlib import Path
-
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from maskrcnn_2p5d.common.errors import InputError
-from maskrcnn_2p5d.common.reading.loading import CheckedLoadImaged, CheckVolumed
 from maskrcnn_2p5d.inferers import SCORES, VolumeInstanceInferer
 from maskrcnn_2p5d.objects import measure_objects
 from maskrcnn_2p5d.saving import SaveInstancesd, TakeScoresd, label_dtype
@@ -88,21 +85,6 @@ def test_impossible_settings_are_refused(settings):
 def test_what_is_no_single_volume_is_refused(shape):
     with pytest.raises(InputError, match="expected one gray volume"):
         VolumeInstanceInferer(3)(torch.zeros(shape), Components())
-
-
-def write(path: Path, volume: np.ndarray) -> str:
-    """Write (Z, Y, X) as NIfTI (X, Y, Z)."""
-    nib.save(nib.Nifti1Image(volume.T, AFFINE), path)
-    return str(path)
-
-
-@pytest.mark.parametrize(("shape", "message"), [((24, 30), "one gray volume"), ((8, 24, 30), "same grid")])
-def test_a_label_image_of_another_shape_is_refused(tmp_path, shape, message):
-    image = write(tmp_path / "a.nii.gz", balls().astype(np.float32))
-    label = write(tmp_path / "l.nii.gz", np.zeros(shape, np.uint16))
-    loaded = CheckedLoadImaged(["image", "label"], ensure_channel_first=True)({"image": image, "label": label})
-    with pytest.raises(InputError, match=message):
-        CheckVolumed(["image", "label"])(loaded)
 
 
 @pytest.mark.parametrize(("number", "dtype"), [(0, "uint16"), (65535, "uint16"), (65536, "int32")])

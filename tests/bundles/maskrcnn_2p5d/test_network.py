@@ -117,11 +117,6 @@ def test_some_slices_of_a_volume(network):
         torch.testing.assert_close(found, every[number], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-def test_volumes_flatter_than_a_stack(depth):
-    assert len(list(build(num_slices=5).detect_volume(torch.rand(depth, 32, 32)))) == depth
-
-
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_every_parameter_learns_from_objects(fusion):
     network = build(fusion, learn_contrast=True, gate_per_level=True, late_fusion="se").train()
@@ -174,17 +169,6 @@ def test_anchors_are_those_of_the_knobs():
     assert anchors.sizes == ((8,), (16,), (32,), (64,), (128,)) and anchors.aspect_ratios == ((0.5, 2),) * len(LEVELS)
     default = build().rpn.anchor_generator
     assert default.sizes == ((16,), (24,), (32,), (48,), (64,)) and default.aspect_ratios[0] == (0.75, 1.0, 1.5)
-
-
-@pytest.mark.parametrize("num_slices", [0, 2, 4])
-def test_even_stacks_have_no_middle(num_slices):
-    with pytest.raises(InputError, match=f"--num_slices {num_slices}: a stack needs a slice in the middle"):
-        MaskRCNN2p5D(num_slices)
-
-
-def test_anchor_sizes_are_one_for_each_level():
-    with pytest.raises(InputError, match=r"--anchor_sizes \[16, 32\]: give 5, one for each level"):
-        MaskRCNN2p5D(anchor_sizes=[16, 32])
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 32, 32), (1, 5, 32, 32), (3, 32, 32), (32, 32)])

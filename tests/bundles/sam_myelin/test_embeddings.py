@@ -87,22 +87,6 @@ def test_file_that_is_no_embedding_is_replaced(open_cache, caplog):
     assert "float64 of shape (4, 4), expected float16" in caplog.text
 
 
-def test_interrupted_run_goes_on(open_cache):
-    cache, images = open_cache(), [IMAGE + number for number in range(3)]
-
-    def fail(image: np.ndarray) -> torch.Tensor:
-        raise KeyboardInterrupt
-
-    cache.get(images[0], Encoder())
-    with pytest.raises(KeyboardInterrupt):
-        cache.get(images[1], fail)
-    assert [file.name for file in cache.folder.iterdir()] == [cache.path(images[0]).name]
-    encoder = Encoder()
-    for image in images:
-        cache.get(image, encoder)
-    assert encoder.num_calls == 2
-
-
 @pytest.mark.parametrize("value", [float("nan"), 1e6])
 def test_embedding_that_half_precision_cannot_hold(open_cache, value):
     with pytest.raises(ValueError, match="not finite in half precision"):

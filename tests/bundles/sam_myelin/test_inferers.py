@@ -168,7 +168,7 @@ def test_images_of_large_pixels_are_magnified_for_the_segmenter(pixel_size_um, s
     assert set(network.seen_px) == {seen}
 
 
-@pytest.mark.parametrize("factor", [0.25, 1, 4])
+@pytest.mark.parametrize("factor", [0.25, 4])
 @pytest.mark.parametrize("pixel_size_um", [NAN, 0.005, 0.03])
 def test_fibres_are_found_whatever_their_size_in_pixels(factor, pixel_size_um):
     image, labels, _ = draw_grid(6, 7)

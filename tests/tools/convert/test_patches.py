@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from tools.convert.patches import PatchRules, corners, index_patches
 
-KEEP_ALL = {"black_share": 2.0, "white_share": 2.0}
-
 
 def index(image, mask=None, **rules):
     return index_patches(lambda top, bottom: image[top:bottom], image.shape[:2], mask, PatchRules(**rules))
