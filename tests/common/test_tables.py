@@ -1,8 +1,5 @@
 """CSV files, written whole or not at all."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,16 +7,12 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.tables import adopt_row, from_cell, put_row, to_cell, write_table
-
-
-def read(path: Path) -> list[list[str]]:
-    with path.open(newline="") as file:
-        return list(csv.reader(file))
+from tests.tables import read_rows
 
 
 def test_whole_numbers_stay_whole_and_others_have_six_digits(tmp_path):
     write_table(tmp_path / "a.csv", ("id", "value"), [(70001, 1 / 3), (2, np.float64(1234.56789)), (3, 5.0)])
-    assert read(tmp_path / "a.csv") == [["id", "value"], ["70001", "0.333333"], ["2", "1234.57"], ["3", "5"]]
+    assert read_rows(tmp_path / "a.csv") == [["id", "value"], ["70001", "0.333333"], ["2", "1234.57"], ["3", "5"]]
 
 
 def test_a_table_that_fails_leaves_the_old_one(tmp_path):
@@ -27,12 +20,12 @@ def test_a_table_that_fails_leaves_the_old_one(tmp_path):
     with pytest.raises(ZeroDivisionError, match="division"):
         write_table(tmp_path / "a.csv", ("id",), ([1 / number] for number in (1, 0)))
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
-    assert read(tmp_path / "a.csv") == [["id"], ["1"]]
+    assert read_rows(tmp_path / "a.csv") == [["id"], ["1"]]
 
 
 def test_large_numbers_get_the_digits_that_they_need(tmp_path):
     write_table(tmp_path / "a.csv", ("y",), [(123457.5,)], digits=8)
-    assert read(tmp_path / "a.csv") == [["y"], ["123457.5"]]
+    assert read_rows(tmp_path / "a.csv") == [["y"], ["123457.5"]]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +33,7 @@ def test_large_numbers_get_the_digits_that_they_need(tmp_path):
 )
 def test_text_is_no_formula_and_is_read_as_it_was(tmp_path, text):
     write_table(tmp_path / "a.csv", ("id", text), [(text, 1)])
-    for cell, *_ in (read(tmp_path / "a.csv")[0][::-1], read(tmp_path / "a.csv")[1]):
+    for cell, *_ in (read_rows(tmp_path / "a.csv")[0][::-1], read_rows(tmp_path / "a.csv")[1]):
         assert cell == f"'{text}"
         assert from_cell(cell) == text
 
@@ -66,14 +59,14 @@ def test_all_digits_and_other_delimiters(tmp_path):
 def test_rows_are_put_in_order_one_for_each_name(tmp_path):
     for row in (("b", 1, 0.5), ("=a", 2, 1 / 3), ("b", 3, 0.25)):
         put_row(tmp_path / "a.csv", ("name", "number", "part"), row, thing="image")
-    assert read(tmp_path / "a.csv") == [["name", "number", "part"], ["'=a", "2", "0.333333"], ["b", "3", "0.25"]]
+    assert read_rows(tmp_path / "a.csv") == [["name", "number", "part"], ["'=a", "2", "0.333333"], ["b", "3", "0.25"]]
 
 
 def test_the_row_of_one_image_becomes_that_of_its_name(tmp_path):
     write_table(tmp_path / "one.csv", ("name", "part"), [("piece", 0.5)])
     put_row(tmp_path / "all.csv", ("name", "part"), ("a", 1), thing="image")
     adopt_row(tmp_path / "all.csv", tmp_path / "one.csv", "=b", thing="image")
-    assert read(tmp_path / "all.csv") == [["name", "part"], ["'=b", "0.5"], ["a", "1"]]
+    assert read_rows(tmp_path / "all.csv") == [["name", "part"], ["'=b", "0.5"], ["a", "1"]]
 
 
 def test_the_run_lengths_of_a_slide_are_one_long_cell(tmp_path):

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 
 from common.names import stem
-from tests.tools.serve.conftest import free_port, is_up, until
+from tests.tools.serve.conftest import server_process
 from tools.__main__ import VERBS
 from tools.bundles import VARIABLE, find_bundle
 from tools.card.files import card_disagreements
@@ -92,18 +90,9 @@ def test_verify_finds_nothing_wrong(bundle):
 
 
 def test_server_segments_a_sample_with_it(bundle, tmp_path):
-    port = free_port()
-    with (tmp_path / "log").open("w") as log:
-        command = [sys.executable, "-m", "tools", "serve", "all", "--port", str(port)]
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            until(lambda: is_up(url) or server.poll() is not None, 240)
-            (image, *_) = sample_images(bundle, tmp_path / "samples")
-            answer = httpx.post(f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=120)
-        finally:
-            server.terminate()
-            server.wait(60)
+    with server_process(tmp_path, "all") as (url, _):
+        (image, *_) = sample_images(bundle, tmp_path / "samples")
+        answer = httpx.post(f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=120)
     assert answer.status_code == 200, answer.text
     (tmp_path / "mask.nii.gz").write_bytes(answer.content)
     mask, spacing = read_mask(tmp_path / "mask.nii.gz")

@@ -13,8 +13,10 @@ import torch
 from devonet_ndn.common.networks.devonet import DevoNet
 from devonet_ndn.nuclei import COLUMNS
 
+from tests.bundles.stand_ins import BrightIsNucleus, EverythingIsNucleus
 from tests.processes import run_module
 from tests.refusals import refusing
+from tests.tables import read_records
 from tools.convert.ctc import ctc as convert_ctc
 from tools.sample.ctc import ctc
 from tools.sample.embryo import SPACING_UM
@@ -22,20 +24,6 @@ from tools.sample.embryo import SPACING_UM
 INIT_CHANNELS = 2
 TURNED = np.array([[0, 0.8, 0, 9], [-0.8, 0, 0, 2], [0, 0, 2.0, -7], [0, 0, 0, 1.0]])
 DETECTION_HEADER = ["id", "z_um", "y_um", "x_um", "score"]
-
-
-class BrightIsCentre(torch.nn.Module):
-    """A stand-in for the trained network: what is brighter than the middle lies near a centre."""
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return 20 * torch.cat([0.5 - image, image - 0.5], dim=1)
-
-
-class EverythingIsCentre(torch.nn.Module):
-    """A stand-in for a network that was misled."""
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.cat([torch.zeros_like(image), torch.ones_like(image)], dim=1)
 
 
 @pytest.fixture(scope="session")
@@ -69,11 +57,6 @@ def apply(run_workflow: Callable) -> Callable[..., Path]:
     return partial(run_workflow, amp=False, init_channels=INIT_CHANNELS)
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -90,7 +73,7 @@ def two_nuclei(distance_um) -> tuple[np.ndarray, np.ndarray]:
 def test_markers_lie_on_the_nuclei_in_the_grid_of_the_image(apply, write_volume, distance_um):
     image, truth = two_nuclei(distance_um)
     folder = write_volume("images/a.nii.gz", image, TURNED).parent
-    output = apply("inference", network=BrightIsCentre(), dataset_dir=str(folder))
+    output = apply("inference", network=BrightIsNucleus(), dataset_dir=str(folder))
     assert names(output) == ["a_markers.csv", "a_markers.nii.gz"]
     markers = nib.load(output / "a_markers.nii.gz")
     assert markers.get_data_dtype() == np.int32 and markers.header.get_xyzt_units()[0] == "micron"
@@ -98,7 +81,7 @@ def test_markers_lie_on_the_nuclei_in_the_grid_of_the_image(apply, write_volume,
     labels = np.asarray(markers.dataobj)
     assert labels.shape == truth.shape and set(labels.flat) == {0, 1, 2}
     assert {tuple(set(truth[labels == number])) for number in (1, 2)} == {(1,), (2,)}
-    rows = read_table(output / "a_markers.csv")
+    rows = read_records(output / "a_markers.csv")
     assert list(rows[0]) == DETECTION_HEADER and [row["id"] for row in rows] == ["1", "2"]
     places = sorted([float(row[f"{axis}_um"]) for axis in "xyz"] for row in rows)
     np.testing.assert_allclose(places, [[9, 14, 16], [21, 14, 16]], atol=0.8)
@@ -106,7 +89,7 @@ def test_markers_lie_on_the_nuclei_in_the_grid_of_the_image(apply, write_volume,
 
 def test_probability_of_centres_is_written_when_asked_for(apply, write_volume, distance_um):
     folder = write_volume("images/a.nii.gz", two_nuclei(distance_um)[0], TURNED).parent
-    output = apply("inference", network=BrightIsCentre(), dataset_dir=str(folder), save_probability=True)
+    output = apply("inference", network=BrightIsNucleus(), dataset_dir=str(folder), save_probability=True)
     probability = np.asarray(nib.load(output / "a_centre_prob.nii.gz").dataobj)
     assert 0 <= probability.min() < 0.5 < probability.max() <= 1
 
@@ -116,7 +99,7 @@ def test_instances_part_touching_nuclei_and_are_measured(apply, write_volume, di
     folder = write_volume("images/a.nii.gz", image, TURNED).parent
     write_volume("masks/a_prob.nii.gz", (truth > 0).astype(np.float32), TURNED)
     output = apply(
-        "instances", network=BrightIsCentre(), dataset_dir=str(folder), foreground_dir=str(folder.parent / "masks")
+        "instances", network=BrightIsNucleus(), dataset_dir=str(folder), foreground_dir=str(folder.parent / "masks")
     )
     assert names(output) == ["a_instances.nii.gz", "a_markers.csv", "a_markers.nii.gz", "a_nuclei.csv"]
     instances = nib.load(output / "a_instances.nii.gz")
@@ -124,7 +107,7 @@ def test_instances_part_touching_nuclei_and_are_measured(apply, write_volume, di
     labels, markers = (np.asarray(nib.load(output / f"a_{kind}.nii.gz").dataobj) for kind in ("instances", "markers"))
     np.testing.assert_array_equal(labels > 0, truth > 0)
     np.testing.assert_array_equal(labels[markers > 0], markers[markers > 0])
-    rows = read_table(output / "a_nuclei.csv")
+    rows = read_records(output / "a_nuclei.csv")
     assert tuple(rows[0]) == COLUMNS and [row["marker"] for row in rows] == ["1", "1"]
     for row in rows:
         region = labels == int(row["id"])
@@ -151,7 +134,7 @@ def seg_by_sets(reference: np.ndarray, result: np.ndarray) -> list[float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("trained", [False, True])
 def test_evaluation_of_instances_writes_seg_of_each_image_and_of_all(apply, embryos, weights, trained):
-    settings = {"network": BrightIsCentre()} if trained else {"ckpt_path": weights}
+    settings = {"network": BrightIsNucleus()} if trained else {"ckpt_path": weights}
     folders = {"dataset_dir": str(embryos), "foreground_dir": str(embryos / "foreground")}
     output = apply("instances", "evaluate_instances", **folders, **settings)
     stems, kinds = ["02_t000", "03_t000"], ["instances.nii.gz", "markers.csv", "markers.nii.gz", "nuclei.csv"]
@@ -180,10 +163,10 @@ def test_nuclei_that_the_network_missed_are_kept(apply, write_volume, distance_u
     folder = write_volume("images/a.nii.gz", image).parent
     write_volume("masks/a_mask.nii.gz", (truth > 0).astype(np.uint8))
     settings = {"dataset_dir": str(folder), "foreground_dir": str(folder.parent / "masks"), "threshold": 0.9999999}
-    output = apply("instances", network=EverythingIsCentre(), **settings)
+    output = apply("instances", network=EverythingIsNucleus(), **settings)
     assert (output / "a_markers.csv").read_text().split() == [",".join(DETECTION_HEADER)]
     np.testing.assert_array_equal(np.asarray(nib.load(output / "a_instances.nii.gz").dataobj), truth > 0)
-    assert [row["marker"] for row in read_table(output / "a_nuclei.csv")] == ["0"]
+    assert [row["marker"] for row in read_records(output / "a_nuclei.csv")] == ["0"]
 
 
 @pytest.mark.parametrize("value", [0, 100])
@@ -191,7 +174,7 @@ def test_volume_without_nuclei_gives_empty_results(apply, write_volume, value):
     folder = write_volume("images/a.nii.gz", np.full((13, 11, 9), value, np.uint16)).parent
     write_volume("masks/a_mask.nii.gz", np.zeros((13, 11, 9), np.uint8))
     settings = {"dataset_dir": str(folder), "foreground_dir": str(folder.parent / "masks")}
-    output = apply("instances", network=EverythingIsCentre(), **settings)
+    output = apply("instances", network=EverythingIsNucleus(), **settings)
     for kind in ("markers", "instances"):
         volume = nib.load(output / f"a_{kind}.nii.gz")
         assert volume.shape == (13, 11, 9) and not np.asarray(volume.dataobj).any()
@@ -205,7 +188,7 @@ def test_evaluation_without_any_reference_object_is_nan(apply, write_volume, tmp
         write_volume(name, np.zeros((13, 11, 9), np.uint8))
     (tmp_path / "dataset.json").write_text(json.dumps({"testing": [{"image": "a.nii.gz", "label": "label.nii.gz"}]}))
     folders = {"dataset_dir": str(tmp_path), "foreground_dir": str(tmp_path)}
-    output = apply("instances", "evaluate_instances", network=EverythingIsCentre(), **folders)
+    output = apply("instances", "evaluate_instances", network=EverythingIsNucleus(), **folders)
     assert (output / "metrics.csv").read_text() == "seg,nan\nseg_per_image,nan\nmucov,nan\nf1,nan\nap,nan\n"
 
 

@@ -12,21 +12,8 @@ import pytest
 import torch
 from devonet_nsn.common.items import inference_items
 
+from tests.bundles.stand_ins import BrightIsNucleus, EverythingIsNucleus
 from tests.processes import run_on_two
-
-
-class Threshold(torch.nn.Module):
-    """A stand-in for the trained network: what is brighter than the middle is a nucleus."""
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return 20 * torch.cat([0.5 - image, image - 0.5], dim=1)
-
-
-class EverythingIsNucleus(torch.nn.Module):
-    """A stand-in for a network that was misled."""
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return torch.cat([torch.zeros_like(image), torch.ones_like(image)], dim=1)
 
 
 @pytest.fixture
@@ -58,7 +45,7 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
 def test_a_block_is_found_where_it_is_whatever_the_spacing_worked_in(segment, write_volume, spacing, least_iou):
     image, truth = draw_block((23, 37, 11))
     path = write_volume("images/a.nii.gz", image, spacing=(0.8, 0.8, 1.75))
-    mask = nib.load(segment(path.parent, Threshold(), spacing=spacing) / "a_mask.nii.gz")
+    mask = nib.load(segment(path.parent, BrightIsNucleus(), spacing=spacing) / "a_mask.nii.gz")
     assert mask.get_data_dtype() == np.uint8
     np.testing.assert_allclose(mask.affine, nib.load(path).affine)
     assert iou(np.asarray(mask.dataobj) == 1, truth) >= least_iou
@@ -66,7 +53,7 @@ def test_a_block_is_found_where_it_is_whatever_the_spacing_worked_in(segment, wr
 
 def test_the_network_sees_z_y_x(segment, write_volume):
     image, truth = draw_block((23, 37, 11))
-    network, seen = Threshold(), []
+    network, seen = BrightIsNucleus(), []
     network.register_forward_hook(lambda module, inputs, logits: seen.append(inputs[0]))
     folder = write_volume("images/a.nii.gz", image, spacing=(0.8, 0.8, 1.75)).parent
     segment(folder, network, spacing="none", roi_size=[64, 64, 64])
@@ -79,7 +66,7 @@ def test_an_image_that_is_turned_and_shifted_keeps_its_affine(segment, tmp_path)
     affine = np.array([[0, 0.5, 0, 9], [-0.4, 0, 0, 2], [0, 0, 1.2, -7], [0, 0, 0, 1.0]])
     (tmp_path / "images").mkdir()
     nib.save(nib.Nifti1Image(image, affine), tmp_path / "images" / "a.nii.gz")
-    mask = nib.load(segment(tmp_path / "images", Threshold(), spacing=[1.0, 0.5, 0.5]) / "a_mask.nii.gz")
+    mask = nib.load(segment(tmp_path / "images", BrightIsNucleus(), spacing=[1.0, 0.5, 0.5]) / "a_mask.nii.gz")
     np.testing.assert_allclose(mask.affine, affine, atol=1e-6)
     assert iou(np.asarray(mask.dataobj) == 1, truth) >= 0.75
 
@@ -87,7 +74,7 @@ def test_an_image_that_is_turned_and_shifted_keeps_its_affine(segment, tmp_path)
 def test_probability_is_written_when_asked_for(segment, write_volume):
     image, _truth = draw_block((23, 37, 11))
     folder = write_volume("images/a.nii.gz", image, spacing=(0.8, 0.8, 1.75)).parent
-    output = segment(folder, Threshold(), spacing=[1.0, 1.0, 1.0], save_probability=True)
+    output = segment(folder, BrightIsNucleus(), spacing=[1.0, 1.0, 1.0], save_probability=True)
     probability = np.asarray(nib.load(output / "a_prob.nii.gz").dataobj)
     mask = np.asarray(nib.load(output / "a_mask.nii.gz").dataobj)
     assert probability.dtype == np.float32
@@ -106,11 +93,11 @@ def test_a_constant_volume_gives_an_empty_mask(segment, write_volume, spacing, v
 
 def test_a_volume_of_one_voxel_is_a_volume(segment, write_volume):
     folder = write_volume("images/a.nii.gz", np.ones((1, 1, 1), np.uint8)).parent
-    assert nib.load(segment(folder, Threshold()) / "a_mask.nii.gz").shape == (1, 1, 1)
+    assert nib.load(segment(folder, BrightIsNucleus()) / "a_mask.nii.gz").shape == (1, 1, 1)
 
 
 def test_every_embryo_under_testing_gets_a_mask(segment, embryos):
-    output = segment(embryos, Threshold())
+    output = segment(embryos, BrightIsNucleus())
     assert sorted(path.name for path in output.iterdir()) == ["03_t000_mask.nii.gz"]
     (item,) = inference_items(embryos, "volume")
     mask, labels = nib.load(output / "03_t000_mask.nii.gz"), nib.load(item["image"].replace("images", "labels"))

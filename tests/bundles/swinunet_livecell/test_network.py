@@ -1,11 +1,8 @@
 """The network has the published size, keeps that of the image, and can be exported."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ckpt_export
 from swinunet_livecell.network import CHANNELS, PatchExpanding, SwinUNet
 from torchvision.models.swin_transformer import PatchMerging, SwinTransformerBlock
 
@@ -70,26 +67,3 @@ def test_expanding_puts_a_patch_where_merging_took_it_from():
             expanded[0, ..., 0], features[0, ..., 0].repeat_interleave(2, 0).repeat_interleave(2, 1)
         )
         assert PatchMerging(4)(torch.zeros(1, 4, 6, 4)).shape == (1, 2, 3, 8)
-
-
-@pytest.fixture
-def exported(network, tmp_path):
-    """Config, metadata and weights as MONAI's export verbs want them."""
-    (tmp_path / "inference.json").write_text(
-        json.dumps({"network_def": {"_target_": "swinunet_livecell.network.SwinUNet"}})
-    )
-    (tmp_path / "metadata.json").write_text("{}")
-    torch.save(network.state_dict(), tmp_path / "model.pt")
-    return {
-        "ckpt_file": str(tmp_path / "model.pt"),
-        "meta_file": str(tmp_path / "metadata.json"),
-        "config_file": str(tmp_path / "inference.json"),
-    }
-
-
-@pytest.mark.slow
-def test_exported_torchscript_gives_the_same_logits(network, exported, tmp_path):
-    image, path = torch.rand(1, 1, 224, 224), tmp_path / "model.ts"
-    ckpt_export("network_def", filepath=str(path), use_trace=True, input_shape=list(image.shape), **exported)
-    with torch.inference_mode():
-        assert (torch.jit.load(path)(image) - network(image)).abs().max() <= 1e-4

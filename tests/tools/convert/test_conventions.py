@@ -1,9 +1,12 @@
 """What all converters do alike: nothing is redone, nothing of others is replaced, errors are one line."""
 
+from pathlib import Path
+
 import pytest
 
 from common.errors import InputError
 
+REMADE = (".json", ".tsv")  # by every run, as they cost nothing
 CELL = [[5, 5, 12, 5, 12, 12]]
 
 
@@ -16,12 +19,14 @@ def convert_small(request):
         return get("convert")
     if request.param == "crypts":
         get("put_slide")("a.tiff")
-        get("put_text")("source.csv", "id,rle\na,1 5\n")
+        get("put_slide")("b.tiff")
+        get("put_text")("source.csv", "id,rle\na,1 5\nb,1 5\n")
         return get("convert_slides")
     if request.param == "livecell":
         get("put_split")("val", {"a_1.tif": [CELL], "a_2.tif": [CELL]})
         return get("convert_cells")
     get("put_subject")("sub-a")
+    get("put_subject")("sub-b")
     return get("convert_nerves")
 
 
@@ -29,11 +34,29 @@ def test_second_run_touches_no_image_and_no_file_of_others(convert_small, tmp_pa
     (tmp_path / "out").mkdir()
     (tmp_path / "out/notes.txt").write_text("mine")
     convert_small()
-    images = [path for path in (tmp_path / "out").rglob("*.*") if path.suffix not in (".json", ".tsv")]
+    images = [path for path in (tmp_path / "out").rglob("*.*") if path.suffix not in REMADE]
     before = {path: path.stat().st_mtime_ns for path in images}
     convert_small()
     assert len(before) > 2 and {path: path.stat().st_mtime_ns for path in images} == before
     assert not list((tmp_path / "out").rglob(".partial*"))
+
+
+def test_interrupted_run_leaves_no_dataset_and_the_next_one_goes_on(convert_small, tmp_path, monkeypatch):
+    written, replace = {}, Path.replace
+
+    def interrupt(partial: Path, path: Path) -> None:
+        if len(written) == 3:
+            raise KeyboardInterrupt("killed")
+        replace(partial, path)
+        written[path] = path.stat().st_mtime_ns
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="killed"):
+        patch.setattr(Path, "replace", interrupt)
+        convert_small()
+    assert {path for path in (tmp_path / "out").rglob("*") if path.is_file()} == set(written)
+    convert_small()
+    assert {path: path.stat().st_mtime_ns for path in written if path.suffix not in REMADE}.items() <= written.items()
+    assert (tmp_path / "out/dataset.json").exists()
 
 
 def test_dataset_of_somebody_else_is_not_replaced(convert_small, put_text):

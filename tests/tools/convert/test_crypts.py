@@ -174,27 +174,6 @@ def test_only_what_changed_or_was_cut_is_redone(two_slides, put_text, convert_sl
     np.testing.assert_array_equal(tifffile.imread(victim), two_slides["B2_a"])
 
 
-def test_interrupted_run_leaves_no_dataset_and_the_next_one_goes_on(two_slides, convert_slides, tmp_path, monkeypatch):
-    def interrupt(path, read_rows, *args, **options):
-        def rows(top, bottom):
-            if path.name.endswith("B2_a.tiff"):
-                raise KeyboardInterrupt("killed")
-            return read_rows(top, bottom)
-
-        write(path, rows, *args, **options)
-
-    write = crypts.write_tiled
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="killed"):
-        patch.setattr(crypts, "write_tiled", interrupt)
-        convert_slides()
-    before = written(tmp_path / "out")
-    assert sorted(before) == ["images/B1_a.tiff", "labels/B1_a.tiff", "patches/B1_a.csv"]
-    assert not (tmp_path / "out/dataset.json").exists()
-    convert_slides()
-    assert before.items() <= written(tmp_path / "out").items()
-    assert (tmp_path / "out/dataset.json").exists()
-
-
 def test_slide_is_read_a_row_of_tiles_at_a_time(put_slide, put_text, convert_slides, monkeypatch):
     put_slide("s.tiff", np.full((1300, 64, 3), 128, np.uint8), tile=(64, 64), compression="zlib")
     put_text("source.csv", "id,rle\ns,\n")

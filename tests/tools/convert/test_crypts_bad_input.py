@@ -77,20 +77,10 @@ def test_slides_and_masks_that_do_not_fit_together(put_slide, put, put_text, ref
     refuses(reason)
 
 
-@pytest.mark.parametrize(
-    ("pixels", "options", "reason"),
-    [
-        (np.zeros((9, 9, 4), "u1"), {"extrasamples": ["unassalpha"]}, "4 samples .* without the alpha channel"),
-        (np.zeros((9, 9), "u1"), {"photometric": "minisblack"}, "1 samples .* export the slide in colour"),
-        (np.zeros((9, 9, 3), "u2"), {}, "of type uint16, expected 3 .* 8 bits per channel"),
-        (np.zeros((9, 9, 4), "u1"), {"photometric": "separated"}, "SEPARATED.*convert it to RGB"),
-    ],
-    ids=["RGBA", "gray", "16 bit", "CMYK"],
-)
-def test_slide_that_is_not_8_bit_rgb(good, put_slide, refuses, pixels, options, reason):
-    put_slide("bad.tiff", pixels, **options)
+def test_slide_that_is_not_8_bit_rgb(good, put_slide, refuses):
+    put_slide("bad.tiff", np.zeros((9, 9, 3), "u2"))
     good.write_text("id,rle\ngood,1 5\nbad,\n")
-    refuses(f"bad.tiff: .*{reason}")
+    refuses("bad.tiff: .*of type uint16, expected 3 .* 8 bits per channel")
 
 
 def test_truncated_slide(good, refuses, tmp_path):

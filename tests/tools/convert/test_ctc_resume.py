@@ -51,26 +51,3 @@ def test_gold_truth_that_arrives_later_replaces_silver(put, convert, load, ramp)
     put("01_GT/SEG/man_seg000.tif", ramp(first=100))
     convert()
     np.testing.assert_array_equal(load("labels/01_t000.nii.gz"), ramp(first=100))
-
-
-def test_interrupted_run_leaves_no_datalist_and_the_next_one_goes_on(
-    sequence, convert, datalist, tmp_path, monkeypatch
-):
-    sequence(frames=(0, 1))
-
-    def interrupt(image, path):
-        if "01_t001" in path.name:
-            path.write_bytes(b"half")
-            raise KeyboardInterrupt("killed")
-        save(image, path)
-
-    save = nib.save
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="killed"):
-        patch.setattr(nib, "save", interrupt)
-        convert()
-    before = written(tmp_path)
-    assert len(before) == 3
-    assert not list((tmp_path / "out").glob("*.json"))
-    convert()
-    assert len(datalist()["training"]) == 2
-    assert before.items() <= written(tmp_path).items()

@@ -14,7 +14,6 @@ from pycocotools.coco import COCO
 
 from tools.__main__ import VERBS
 from tools.command_line import run
-from tools.convert import livecell
 from tools.convert.livecell import livecell as convert_livecell
 from tools.convert.livecell_flaws import Frame, find_sparse
 
@@ -243,24 +242,6 @@ def test_only_what_changed_or_was_cut_is_redone(three_splits, put_split, convert
     }
 
 
-def test_interrupted_run_leaves_no_dataset_and_the_next_one_goes_on(three_splits, convert_cells, tmp_path, monkeypatch):
-    def interrupt(path, *args):
-        if "BV2_Phase_B2" in path.name:
-            raise KeyboardInterrupt("killed")
-        write(path, *args)
-
-    write = livecell.write_png
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="killed"):
-        patch.setattr(livecell, "write_png", interrupt)
-        convert_cells()
-    before = written(tmp_path / "out")
-    assert 0 < len(before) < 8
-    assert not (tmp_path / "out/dataset.json").exists()
-    convert_cells()
-    assert before.items() <= written(tmp_path / "out").items()
-    assert (tmp_path / "out/dataset.json").exists()
-
-
 def test_read_only_source_gives_writable_copies(three_splits, convert_cells, tmp_path):
     source = tmp_path / "source/images/livecell_test_images/Huh7_Phase_C1.tif"
     source.chmod(0o444)
@@ -272,10 +253,6 @@ def test_command_line_says_what_was_found(three_splits, tmp_path, capsys):
     words = ["convert", "livecell", str(tmp_path / "source"), str(tmp_path / "out"), "--clean"]
     assert run(VERBS, words) == 0
     assert "dropped_images      0\n" in capsys.readouterr().out
-    assert run(VERBS, [*words, "--min_shar", "0.1"]) == 1
-    assert "did you mean --min_share?" in capsys.readouterr().err
-    assert run(VERBS, [*words, "maybe"]) == 1
-    assert "--clean maybe: expected no value" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real data here")

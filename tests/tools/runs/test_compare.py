@@ -261,9 +261,12 @@ def test_brackets_that_do_not_match_are_told(text, match):
         ({"knob": "dataset_dir=a,b"}, "--knob dataset_dir: compare sets it for each run; give another key"),
         ({"knob": "rate=1,2", "rate": "3"}, "--rate: compare sets it for each run; choose with --knob"),
         ({"knobs": "rate=1"}, "unknown override --knobs; did you mean --knob?"),
+        ({"networks": "small,huge"}, "--networks small,huge: huge is unknown; there are small, large"),
+        ({"folds": "0,7"}, "--folds 0,7: 7 is unknown; there are 0, 1"),
+        ({"architecture": "small"}, "--architecture: compare sets it for each run; choose with --networks"),
     ],
 )
-def test_wrong_knobs_are_refused_before_anything_runs(compared, ran, options, match):
+def test_wrong_options_are_refused_before_anything_runs(compared, ran, options, match):
     with pytest.raises(InputError, match=match):
         compared(**options)
     assert ran == [] and not Path("out").exists()
@@ -337,20 +340,6 @@ def test_evaluation_without_that_function_is_refused(bundles):
         InputError, match=r'evaluate\.json: validate#dataset#data is "@datalist", expected the _target_'
     ):
         validation_override(bundles / "some_bundle")
-
-
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        ({"networks": "small,huge"}, "--networks small,huge: huge is unknown; there are small, large"),
-        ({"folds": "0,7"}, "--folds 0,7: 7 is unknown; there are 0, 1"),
-        ({"architecture": "small"}, "--architecture: compare sets it for each run; choose with --networks"),
-    ],
-)
-def test_wrong_options_are_refused_before_anything_runs(compared, ran, options, match):
-    with pytest.raises(InputError, match=match):
-        compared(**options)
-    assert ran == [] and not Path("out").exists()
 
 
 def test_bundle_with_one_network_names_those_with_several(bundles, dataset):

@@ -1,7 +1,9 @@
 """A server with a stand-in for the process that segments, on a port of this machine."""
 
 import io
+import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +14,13 @@ from pathlib import Path
 import httpx
 import nibabel as nib
 import numpy as np
+import psutil
 import pytest
 import uvicorn
 from PIL import Image
 
 from common.errors import InputError
+from tests.processes import ROOT, free_port
 from tools.segment.description import Description
 from tools.segment.inputs import prepare_image
 from tools.segment.results import Result
@@ -128,10 +132,24 @@ def running(
         thread.join(30)
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+@contextmanager
+def server_process(folder: Path, *words: str) -> Iterator[tuple[str, psutil.Process]]:
+    """A server as users start it: its URL and its process, whose log and temporary files are in the folder."""
+    port, log = free_port(), folder / "log"
+    (folder / "tmp").mkdir()
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "tools", "serve", *words, "--port", str(port)]
+        process = psutil.Popen(
+            command, cwd=ROOT, stdout=file, stderr=file, env=os.environ | {"TMPDIR": f"{folder}/tmp"}
+        )
+    try:
+        until(lambda: is_up(f"http://127.0.0.1:{port}") or process.poll() is not None, 300)
+        assert process.poll() is None, log.read_text()
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(60)
 
 
 def is_up(url: str) -> bool:

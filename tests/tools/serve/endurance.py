@@ -6,16 +6,13 @@ By hand, with more requests than the test sends: ``python -m tests.tools.serve.e
 import gzip
 import io
 import json
-import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +23,14 @@ import psutil
 import tifffile
 
 from tests.tools.formats.raw_files import WRITERS, drawn
-from tests.tools.serve.conftest import free_port, is_up, png, until
+from tests.tools.serve.conftest import png, server_process, until
 from tests.tools.serve.test_page import circle
 
-ROOT = Path(__file__).parents[3]
 BUNDLE = "devonet_nsn"  # the smallest
 NUM_CLIENTS = 4
 SPACING = (1.75, 0.8, 0.8)
 WARM_UP = 150  # requests until all of its threads have begun
-WORDS = ["serve", BUNDLE, "--max_upload_mb", "8", "--max_memory_gb", "1", "--timeout_s", "120"]
+WORDS = [BUNDLE, "--max_upload_mb", "8", "--max_memory_gb", "1", "--timeout_s", "120"]
 
 
 @dataclass(frozen=True)
@@ -107,24 +103,6 @@ def damaged(content: bytes) -> bytes:
     return content[:16] + bytes(changed[16:])  # still of its format
 
 
-@contextmanager
-def real_server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """A server as users start it, all of whose temporary files go to a folder."""
-    port, log = free_port(), folder / "log"
-    environment = os.environ | {"TMPDIR": str(folder / "tmp")}
-    (folder / "tmp").mkdir()
-    with log.open("w") as file:
-        command = [sys.executable, "-m", "tools", *WORDS, "--port", str(port)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, env=environment)
-    try:
-        until(lambda: is_up(f"http://127.0.0.1:{port}") or process.poll() is not None, 300)
-        assert process.poll() is None, log.read_text()
-        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
 def files_in(folder: Path) -> set[str]:
     """All files; torch makes an empty folder for what it compiles, which it does not."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -169,7 +147,7 @@ def endure(
         return name, kind, number % 5 == 4 and "too large" not in name
 
     codes: Counter[int] = Counter()
-    with real_server(folder) as (url, server), ThreadPoolExecutor(NUM_CLIENTS) as clients:
+    with server_process(folder, *WORDS) as (url, server), ThreadPoolExecutor(NUM_CLIENTS) as clients:
         until(lambda: httpx.get(f"{url}/health").json()["queue"]["running"] == 0, 60)
         present = files_in(folder / "tmp")
         figures = []

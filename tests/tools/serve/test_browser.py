@@ -1,8 +1,6 @@
 """The page as a user sees it, in a real browser; the real server with two real bundles."""
 
 import shutil
-import subprocess
-import sys
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -12,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.tools.formats.raw_files import drawn, write_czi
-from tests.tools.serve.conftest import free_port, is_up, noise, png, running, until
+from tests.tools.serve.conftest import noise, png, running, server_process, until
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
 from tools.segment.results import read_mask
@@ -20,7 +18,6 @@ from tools.serve.jobs import Limits
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
     "--no-sandbox",
@@ -39,18 +36,8 @@ if CHROMIUM is None:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    port = free_port()
-    command = [sys.executable, "-m", "tools", "serve", "swinunet_livecell", "maskrcnn_2p5d", "--port", str(port)]
-    log = tmp_path_factory.mktemp("server") / "log"
-    with log.open("w") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
-    try:
-        until(lambda: is_up(f"http://127.0.0.1:{port}") or process.poll() is not None, 300)
-        assert process.poll() is None, log.read_text()
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    with server_process(tmp_path_factory.mktemp("server"), "swinunet_livecell", "maskrcnn_2p5d") as (address, _):
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,9 @@
 """The server as a process: how it starts and how it ends."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +11,7 @@ import psutil
 import pytest
 
 from common.errors import InputError
-from tests.tools.serve.conftest import free_port, is_up, until
+from tests.tools.serve.conftest import server_process, until
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
 from tools.serve.commands import serve, serve_bundles
@@ -41,43 +37,23 @@ def test_other_machines_are_let_in_only_when_that_is_said(host):
         serve("none", host=host, insecure=True)
 
 
-@contextmanager
-def process_of_server(tmp_path, *options):
-    """A server as a process, with its URL, the folder of its temporary files, and its log."""
-    temporary, log, port = tmp_path / "tmp", tmp_path / "log", free_port()
-    temporary.mkdir()
-    command = [sys.executable, "-m", "tools", "serve", "devonet_ndn", "--port", str(port), *options]
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdout=file, stderr=file, env=os.environ | {"TMPDIR": str(temporary)}
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        until(lambda: is_up(url) or process.poll() is not None, 300)
-        assert process.poll() is None, log.read_text()
-        yield process, url, temporary, log
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_server_that_is_ended_leaves_nothing(how, tmp_path):
     (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
-    with process_of_server(tmp_path) as (process, url, temporary, log):
+    with server_process(tmp_path, "devonet_ndn") as (url, process):
         assert httpx.post(f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=60).status_code == 200
         process.send_signal(how)
         process.wait(30)
-    assert not [path for path in temporary.rglob("*") if path.is_file()], "files are left"
-    assert "leaked" not in log.read_text() and "Traceback" not in log.read_text()
+    assert not [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()], "files are left"
+    assert "leaked" not in (tmp_path / "log").read_text() and "Traceback" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow
 def test_server_ends_in_time_whatever_runs_and_what_a_killed_one_left_is_removed(tmp_path, monkeypatch):
     (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
-    with process_of_server(tmp_path, "--grace_s", "3") as (process, url, temporary, _), ThreadPoolExecutor() as pool:
-        (worker,) = [child for child in psutil.Process(process.pid).children() if "spawn_main" in str(child.cmdline())]
+    with server_process(tmp_path, "devonet_ndn", "--grace_s", "3") as (url, process), ThreadPoolExecutor() as pool:
+        (worker,) = [child for child in process.children() if "spawn_main" in str(child.cmdline())]
         worker.suspend()
         waiting = pool.submit(httpx.post, f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=60)
         until(lambda: httpx.get(f"{url}/health").json()["queue"]["running"] == 1)
@@ -85,6 +61,6 @@ def test_server_ends_in_time_whatever_runs_and_what_a_killed_one_left_is_removed
         process.wait(5)
         until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
         assert waiting.result().status_code == 503 and "the server is ending" in waiting.result().text
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     with temporary_folder("serve") as folder:
-        assert list(temporary.glob("*serve*")) == [folder]
+        assert list((tmp_path / "tmp").glob("*serve*")) == [folder]
