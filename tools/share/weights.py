@@ -16,7 +16,7 @@ __all__ = ["load_network"]
 
 
 def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
-    """The bundle's network with its shipped weights, its code runs; raises if the weights do not fit the network.
+    """The bundle's network, whose code runs, with its shipped weights; raises if they do not fit it.
 
     ``network_id`` is another network that ``configs/<network_id>.json``, read on top of the bundle's config, makes of
     the parts of the first one; empty for the first one.

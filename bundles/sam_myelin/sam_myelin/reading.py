@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,22 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from .common.errors import InputError
+from .common.json_file import read_json
+from .common.names import stem
 from .common.reading.checking import check_all
+from .common.reading.formats import identify
 from .common.reading.picture_transforms import to_tensor
 from .common.reading.pictures import Tell, luminance, read_pixels, without_alpha
+from .common.reading.sidecars import sidecar_pixel_size
+from .common.reading.tiff import read_pixel_size
 from .normalisation import to_rgb
-from .pixel_size import pixel_size_of
 
 __all__ = ["ReadMicrographd", "check_images", "read_mask", "read_micrograph"]
 
 logger = logging.getLogger(__name__)
 
 MAX_GRAY_SHARE = 0.5  # of a mask's foreground; more is no mask
+SQUARE = 0.01  # relative difference of width and height up to which a pixel is one
 
 
 def read_micrograph(path: str | os.PathLike, *, tell: Tell = logger.warning) -> np.ndarray:
@@ -59,6 +65,33 @@ def read_mask(path: str | os.PathLike, *, tell: Tell = logger.warning) -> np.nda
     if num_gray:
         tell("%s: %d pixels are gray, expected 0 or %d; taken as the closest", path, num_gray, highest)
     return values > highest / 2
+
+
+def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
+    """Side of an image's pixels in µm; a warning says where it is unknown.
+
+    What the user or the datalist says is preferred. Beside the image may lie ``<stem>.json`` with ``PixelSize`` ([X,
+    Y]) and ``PixelSizeUnits``; without one, OME or ImageJ metadata in a TIFF count. Of pixels that are not square it is
+    that of a square with the same area. InputError if it is not positive, or the sidecar cannot be understood.
+    """
+    if given is not None:
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:
+            raise InputError(f"{path}: a pixel size of {given!r} µm, expected a positive number; correct or omit it")
+        return float(given)
+    sidecar = Path(path).with_name(f"{stem(path)}.json")
+    fields = read_json(sidecar, "correct or remove it") if sidecar.is_file() else {}
+    told = sidecar_pixel_size(sidecar, fields) or (read_pixel_size(Path(path)) if identify(path) == "tiff" else None)
+    if not told:
+        logger.warning(
+            "%s: the size of its pixels is unknown; lengths will be in pixels and tiles are not magnified; "
+            "give --pixel_size_um",
+            path,
+        )
+        return None
+    height, width = told
+    if abs(height - width) > SQUARE * width:
+        logger.warning("%s: pixels of %g x %g um; taken as square, of the same area", path, width, height)
+    return height if height == width else math.sqrt(height * width)
 
 
 def check_images(items: Sequence[Mapping[str, Any]]) -> None:

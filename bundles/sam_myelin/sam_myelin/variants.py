@@ -1,14 +1,15 @@
 """Segment Anything in Meta's three sizes, and in one that a laptop can train."""
 
+import itertools
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
 
 from .common.errors import InputError
 from .normalisation import MEAN, STD
-from .stems import ConvStem
 
 __all__ = ["EMBEDDING_CHANNELS", "META_IMAGE_SIZE", "PATCH_PX", "TINY", "VARIANTS", "Encoder", "build_sam"]
 
@@ -17,6 +18,7 @@ EMBEDDING_CHANNELS = 256
 META_IMAGE_SIZE = 1024
 TINY = "vit_tiny"  # the variant of our own
 WINDOW = 14
+STEM_WIDTHS = (32, 64, 128)  # at half, a quarter and an eighth of the image's resolution
 
 
 class Encoder(NamedTuple):
@@ -34,6 +36,33 @@ VARIANTS = {
     "vit_l": Encoder(1024, 24, 16, (5, 11, 17, 23)),
     "vit_h": Encoder(1280, 32, 16, (7, 15, 23, 31)),
 }
+
+
+class ConvStem(nn.Module):
+    """Tokens of 16 x 16 pixels, made by 3 x 3 convolutions of stride 2.
+
+    In place of one convolution of 16 x 16 pixels: trained from random weights on a dozen micrographs, that one needs
+    far longer until it tells myelin from axoplasm. After Xiao et al., Early convolutions help transformers see better,
+    NeurIPS 2021, https://arxiv.org/abs/2106.14881. Tokens are normalised too, or the layers after them would begin with
+    nearly the same numbers everywhere.
+
+    Parameters
+    ----------
+    width : int
+        Channels of a token.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        channels = (3, *STEM_WIDTHS, width)
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise(channels):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.GELU()]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, h, w, width) of images (B, 3, 16 h, 16 w)."""
+        return self.layers(image).permute(0, 2, 3, 1)
 
 
 def build_sam(variant: str, *, image_size: int = META_IMAGE_SIZE) -> Sam:

@@ -11,8 +11,7 @@ from hypothesis.extra import numpy as npst
 from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.common.labels.seg import count_overlaps, seg
 from maskrcnn_2p5d.detections import SliceObjects
-from maskrcnn_2p5d.interpolation import interpolate_shape
-from maskrcnn_2p5d.linking import LinkedVolume, SliceLinker, link_slices, match_slices
+from maskrcnn_2p5d.linking import LinkedVolume, SliceLinker, interpolate_shape, link_slices, match_slices
 from scipy import ndimage
 
 slices = npst.arrays(np.int32, (5, 6), elements=st.integers(0, 4))
