@@ -11,26 +11,12 @@ __all__ = ["bootstrap_interval", "summarise"]
 def bootstrap_interval(
     scores: Sequence[float], units: Sequence[str], *, num_draws: int = 10000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float] | None:
-    """Percentile bootstrap interval of the mean over cases, drawn by unit.
+    """Percentile bootstrap interval of the mean over cases, drawn by unit; None for fewer than two units.
 
     Whole units are drawn with replacement, as many as there are; the statistic of a draw is the mean over all cases of
-    its units. Frames of one embryo are alike, so drawing single frames would promise too much.
-
-    Parameters
-    ----------
-    scores : sequence of float
-        One per case, without NaN.
-    units : sequence of str
-        The independent unit (sequence, subject, slide) that each case belongs to.
-    num_draws : int
-    level : float
-        Share of the draws inside the interval.
-    seed : int
-
-    Returns
-    -------
-    tuple of float, or None
-        Low and high end; None for fewer than two units, which say nothing about others.
+    its units. Frames of one embryo are alike, so drawing single frames would promise too much. Scores, one per case,
+    are without NaN; ``units`` is the independent unit (sequence, subject, slide) of each; ``level`` the share of the
+    draws inside the interval.
     """
     names, index = np.unique(np.asarray(units), return_inverse=True)
     if len(names) < 2:

@@ -19,22 +19,12 @@ F1 = tuple(f"f1_{round(100 * threshold)}" for threshold in THRESHOLDS)
 
 
 def summarise(frames: Sequence[FrameScore], *, detail: bool = False) -> dict[str, float | int]:
-    """Pool the scores of frames.
+    """Pool the scores of frames of one or more sequences [1]_.
 
-    Parameters
-    ----------
-    frames : sequence of FrameScore
-        Of one or more sequences.
-    detail : bool
-        Also why: F1 at each IoU threshold and the numbers of merged, split, missed and extra objects.
-
-    Returns
-    -------
-    dict of str to float or int
-        ``seg``: mean over all reference objects of all frames; ``det``: from the operations of all frames together;
-        ``op_csb``: their mean; NaN where there is no object to score. ``frames``, ``objects``, ``markers`` count what
-        was compared. With ``detail`` also ``merged``, ``split``, ``missed``; and, of the ``complete_frames`` (those in
-        which every object is annotated), ``extra`` and ``f1_50`` ... ``f1_95``.
+    ``seg``: mean over all reference objects of all frames; ``det``: from the operations of all frames together;
+    ``op_csb``: their mean; NaN where there is no object to score. ``frames``, ``objects``, ``markers`` count what was
+    compared. With ``detail`` also ``merged``, ``split``, ``missed``; and, of the ``complete_frames`` (those in which
+    every object is annotated), ``extra`` and ``f1_50`` ... ``f1_95``.
 
     References
     ----------

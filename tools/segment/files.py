@@ -80,25 +80,10 @@ def segment_file(
 ) -> list[Path]:
     """Segment an image, and put what the bundle wrote into a folder, each file whole or not at all, the mask last.
 
-    Parameters
-    ----------
-    loaded : LoadedBundle, LoadedPair or Server
-    image : Path
-    destination : Path
-        Where ``<stem>_<kind>`` go; it exists.
-    options
-        As for `LoadedBundle.segment`.
-    overrides : mapping, optional
-        Of the config, for this image.
-    stem : str
-        That names of results begin with; the image's own if not given.
-    save : sequence of str
-        Formats that the labels are written in besides, as `tools.formats.saving` knows them.
-
-    Raises
-    ------
-    InputError
-        If the image cannot be used, or a result cannot be written.
+    Options and overrides are those of `LoadedBundle.segment` for this image. The files ``<stem>_<kind>`` go into a
+    ``destination`` that exists; the stem is the image's own if not given. ``save`` are formats that the labels are
+    written in besides, as `tools.formats.saving` knows them. InputError if the image cannot be used, or a result cannot
+    be written.
     """
     stem = stem or stem_of(image)
     # not in the destination, whose name may hold what a config takes for its own: @ % $

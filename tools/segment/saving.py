@@ -30,27 +30,10 @@ def save_labels(
 ) -> list[Path]:
     """Write the labels of an image in further formats; what was written.
 
-    Parameters
-    ----------
-    labels : Path
-        As a bundle wrote them; of a mask, connected parts are taken for objects.
-    image : Path
-        The user's file.
-    destination : Path
-        It exists.
-    stem : str
-        That names of results begin with.
-    save : sequence of str
-        Formats.
-    kind : str
-        What an object is.
-    options
-        As for `LoadedBundle.segment`.
-
-    Raises
-    ------
-    InputError
-        If a format cannot hold them, or a file cannot be written.
+    ``labels`` are as a bundle wrote them; of a mask, connected parts are taken for objects, each of which is a
+    ``kind``. ``image`` is the user's file, ``stem`` what names of results begin with, ``destination`` exists, ``save``
+    are formats, options as for `LoadedBundle.segment`. InputError if a format cannot hold them, or a file cannot be
+    written.
     """
     wanted = [name for name in save if name in FORMATS]
     if not wanted:

@@ -18,24 +18,11 @@ TOLERANCE = 1e-3  # of the largest value that the network gives
 def export(bundle: Path, folder: Path, network_id: str, file: str) -> None:
     """Write the network, and ``test_output.npy``: what it made of ``test_input.npy`` before it was exported.
 
-    Parameters
-    ----------
-    bundle : Path
-        The bundle's folder.
-    folder : Path
-        Holds test_input.npy, float32, (1, channel, space); takes the two files.
-    network_id : str
-        Of the network in the config; empty for the bundle's own.
-    file : {"model.ts", "model.onnx"}
-        TorchScript or ONNX.
-
-    Raises
-    ------
-    TypeError
-        If the network does not give one tensor.
-    ValueError
-        If the exported network gives something else for an image that it was not traced with, needs operators that
-        PyTorch alone does not have, or the test would hold for a network that gives one value everywhere.
+    The folder holds test_input.npy, float32, (1, channel, space), and takes the two files; ``file`` is model.ts,
+    TorchScript, or model.onnx. ``network_id`` is that of the network in the config; empty for the bundle's own.
+    TypeError if the network does not give one tensor. ValueError if the exported network gives something else for an
+    image that it was not traced with, needs operators that PyTorch alone does not have, or the test would hold for a
+    network that gives one value everywhere.
     """
     network = load_network(bundle, network_id).float().eval()
     image = torch.from_numpy(np.load(folder / "test_input.npy"))

@@ -23,23 +23,11 @@ def describe(
     timestamp: str,
     format_version: str,
 ) -> dict[str, object]:
-    """Content of rdf.yaml.
+    """Content of rdf.yaml from a bundle's name and metadata.json.
 
-    Parameters
-    ----------
-    metadata : mapping
-        The bundle's metadata.json.
-    name : str
-        The bundle's name.
-    shapes : pair of sequences of int
-        Of the test tensors, input and output: batch, channel, then space.
-    files : mapping of str to str
-        File in the package -> sha256: README.md, test_input.npy, test_output.npy, model.ts or model.onnx; any
-        other is attached.
-    timestamp : str
-        When it was made, in ISO 8601.
-    format_version : str
-        Version of the spec.
+    Shapes are those of the test tensors, input and output: batch, channel, then space. ``files`` are those in the
+    package -> sha256: README.md, test_input.npy, test_output.npy, model.ts or model.onnx; any other is attached.
+    ``timestamp`` is when it was made, in ISO 8601; ``format_version`` that of the spec.
     """
     formats = metadata["network_data_format"]
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]

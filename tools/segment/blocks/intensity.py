@@ -54,24 +54,9 @@ def on_grid(
 ) -> np.ndarray:
     """Gray values of a part of an image where another grid has its pixels, by cubic splines, as MONAI's Spacing does.
 
-    Parameters
-    ----------
-    pixels : ndarray
-        The part, and some pixels around it.
-    origin : sequence of int
-        Where they begin in the image.
-    core : sequence of (int, int)
-        Start and stop of the part in the image.
-    shape : sequence of int
-        Of the image.
-    ratios : sequence of float
-        How many pixels of the image one of the other grid is; both begin at the same pixel.
-    step : int
-        Of the other grid's pixels in the part only every such one is looked at.
-
-    Returns
-    -------
-    ndarray of float32, shape (n,)
+    ``pixels`` are the part, and some around it, which begin at ``origin`` in the image of ``shape``; ``core`` is start
+    and stop of the part in the image. ``ratios`` are how many pixels of the image one of the other grid is; both begin
+    at the same pixel. Only every ``step``-th of the other grid's pixels in the part is looked at. Float32 (n,).
     """
     axes = []
     for (start, stop), length, ratio, first in zip(core, shape, ratios, origin, strict=True):

@@ -143,25 +143,10 @@ def plan_blocks(
 ) -> Plan | None:
     """Where an image is to be cut; None where it is to be segmented as a whole.
 
-    Parameters
-    ----------
-    bundle : Description
-    source : Source
-    destination : Path
-        For the results; what blocks leave there of an earlier call is used if the image and the blocks are the same.
-    options : mapping of str to str
-        Of the image.
-    cutting : Cutting
-    save : sequence of str
-        Formats that the labels are to be written in besides, for which they are read as a whole.
-    run : str
-        Of this command.
-
-    Raises
-    ------
-    InputError
-        If a block size is given and the bundle or the image cannot be cut so, the image cannot be read, or the labels
-        are too large for a further format.
+    What blocks left at ``destination`` in an earlier call is used if the image and the blocks are the same. Options are
+    those of the image, ``save`` formats that the labels are to be written in besides, for which they are read as a
+    whole; ``run`` is of this command. InputError if a block size is given and the bundle or the image cannot be cut so,
+    the image cannot be read, or the labels are too large for a further format.
     """
     if cutting.size:
         check_blocks(bundle)
