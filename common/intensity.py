@@ -18,11 +18,7 @@ _ROUNDING = 1e-5
 
 
 def scale_fluorescence(
-    volume: np.ndarray,
-    *,
-    bright_percentile: float = 99.5,
-    softness: float = 0.1,
-    sample: np.ndarray | None = None,
+    volume: np.ndarray, *, bright_percentile: float = 99.5, softness: float = 0.1, sample: np.ndarray | None = None
 ) -> np.ndarray:
     """Map the background to 0 and bright nuclei to about 1, whatever the camera's offset and gain.
 

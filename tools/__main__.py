@@ -19,10 +19,7 @@ VERBS = {
         "tools.convert.myelin:myelin",
         "turn BIDS microscopy of nerves into fibres, prompts and dataset.json",
     ),
-    "sample ctc": (
-        "tools.sample.ctc:ctc",
-        "make small synthetic embryos in the layout of the Cell Tracking Challenge",
-    ),
+    "sample ctc": ("tools.sample.ctc:ctc", "make small synthetic embryos in the layout of the Cell Tracking Challenge"),
     "sample crypts": ("tools.sample.crypts:crypts", "make synthetic stained slides with crypts and run lengths"),
     "sample livecell": ("tools.sample.livecell:livecell", "make synthetic phase contrast in LIVECell's layout"),
     "sample myelin": ("tools.sample.myelin:myelin", "make synthetic electron micrographs of nerves in BIDS"),
@@ -30,10 +27,7 @@ VERBS = {
     "segment": ("tools.segment.commands:segment", "segment images with a bundle: masks, tables, outlines"),
     "correct": ("tools.corrections:correct", "keep an image and its corrected labels, to fine-tune on"),
     "finetune": ("tools.finetune:finetune", "train on from a bundle's weights, on few images of your own"),
-    "score": (
-        "tools.score.commands:score",
-        "compute SEG, DET and OP_CSB, as the Cell Tracking Challenge defines them",
-    ),
+    "score": ("tools.score.commands:score", "compute SEG, DET and OP_CSB, as the Cell Tracking Challenge defines them"),
     "export ctc": ("tools.formats.ctc:ctc", "turn instance maps into result folders of the Cell Tracking Challenge"),
     "export onnx": ("tools.segment.onnx_export:onnx", "write a bundle's network as ONNX and compare it with PyTorch"),
     "overlay": ("tools.overlay:overlay", "draw the outlines of a result, and of the truth, over an image"),
@@ -55,10 +49,7 @@ VERBS = {
         "tools.runs.crossval.commands:crossval",
         "train bundles on all folds of a dataset and compare them in a report",
     ),
-    "tune": (
-        "tools.runs.tune.commands:tune",
-        "search for values of train.json that validate better (Optuna)",
-    ),
+    "tune": ("tools.runs.tune.commands:tune", "search for values of train.json that validate better (Optuna)"),
     "auto3dseg": (
         "tools.runs.auto3dseg.commands:auto3dseg",
         "write templates that make bundles algorithms of MONAI's Auto3DSeg",

@@ -209,12 +209,7 @@ def _to_gray(image: np.ndarray, low: float = 50, gamma: float = 0.6) -> np.ndarr
 
 
 def _column(
-    picture: np.ndarray,
-    result: np.ndarray,
-    labels: np.ndarray | None,
-    *,
-    axis: int = 0,
-    thickness: int = 1,
+    picture: np.ndarray, result: np.ndarray, labels: np.ndarray | None, *, axis: int = 0, thickness: int = 1
 ) -> np.ndarray:
     """A picture (Y, X, 3), and below (axis 0) or beside it (axis 1) the same with outlines."""
     outlined = draw_outlines(picture, (result, RESULT_COLOUR), thickness=thickness)

@@ -99,11 +99,7 @@ def held_out_metrics(output_dirs: Sequence[Path], trained: Sequence[Path], bundl
     names = {image: Path(image).name for image in unit_of}
     if len(set(names.values())) < sum(len(cases.unit_of) for cases in all_cases):
         raise InputError(f"{output_dirs[0]} and others: an image is in two of them; evaluate each once")
-    origin: dict[str, Any] = {
-        "dataset": first.dataset,
-        "split": "held out",
-        "checkpoint_sha256": checksum(shipped),
-    }
+    origin: dict[str, Any] = {"dataset": first.dataset, "split": "held out", "checkpoint_sha256": checksum(shipped)}
     origin["held_out_sha256"] = [checksum(weights) for weights in trained]
     measured = {}
     for metric, score_of in together.items():

@@ -32,13 +32,7 @@ COPIED = ("participants.tsv", "participants.json", "samples.tsv", "samples.json"
 
 @as_verb(source=Path, destination=Path, folds=at_least(1), test=listed)
 def myelin(
-    source: Path,
-    destination: Path,
-    *,
-    folds: int = 5,
-    test: Sequence[str] = (),
-    name: str = "",
-    licence: str = "",
+    source: Path, destination: Path, *, folds: int = 5, test: Sequence[str] = (), name: str = "", licence: str = ""
 ) -> dict[str, object]:
     """Convert BIDS microscopy of nerves to fibres, myelin maps, prompts for Segment Anything and dataset.json.
 

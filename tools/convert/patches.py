@@ -41,10 +41,7 @@ def corners(length: int, patch_size: int, stride: int) -> np.ndarray:
 
 
 def index_patches(
-    read_rows: Callable[[int, int], np.ndarray],
-    shape: tuple[int, int],
-    mask: np.ndarray | None,
-    rules: PatchRules,
+    read_rows: Callable[[int, int], np.ndarray], shape: tuple[int, int], mask: np.ndarray | None, rules: PatchRules
 ) -> np.ndarray:
     """Patches worth keeping, int64 (n, 3): y and x of the top left corner, and whether there is an annotation (0 or 1).
 

@@ -80,10 +80,7 @@ class Training:
         names = ("train",) if num_processes == 1 else ("train", "multi_gpu_train")
         given = {"fold": self.fold, **self.varied, "output_dir": self.folder, **self.overrides}
         command = bundle_command(
-            [*self._configs(*names), *configs],
-            self._where | given,
-            workflow="training",
-            num_processes=num_processes,
+            [*self._configs(*names), *configs], self._where | given, workflow="training", num_processes=num_processes
         )
         return self._step("train", command, (), (self.weights, self.resume), self.overrides)
 

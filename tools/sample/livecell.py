@@ -12,11 +12,7 @@ from tools.sample.phase_contrast import CELL_TYPES, SHAPE, draw_field
 
 __all__ = ["draw_files", "livecell", "write_images"]
 
-FOLDERS = {
-    "train": "livecell_train_val_images",
-    "val": "livecell_train_val_images",
-    "test": "livecell_test_images",
-}
+FOLDERS = {"train": "livecell_train_val_images", "val": "livecell_train_val_images", "test": "livecell_test_images"}
 
 
 @as_verb(destination=Path, seed=at_least(0), num_images=at_least(3))

@@ -29,15 +29,7 @@ from tools.formats.scenes import Pick, Spacing, only_one
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
-__all__ = [
-    "PROMPT_COLUMNS",
-    "UNREADABLE",
-    "check_kind",
-    "one_line",
-    "parse_boxes",
-    "prepare_image",
-    "told_pixel_size",
-]
+__all__ = ["PROMPT_COLUMNS", "UNREADABLE", "check_kind", "one_line", "parse_boxes", "prepare_image", "told_pixel_size"]
 
 PROMPT_COLUMNS = ("id", "x", "y", "x_min", "y_min", "x_max", "y_max")
 MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail

@@ -20,13 +20,7 @@ __all__ = ["find_labels", "is_saved", "save_labels", "save_sequences"]
 
 
 def save_labels(
-    labels: Path,
-    image: Path,
-    destination: Path,
-    stem: str,
-    save: Sequence[str],
-    kind: str,
-    options: Mapping[str, str],
+    labels: Path, image: Path, destination: Path, stem: str, save: Sequence[str], kind: str, options: Mapping[str, str]
 ) -> list[Path]:
     """Write the labels of an image in further formats; what was written.
 

@@ -15,12 +15,7 @@ from tools.serve.failures import Failure
 
 __all__ = ["MEDIA_TYPES", "SUFFIXES", "choose_format", "encode"]
 
-MEDIA_TYPES = {
-    "png": "image/png",
-    "tiff": "image/tiff",
-    "nifti": "application/x-nifti",
-    "zip": "application/zip",
-}
+MEDIA_TYPES = {"png": "image/png", "tiff": "image/tiff", "nifti": "application/x-nifti", "zip": "application/zip"}
 SUFFIXES = {"png": ".png", "tiff": ".tiff", "nifti": ".nii.gz", "zip": ".zip"}
 _SYNONYMS = {"tif": "tiff", "nii": "nifti", "nii.gz": "nifti", "application/gzip": "nifti", "image/tif": "tiff"}
 

@@ -137,11 +137,7 @@ def licence_entry(spdx: str, link: str = DATA_LICENCE) -> dict[str, str]:
 
 def _result(dataset: str, split: str, scores: list[dict[str, object]]) -> dict[str, object]:
     slug = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-")
-    return {
-        "task": {"type": TASK},
-        "dataset": {"name": dataset, "type": slug, "split": split},
-        "metrics": scores,
-    }
+    return {"task": {"type": TASK}, "dataset": {"name": dataset, "type": slug, "split": split}, "metrics": scores}
 
 
 def _stage(bundle: Path, folder: Path) -> None:

@@ -18,15 +18,7 @@ from .common.reading.checking import check_all
 from .common.reading.slides import Slide, nearest_level, open_labels, open_slide, pixel_size_um
 from .common.reading.windows import TiffWindows
 
-__all__ = [
-    "ReadLabelsd",
-    "ReadSlided",
-    "block_mean",
-    "check_slides",
-    "read_scaled",
-    "read_whole",
-    "shrinking_factor",
-]
+__all__ = ["ReadLabelsd", "ReadSlided", "block_mean", "check_slides", "read_scaled", "read_whole", "shrinking_factor"]
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,7 @@ from skimage.measure import marching_cubes, mesh_surface_area, regionprops
 
 __all__ = ["COLUMNS", "measure_nuclei"]
 
-COLUMNS = (
-    *("id", "z_um", "y_um", "x_um", "volume_um3", "surface_area_um2", "sphericity", "mean_intensity"),
-    "marker",
-)
+COLUMNS = (*("id", "z_um", "y_um", "x_um", "volume_um3", "surface_area_um2", "sphericity", "mean_intensity"), "marker")
 
 
 def measure_nuclei(

@@ -75,12 +75,7 @@ def fibre_of_mask(
 
 
 def fibres_of_logits(
-    logits: torch.Tensor,
-    fit: Fit,
-    *,
-    part: str = "myelin",
-    axon: np.ndarray | None = None,
-    threshold: float = 0.5,
+    logits: torch.Tensor, fit: Fit, *, part: str = "myelin", axon: np.ndarray | None = None, threshold: float = 0.5
 ) -> Iterator[Fibre | None]:
     """The fibre that each prompt found, at the image's resolution, each computed only where it is.
 

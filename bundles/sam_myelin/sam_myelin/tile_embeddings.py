@@ -37,13 +37,7 @@ class PromptedNetwork(Protocol):
 class TileEmbeddings:
     """Embeddings of the tiles of one image, gray values (3, Y, X) from 0 to 255, computed when they are asked for."""
 
-    def __init__(
-        self,
-        image: torch.Tensor,
-        tiles: list[Tile],
-        network: PromptedNetwork,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, image: torch.Tensor, tiles: list[Tile], network: PromptedNetwork, device: torch.device) -> None:
         self.image, self.tiles, self.network, self.device = image, tiles, network, device
 
     def fit(self, index: int) -> Fit:

@@ -10,14 +10,7 @@ from fire.decorators import SetParseFn
 from common.errors import InputError
 from common.files import write_text
 from tools.command_line import as_verb, at_least, needed
-from tools.runs.bundles import (
-    common_metric,
-    find_bundles,
-    key_metric,
-    ranking_metrics,
-    titles,
-    why_no_probabilities,
-)
+from tools.runs.bundles import common_metric, find_bundles, key_metric, ranking_metrics, titles, why_no_probabilities
 from tools.runs.crossval.contest import pairs, ranking, worst_cases
 from tools.runs.crossval.datastats import summarise_datastats, write_datastats
 from tools.runs.crossval.ensembles import Member, best_n

@@ -18,11 +18,7 @@ from tools.runs.words import normal_key, top_key
 __all__ = ["Space", "all_keys", "check_fixed", "read_space", "suggest", "values_of"]
 
 Space = dict[str, FloatDistribution | IntDistribution | CategoricalDistribution]
-FIELDS = {
-    "float": ("low", "high", "step", "log"),
-    "int": ("low", "high", "step", "log"),
-    "categorical": ("choices",),
-}
+FIELDS = {"float": ("low", "high", "step", "log"), "int": ("low", "high", "step", "log"), "categorical": ("choices",)}
 SET_BY_TRIAL = {*OWN_KEYS, "dataset_dir", "output_dir"}
 OPEN_WORDS = ("none", "auto")  # defaults in whose place a number may stand
 EXPRESSIONS = ("$", "@", "%")

@@ -37,11 +37,7 @@ class InferClass:
     """
 
     def __init__(
-        self,
-        config_file: Any = None,
-        rank: int = 0,
-        image_save_func: Mapping[str, Any] | None = None,
-        **override: Any,
+        self, config_file: Any = None, rank: int = 0, image_save_func: Mapping[str, Any] | None = None, **override: Any
     ) -> None:
         settings = yaml.safe_load((ROOT / "configs/hyper_parameters.yaml").read_text(encoding="utf-8"))
         self.config = json.loads((ROOT / "configs/inference.json").read_text(encoding="utf-8"))

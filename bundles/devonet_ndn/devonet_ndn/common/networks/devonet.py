@@ -52,12 +52,7 @@ class DevoNet(nn.Module):
     """
 
     def __init__(
-        self,
-        depth: int = 2,
-        in_channels: int = 1,
-        out_channels: int = 2,
-        init_channels: int = 16,
-        kernel_size: int = 3,
+        self, depth: int = 2, in_channels: int = 1, out_channels: int = 2, init_channels: int = 16, kernel_size: int = 3
     ) -> None:
         super().__init__()
         if depth < 1:
@@ -82,9 +77,7 @@ class DevoNet(nn.Module):
         """
         depth, height, width = image.shape[2:]
         x = F.pad(
-            image,
-            [0, -width % self.divisor, 0, -height % self.divisor, 0, -depth % self.divisor],
-            mode="replicate",
+            image, [0, -width % self.divisor, 0, -height % self.divisor, 0, -depth % self.divisor], mode="replicate"
         )
         skips: list[torch.Tensor] = []
         for level, encode in enumerate(self.encoder):

@@ -86,10 +86,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "core_depth": _NOT_NEGATIVE,
     "core_threshold": _FRACTION,
     "slide_um": _POSITIVE,
-    "pixel_size_um": (
-        lambda value: value == "none" or (_is_number(value) and value >= 0),
-        "a number from 0, or none",
-    ),
+    "pixel_size_um": (lambda value: value == "none" or (_is_number(value) and value >= 0), "a number from 0, or none"),
     "cell_diameter": (lambda value: value == "none" or (_is_number(value) and value > 0), "a number above 0, or none"),
     "trained_cell_diameter": _POSITIVE,
     "rotation": _NOT_NEGATIVE,

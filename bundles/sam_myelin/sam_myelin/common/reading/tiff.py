@@ -15,7 +15,7 @@ from .tiff_file import blaming, check_chain, check_completeness, check_page, key
 from .tiff_spacing import pixel_size_of, spacing_of
 
 __all__ = [
-    *("TiffHeader", "decoded_size", "read_header", "read_picture", "read_pixel_size", "read_spacing", "read_volume"),
+    *("TiffHeader", "decoded_size", "read_header", "read_picture", "read_pixel_size", "read_spacing", "read_volume")
 ]
 
 ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
