@@ -192,7 +192,9 @@ def _write_patches(path: Path, image: Path, labels: np.ndarray | None, rules: Pa
     """Write the patch index of a slide, unless it is there as it should be; return it."""
     with naming(), TiffWindows(image) as pixels:
         index = index_patches(_rows_of(pixels), pixels.shape[:2], labels, rules)
-    write_text(path, format_table(("y", "x", "annotated"), index.tolist()))
+    text = format_table(("y", "x", "annotated"), index.tolist())
+    if not path.is_file() or path.read_text() != text:
+        write_text(path, text)
     return index
 
 

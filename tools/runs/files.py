@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import InputError
-from common.files import write_text
+from common.files import write_text as write_anew
 from common.names import stem
 
-__all__ = ["find_result", "is_newer", "write_json"]
+__all__ = ["find_result", "is_newer", "write_json", "write_text"]
 
 
 def find_result(folder: Path, image: str | Path, kind: str) -> Path:
@@ -27,6 +27,12 @@ def is_newer(path: Path, sources: Iterable[Path]) -> bool:
     return all(file.is_file() for file in files) and path.stat().st_mtime_ns == max(
         file.stat().st_mtime_ns for file in files
     )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all; one that holds this text already keeps its date."""
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_anew(path, text)
 
 
 def write_json(path: Path, content: object) -> None:

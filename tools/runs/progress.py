@@ -7,8 +7,7 @@ from pathlib import Path
 import yaml
 
 from common.errors import InputError
-from common.files import write_text
-from tools.runs.files import is_newer
+from tools.runs.files import is_newer, write_text
 
 __all__ = ["State", "progress_entries", "read_state", "read_validations", "write_progress"]
 

@@ -6,9 +6,8 @@ import re
 import pytest
 
 from common.errors import InputError
-from common.files import write_text
 from common.json_file import read_json
-from tools.runs.files import find_result, is_newer, write_json
+from tools.runs.files import find_result, is_newer, write_json, write_text
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import yaml
 from fire.decorators import SetParseFn
 
 from common.errors import InputError
-from common.files import write_text
 from tools.bundles import all_bundles
 from tools.command_line import as_verb
 from tools.runs.auto3dseg.templates import algo_name, check_free, template_settings, write_template
 from tools.runs.bundles import find_bundles
 from tools.runs.crossval.datastats import write_datastats
+from tools.runs.files import write_text
 from tools.runs.folds import Folds, read_separate_folds
 
 __all__ = ["auto3dseg"]

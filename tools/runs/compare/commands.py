@@ -5,14 +5,13 @@ from pathlib import Path
 
 from fire.decorators import SetParseFn
 
-from common.files import write_text
 from tools.bundles import find_bundle
 from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import titles
 from tools.runs.compare.knobs import choose_knob
 from tools.runs.compare.table import as_text
 from tools.runs.executor import run_plans
-from tools.runs.files import write_json
+from tools.runs.files import write_json, write_text
 from tools.runs.folds import read_folds
 from tools.runs.overrides import check_overrides, choose
 from tools.runs.plan import Plan

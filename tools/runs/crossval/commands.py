@@ -8,7 +8,6 @@ from pathlib import Path
 from fire.decorators import SetParseFn
 
 from common.errors import InputError
-from common.files import write_text
 from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import common_metric, find_bundles, key_metric, ranking_metrics, titles, why_no_probabilities
 from tools.runs.crossval.contest import pairs, ranking, worst_cases
@@ -17,7 +16,7 @@ from tools.runs.crossval.ensembles import Member, best_n
 from tools.runs.crossval.evaluation import choose_ensembles, draw_worst, evaluate_ensemble, run_inference
 from tools.runs.crossval.report import report_blocks
 from tools.runs.executor import run_plans
-from tools.runs.files import write_json
+from tools.runs.files import write_json, write_text
 from tools.runs.folds import Folds, read_separate_folds
 from tools.runs.overrides import check_overrides
 from tools.runs.plan import Plan, validation_override

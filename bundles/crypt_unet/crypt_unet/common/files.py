@@ -47,13 +47,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, and its folder; one that holds this text already keeps its date."""
-    content = text.encode()
-    if path.is_file() and path.read_bytes() == content:
-        return
+    """Write a file, whole or not at all, and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        partial.write_bytes(content)
+        partial.write_bytes(text.encode())
 
 
 def partial_path(path: Path) -> Path:
