@@ -163,43 +163,42 @@ TRAININGS |= {"embed": (embedding, "sam_myelin", 3), "crossval": (crossval, BUND
 BY_HAND = ("swinunet_livecell", "maskrcnn_2p5d", "sam_myelin", "crossval")
 
 
+def run_alone_and_killed(
+    words: Callable[[Path], list[str]], num_kills: int, folder: Path, moments: tuple[float, float] = (0.0, 1.0)
+) -> tuple[Path, Path]:
+    """What a run left alone leaves, and what one does that is killed, at such parts of its time, and begun again."""
+    alone, killed = folder / "alone", folder / "killed"
+    work(["tools", "--help"])  # so that what is forked from is there
+    code, seconds, printed = work(words(alone))
+    assert code == 0, printed[-3000:]
+    draws = random.Random(num_kills)
+    for _ in range(num_kills):
+        moment = seconds * draws.uniform(*moments)
+        code, _, printed = work(words(killed), lambda passed, moment=moment: passed > moment)
+        assert code in (0, -9), printed[-3000:]  # 0 where little was left to do
+    code, _, printed = work(words(killed))
+    assert code == 0, printed[-3000:]
+    assert not list(killed.rglob(".partial-*")), "half files are left"
+    return alone, killed
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in BY_HAND)) for name in TRAININGS]
 )
 def test_training_that_is_killed_ends_with_the_weights_of_one_left_alone(made, tmp_path, monkeypatch, name):
     words, bundle, num_kills = TRAININGS[name]
-    data, alone, killed = made(bundle), tmp_path / "alone", tmp_path / "killed"
+    data = made(bundle)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    work(["tools", "--help"])
-    code, seconds, printed = work(words(bundle, data, alone))
-    assert code == 0, printed[-3000:]
-    moments = random.Random(name)
-    for _ in range(num_kills):
-        moment = moments.uniform(0.2 * seconds, 0.95 * seconds)
-        code, _, printed = work(words(bundle, data, killed), lambda passed, moment=moment: passed > moment)
-        assert code in (0, -9), printed[-3000:]
-    code, _, printed = work(words(bundle, data, killed))
-    assert code == 0, printed[-3000:]
+    alone, killed = run_alone_and_killed(lambda to: words(bundle, data, to), num_kills, tmp_path, (0.2, 0.95))
     assert_same_tensors(killed, alone)
-    assert not list(killed.rglob(".partial-*")), "half files are left"
 
 
 @pytest.mark.parametrize("name", list(WORK))
 def test_killed_and_begun_again_it_ends_as_if_left_alone(made, tmp_path, monkeypatch, name):
     bundle, words, num_kills = WORK[name]
-    data, alone, killed = made(bundle), tmp_path / "alone", tmp_path / "killed"
+    data = made(bundle)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
-    work(["tools", "--help"])  # so that what is forked from is there
-    code, seconds, printed = work(words(data, alone))
-    assert code == 0, printed[-3000:]
-    moments = random.Random(name)
-    for _ in range(num_kills):
-        moment = moments.uniform(0, seconds)
-        code, _, printed = work(words(data, killed), lambda passed, moment=moment: passed > moment)
-        assert code in (0, -9), printed[-3000:]  # 0 where little was left to do
-    code, _, printed = work(words(data, killed))
-    assert code == 0, printed[-3000:]
+    alone, killed = run_alone_and_killed(lambda to: words(data, to), num_kills, tmp_path)
     assert contents(killed) == contents(alone) and contents(alone)
-    assert not list(killed.rglob(".partial-*")), "half files are left"
     assert not list((tmp_path / "tmp").glob("microscopy-bundles-*")), "temporary folders are left"

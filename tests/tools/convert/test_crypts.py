@@ -191,6 +191,7 @@ def test_command_line_says_what_was_made(two_slides, tmp_path, capsys):
     assert "--black_share none: expected a number above 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real data here")
 def test_real_slide_keeps_its_pixels_and_its_runs(tmp_path):
     stem = "HandE_B005_CL_b_RGB_topleft"

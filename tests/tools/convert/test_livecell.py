@@ -255,6 +255,7 @@ def test_command_line_says_what_was_found(three_splits, tmp_path, capsys):
     assert "dropped_images      0\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real data here")
 def test_real_cells_are_those_of_pycocotools(tmp_path):
     summary = convert_livecell(REAL, tmp_path / "out")
