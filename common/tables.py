@@ -82,8 +82,20 @@ def write_table(
 def put_row(path: Path, columns: Sequence[str], row: Sequence[object], *, thing: str) -> None:
     """Add a row to a CSV file, or replace it; all other rows stay, also those that other processes add.
 
-    The first value identifies the row, and orders the rows. The file, which need not exist yet, has these columns;
-    InputError if there is one that is not such a table. ``thing`` is what a row is of, for messages.
+    Parameters
+    ----------
+    path : Path
+        File with these columns, which need not exist yet. Its rows are ordered by the first column.
+    columns : sequence of str
+    row : sequence
+        The first value identifies the row.
+    thing : str
+        What a row is of, for messages.
+
+    Raises
+    ------
+    InputError
+        If there is a file that is not such a table.
     """
     with holding(path.parent):
         rows = (_read_rows(path, columns, thing) if path.exists() else {}) | {str(row[0]): row}

@@ -66,10 +66,19 @@ def count_errors(image: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> Cou
 
 
 def isolated_offsets(labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Centroid of each isolated, found nucleus in the truth minus its centroid in the mask, in voxels along Z, Y, X.
+    """Centroid of each isolated, found nucleus in the truth minus its centroid in the mask.
 
-    A truth, int (Z, Y, X), that was resampled onto another grid than its image shows here: the offsets, float (n, 3),
-    have a common direction. Isolated are nuclei with no other one within `FREE_PX` voxels.
+    A truth that was resampled onto another grid than its image shows here: the offsets have a common direction.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Z, Y, X)
+    mask : ndarray of bool, shape (Z, Y, X)
+
+    Returns
+    -------
+    ndarray of float, shape (n, 3)
+        Voxels along Z, Y, X, for nuclei with no other one within `FREE_PX` voxels.
     """
     offsets = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):

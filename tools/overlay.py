@@ -70,10 +70,21 @@ def draw_overlay(
 
 
 def draw_plane_overlay(image: np.ndarray, result: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-    """Image, and beside it the image with outlines, RGB; shrunk by a whole factor where it is large.
+    """Image, and beside it the image with outlines; shrunk by a whole factor where it is large.
 
-    The image is gray or RGB, uint8. The result, (Y, X), mask or instance map, is outlined in magenta, the truth in
-    green; where both outlines meet they are white. Neither image is larger than 1600 pixels along an axis.
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (Y, X) or (Y, X, 3)
+        Gray or RGB.
+    result : ndarray of int or bool, shape (Y, X)
+        Mask or instance map, outlined in magenta.
+    labels : ndarray of int or bool, shape (Y, X), optional
+        Truth, outlined in green; where both outlines meet they are white.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        Neither image in it is larger than 1600 pixels along an axis.
     """
     if labels is not None and len(np.unique(result)) <= 2:
         labels = labels > 0

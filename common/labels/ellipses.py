@@ -7,10 +7,19 @@ __all__ = ["ellipse_of"]
 
 
 def ellipse_of(region: Any) -> tuple[float, float, float]:
-    """Major and minor axis, full lengths in pixels, and direction of the ellipse of scikit-image's region in a plane.
+    """Axes and direction of an object's ellipse.
 
-    The direction is that of the major axis in degrees, from 0 to below 180, from the x axis counter-clockwise as one
-    sees it.
+    Parameters
+    ----------
+    region : RegionProperties
+        Of scikit-image, in a plane.
+
+    Returns
+    -------
+    major_axis, minor_axis : float
+        Full lengths in pixels.
+    direction : float
+        Of the major axis in degrees, from 0 to below 180, from the x axis counter-clockwise as one sees it.
     """
     degrees = math.degrees(region.orientation) + 90  # scikit-image counts from the y axis
     return (

@@ -10,9 +10,17 @@ EMPTY = "0 0"
 
 
 def encode_rle(mask: np.ndarray) -> str:
-    """Run lengths of a mask (Y, X), whose foreground is what is not 0.
+    """Run lengths of a mask.
 
-    Starts, counted from 1 down the columns, and lengths, in order; ``0 0`` where nothing is set.
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (Y, X)
+        Any other dtype counts as True where it is not 0.
+
+    Returns
+    -------
+    str
+        Starts, counted from 1 down the columns, and lengths, in order; ``0 0`` where nothing is set.
     """
     borders = _borders(np.asarray(mask).astype(bool, copy=False))
     if not borders.size:
@@ -22,9 +30,24 @@ def encode_rle(mask: np.ndarray) -> str:
 
 
 def decode_rle(encoding: str, shape: tuple[int, int]) -> np.ndarray:
-    """Mask, bool of ``shape`` (Y, X), of run lengths as `encode_rle` writes them; runs may come in any order.
+    """Mask of run lengths.
 
-    Nothing and ``0 0`` mean an empty mask. ValueError as from `parse_rle`.
+    Parameters
+    ----------
+    encoding : str
+        As `encode_rle` writes it; runs may come in any order. Nothing and ``0 0`` mean an empty mask.
+    shape : tuple of int
+        Shape (Y, X) of the image.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+        Row-major, as everything but the encoding is.
+
+    Raises
+    ------
+    ValueError
+        As `parse_rle`.
     """
     starts, lengths = parse_rle(encoding, shape)
     borders = np.column_stack([starts, starts + lengths]).ravel()
@@ -42,10 +65,25 @@ def decode_rle(encoding: str, shape: tuple[int, int]) -> np.ndarray:
 
 
 def parse_rle(encoding: str, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Starts, counted from 0 down the columns and ascending, and lengths of a mask's runs, both int64 (n,).
+    """Runs of a mask, checked.
 
-    ValueError if there is anything but whole numbers, an odd number of them, a length or start below 1, a run past the
-    end of an image of ``shape`` (Y, X), or two runs overlap.
+    Parameters
+    ----------
+    encoding : str
+        As for `decode_rle`.
+    shape : tuple of int
+        Shape (Y, X) of the image.
+
+    Returns
+    -------
+    starts, lengths : ndarray of int64, shape (n,)
+        Starts counted from 0 down the columns, ascending.
+
+    Raises
+    ------
+    ValueError
+        If there is anything but whole numbers, an odd number of them, a length or start below 1, a run past the
+        image's end, or two runs overlap.
     """
     runs = _numbers(encoding)
     if not runs.size or (runs.size == 2 and not runs.any()):

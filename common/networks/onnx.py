@@ -60,9 +60,19 @@ def open_session(path: str | os.PathLike[str], settings: Mapping[str, object]) -
 
 
 class OnnxNetwork(nn.Module):
-    """What `export_onnx` wrote, from ``image`` (B, C, space) to ``pred``, called as the network that it was made from.
+    """What `export_onnx` wrote, called as the network that it was made from.
 
-    Settings and InputError are those of `open_session`.
+    Parameters
+    ----------
+    path : path
+        ONNX file from ``image`` (B, C, space) to ``pred``.
+    settings : mapping
+        As for `open_session`.
+
+    Raises
+    ------
+    InputError
+        As `open_session`.
     """
 
     def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, object]) -> None:
@@ -77,9 +87,21 @@ class OnnxNetwork(nn.Module):
 
 
 def export_onnx(network: nn.Module, path: str | os.PathLike[str], shape: Sequence[int]) -> list[Path]:
-    """Write a network, from an image to logits, as ONNX for batches and images of any size; whole or not at all.
+    """Write the network as ONNX for batches and images of any size; whole or not at all.
 
-    It is traced with an image of ``shape`` (B, C, space). Gives the files.
+    Parameters
+    ----------
+    network : Module
+        From an image to logits.
+    path : path
+        File to write or replace; its folder exists.
+    shape : sequence of int
+        (B, C, space) of the image that it is traced with.
+
+    Returns
+    -------
+    list of Path
+        The files.
     """
     num_axes = len(shape) - 2
     free = {0: "batch", **dict(enumerate(SPACE[-num_axes:], start=2))}
@@ -90,9 +112,20 @@ def export_onnx(network: nn.Module, path: str | os.PathLike[str], shape: Sequenc
 def differences(
     network: nn.Module, other: nn.Module, shapes: Sequence[Sequence[int]], values: Sequence[float]
 ) -> dict[str, float]:
-    """Shape -> largest difference of probabilities that two networks give for blurred noise (B, C, space).
+    """Largest difference of probabilities that two networks give for blurred noise.
 
-    ``values`` are the lowest and the highest value of the images.
+    Parameters
+    ----------
+    network, other : Module
+    shapes : sequence of (B, C, space)
+        Images to compare them with.
+    values : sequence of float
+        Lowest and highest value of the images.
+
+    Returns
+    -------
+    dict of str to float
+        Shape -> difference.
     """
     found = {}
     for shape in shapes:
@@ -110,10 +143,20 @@ def write_graph(
     path: Path,
     axes: Mapping[str, Mapping[int, str]],
 ) -> None:
-    """Write a module, in evaluation mode on the CPU, as ONNX; whole or not at all.
+    """Write a module as ONNX; whole or not at all.
 
-    It is traced with the inputs. Outputs are name -> axes of any length, as ``axes`` has them for the inputs: input ->
-    axis -> name.
+    Parameters
+    ----------
+    network : Module
+        In evaluation mode, on the CPU.
+    inputs : mapping of str to Tensor
+        What it is traced with, by name.
+    outputs : mapping of str to mapping
+        Name -> axes of any length, as ``axes`` has them for the inputs.
+    path : Path
+        File to write or replace.
+    axes : mapping of str to mapping
+        Input -> axis -> name.
     """
     _runtime()
     with replacing(path) as partial, warnings.catch_warnings():

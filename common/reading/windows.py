@@ -97,10 +97,24 @@ class TiffWindows:
         return self.page.description
 
     def read(self, y: int, x: int, height: int, width: int) -> np.ndarray:
-        """Pixels of a window, which lies inside the image: (height, width) or (height, width, samples).
+        """Pixels of one window.
 
-        Values as decoded; YCbCr JPEG comes as RGB. The array is the caller's own. ValueError if the window is not
-        inside the image, or its pixels cannot be decoded.
+        Parameters
+        ----------
+        y, x : int
+            Top left corner.
+        height, width : int
+            Size in pixels; the window lies inside the image.
+
+        Returns
+        -------
+        ndarray, shape (height, width) or (height, width, samples)
+            Values as decoded; YCbCr JPEG comes as RGB. The array is the caller's own.
+
+        Raises
+        ------
+        ValueError
+            If the window is not inside the image, or its pixels cannot be decoded.
         """
         if min(y, x) < 0 or min(height, width) < 1 or y + height > self.shape[0] or x + width > self.shape[1]:
             raise ValueError(

@@ -30,7 +30,18 @@ class KnownDiceCELoss(nn.Module):
         self.dice_channels = None if dice_channels is None else list(dice_channels)
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Loss of logits (B, C, Y, X), by targets of this shape from 0 to 1, or negative where they are not known."""
+        """Loss of a batch.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (B, C, Y, X)
+        targets : Tensor, shape (B, C, Y, X)
+            From 0 to 1, or negative where the target is not known.
+
+        Returns
+        -------
+        Tensor of float, a scalar
+        """
         logits = logits.float()
         known = (targets >= 0).float()
         wanted = targets.clamp(min=0).float()

@@ -64,11 +64,20 @@ class Offset:
 
 
 def agreement(image: NDArray[Any], labels: NDArray[np.integer]) -> Floats:
-    """How well each object fits its image when it is moved by whole voxels, float64 (num_objects, 7, 7, 7).
+    """How well each object fits its image when it is moved by whole voxels.
 
-    In the image (Z, Y, X) objects are brighter than what is around them; those that touch a border are left out, since
-    a part of them is outside. Correlation of the blurred image with the blurred object, for moves of -3 to 3 voxels
-    along (Z, Y, X); 1 instead of 7 along an axis shorter than 9. All objects of a volume are in one unit.
+    Parameters
+    ----------
+    image : ndarray, shape (Z, Y, X)
+        Gray values; objects are brighter than what is around them.
+    labels : ndarray of int, shape (Z, Y, X)
+        0 is background. Objects that touch a border are left out, since a part of them is outside.
+
+    Returns
+    -------
+    ndarray of float64, shape (num_objects, 7, 7, 7)
+        Correlation of the blurred image with the blurred object, for moves of -3 to 3 voxels along (Z, Y, X); 1 instead
+        of 7 along an axis shorter than 9. All objects of a volume are in one unit.
     """
     from scipy import signal  # slow to import, and needed with --align only
 
@@ -109,9 +118,18 @@ def _crop(volume: NDArray[Any], box: tuple[slice, ...], margin: Sequence[int], m
 def estimate_offset(frames: Sequence[Floats], seed: int = 0) -> Offset | None:
     """The constant offset of a sequence, where the agreement of all its frames together is best.
 
-    ``frames`` is what `agreement` gives for each; the bootstrap draws frames, or objects of fewer than three frames.
-    None without an object, or where the agreement has no maximum within three voxels: then images and truth do not
-    fit at all, or objects are not brighter than their surroundings.
+    Parameters
+    ----------
+    frames : sequence of ndarray
+        What `agreement` gives for each frame.
+    seed : int
+        Of the bootstrap, which draws frames, or objects where there are fewer than three frames.
+
+    Returns
+    -------
+    Offset or None
+        None without an object, or where the agreement has no maximum within three voxels: then the images and the
+        truth do not fit at all, or objects are not brighter than their surroundings.
     """
     frames = [surfaces for surfaces in frames if len(surfaces)]
     if not frames:
@@ -150,12 +168,24 @@ def _peak(surface: Floats) -> Floats | None:
 
 
 def move_labels(labels: NDArray[np.integer], offset: Sequence[float]) -> NDArray[np.integer]:
-    """Move every object by ``offset`` voxels along (Z, Y, X), a part of a voxel; each keeps its id and its volume.
+    """Move every object by a part of a voxel; each keeps its volume.
 
     An object is blurred by a Gaussian whose centre lies ``offset`` away, which moves it without any interpolation, and
     its border is where the blurred object, had it stayed, would hold as many voxels as it has. (A linear
-    interpolation would draw the border to where half the voxel's value is, whatever the offset.) Where two objects
-    would cover a voxel, it goes to the one that lies deeper there; what leaves the volume is cut off.
+    interpolation would draw the border to where half the voxel's value is, whatever the offset.)
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Z, Y, X)
+        0 is background.
+    offset : sequence of float
+        Voxels along (Z, Y, X).
+
+    Returns
+    -------
+    ndarray of int, shape (Z, Y, X)
+        The same ids and dtype. Where two objects would cover a voxel, it goes to the one that lies deeper there; what
+        leaves the volume is cut off.
     """
     if not any(offset):
         return labels

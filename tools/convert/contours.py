@@ -25,10 +25,19 @@ MAX_CHARACTERS = 7  # of one number; 35 bits, while COCO's numbers have 32
 
 
 def encode_polygons(objects: Sequence[Sequence[np.ndarray]], shape: tuple[int, int]) -> list[bytes]:
-    """COCO's compressed run lengths of objects that are given by polygons, as pycocotools draws them.
+    """Run lengths of objects that are given by polygons, as pycocotools draws them.
 
-    An object is the union of its polygons, x0, y0, x1, y1, ..., at least three points each; what lies outside of the
-    image's ``shape``, height and width in pixels, is cut off.
+    Parameters
+    ----------
+    objects : sequence of sequence of ndarray of float
+        Polygons of each object, x0, y0, x1, y1, ..., at least three points each; an object is their union.
+    shape : tuple of int
+        Height and width of the image in pixels; what lies outside is cut off.
+
+    Returns
+    -------
+    list of bytes
+        COCO's compressed run lengths of each object.
     """
     polygons = [np.asarray(polygon, float) for parts in objects for polygon in parts]
     if not polygons:
@@ -65,7 +74,12 @@ def check_counts(counts: bytes, shape: tuple[int, int]) -> str:
 
 
 def decode_runs(objects: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Runs of pixels of all objects, given by COCO's compressed run lengths, without drawing one.
+    """Runs of pixels of all objects, without drawing one.
+
+    Parameters
+    ----------
+    objects : sequence of bytes
+        COCO's compressed run lengths.
 
     Returns
     -------
@@ -92,12 +106,30 @@ def areas(objects: Sequence[bytes]) -> np.ndarray:
 def draw_labels(
     objects: Sequence[bytes], shape: tuple[int, int], *, beneath: Sequence[bool] | None = None
 ) -> np.ndarray:
-    """Label map, uint16 (Y, X), of objects, COCO's compressed run lengths, that may overlap; 0 is background.
+    """Label map of objects that may overlap.
 
     A pixel of several objects goes to the smallest one, so that a cell on top of a larger one stays; among objects of
-    one area to the last. Those ``beneath`` give way to all others, whatever their area. Objects are numbered from 1 in
-    their order; the numbers of those of which nothing is left are missing. ValueError if there are more than 65535
-    objects.
+    one area to the last. Objects are numbered from 1 in their order; the numbers of those of which nothing is left
+    are missing.
+
+    Parameters
+    ----------
+    objects : sequence of bytes
+        COCO's compressed run lengths.
+    shape : tuple of int
+        Height and width of the image in pixels.
+    beneath : sequence of bool, optional
+        Objects that give way to all others, whatever their area.
+
+    Returns
+    -------
+    ndarray of uint16, shape (Y, X)
+        0 is background.
+
+    Raises
+    ------
+    ValueError
+        If there are more than 65535 objects.
     """
     if len(objects) > np.iinfo(np.uint16).max:
         raise ValueError(f"{len(objects)} objects, 16 bits hold 65535")

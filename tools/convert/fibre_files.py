@@ -79,8 +79,17 @@ def write_labelled(micrograph: Micrograph, destination: Path, folder: str, figur
 def draw_fibres(image: np.ndarray, fibres: Fibres) -> np.ndarray:
     """Image, and beside it the image with outlines: fibres magenta, axons green; what is no whole fibre is tinted.
 
-    Myelin without an axon is tinted red, an axon without myelin yellow; where a side is longer than 2400 pixels, all is
-    shrunk by a whole factor.
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (Y, X)
+        Gray values.
+    fibres : Fibres
+        What was found in it. Myelin without an axon is tinted red, an axon without myelin yellow.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        Shrunk by a whole factor where a side is longer than 2400 pixels.
     """
     step = -(-max(image.shape) // MAX_PX)
     image, labels, axon, myelin = (a[::step, ::step] for a in (image, fibres.labels, fibres.axon, fibres.myelin))

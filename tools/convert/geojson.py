@@ -40,11 +40,23 @@ def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
 
 
 def find_polygons(document: object) -> list[Polygon]:
-    """All polygons of a GeoJSON document: FeatureCollection, list of features, a feature, or a geometry.
+    """All polygons of a GeoJSON document.
 
-    Of every polygon its rings (n, 2), the outer one first, then holes; points are (x, y) in pixels, and (0, 0) is the
-    image's upper left corner. ValueError if there is a geometry that is no Polygon or MultiPolygon, or a ring without
-    three points of two numbers.
+    Parameters
+    ----------
+    document : object
+        Parsed JSON: FeatureCollection, list of features, a feature, or a geometry.
+
+    Returns
+    -------
+    list of list of ndarray of float, shape (n, 2)
+        Of every polygon its rings, the outer one first, then holes; points are (x, y) in pixels, and (0, 0) is the
+        image's upper left corner.
+
+    Raises
+    ------
+    ValueError
+        If there is a geometry that is no Polygon or MultiPolygon, or a ring without three points of two numbers.
     """
     return [
         [_ring(ring, f"feature {number}") for ring in rings]
@@ -54,9 +66,24 @@ def find_polygons(document: object) -> list[Polygon]:
 
 
 def rasterise(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
-    """Pixels, bool (Y, X), whose centres lie inside a polygon of `find_polygons` and not in its holes.
+    """Pixels whose centres lie inside a polygon and not in its holes.
 
-    ValueError if a point lies more than a pixel outside the image.
+    Parameters
+    ----------
+    polygons : list of list of ndarray of float, shape (n, 2)
+        As `find_polygons` returns them.
+    shape : tuple of int
+        Shape (Y, X) of the image.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+        Union of all polygons.
+
+    Raises
+    ------
+    ValueError
+        If a point lies more than a pixel outside the image.
     """
     mask = np.zeros(shape, bool)
     for number, rings in enumerate(polygons, start=1):

@@ -21,9 +21,22 @@ DESCRIPTION = "Description"
 
 
 def read_gray(path: Path) -> np.ndarray:
-    """Read a gray image of 8 bit, uint8 (Y, X), as the bundles do: TIFF, PNG, JPEG or BMP.
+    """Read a gray image of 8 bit, as the bundles do.
 
-    InputError as `pictures.read_gray`, or if it has another type than 8 bit.
+    Parameters
+    ----------
+    path : Path
+        TIFF, PNG, JPEG or BMP.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X)
+        Its pixels.
+
+    Raises
+    ------
+    InputError
+        As `pictures.read_gray`, or if it has another type than 8 bit.
     """
     pixels = pictures.read_gray(path)
     if pixels.dtype != np.uint8:
@@ -59,7 +72,17 @@ def copy_gray(source: Path, target: Path) -> None:
 
 
 def write_png(path: Path, pixels: np.ndarray, description: str) -> None:
-    """Write uint8 or uint16 pixels (Y, X) as a PNG, with a description that changes when what it was made from does."""
+    """Write a PNG that knows what it was made from.
+
+    Parameters
+    ----------
+    path : Path
+        File to write or replace.
+    pixels : ndarray of uint8 or uint16, shape (Y, X)
+        Gray values or labels.
+    description : str
+        Text that changes when the source does.
+    """
     text = PngImagePlugin.PngInfo()
     text.add_text(DESCRIPTION, description)
     with replacing(path) as partial:

@@ -18,10 +18,24 @@ MAX_GRAY_SHARE = 0.5  # of a mask's foreground; more is no mask
 
 
 def read_micrograph(path: Path, *, tell: Tell = logger.warning) -> np.ndarray:
-    """Read a PNG or TIFF as 8 bit gray, uint8 (Y, X); ``tell`` hears where it is not.
+    """Read an image as 8 bit gray, with a warning where it is not.
 
-    Colour becomes its luminance, 16 bit are stretched from the darkest to the brightest pixel. InputError if it cannot
-    be read or holds neither 8 nor 16 bit.
+    Parameters
+    ----------
+    path : Path
+        PNG or TIFF: gray, colour, with or without alpha, 8 or 16 bit.
+    tell : callable
+        Hears what had to be put right.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X)
+        Gray values; colour by its luminance, 16 bit stretched from the darkest to the brightest pixel.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or holds neither 8 nor 16 bit.
     """
     pixels = _flatten(path, read_pixels(path), "luminance", tell)
     if pixels.dtype == np.uint8:
@@ -44,11 +58,27 @@ def is_plain_gray(path: Path) -> bool:
 def read_classes(
     masks: Mapping[str, Path], shape: tuple[int, int], *, tell: Tell = logger.warning
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Axon and myelin masks of an image, bool (Y, X), from two files or from one with three gray values.
+    """Axon and myelin masks of an image, from two files or from one with three gray values.
 
-    Files are of the kinds axon and myelin, which are preferred, or axonmyelin (0 background, 127 or 128 myelin, 255
-    axon); ``shape`` is height and width of the image. No pixel has both. ``tell`` hears what had to be put right.
-    InputError if a file is missing, cannot be read, is no mask or of another shape.
+    Parameters
+    ----------
+    masks : mapping of str to Path
+        Files of the kinds axon and myelin, or axonmyelin (0 background, 127 or 128 myelin, 255 axon). The former are
+        preferred.
+    shape : tuple of int
+        Height and width of the image.
+    tell : callable
+        Hears what had to be put right.
+
+    Returns
+    -------
+    axon, myelin : ndarray of bool, shape (Y, X)
+        The two classes; no pixel has both.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, cannot be read, is no mask or of another shape.
     """
     for path in masks.values():
         _check_shape(path, read_pixels(path).shape[:2], shape)

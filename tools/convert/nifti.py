@@ -17,9 +17,18 @@ CHUNK_BYTES = 1 << 22
 
 
 def write_volume(path: Path, volume: np.ndarray, spacing: tuple[float, float, float], *, description: str = "") -> None:
-    """Write a volume (Z, Y, X) as NIfTI, ``.nii.gz``, axes (X, Y, Z) on disk, whole or not at all; the dtype is kept.
+    """Write a volume as NIfTI, axes (X, Y, Z) on disk, under a temporary name that is then renamed.
 
-    ``spacing`` is in µm as (Z, Y, X), ``description`` a text for the header, at most 79 bytes.
+    Parameters
+    ----------
+    path : Path
+        File to write or replace, ending in ``.nii.gz``.
+    volume : ndarray, shape (Z, Y, X)
+        Any dtype of NIfTI; it is kept.
+    spacing : tuple of float
+        Voxel spacing in µm as (Z, Y, X).
+    description : str
+        Text for the header, at most 79 bytes.
     """
     image = nib.Nifti1Image(volume.transpose(2, 1, 0), np.diag([*spacing[::-1], 1.0]), dtype=volume.dtype)
     image.header.set_xyzt_units("micron")

@@ -32,9 +32,19 @@ class PatchRules:
 
 
 def corners(length: int, patch_size: int, stride: int) -> np.ndarray:
-    """Where patches start along one axis, in pixels, ascending; the last one ends with the image.
+    """Where patches start along one axis; the last one ends with the image.
 
-    0 alone where the image is not longer than a patch.
+    Parameters
+    ----------
+    length : int
+        Of the image, in pixels.
+    patch_size, stride : int
+        In pixels.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Ascending; 0 alone where the image is not longer than a patch.
     """
     last = max(length - patch_size, 0)
     return np.unique(np.append(np.arange(0, last, stride), last))
@@ -43,11 +53,23 @@ def corners(length: int, patch_size: int, stride: int) -> np.ndarray:
 def index_patches(
     read_rows: Callable[[int, int], np.ndarray], shape: tuple[int, int], mask: np.ndarray | None, rules: PatchRules
 ) -> np.ndarray:
-    """Patches worth keeping, int64 (n, 3): y and x of the top left corner, and whether there is an annotation (0 or 1).
+    """Patches worth keeping, with a flag for those that hold an annotation.
 
-    ``read_rows`` takes the first row and the one behind the last; it returns these rows, uint8 (rows, X, 3), of an
-    image of ``shape`` (Y, X). Annotated is where the mask (Y, X) is not 0; without one nothing is. Shares of the rules
-    are of the patch's pixels inside the image. Ordered by rows.
+    Parameters
+    ----------
+    read_rows : callable
+        Takes the first row and the one behind the last; returns these rows, uint8 (rows, X, 3).
+    shape : tuple of int
+        Shape (Y, X) of the image.
+    mask : ndarray of int or bool, shape (Y, X), optional
+        Annotated where it is not 0; without one nothing is.
+    rules : PatchRules
+        Grid and thresholds. Shares are of the patch's pixels inside the image.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 3)
+        y and x of the top left corner, annotated (0 or 1); by rows.
     """
     y, x = (corners(length, rules.patch_size, rules.stride) for length in shape)
     y_end, x_end = (np.minimum(c + rules.patch_size, n) for c, n in zip((y, x), shape, strict=True))

@@ -52,7 +52,20 @@ COLUMNS = {
 
 
 def find_prompts(labels: np.ndarray, axon: np.ndarray) -> list[Prompt]:
-    """A prompt for each fibre, in the order of labels, int (Y, X), 1 to n without gaps; each has an axon."""
+    """A prompt for each fibre.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Fibres, 1 to n without gaps; 0 is background.
+    axon : ndarray of bool, shape (Y, X)
+        Axons; each fibre has one.
+
+    Returns
+    -------
+    list of Prompt
+        In the order of labels.
+    """
     windows = ndimage.find_objects(labels)
     areas = np.bincount(labels.ravel(), minlength=len(windows) + 1)
     prompts = []

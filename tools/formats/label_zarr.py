@@ -37,7 +37,18 @@ def write_parts(
 ) -> None:
     """As `write`, of labels that come part by part; not more than one is kept.
 
-    Each part comes with the place where it lies; what none covers is 0. ``remarks`` are further attributes, as JSON.
+    Parameters
+    ----------
+    path : Path
+    shape, dtype
+        Of all labels.
+    parts : iterable of (tuple of slice, ndarray)
+        Where a part lies, and its labels; what none covers is 0.
+    about : About
+    chunks : tuple of int
+        Of the store.
+    remarks : mapping of str to JSON
+        Further attributes.
     """
     partial = partial_path(path)
     try:

@@ -11,11 +11,20 @@ Part = list[np.ndarray]  # rings of x and y: the outer one, then holes
 
 
 def find_parts(labels: np.ndarray) -> Iterator[tuple[int, list[Part]]]:
-    """Every label of a label map (Y, X), with outlines of its object; 0 is background.
+    """Outlines of every object.
 
-    For each connected part (4 neighbours) its rings (n, 2): the outer one, then its holes. Points are (x, y) of corners
-    of pixels, the image's being (0, 0); the last point of a ring is its first. Rings are simple, and may touch in
-    single points.
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        0 is background.
+
+    Yields
+    ------
+    label : int
+    parts : list of list of ndarray, shape (n, 2)
+        For each connected part (4 neighbours) its rings: the outer one, then its holes. Points are (x, y) of corners of
+        pixels, the image's being (0, 0); the last point of a ring is its first. Rings are simple, and may touch in
+        single points.
     """
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
@@ -29,9 +38,16 @@ def find_parts(labels: np.ndarray) -> Iterator[tuple[int, list[Part]]]:
 
 
 def rings_of(mask: np.ndarray) -> Part:
-    """Rings around one connected region (4 neighbours), a mask (Y, X): the outer one first, then its holes.
+    """Rings around one connected region (4 neighbours): the outer one first, then its holes.
 
-    They are int (n, 2), only points where a ring turns.
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (Y, X)
+
+    Returns
+    -------
+    list of ndarray of int, shape (n, 2)
+        Only points where a ring turns.
     """
     following = _sides(mask)
     rings: list[np.ndarray] = []

@@ -16,7 +16,17 @@ STRIP_ROWS = 512
 
 
 def write_picture(path: Path, pixels: np.ndarray, spacing: Spacing = (None, None, None)) -> None:
-    """Write a picture, (Y, X) or (Y, X, 3), of any type; see `write_strips`."""
+    """Write a picture; see `write_strips`.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.tif`` or ``.tiff``.
+    pixels : ndarray, shape (Y, X) or (Y, X, 3)
+        Of any type.
+    spacing : tuple of float or None
+        Size of a voxel in µm as (Z, Y, X).
+    """
     strips = (pixels[top : top + STRIP_ROWS] for top in range(0, len(pixels), STRIP_ROWS))
     write_strips(path, pixels.shape, pixels.dtype, strips, spacing)
 
@@ -28,10 +38,20 @@ def write_strips(
     strips: Iterable[np.ndarray],
     spacing: Spacing = (None, None, None),
 ) -> None:
-    """Write a picture, ``.tif`` or ``.tiff``, of shape (Y, X) or (Y, X, 3), that is not in memory as a whole.
+    """Write a picture that is not in memory as a whole.
 
-    Strips are `STRIP_ROWS` rows each, the last one what is left, from top to bottom. Spacing is that of a voxel in µm
-    as (Z, Y, X).
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.tif`` or ``.tiff``.
+    shape : tuple of int
+        (Y, X) or (Y, X, 3).
+    dtype : numpy.dtype
+        Any type.
+    strips : iterable of ndarray
+        `STRIP_ROWS` rows each, the last one what is left, from top to bottom.
+    spacing : tuple of float or None
+        Size of a voxel in µm as (Z, Y, X).
     """
     _, height, width = spacing
     about: dict[str, Any] = {"axes": "YXS" if len(shape) == 3 else "YX"}

@@ -73,9 +73,29 @@ def saved_path(folder: Path, stem: str, name: str) -> Path:
 
 
 def write(labels: np.ndarray, folder: Path, stem: str, name: str, about: About) -> Path:
-    """Write labels, int (Y, X) or (Z, Y, X), in one of `FORMATS` into a folder that exists; the file.
+    """Write labels, whole or not at all.
 
-    InputError if the format holds no such labels, the package that writes it is missing, or it cannot be written.
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X) or (Z, Y, X)
+        0 is background.
+    folder : Path
+        It exists.
+    stem : str
+        That the file's name begins with.
+    name : str
+        One of `FORMATS`.
+    about : About
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If the format holds no such labels, the package that writes it is missing, or it cannot be written.
     """
     parse_formats(name, num_axes=labels.ndim)
     if labels.dtype.kind not in "uib" or (labels.size and labels.min() < 0):

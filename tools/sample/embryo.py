@@ -18,10 +18,21 @@ CAMERA_OFFSET, CAMERA_GAIN, READ_NOISE = 100.0, 12.0, 3.0
 
 
 def place_nuclei(rng: np.random.Generator, num_nuclei: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ellipsoids inside an embryo, every third one in touch with an earlier one; the more there are, the smaller.
+    """Ellipsoids inside an embryo, every third one in touch with an earlier one.
 
-    Centres (num_nuclei, 3) are in µm from the middle of the volume, (Z, Y, X); shapes (num_nuclei, 3, 3) per µm:
-    ``norm(shape @ (point - centre))`` is 1 on the surface.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    num_nuclei : int
+        Number of nuclei; the more there are, the smaller.
+
+    Returns
+    -------
+    centres : ndarray of float, shape (num_nuclei, 3)
+        In µm from the middle of the volume, (Z, Y, X).
+    shapes : ndarray of float, shape (num_nuclei, 3, 3)
+        Per µm: ``norm(shape @ (point - centre))`` is 1 on the surface.
     """
     mean_radius = EMBRYO_RADIUS_UM * (PACKING / max(num_nuclei, 8)) ** (1 / 3)
     radii = mean_radius * rng.uniform(0.8, 1.15, num_nuclei)
@@ -36,9 +47,19 @@ def place_nuclei(rng: np.random.Generator, num_nuclei: int) -> tuple[np.ndarray,
 
 
 def draw_labels(centres: np.ndarray, shapes: np.ndarray) -> np.ndarray:
-    """Truth, uint16, of the nuclei of `place_nuclei`: 0 is background, 1..n the nuclei in order.
+    """Truth: every voxel belongs to the nucleus whose inside it lies deepest in, so nuclei touch but never overlap.
 
-    Every voxel belongs to the nucleus whose inside it lies deepest in, so nuclei touch but never overlap.
+    Parameters
+    ----------
+    centres : ndarray of float, shape (n, 3)
+        In µm from the middle of the volume, (Z, Y, X).
+    shapes : ndarray of float, shape (n, 3, 3)
+        As `place_nuclei` returns them.
+
+    Returns
+    -------
+    ndarray of uint16, shape SHAPE
+        0 is background, 1..n the nuclei in order.
     """
     labels = np.zeros(SHAPE, np.uint16)
     nearest = np.ones(SHAPE)
@@ -50,9 +71,23 @@ def draw_labels(centres: np.ndarray, shapes: np.ndarray) -> np.ndarray:
 
 
 def draw_markers(labels: np.ndarray, centres: np.ndarray, ids: np.ndarray, *, radius_px: float = 2.0) -> np.ndarray:
-    """One small ball per nucleus, clipped to the nucleus, uint16 with the marker ids; 0 is background.
+    """One small ball per nucleus, clipped to the nucleus.
 
-    Labels and centres are those of `draw_labels`; ``radius_px`` is in voxels along every axis.
+    Parameters
+    ----------
+    labels : ndarray of uint16, shape SHAPE
+        Truth as `draw_labels` returns it.
+    centres : ndarray of float, shape (n, 3)
+        In µm from the middle of the volume, (Z, Y, X).
+    ids : ndarray of int, shape (n,)
+        Marker id of every nucleus.
+    radius_px : float
+        Radius of the balls, in voxels along every axis.
+
+    Returns
+    -------
+    ndarray of uint16, shape SHAPE
+        0 is background.
     """
     markers = np.zeros_like(labels)
     for label, (centre, marker) in enumerate(zip(centres, ids, strict=True), start=1):
@@ -64,7 +99,17 @@ def draw_markers(labels: np.ndarray, centres: np.ndarray, ids: np.ndarray, *, ra
 def draw_image(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:
     """What the microscope sees: uneven chromatin, dim depths, blur that is wider along Z, and a noisy camera.
 
-    Camera counts, uint16, about 100 where there is nothing; the labels are those of `draw_labels`.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    labels : ndarray of uint16, shape SHAPE
+        Truth, labels 1..n.
+
+    Returns
+    -------
+    ndarray of uint16, shape SHAPE
+        Camera counts, about 100 where there is nothing.
     """
     brightness = np.append(0.0, 260.0 * rng.lognormal(0.0, 0.3, labels.max()))
     chromatin = gaussian_filter(rng.normal(size=SHAPE), _sigma_px((CHROMATIN_SIGMA_UM,) * 3))

@@ -21,9 +21,23 @@ NUM_SMALL_AXONS_PER_PX = 1 / 260
 
 
 def draw_nerve(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fibres, many of which touch, in a stroma of small axons without myelin; ``size`` is height and width in pixels.
+    """Fibres, many of which touch, in a stroma of small axons without myelin.
 
-    Image, uint8, in which myelin is dark; labels, int32, one number for an axon and its sheath; axons of those, bool.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    size : int
+        Height and width in pixels.
+
+    Returns
+    -------
+    image : ndarray of uint8, shape (size, size)
+        Gray values; myelin is dark.
+    labels : ndarray of int32, shape (size, size)
+        One number for an axon and its sheath.
+    axon : ndarray of bool, shape (size, size)
+        Axons of those fibres.
     """
     labels, radius, g_ratios = place_fibres(rng, size)
     axon = (labels > 0) & (radius < g_ratios[labels])
@@ -33,8 +47,21 @@ def draw_nerve(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndar
 def place_fibres(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fibres of many sizes; none lies over another, and the border of the image cuts some.
 
-    Labels, int32 (size, size), 1 to n, 0 is stroma; of each pixel the radius in its fibre, or the closest one: 0 in the
-    middle, 1 at the outline; g-ratios (n + 1,), radius of the axon over that of the fibre, by label, 0 for stroma.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    size : int
+        Height and width of the image in pixels.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (size, size)
+        Fibres, 1 to n; 0 is stroma.
+    radius : ndarray of float, shape (size, size)
+        0 in the middle of the fibre that a pixel belongs to, or else is closest to, 1 at its outline.
+    g_ratios : ndarray of float, shape (n + 1,)
+        Radius of the axon over that of the fibre, by label; 0 for stroma.
     """
     circles = _place_circles(rng, size)
     labels, radius = np.zeros((size, size), np.int32), np.full((size, size), np.inf)
@@ -53,7 +80,22 @@ def place_fibres(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.nd
 
 
 def shade(rng: np.random.Generator, labels: np.ndarray, radius: np.ndarray, axon: np.ndarray) -> np.ndarray:
-    """What a transmission electron microscope sees, uint8 (Y, X), of labels and radii of `place_fibres` and axons."""
+    """What a transmission electron microscope sees.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of texture and noise.
+    labels, radius : ndarray, shape (Y, X)
+        As `place_fibres` returns them.
+    axon : ndarray of bool, shape (Y, X)
+        Axons of the fibres.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X)
+        Gray values.
+    """
     shape = labels.shape
     axoplasm = AXOPLASM + 14 * smooth_noise(rng, shape, 1.2) + 10 * smooth_noise(rng, shape, 9.0)
     axoplasm -= 85 * (smooth_noise(rng, shape, 4.0) > 2.3)  # mitochondria

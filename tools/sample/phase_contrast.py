@@ -52,10 +52,21 @@ CELL_TYPES = {
 
 
 def draw_field(rng: np.random.Generator, cell_type: str) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A field of view with cells of one of `CELL_TYPES`, some of them cut by its border.
+    """A field of view with cells of one type, some of them cut by its border.
 
-    Image, uint8 (520, 704), and the outline of each cell, float (48, 2): points (x, y) in pixels from the image's upper
-    left corner, inside the image.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    cell_type : str
+        Key of ``CELL_TYPES``.
+
+    Returns
+    -------
+    image : ndarray of uint8, shape (520, 704)
+        Gray values.
+    outlines : list of ndarray of float, shape (48, 2)
+        Outline of each cell, points (x, y) in pixels from the image's upper left corner, inside the image.
     """
     kind = CELL_TYPES[cell_type]
     outlines, labels = place_cells(rng, kind)
@@ -63,7 +74,22 @@ def draw_field(rng: np.random.Generator, cell_type: str) -> tuple[np.ndarray, li
 
 
 def place_cells(rng: np.random.Generator, kind: CellType) -> tuple[list[np.ndarray], np.ndarray]:
-    """Cells of one kind that may touch but hardly overlap: outlines as of `draw_field`, and their label map."""
+    """Cells that may touch but hardly overlap.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    kind : CellType
+        How they look.
+
+    Returns
+    -------
+    outlines : list of ndarray of float, shape (48, 2)
+        As for `draw_field`.
+    labels : ndarray of int, shape (520, 704)
+        Number of the cell in each pixel, 0 outside.
+    """
     labels, outlines = np.zeros(SHAPE, int), []
     wanted = int(rng.integers(*kind.num_cells, endpoint=True))
     for _ in range(8 * wanted):
@@ -96,7 +122,22 @@ def draw_outline(rng: np.random.Generator, kind: CellType) -> np.ndarray:
 
 
 def illuminate(rng: np.random.Generator, labels: np.ndarray, kind: CellType) -> np.ndarray:
-    """What the microscope shows, uint8 (Y, X): bright halo around dark rim, grains inside, uneven light, noise."""
+    """What the microscope shows: bright halo around dark rim, grains inside, uneven light, noise.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    labels : ndarray of int, shape (Y, X)
+        Number of the cell in each pixel, 0 outside.
+    kind : CellType
+        How the cells look.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X)
+        Gray values.
+    """
     inside = labels > 0
     depth = _depth(labels)
     outward = distance_transform_edt(~inside) if not inside.all() else np.zeros(labels.shape)

@@ -30,7 +30,21 @@ STYLES = ((1.0, 1.0, 0.0), (0.65, 1.45, 0.010))
 def draw_slide(rng: np.random.Generator, size: int, style: int) -> tuple[np.ndarray, np.ndarray]:
     """A slide: tissue with crypts, glass along one side, and a black stripe, as of a region that was never released.
 
-    RGB, uint8 (size, size, 3), and the mask of crypts that can be seen, bool; ``style`` is an index into ``STYLES``.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    size : int
+        Height and width in pixels.
+    style : int
+        Index into ``STYLES``.
+
+    Returns
+    -------
+    image : ndarray of uint8, shape (size, size, 3)
+        RGB.
+    mask : ndarray of bool, shape (size, size)
+        Crypts that can be seen.
     """
     glass = draw_glass(rng, size)
     radius = place_crypts(rng, ~glass)
@@ -49,10 +63,19 @@ def draw_glass(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def place_crypts(rng: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
-    """Round and elongated crypts in tissue, bool (Y, X), that do not touch; the slide's border may cut them.
+    """Round and elongated crypts that do not touch; they may be cut by the slide's border.
 
-    The result, float (Y, X), is 0 in the middle of a crypt, 1 at its outline, larger outside; at least one crypt is
-    there if it finds room.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all randomness.
+    tissue : ndarray of bool, shape (Y, X)
+        Where crypts may lie.
+
+    Returns
+    -------
+    ndarray of float, shape (Y, X)
+        0 in the middle of a crypt, 1 at its outline, larger outside; at least one crypt is there if it finds room.
     """
     radius = np.full(tissue.shape, np.inf)
     wanted = max(1, round(np.count_nonzero(tissue) / PX_PER_CRYPT))
@@ -69,9 +92,21 @@ def place_crypts(rng: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
 
 
 def stain(rng: np.random.Generator, haematoxylin: np.ndarray, eosin: np.ndarray, style: int) -> np.ndarray:
-    """What a scanner sees of stained tissue, RGB, uint8 (Y, X, 3), in one of `STYLES`.
+    """What a scanner sees of stained tissue.
 
-    ``haematoxylin`` and ``eosin`` (Y, X) are concentrations on scikit-image's scale, 0 for glass.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the camera's noise.
+    haematoxylin, eosin : ndarray of float, shape (Y, X)
+        Concentrations on scikit-image's scale, 0 for glass.
+    style : int
+        Index into ``STYLES``.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X, 3)
+        RGB.
     """
     more_haematoxylin, more_eosin, tint = STYLES[style]
     tinted = tint * (haematoxylin + eosin > 0)

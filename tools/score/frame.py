@@ -75,7 +75,23 @@ def score_frame(files: FrameFiles) -> FrameScore:
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Read a label image as stored, (Z, Y, X); InputError if it is no gray TIFF of integers of at least 0."""
+    """Read a label image.
+
+    Parameters
+    ----------
+    path : Path
+        Gray TIFF of integers.
+
+    Returns
+    -------
+    ndarray of int, shape (Z, Y, X)
+        As stored.
+
+    Raises
+    ------
+    InputError
+        If it is not a gray TIFF of one 2D or 3D image, or its values are not integers of at least 0.
+    """
     labels = read_volume(path, labels=True)
     if labels.dtype.kind not in "iu":
         raise InputError(f"{path}: labels are {labels.dtype}, expected integers; export one whole number per object")

@@ -123,7 +123,22 @@ def told_pixel_size(path: Path) -> dict[str, str]:
 
 
 def parse_boxes(text: str) -> np.ndarray:
-    """Boxes of a request, float (k, 4), from a JSON list of [x_min, y_min, x_max, y_max] in pixels; else InputError."""
+    """Boxes of a request.
+
+    Parameters
+    ----------
+    text : str
+        JSON: a list of [x_min, y_min, x_max, y_max] in pixels.
+
+    Returns
+    -------
+    ndarray of float, shape (k, 4)
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
     wanted = "boxes: expected JSON, [[x_min, y_min, x_max, y_max], ...] in pixels, at least one box"
     try:
         boxes = np.array(json.loads(text), float)

@@ -98,9 +98,13 @@ def renamed(path: Path, stem: str) -> str:
 
 
 def read_mask(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
-    """A mask, int (Y, X) or (Z, Y, X), that a bundle wrote, or that was put together from blocks; and its spacing.
+    """A mask that a bundle wrote, or that was put together from blocks.
 
-    That is in µm along the axes of a volume; empty for 2D images, whose files do not give it.
+    Returns
+    -------
+    mask : ndarray of int, shape (Y, X) or (Z, Y, X)
+    spacing : tuple of float
+        µm along the axes of a volume; empty for 2D images, whose files do not give it.
     """
     if path.is_dir():
         from tools.formats.microscopes import read

@@ -28,9 +28,16 @@ def erased(labels: np.ndarray, place: tuple[int, int, int]) -> np.ndarray:
 
 
 def drawn(labels: np.ndarray, z: int, outline: np.ndarray) -> np.ndarray:
-    """Labels (Z, Y, X) with a further object in a slice, inside an outline: float (k, 2), Y and X in pixels.
+    """Labels (Z, Y, X) with a further object in a slice.
 
     An object of a slice above or below that has at least half of its pixels goes on in it; else it is a new one.
+
+    Parameters
+    ----------
+    labels : ndarray of int
+    z : int
+    outline : ndarray of float, shape (k, 2)
+        Y and X in pixels of the slice.
     """
     inside = polygon2mask(labels.shape[1:], outline)
     number = int(labels.max(initial=0)) + 1

@@ -91,18 +91,33 @@ def to_rgb(plane: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 
 def draw_outlines(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A picture, uint8 (y, x, 3), with the outlines of objects.
+    """A picture with the outlines of objects.
 
-    Labels (Y, X), of which 0 is background, may be larger by a whole factor.
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (y, x, 3)
+        May be smaller than the labels, by a whole factor.
+    labels : ndarray of int, shape (Y, X)
+        0 is background.
+
+    Returns
+    -------
+    ndarray of uint8, shape (y, x, 3)
     """
     factor = math.ceil(max(labels.shape) / max(picture.shape[:2]))
     return drawing.draw_outlines(picture, (labels, COLOUR), factor=factor)
 
 
 def summarize(mask: np.ndarray, num_objects: int | None = None) -> str:
-    """What a mask holds, in words; ``num_objects`` is from a table, if there is one.
+    """What a mask holds, in words.
 
-    Without it the labels of the mask are counted, or its connected regions if it has only one label.
+    Parameters
+    ----------
+    mask : ndarray
+        0 is background.
+    num_objects : int, optional
+        From a table, if there is one. Without it the labels of the mask are counted, or its connected regions if it has
+        only one label.
     """
     numbers = np.unique(mask[mask > 0])
     share = f"{np.count_nonzero(mask) / mask.size:.1%} of the {'voxels' if mask.ndim == 3 else 'pixels'}"

@@ -88,9 +88,19 @@ def write_package(bundle: Path, path: Path, *, free_size: Sequence[int] | None =
 
 
 def draw_input(shape: Sequence[int], value_range: Sequence[float]) -> np.ndarray:
-    """A random texture with blobs, float32, the same every time; all channels are equal.
+    """A random texture with blobs, the same every time.
 
-    ``shape`` is batch, channel, space; ``value_range`` the lowest and highest value, empty for mean 0 and deviation 1.
+    Parameters
+    ----------
+    shape : sequence of int
+        Batch, channel, space.
+    value_range : sequence of float
+        Lowest and highest value; empty for mean 0 and deviation 1.
+
+    Returns
+    -------
+    ndarray of float32, of that shape
+        All channels equal.
     """
     noise = np.random.default_rng(0).normal(size=shape[2:])
     blobs = gaussian_filter(noise, BLOB_PX, mode="wrap")

@@ -27,7 +27,15 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Crypt:
-    """One crypt at the slide's full resolution: ``mask``, bool and 8-connected, with its corner ``top``, ``left``."""
+    """One crypt at the slide's full resolution, cropped to its bounding box.
+
+    Attributes
+    ----------
+    top, left : int
+        Where the box begins, in slide pixels.
+    mask : ndarray of bool, shape (height, width)
+        Its pixels, connected (8 neighbours).
+    """
 
     top: int
     left: int
@@ -99,10 +107,19 @@ def find_crypts(
 
 
 def part_touching(probability: np.ndarray, threshold: float, core_threshold: float) -> np.ndarray:
-    """Probability of crypt (h, w) from float32 (C, h, w), 0 on lines between crypts that touch.
+    """Probability of crypt that is 0 on lines between crypts that touch.
 
-    A second channel is that of cores: crypts with cores of their own, where either lies above its threshold, are parted
-    along a watershed between the cores. What has no core stays as it is.
+    Parameters
+    ----------
+    probability : ndarray of float32, shape (C, h, w)
+        Of crypt and, if there is a second channel, of the core of one; crypts with cores of their own are parted along
+        a watershed between the cores. What has no core stays as it is.
+    threshold, core_threshold : float
+        Crypts and cores lie above them.
+
+    Returns
+    -------
+    ndarray of float32, shape (h, w)
     """
     crypt = probability[0]
     if len(probability) < 2:
@@ -121,7 +138,21 @@ def part_touching(probability: np.ndarray, threshold: float, core_threshold: flo
 
 
 def paint(crypts: Iterable[Crypt], top: int, left: int, height: int, width: int) -> np.ndarray:
-    """Union of crypts in a window of the slide, bool (height, width); those outside it are ignored."""
+    """Union of crypts in a window.
+
+    Parameters
+    ----------
+    crypts : iterable of Crypt
+        Those outside the window are ignored.
+    top, left : int
+        The window's corner, in slide pixels.
+    height, width : int
+        Its size.
+
+    Returns
+    -------
+    ndarray of bool, shape (height, width)
+    """
     window = np.zeros((height, width), bool)
     for crypt in crypts:
         y, x = crypt.top - top, crypt.left - left
@@ -133,10 +164,19 @@ def paint(crypts: Iterable[Crypt], top: int, left: int, height: int, width: int)
 
 
 def number(crypts: Sequence[Crypt], shape: tuple[int, int], step: int = 1) -> np.ndarray:
-    """Label map of crypts of a slide of ``shape`` (Y, X), numbered from 1 in their order.
+    """Label map of crypts, numbered from 1 in their order.
 
-    Shape (ceil(Y / step), ceil(X / step)), uint16, or int32 of more than 65535 crypts: ``step`` are slide pixels per
-    pixel of the result along both axes, of which the first one counts.
+    Parameters
+    ----------
+    crypts : sequence of Crypt
+    shape : tuple of int
+        (Y, X) of the slide.
+    step : int
+        Slide pixels per pixel of the result along both axes, of which the first one counts.
+
+    Returns
+    -------
+    ndarray of uint16, or int32 of more than 65535 crypts, shape (ceil(Y / step), ceil(X / step))
     """
     kind = np.uint16 if len(crypts) <= np.iinfo(np.uint16).max else np.int32
     labels = np.zeros([-(-side // step) for side in shape], kind)
@@ -154,9 +194,16 @@ def geometry(image: MetaTensor) -> tuple[tuple[int, int], int]:
 
 
 def least_pixels(image: MetaTensor, min_area_um2: float, slide_um: float) -> int:
-    """Pixels of the smallest crypt that counts on a slide, ``min_area_um2`` in µm².
+    """Pixels of the smallest crypt that counts on a slide.
 
-    The slide's metadata hold ``pixel_size_um``; ``slide_um`` is taken where that is 0, unknown.
+    Parameters
+    ----------
+    image : MetaTensor
+        The slide, whose metadata hold ``pixel_size_um``, 0 if unknown.
+    min_area_um2 : float
+        In µm².
+    slide_um : float
+        Size of a pixel that is taken where it is not known, in µm.
     """
     return math.ceil(min_area_um2 / (float(image.meta.get("pixel_size_um") or 0) or slide_um) ** 2)
 

@@ -17,11 +17,24 @@ KEYS = ("architecture", "encoder", "patch_size", "ckpt_path")
 
 
 def load_members(members: Sequence[Mapping[str, Any]], device: torch.device) -> list[nn.Module]:
-    """Networks with their weights, ready to infer on ``device``.
+    """Networks with their weights, ready to infer.
 
-    Each member is a mapping with ``ckpt_path`` and, where they are not the defaults of `CryptNet`, ``architecture``,
-    ``encoder`` and ``patch_size``. InputError if a key is unknown or ``ckpt_path`` missing, or a checkpoint does not
-    belong to its network.
+    Parameters
+    ----------
+    members : sequence of mapping
+        For each network its ``ckpt_path`` and, where they are not the defaults of `CryptNet`, ``architecture``,
+        ``encoder`` and ``patch_size``.
+    device : device
+        Where the networks go.
+
+    Returns
+    -------
+    list of Module
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or ``ckpt_path`` missing, or a checkpoint does not belong to its network.
     """
     if not isinstance(members, (list, tuple)) or not all(isinstance(member, Mapping) for member in members):
         raise InputError(f"--ensemble {members}: expected a list of mappings such as [{{'ckpt_path': 'model.pt'}}]")

@@ -19,10 +19,19 @@ FLIPS = ((), (-2,), (-1,), (-2, -1))
 
 
 def window_starts(length: int, window: int, overlap: float) -> list[int]:
-    """Where windows start along one axis, ascending and evenly spread; the last one ends with the slide.
+    """Where windows start along one axis; the last one ends with the slide.
 
-    Each repeats at least the part ``overlap``, in [0, 1), of the one before; 0 alone where the slide is not longer than
-    a window.
+    Parameters
+    ----------
+    length, window : int
+        Of slide and window, in pixels.
+    overlap : float
+        Least part of a window, in [0, 1), that the next one repeats.
+
+    Returns
+    -------
+    list of int
+        Ascending and evenly spread; 0 alone where the slide is not longer than a window.
     """
     last = length - window
     if last <= 0:

@@ -37,9 +37,24 @@ OTHER_COLOURS = ("inception", "xception", "dpn")
 
 
 def encoder_name(architecture: str, encoder: str = "default") -> str | None:
-    """Name of the encoder in segmentation-models-pytorch, ``default`` being the architecture's; None for UNETR.
+    """Name of the encoder in segmentation-models-pytorch.
 
-    InputError if the architecture is unknown, or an encoder is named for UNETR.
+    Parameters
+    ----------
+    architecture : str
+        One of `ARCHITECTURES`.
+    encoder : str
+        A name, or the word ``default``.
+
+    Returns
+    -------
+    str or None
+        None for UNETR.
+
+    Raises
+    ------
+    InputError
+        If the architecture is unknown, or an encoder is named for UNETR.
     """
     if architecture not in ARCHITECTURES:
         raise InputError(f"--architecture {architecture}: unknown; choose one of {', '.join(ARCHITECTURES)}")
@@ -53,10 +68,26 @@ def encoder_name(architecture: str, encoder: str = "default") -> str | None:
 
 
 def build_body(architecture: str, encoder: str | None, patch_size: Sequence[int]) -> nn.Module:
-    """One of the `ARCHITECTURES`, untrained, without what `CryptNet` puts around it.
+    """One of the networks, untrained, without what `CryptNet` puts around it.
 
-    It takes (B, 3, Y, X) and gives logits (B, 2, Y, X); UNETR for ``patch_size`` alone. The encoder is what
-    `encoder_name` gives; InputError if it is unknown or does not fit the architecture.
+    Parameters
+    ----------
+    architecture : str
+        One of `ARCHITECTURES`.
+    encoder : str or None
+        As `encoder_name` gives it.
+    patch_size : sequence of int
+        Height and width of UNETR's input; the other networks take any.
+
+    Returns
+    -------
+    Module
+        Takes (B, 3, Y, X), gives logits (B, 2, Y, X).
+
+    Raises
+    ------
+    InputError
+        If the encoder is unknown or does not fit the architecture.
     """
     if encoder is None:
         return UNETR(
@@ -131,7 +162,17 @@ class CryptNet(nn.Module):
         return self.body.encoder  # type: ignore[return-value]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 2, Y, X) of crypts and of their cores in RGB images (B, 3, Y, X) from 0 to 255, of any dtype."""
+        """Logits of crypts and of their cores.
+
+        Parameters
+        ----------
+        image : Tensor, shape (B, 3, Y, X)
+            RGB from 0 to 255, of any dtype.
+
+        Returns
+        -------
+        Tensor of float, shape (B, 2, Y, X)
+        """
         height, width = image.shape[-2:]
         if self.fixed_size:
             below, beside = self.fixed_size[0] - height, self.fixed_size[1] - width

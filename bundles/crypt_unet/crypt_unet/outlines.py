@@ -53,9 +53,21 @@ def outline(crypt: Crypt, tolerance: float = 0.5) -> list[np.ndarray]:
 
 
 def feature_collection(crypts: Sequence[Crypt], slide: str, *, tolerance: float = 0.5) -> dict[str, object]:
-    """GeoJSON FeatureCollection of the crypts of a slide: annotations of class Crypt, named Crypt 1 to n in order.
+    """GeoJSON document of the crypts of a slide, an annotation of class Crypt each.
 
-    Polygons are in slide pixels, see `outline`. Under the same name of a slide, the same crypts get the same ids again.
+    Parameters
+    ----------
+    crypts : sequence of Crypt
+        As `find_crypts` returns them.
+    slide : str
+        Name of the slide; with it, the same crypts get the same ids again.
+    tolerance : float
+        As for `outline`.
+
+    Returns
+    -------
+    dict
+        FeatureCollection of polygons in slide pixels, named Crypt 1 to n in order.
     """
     features = [_feature(crypt, number, slide, tolerance) for number, crypt in enumerate(crypts, start=1)]
     return {"type": "FeatureCollection", "features": features}

@@ -10,16 +10,21 @@ __all__ = ["patch_dice_iou"]
 def patch_dice_iou(
     predicted: np.ndarray, truth: np.ndarray, corners: np.ndarray, patch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Dice and IoU within every patch of a slide, float64 (n,); 1 where a patch has foreground in neither.
+    """Dice and IoU within every patch of a slide.
 
     Parameters
     ----------
     predicted, truth : ndarray of bool or number, shape (Y, X)
         Foreground is what is not 0, so that a label image serves as a mask.
     corners : ndarray of int, shape (n, 2)
-        y and x of the top left pixel of each patch.
+        y and x of the top left pixel of each patch, inside the image.
     patch_size : int
         In pixels, along both axes; a patch ends where the image does.
+
+    Returns
+    -------
+    dice, iou : ndarray of float64, shape (n,)
+        In [0, 1]; 1 where a patch has foreground in neither.
 
     Raises
     ------

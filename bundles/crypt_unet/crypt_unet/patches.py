@@ -20,10 +20,22 @@ DEFAULT_PATCH_SIZE = 512
 
 
 def read_patch_index(path: str | os.PathLike) -> np.ndarray:
-    """Patches of one slide, int64 (n, 3), as `tools convert crypts` writes them.
+    """Patches of one slide, as `tools convert crypts` writes them.
 
-    Row and column of the upper left corner in slide pixels, and whether the patch holds an annotation (0 or 1).
-    InputError if it is not a CSV of these.
+    Parameters
+    ----------
+    path : path
+        CSV with the columns y, x, annotated.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 3)
+        Row and column of the upper left corner in slide pixels, and whether the patch holds an annotation (0 or 1).
+
+    Raises
+    ------
+    InputError
+        If it is not such a file.
     """
     try:
         with Path(path).open(newline="") as file:

@@ -28,9 +28,18 @@ BAND = 512
 
 
 def block_mean(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """Shrink an image (Y, X, C): every pixel, float32, is the mean of a block of ``factor`` x ``factor`` pixels.
+    """Shrink an image: every pixel of the result is the mean of a block.
 
-    At the lower and right border blocks may be smaller: (ceil(Y / factor), ceil(X / factor), C).
+    Parameters
+    ----------
+    pixels : ndarray, shape (Y, X, C)
+        The image.
+    factor : int
+        Height and width of the blocks; at the lower and right border they may be smaller.
+
+    Returns
+    -------
+    ndarray of float32, shape (ceil(Y / factor), ceil(X / factor), C)
     """
     channels_first = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float()
     if factor > 1:
@@ -39,11 +48,28 @@ def block_mean(pixels: np.ndarray, factor: int) -> np.ndarray:
 
 
 def read_scaled(image: Slide, factor: int, *, labels: bool = False) -> np.ndarray:
-    """An image, shrunk by ``factor`` as by `block_mean`; only a band of it is in memory at full resolution.
+    """An image, shrunk; only a band of it is in memory at full resolution.
 
-    Of a slide with a pyramid the level is read that is nearest to what is wanted. In label maps, int32 instead of
-    uint8, a pixel belongs to an object if at least half of its block belongs to any; where a block shows several, to
-    the last of them. ValueError if pixels cannot be decoded.
+    Of a slide with a pyramid the level is read that is nearest to what is wanted.
+
+    Parameters
+    ----------
+    image : Slide
+        RGB slide or label map.
+    factor : int
+        As for `block_mean`.
+    labels : bool
+        For label maps: a pixel belongs to an object if at least half of its block belongs to any; where a block shows
+        several, to the last of them.
+
+    Returns
+    -------
+    ndarray of uint8, or int32 for labels, shape (ceil(height / factor), ceil(width / factor), C)
+
+    Raises
+    ------
+    ValueError
+        If pixels cannot be decoded.
     """
     level, rest = (0, factor) if labels else nearest_level(image, factor)
     if level:
@@ -79,7 +105,17 @@ def _block_max(pixels: np.ndarray, factor: int) -> np.ndarray:
 
 
 def read_whole(image: TiffWindows) -> np.ndarray:
-    """All pixels of a label map, int32 (Y, X), read band by band."""
+    """All pixels of a label map, read band by band.
+
+    Parameters
+    ----------
+    image : TiffWindows
+        Label map.
+
+    Returns
+    -------
+    ndarray of int32, shape (Y, X)
+    """
     labels = np.empty(image.shape, np.int32)
     for top in range(0, image.shape[0], BAND):
         bottom = min(top + BAND, image.shape[0])
@@ -88,9 +124,21 @@ def read_whole(image: TiffWindows) -> np.ndarray:
 
 
 def shrinking_factor(downsample: int, slide_um: float, pixel_um: float | None) -> int:
-    """Slide pixels per working pixel that give a slide the working resolution of the others, at least 1.
+    """Slide pixels per working pixel that give a slide the working resolution of the others.
 
-    ``downsample`` is the factor for pixels of ``slide_um``, and of slides whose own size, ``pixel_um``, is not known.
+    Parameters
+    ----------
+    downsample : int
+        The factor for slides with pixels of ``slide_um``.
+    slide_um : float
+        In µm.
+    pixel_um : float or None
+        Size of this slide's pixels in µm; None where it is not known, and ``downsample`` is taken.
+
+    Returns
+    -------
+    int
+        At least 1: a slide is never enlarged.
     """
     return max(1, round(downsample * slide_um / pixel_um)) if pixel_um else downsample
 

@@ -36,7 +36,16 @@ PICTURE_PX = 1500  # longest side of a picture, about; crypts are hard to judge 
 def write_mask(path: Path, crypts: Sequence[Crypt], shape: tuple[int, int], pixel_size_um: float | None = None) -> None:
     """Write the crypts' mask, 0 and 255, as tiled TIFF, painted a row of tiles at a time.
 
-    ``shape`` is the slide's, (Y, X); ``pixel_size_um`` goes into the resolution tags.
+    Parameters
+    ----------
+    path : Path
+        File to write or replace.
+    crypts : sequence of Crypt
+        In slide pixels.
+    shape : tuple of int
+        Shape (Y, X) of the slide.
+    pixel_size_um : float, optional
+        For the resolution tags.
     """
     with replacing(path) as partial:
         write_tiled(

@@ -29,16 +29,30 @@ _LEAST_SHARE = 0.5
 def perturb_stain(
     image: torch.Tensor, scales: Sequence[float] | np.ndarray, shifts: Sequence[float] | np.ndarray
 ) -> torch.Tensor:
-    """Change how strongly each stain took, in RGB images (3, Y, X) from 0 to 255 [1]_ [2]_.
+    """Change how strongly each stain took.
 
-    The image is separated into haematoxylin, eosin and a third stain by colour deconvolution; the concentrations are
-    multiplied by the three ``scales``, the ``shifts`` are added, in optical density, and the colours are put together
-    again.
+    The image is separated into haematoxylin, eosin and a third stain by colour deconvolution; each concentration is
+    scaled and shifted, and the colours are put together again.
+
+    Parameters
+    ----------
+    image : Tensor of float, shape (3, Y, X)
+        RGB from 0 to 255.
+    scales : sequence of 3 floats
+        Factors of the concentrations; 1 changes nothing.
+    shifts : sequence of 3 floats
+        What is added, in optical density; 0 changes nothing.
+
+    Returns
+    -------
+    Tensor of float32, shape (3, Y, X)
+        RGB from 0 to 255.
 
     References
     ----------
-    .. [1] Ruifrok and Johnston (2001), Anal Quant Cytol Histol 23, 291-299 (colour deconvolution)
-    .. [2] Tellez et al. (2018), IEEE TMI 37, 2126-2136
+    Ruifrok, A. C. & Johnston, D. A. Quantification of histochemical staining by color deconvolution. Anal Quant Cytol
+    Histol 23, 291-299 (2001). Tellez, D. et al. Whole-slide mitosis detection in H&E breast histology. IEEE TMI 37,
+    2126-2136 (2018).
     """
     density = -torch.log(image.float().clamp(min=_DARKEST) / WHITE).flatten(1)
     # scaling between deconvolution and recomposition is one linear map of optical densities
@@ -90,12 +104,21 @@ class RandStaind(RandomizableTransform, MapTransform):
 
 
 def unlike_he(image: torch.Tensor) -> str | None:
-    """Why a slide, RGB uint8 (3, Y, X), does not look stained with haematoxylin and eosin; None where it does.
+    """Why a slide does not look stained with haematoxylin and eosin.
 
     Both take more green light than red and blue, so that tissue is between blue and pink. Brown (immunohistochemistry
     with DAB), green and blue (trichromes) are not; nor is light on a dark ground (dark field, fluorescence). Magenta
-    (periodic acid-Schiff) cannot be told from them this way. Black is passed over as a region without data; None, too,
-    where there is no tissue to judge by.
+    (periodic acid-Schiff) cannot be told from them this way.
+
+    Parameters
+    ----------
+    image : Tensor of uint8, shape (3, Y, X)
+        RGB; black is passed over as a region without data.
+
+    Returns
+    -------
+    str or None
+        None where it does, and where there is no tissue to judge by.
     """
     step = max(1, max(image.shape[1:]) // 1000)  # a million pixels tell enough
     sample = torch.as_tensor(image)[:, ::step, ::step]

@@ -16,12 +16,23 @@ UM_COLUMNS = ("y_um", "x_um", "area_um2", "major_axis_um", "minor_axis_um")
 def measure_crypts(
     crypts: Iterable[Crypt], pixel_size_um: float | None = None
 ) -> tuple[tuple[str, ...], list[tuple[float, ...]]]:
-    """Place, size and direction of every crypt, numbered from 1: names of columns, and rows.
+    """Place, size and direction of every crypt.
 
-    Centroid, where the centre of the first pixel is 0, half a pixel less than in the GeoJSON; area; axes of the ellipse
-    with the same second moments, all in slide pixels; direction of its major axis in degrees, from 0 to below 180, from
-    the x axis counter-clockwise as one sees it on the screen. With ``pixel_size_um``, neither None nor 0, `UM_COLUMNS`
-    follow.
+    Parameters
+    ----------
+    crypts : iterable of Crypt
+        They are numbered from 1 in this order.
+    pixel_size_um : float, optional
+        µm per slide pixel; without it, or with 0, there are no columns in µm.
+
+    Returns
+    -------
+    columns : tuple of str
+        `COLUMNS`, and `UM_COLUMNS` where the size of pixels is known.
+    rows : list of tuple
+        Centroid, where the centre of the first pixel is 0, half a pixel less than in the GeoJSON; area; axes of the
+        ellipse with the same second moments, all in slide pixels; direction of its major axis in degrees, from 0 to
+        below 180, from the x axis counter-clockwise as one sees it on the screen.
     """
     rows: list[tuple[float, ...]] = [(number, *_measure(crypt)) for number, crypt in enumerate(crypts, start=1)]
     if not pixel_size_um:

@@ -17,7 +17,19 @@ IGNORED = -1
 
 
 def cores(labels: np.ndarray, depth: float) -> np.ndarray:
-    """Pixels of objects in a label image (Y, X) that are more than ``depth`` away from any that is not of the same."""
+    """Pixels of objects that lie deeper in them than a border of a given width.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Label image, 0 is background.
+    depth : float
+        Distance from the nearest pixel of anything else, another object included, that a core exceeds.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+    """
     result = np.zeros(labels.shape, bool)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None:

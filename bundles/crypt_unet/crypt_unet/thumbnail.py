@@ -23,18 +23,25 @@ def draw_thumbnail(
     *,
     truth: Sequence[Crypt] | None = None,
 ) -> np.ndarray:
-    """A slide with its crypts outlined in cyan, RGB (height, width, 3), no side longer than ``max_size`` pixels.
+    """A slide with its crypts outlined in cyan.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (h, w, 3)
-        The slide at the working resolution; it is not enlarged.
+        The slide at the working resolution.
     crypts : sequence of Crypt
+        In slide pixels.
     downsample : int
         Slide pixels per working pixel.
     max_size : int
+        Longest side of the picture, in pixels; a smaller image is not enlarged.
     truth : sequence of Crypt, optional
         Outlined in yellow below the others; then the slide without outlines stands on the left.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 3)
+        Red, green, blue.
     """
     height, width = image.shape[:2]
     room = max_size if truth is None else max((max_size - GAP_PX) // 2, 1)

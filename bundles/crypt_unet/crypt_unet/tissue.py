@@ -11,9 +11,17 @@ GLASS_LEVEL, GLASS_COLOUR = 180, 20
 
 
 def is_tissue(image: torch.Tensor) -> torch.Tensor:
-    """Pixels of an RGB image, uint8 (3, Y, X), that may be tissue, bool (Y, X).
+    """Pixels that may be tissue.
 
-    Glass (every channel above 180, and none more than 20 above another) and black (no channel above 60) are not.
+    Parameters
+    ----------
+    image : Tensor of uint8, shape (3, Y, X)
+        RGB.
+
+    Returns
+    -------
+    Tensor of bool, shape (Y, X)
+        False for glass (every channel above 180, and none more than 20 above another) and black (no channel above 60).
     """
     brightest, darkest = image.amax(0), image.amin(0)
     glass = (darkest > GLASS_LEVEL) & (brightest - darkest <= GLASS_COLOUR)

@@ -12,7 +12,17 @@ __all__ = ["DetectionMetric", "match_points"]
 def match_points(reference: np.ndarray, detected: np.ndarray, radius: float) -> np.ndarray:
     """Pair as many detected points with reference points as possible, each at most once; then the nearest ones.
 
-    Points are (n, d) and (m, d), pairs at most ``radius`` apart in their unit. Gives indices into both, int (p, 2).
+    Parameters
+    ----------
+    reference, detected : ndarray of float, shape (n, d) and (m, d)
+        Coordinates in one unit of length.
+    radius : float
+        Largest distance of a pair, in that unit.
+
+    Returns
+    -------
+    ndarray of int, shape (p, 2)
+        Indices into reference and detected.
     """
     distances = cdist(reference, detected)
     too_far = distances > radius

@@ -15,7 +15,21 @@ KINDS = ("prob", "mask")
 def with_foreground(items: Sequence[dict[str, str]], foreground_dir: str | os.PathLike) -> list[dict[str, str]]:
     """Add to every item its ``foreground``: ``<image stem>_prob.nii.gz``, else ``<image stem>_mask.nii.gz``.
 
-    The folder is what NSN, or whatever else segments nuclei, wrote to; InputError if an image has no foreground there.
+    Parameters
+    ----------
+    items : sequence of dict
+        With the path of the image under ``image``.
+    foreground_dir : path
+        Folder that NSN, or whatever else segments nuclei, wrote to.
+
+    Returns
+    -------
+    list of dict
+
+    Raises
+    ------
+    InputError
+        If an image has no foreground there.
     """
     folder = Path(foreground_dir)
     if not folder.is_dir():

@@ -14,7 +14,18 @@ __all__ = ["BallTargetsd", "CentresUmd", "draw_balls", "find_centres"]
 
 
 def find_centres(instances: np.ndarray) -> np.ndarray:
-    """Centroids of the objects in a label image, float64 (n, ndim), in voxels and in order of the labels."""
+    """Centroid of every object.
+
+    Parameters
+    ----------
+    instances : ndarray of int or whole float, any shape
+        Label image of markers or of whole nuclei; 0 is background.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, ndim)
+        In voxels, in order of the labels.
+    """
     labels = np.unique(instances)
     labels = labels[labels != 0]
     if labels.size == 0:
@@ -23,9 +34,20 @@ def find_centres(instances: np.ndarray) -> np.ndarray:
 
 
 def draw_balls(shape: Sequence[int], centres: np.ndarray, radii: Sequence[float]) -> np.ndarray:
-    """Ellipsoids of one size as a mask of a shape; the voxel nearest to a centre always belongs to it.
+    """Ellipsoids of one size, as a mask; the voxel nearest to a centre always belongs to it.
 
-    Centres (n, number of axes) and radii, one for each axis, are in voxels; what lies outside the mask is cut off.
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the mask.
+    centres : ndarray of float, shape (n, len(shape))
+        In voxels; what lies outside the mask is cut off.
+    radii : sequence of float
+        Half the length of each axis, in voxels.
+
+    Returns
+    -------
+    ndarray of bool, shape ``shape``
     """
     mask = np.zeros(shape, bool)
     reach = np.asarray(radii, float)

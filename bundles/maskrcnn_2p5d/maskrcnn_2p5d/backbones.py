@@ -64,6 +64,16 @@ class GrayFPN(nn.Module):
         self.out_channels = out_channels  # torchvision's detectors ask for it
 
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Features of slices (B, in_channels, Y, X): (B, out_channels, Y / stride, X / stride) for each of `LEVELS`."""
+        """Features of slices.
+
+        Parameters
+        ----------
+        image : Tensor of float, shape (B, in_channels, Y, X)
+
+        Returns
+        -------
+        dict of str to Tensor
+            (B, out_channels, Y / stride, X / stride) for each of `LEVELS`.
+        """
         features = self.encoder(self.colours(image))[2:]
         return self.fpn(dict(zip(LEVELS[:-1], features, strict=True)))

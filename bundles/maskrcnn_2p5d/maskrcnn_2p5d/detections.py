@@ -11,8 +11,12 @@ __all__ = ["SliceObjects", "paint_detections"]
 class SliceObjects:
     """Objects of one slice.
 
-    ``labels``, int32 (Y, X), are 1..n, the highest score first, and 0 in the background; ``scores``, float32 (n,) or
-    None, is that of object i + 1, 1 for all without it.
+    Attributes
+    ----------
+    labels : ndarray of int32, shape (Y, X)
+        0 is background; objects are 1..n, the highest score first.
+    scores : ndarray of float32, shape (n,), or None
+        Score of object i + 1; 1 for all without it.
     """
 
     labels: np.ndarray

@@ -53,17 +53,37 @@ class SliceFusion(nn.Module):
         self.num_slices = num_slices
 
     def images(self, slices: torch.Tensor, stacks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the backbone has to see of slices (S, Y, X), every one once, for stacks of them, int64 (B, n).
+        """What the backbone has to see.
 
-        Images (I, in_channels, Y, X), and int64 (B, m), which of them each stack is fused from.
+        Parameters
+        ----------
+        slices : Tensor of float, shape (S, Y, X)
+            Every slice once.
+        stacks : Tensor of int64, shape (B, n)
+            Which slices make a stack.
+
+        Returns
+        -------
+        images : Tensor of float, shape (I, in_channels, Y, X)
+        members : Tensor of int64, shape (B, m)
+            Which of the images each stack is fused from.
         """
         raise NotImplementedError
 
     def fuse(self, features: Features, members: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Features of stacks (B, C, y, x) for each of `LEVELS`, and for each of ``mask_levels``.
+        """Features of stacks.
 
-        From those of the backbone's images, (I, C, y, x) for each of `LEVELS`, and, int64 (B, m), which of them each
-        stack is fused from.
+        Parameters
+        ----------
+        features : mapping of str to Tensor of float, shape (I, C, y, x)
+            Of the backbone's images, for each of `LEVELS`.
+        members : Tensor of int64, shape (B, m)
+            Which of the images each stack is fused from.
+
+        Returns
+        -------
+        dict of str to Tensor of float, shape (B, C, y, x)
+            For each of `LEVELS`; and for each of ``mask_levels``.
         """
         raise NotImplementedError
 

@@ -17,10 +17,18 @@ _DEVIATION = 1.0  # of the bell curve, in slices
 
 
 def prior_logits(kind: str, num_slices: int) -> torch.Tensor:
-    """Logarithms of how much the slices of a stack count before anything is known, float32 (num_slices,).
+    """Logarithms of how much the slices of a stack count before anything is known.
 
-    ``zero``: all alike; ``center``: nine tenths for the slice in the middle; ``gaussian``: a bell curve with a
-    deviation of one slice.
+    Parameters
+    ----------
+    kind : {"zero", "center", "gaussian"}
+        All alike; nine tenths for the slice in the middle; a bell curve with a deviation of one slice.
+    num_slices : int
+        Odd.
+
+    Returns
+    -------
+    Tensor of float32, shape (num_slices,)
     """
     if kind not in PRIORS:
         raise InputError(f"--slice_prior {kind}: unknown; give one of {', '.join(PRIORS)}")
@@ -64,6 +72,18 @@ class SliceGate(nn.Module):
         nn.init.zeros_(last.weight)
 
     def forward(self, slices: torch.Tensor, stacks: torch.Tensor) -> torch.Tensor:
-        """Weights (B, n, y, x) of every slice, of features (S, C, y, x), in every stack of their indices (B, n)."""
+        """Weights of every slice in every stack.
+
+        Parameters
+        ----------
+        slices : Tensor of float, shape (S, C, y, x)
+            Every slice once.
+        stacks : Tensor of int64, shape (B, n)
+            Which slices make a stack.
+
+        Returns
+        -------
+        Tensor of float, shape (B, n, y, x)
+        """
         logits = self.score(slices)[:, 0][stacks]
         return (logits + self.prior[:, None, None]).softmax(dim=1)

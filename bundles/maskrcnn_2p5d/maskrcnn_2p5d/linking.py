@@ -17,9 +17,14 @@ __all__ = ["LinkedVolume", "SliceLinker", "interpolate_shape", "link_slices", "m
 
 @dataclass(frozen=True)
 class LinkedVolume:
-    """Objects of a volume: ``labels``, int32 (Z, Y, X), 1..n, the uppermost first, and their ``scores``, float32 (n,).
+    """Objects of a volume.
 
-    A score is the mean over the slices in which object i + 1 was detected.
+    Attributes
+    ----------
+    labels : ndarray of int32, shape (Z, Y, X)
+        0 is background; objects are 1..n, the uppermost first.
+    scores : ndarray of float32, shape (n,)
+        Mean score of object i + 1 over the slices in which it was detected.
     """
 
     labels: np.ndarray
@@ -27,9 +32,19 @@ class LinkedVolume:
 
 
 def match_slices(overlaps: Overlaps, min_iou: float) -> np.ndarray:
-    """Pairs of objects of two slices, int (m, 2): the assignment with the largest total IoU.
+    """Pairs of objects of two slices: the assignment with the largest total IoU.
 
-    Each label is in one pair at most, and no IoU below ``min_iou``.
+    Parameters
+    ----------
+    overlaps : Overlaps
+        Overlap table of the two label images.
+    min_iou : float
+        Smallest IoU of a pair.
+
+    Returns
+    -------
+    ndarray of int, shape (m, 2)
+        Reference label and result label of every pair; each label at most once.
     """
     (possible,) = np.nonzero(overlaps.ious >= min_iou)
     rows, columns = overlaps.references[possible], overlaps.results[possible]
@@ -97,11 +112,24 @@ class SliceLinker:
         self._lengths, self._sums = [0], [0.0]
 
     def add(self, labels: np.ndarray, scores: np.ndarray | None = None) -> list[np.ndarray]:
-        """Link the next slice; give those that nothing can change any more, int32 (Y, X): see `finish`.
+        """Link the next slice.
 
-        ``labels`` are the slice's objects, int (Y, X), 0 is background; ``scores`` (n,) that of label i at i - 1, 1 for
-        all if not given. Numbers in the result are tracks. ValueError if the labels are not integers of at least 0, a
-        label has no score, or the slices differ in shape.
+        Parameters
+        ----------
+        labels : ndarray of int, shape (Y, X)
+            Objects of the slice; 0 is background.
+        scores : ndarray of float, shape (n,), optional
+            Score of label i at i - 1; 1 for all without it.
+
+        Returns
+        -------
+        list of ndarray of int32, shape (Y, X)
+            Slices that nothing can change any more, in order; the numbers in them are tracks, see `finish`.
+
+        Raises
+        ------
+        ValueError
+            If the labels are not integers of at least 0, a label has no score, or the slices differ in shape.
         """
         present = _present(labels)
         if scores is not None and len(present) and present[-1] > len(scores):
@@ -123,10 +151,16 @@ class SliceLinker:
         return [self._window.popleft().tracks] if len(self._window) > self.max_gap + 1 else []
 
     def finish(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        """End the volume: its last slices as from `add`, numbers, and the mean score of every object, float32 (n,).
+        """End the volume.
 
-        Numbers, int32 (number of tracks + 1,), are the final ones of each track, 1..n in order of appearance; 0 for
-        background and tracks that are too short.
+        Returns
+        -------
+        slices : list of ndarray of int32, shape (Y, X)
+            The last slices, as from `add`.
+        numbers : ndarray of int32, shape (number of tracks + 1,)
+            Final number of each track, 1..n in order of appearance; 0 for background and tracks that are too short.
+        scores : ndarray of float32, shape (n,)
+            Mean score of every object.
         """
         slices = [seen.tracks for seen in self._window]
         self._window.clear()
@@ -160,9 +194,20 @@ class SliceLinker:
 
 
 def link_slices(slices: Iterable[SliceObjects], shape: Sequence[int], **settings) -> LinkedVolume:
-    """Link slices of a volume of shape (Z, Y, X) as they come; nothing but the result grows with their number.
+    """Link slices as they come; nothing but the result grows with their number.
 
-    Settings are those of `SliceLinker`.
+    Parameters
+    ----------
+    slices : iterable of SliceObjects
+        From the first to the last one.
+    shape : sequence of int
+        Shape (Z, Y, X) of the volume.
+    **settings
+        As for `SliceLinker`.
+
+    Returns
+    -------
+    LinkedVolume
     """
     linker, volume, done = SliceLinker(**settings), np.zeros(shape, np.int32), 0
     for objects in slices:
@@ -226,10 +271,20 @@ def _only(overlaps: Overlaps, references: np.ndarray, results: np.ndarray) -> Ov
 
 
 def interpolate_shape(first: np.ndarray, second: np.ndarray, fraction: float) -> np.ndarray:
-    """Mask between two masks (Y, X), from the weighted mean of their signed distances to the border [1]_.
+    """Mask between two masks, from the weighted mean of their signed distances to the border.
 
-    The masks are of one object in two slices, neither empty; what lies beyond them counts as background. ``fraction``
-    is the place between them, from 0 (the first) to 1 (the second). The result holds all that the two have in common.
+    It holds all that the two have in common.
+
+    Parameters
+    ----------
+    first, second : ndarray of bool, shape (Y, X)
+        Masks of one object in two slices, neither empty; what lies beyond them counts as background.
+    fraction : float
+        Place between them, from 0 (the first) to 1 (the second).
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
 
     References
     ----------

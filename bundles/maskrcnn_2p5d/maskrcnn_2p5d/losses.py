@@ -69,7 +69,15 @@ class LossInferer(Inferer):
 class DetectionLoss(nn.Module):
     """Weighted sum of what `LossInferer` gives; a ``loss_function`` for `SupervisedTrainer`.
 
-    ``weights`` are those of some of `LOSSES`, the others weigh 1; InputError if one has none of these names.
+    Parameters
+    ----------
+    weights : mapping of str to float, optional
+        Of some of `LOSSES`; the others weigh 1.
+
+    Raises
+    ------
+    InputError
+        If a weight has none of these names.
     """
 
     def __init__(self, weights: Mapping[str, float] | None = None) -> None:

@@ -183,10 +183,18 @@ class MaskRCNN2p5D(MaskRCNN):
 
     @torch.no_grad()
     def detect(self, image: torch.Tensor) -> list[Detections]:
-        """Objects in the slice in the middle of each stack (B, n, Y, X), as for `forward`; in evaluation mode.
+        """Objects in the slice in the middle of each stack.
 
-        For each stack ``boxes`` float32 (k, 4), x1, y1, x2, y2 in pixels; ``labels`` int64 (k,), all 1; ``scores``
-        float32 (k,), falling; ``masks`` float32 (k, 1, Y, X), probabilities. k may be 0.
+        Parameters
+        ----------
+        image : Tensor of float, shape (B, n, Y, X)
+            As for `forward`; in evaluation mode.
+
+        Returns
+        -------
+        list of dict of str to Tensor
+            For each stack ``boxes`` float32 (k, 4), x1, y1, x2, y2 in pixels; ``labels`` int64 (k,), all 1;
+            ``scores`` float32 (k,), falling; ``masks`` float32 (k, 1, Y, X), probabilities. k may be 0.
         """
         self._check_evaluation()
         return self._find_in_stacks(image)[0]

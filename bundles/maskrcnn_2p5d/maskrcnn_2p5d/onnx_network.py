@@ -25,7 +25,17 @@ Maps = list[np.ndarray]
 class OnnxNetwork(nn.Module):
     """What `export_onnx` wrote, with ``detect`` and ``detect_volume`` of the network that it was made from.
 
-    The file of the heads, where there is one, lies beside it; settings and InputError as for `open_session`.
+    Parameters
+    ----------
+    path : path
+        ONNX file; that of the heads, where there is one, lies beside it.
+    settings : mapping
+        As for `open_session`.
+
+    Raises
+    ------
+    InputError
+        As `open_session`.
     """
 
     def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
@@ -91,7 +101,19 @@ def export_onnx(network: MaskRCNN2p5D, path: str | os.PathLike, shape: Sequence[
 
     Where the fusion shares slices, two graphs: ``<name>.onnx`` makes features of a slice, ``<name>_heads.onnx`` finds
     objects in those of a stack, so that a slice in several stacks is computed once. Else one graph for a whole stack.
-    It is traced with a stack of ``shape`` (1, n, Y, X). Gives the files.
+
+    Parameters
+    ----------
+    network : MaskRCNN2p5D
+    path : path
+        File to write or replace; its folder exists.
+    shape : sequence of int
+        (1, n, Y, X) of the stack that it is traced with.
+
+    Returns
+    -------
+    list of Path
+        The files.
     """
     path, stack = Path(path), _draw(shape)
     outputs = {name: {0: "objects"} for name in OUTPUTS} | {"masks": {0: "objects", 2: "height", 3: "width"}}

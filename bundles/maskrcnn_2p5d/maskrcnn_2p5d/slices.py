@@ -16,10 +16,22 @@ __all__ = ["RandSlicesd", "draw_slices"]
 def draw_slices(
     has_objects: np.ndarray, num_samples: int, empty_ratio: float, random: np.random.RandomState
 ) -> np.ndarray:
-    """Slices to train on, int (num_samples,); none comes twice before every other one of its kind has come.
+    """Slices to train on; none comes twice before every other one of its kind has come.
 
-    ``has_objects``, bool (Z,), tells the kinds; ``empty_ratio`` are empty slices per slice with objects, on average.
-    Where there is one kind only, all are of that kind.
+    Parameters
+    ----------
+    has_objects : ndarray of bool, shape (Z,)
+        Whether there is an object in each slice.
+    num_samples : int
+        Slices to draw.
+    empty_ratio : float
+        Empty slices per slice with objects, on average; where there is one kind only, all are of that kind.
+    random : RandomState
+        Source of chance.
+
+    Returns
+    -------
+    ndarray of int, shape (num_samples,)
     """
     full, empty = np.flatnonzero(has_objects), np.flatnonzero(~has_objects)
     num_empty = random.binomial(num_samples, empty_ratio / (1 + empty_ratio))

@@ -69,10 +69,18 @@ def split_along_z(
 
 
 def axial_profiles(labels: np.ndarray, image: np.ndarray) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Mean brightness of every object in each of its slices, for labels and image of `split_along_z`.
+    """Mean brightness of every object in each of its slices.
 
-    Object -> its slices, and the brightness from the first to the last of them, smoothed by (1, 2, 1) / 4 with nothing
-    beyond the ends; in slices that the object leaves out it is interpolated.
+    Parameters
+    ----------
+    labels, image
+        As for `split_along_z`.
+
+    Returns
+    -------
+    dict of int to (ndarray of int, ndarray of float)
+        Object -> its slices, and the brightness from the first to the last of them, smoothed by (1, 2, 1) / 4 with
+        nothing beyond the ends; in slices that the object leaves out it is interpolated.
     """
     seen: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for z, (plane, pixels) in enumerate(zip(labels, image, strict=True)):
@@ -90,10 +98,20 @@ def axial_profiles(labels: np.ndarray, image: np.ndarray) -> dict[int, tuple[np.
 
 
 def cut_profile(profile: np.ndarray, max_valley: float, min_slices: int) -> list[int]:
-    """Where a profile (n,) falls apart, the deepest valley first, then its sides in turn: ascending indices.
+    """Where a profile falls apart, the deepest valley first, then its sides in turn.
 
-    A valley is a cut if it is below the fraction ``max_valley`` of the lower of the highest values on either side, and
-    leaves each ``min_slices``. A side begins at each cut, with the darkest slice of the valley.
+    Parameters
+    ----------
+    profile : ndarray of float, shape (n,)
+    max_valley : float
+        A valley is a cut if it is below this fraction of the lower of the highest values on either side.
+    min_slices : int
+        Least length of either side.
+
+    Returns
+    -------
+    list of int
+        Ascending; a side begins at each, with the darkest slice of the valley.
     """
     positions = np.arange(max(min_slices, 1), len(profile) - max(min_slices, 1) + 1)
     if not positions.size:
@@ -111,7 +129,15 @@ def cut_profile(profile: np.ndarray, max_valley: float, min_slices: int) -> list
 def trim_profile(profile: np.ndarray, min_tail: float) -> tuple[int, int]:
     """First index and number of the values from the first to the last one that are not dark.
 
-    Dark is what is below the fraction ``min_tail``, from 0 to 1, of the highest value.
+    Parameters
+    ----------
+    profile : ndarray of float, shape (n,), n > 0
+    min_tail : float
+        Dark is what is below this fraction of the highest value, from 0 to 1.
+
+    Returns
+    -------
+    start, length : int
     """
     (bright,) = np.nonzero(profile >= min_tail * profile.max())
     return int(bright[0]), int(bright[-1] - bright[0] + 1)

@@ -16,9 +16,19 @@ def check_num_slices(num_slices: int) -> None:
 
 
 def stack_indices(centres: torch.Tensor, depth: int, num_slices: int) -> torch.Tensor:
-    """Slices of the stacks around some slices (B,), int64 (B, num_slices); num_slices is odd.
+    """Slices of the stacks around some slices; at the ends of the volume the last slice is repeated.
 
-    At the ends of the volume the last slice is repeated, in one of fewer slices more often.
+    Parameters
+    ----------
+    centres : Tensor of int64, shape (B,)
+    depth : int
+        Slices in the volume; fewer than ``num_slices`` are repeated more often.
+    num_slices : int
+        Odd.
+
+    Returns
+    -------
+    Tensor of int64, shape (B, num_slices)
     """
     check_num_slices(num_slices)
     offsets = torch.arange(num_slices, device=centres.device) - num_slices // 2
@@ -28,10 +38,23 @@ def stack_indices(centres: torch.Tensor, depth: int, num_slices: int) -> torch.T
 def slice_targets(labels: np.ndarray, *, min_area_px: int = 1) -> dict[str, torch.Tensor]:
     """Boxes and masks of the objects in a slice, always paired.
 
-    In the label image (Y, X), int or whole float, 0 is background; objects of fewer than ``min_area_px`` are left out.
-    Gives ``boxes`` float32 (k, 4), (x, y, x, y) of the edges of the outermost pixels, so at least 1 pixel wide and
-    high; ``labels`` int64 (k,), all 1; ``masks`` uint8 (k, Y, X). k may be 0: a slice without objects is a negative.
-    InputError if the array has not two axes.
+    Parameters
+    ----------
+    labels : ndarray of int or whole float, shape (Y, X)
+        Instance label image; 0 is background.
+    min_area_px : int
+        Smaller objects are left out, box and mask.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``boxes`` float32 (k, 4), (x, y, x, y) of the edges of the outermost pixels, so at least 1 pixel wide and high;
+        ``labels`` int64 (k,), all 1; ``masks`` uint8 (k, Y, X). k may be 0: a slice without objects is a negative.
+
+    Raises
+    ------
+    InputError
+        If the array has not two axes.
     """
     if labels.ndim != 2:
         raise InputError(f"a label image of shape {labels.shape}: targets are drawn from one slice (Y, X)")

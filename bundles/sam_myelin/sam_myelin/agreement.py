@@ -40,10 +40,17 @@ class Agreement(NamedTuple):
 
 
 def limits_of_agreement(found: Sequence[float] | np.ndarray, truth: Sequence[float] | np.ndarray) -> Agreement:
-    """Bias of a measurement [1]_, and 1.96 standard deviations of its differences around it.
+    """Bias of a measurement, and 1.96 standard deviations of its differences around it.
 
-    The same quantity of the same objects was measured twice. NaN where there is no pair, and, for the limits, fewer
-    than two.
+    Parameters
+    ----------
+    found, truth : sequence of float
+        The same quantity of the same objects, measured twice.
+
+    Returns
+    -------
+    Agreement
+        NaN where there is no pair, and, for the limits, fewer than two.
 
     References
     ----------

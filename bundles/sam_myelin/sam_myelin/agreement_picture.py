@@ -25,10 +25,18 @@ def nice_step(span: float) -> float:
 
 
 def draw_agreement(panels: Sequence[Panel]) -> np.ndarray:
-    """Panels beside each other, one per quantity, RGB, uint8 (Y, X, 3): a dot per pair, lines at bias and limits.
+    """Panels beside each other, one per quantity.
 
-    A panel is a title, two measurements of the same objects, and bias, lower and upper limit, and number of pairs; not
-    finite ones are not drawn.
+    Parameters
+    ----------
+    panels : sequence of (title, found, truth, agreement)
+        Two measurements of the same objects, and bias, lower and upper limit, and number of pairs; not finite ones are
+        not drawn.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X, 3)
+        White, with a dot per pair, a line at the bias, dashed ones at the limits.
     """
     picture = Image.new("RGB", (WIDTH * len(panels), HEIGHT), "white")
     draw = ImageDraw.Draw(picture)

@@ -84,9 +84,14 @@ def find_fibres(
 
 
 def has_bright_myelin(gray: np.ndarray, myelin_probability: np.ndarray, axon_probability: np.ndarray) -> bool:
-    """Whether myelin is brighter than axons in an image (Y, X), as in SEM; TEM shows it darker.
+    """Whether myelin is brighter than axons, as in SEM; TEM shows it darker.
 
-    The probabilities are weights of the pixels in the two means that are compared; False where either is 0 everywhere.
+    Parameters
+    ----------
+    gray : ndarray of number, shape (Y, X)
+        The image.
+    myelin_probability, axon_probability : ndarray of float, shape (Y, X)
+        Weights of the pixels in the two means that are compared; False where either is 0 everywhere.
     """
     weights = myelin_probability, axon_probability
     totals = [float(weight.sum(dtype=np.float64)) for weight in weights]
@@ -132,7 +137,10 @@ def prompts_from_classes(
 def fibres_from_classes(myelin_probability: np.ndarray, axon_probability: np.ndarray, **options: Any) -> list[Fibre]:
     """The fibres that `find_fibres` finds, which takes the same parameters, as they are, without a decoder.
 
-    Their score is the mean probability of what each pixel is.
+    Returns
+    -------
+    list of Fibre
+        Their score is the mean probability of what each pixel is.
     """
     found = find_fibres(myelin_probability, axon_probability, **options)
     fibres = []

@@ -16,9 +16,21 @@ FILLERS = {"boxes": 0.0, "points": 0.0, "point_labels": -1, "targets": PADDING}
 def pad_prompts(items: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Stack items whose prompts are filled up to the largest number among them, and note which are real.
 
-    Under each key of `FILLERS` that they have, items hold tensors whose first axis counts the prompts, the same number
-    for all keys of an item, 0 allowed, else it is a ValueError; under other keys, tensors of one shape. The batch has
-    the same keys, with an axis for the items in front, and ``present``, bool (B, n); n is at least 1.
+    Parameters
+    ----------
+    items : sequence of mapping
+        Under each key of `FILLERS` that they have, tensors whose first axis counts the prompts, the same number for
+        all keys of an item, 0 allowed; under other keys, tensors of one shape.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The same keys, with an axis for the items in front, and ``present``, bool (B, n); n is at least 1.
+
+    Raises
+    ------
+    ValueError
+        If an item has different numbers of prompts under different keys.
     """
     numbers = [_num_prompts(item) for item in items]
     longest = max(1, *numbers)

@@ -10,11 +10,23 @@ SPOT_HEIGHT = 4.0  # over a box, whose inside is 1 and whose outside is -1
 
 
 def draw_prompts(boxes: torch.Tensor, points: torch.Tensor, signs: torch.Tensor, num_cells: int) -> torch.Tensor:
-    """Boxes as rectangles, points as spots, (N, 1, num_cells, num_cells) in cells of 4 x 4 pixels.
+    """Boxes as rectangles, points as spots.
 
-    Boxes (N, 4) are first and last pixel inside, (x, y, x, y); NaN draws none, and leaves 0. Points (N, p, 2) are (x,
-    y), with signs (N, p): 1 inside the object, -1 outside, 0 draws none. A cell of a box's border is as much inside as
-    the box covers of it.
+    Parameters
+    ----------
+    boxes : Tensor of float, shape (N, 4)
+        First and last pixel inside, (x, y, x, y); NaN draws none, and leaves 0.
+    points : Tensor of float, shape (N, p, 2)
+        (x, y).
+    signs : Tensor of float, shape (N, p)
+        1 inside the object, -1 outside, 0 draws none.
+    num_cells : int
+        Side of the drawing, of cells of 4 x 4 pixels.
+
+    Returns
+    -------
+    Tensor of float, shape (N, 1, num_cells, num_cells)
+        A cell of a box's border is as much inside as the box covers of it.
     """
     first = torch.arange(num_cells, dtype=boxes.dtype, device=boxes.device) * CELL_PX - 0.5  # its left edge
     known = ~boxes.isnan().any(dim=1)

@@ -122,7 +122,13 @@ class Embedder:
 
 
 class ReadEmbeddingd(MapTransform):
-    """Puts the embedding of a tile, see `Embedder`, in the place of the path of its image."""
+    """Puts the embedding of a tile in the place of the path of its image.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Path of the image; the embedding's is under ``embedding``, see `Embedder`.
+    """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
@@ -134,7 +140,13 @@ class ReadEmbeddingd(MapTransform):
 
 
 class CutTiled(MapTransform):
-    """Cuts what belongs to a tile of `Embedder` out of label maps (1, Y, X), and lays it down as the tile was."""
+    """Cuts what belongs to a tile out of label maps, and lays it down as the tile was.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Tensors (1, Y, X) of the whole image; ``window`` and ``view`` are beside them, see `Embedder`.
+    """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)

@@ -38,11 +38,22 @@ def hash_weights(encoder: nn.Module) -> str:
 
 
 class EmbeddingCache:
-    """A folder, created with the first one, of embeddings in half precision, one file each.
+    """A folder of embeddings in half precision, one file each.
 
-    The name of a file is a hash of the image's pixels, the variant, the size of its input and the encoder's weights,
-    see `hash_weights`: what changes any of them makes another file, so that none is ever stale. Files are written whole
-    or not at all, so that an interrupted run goes on where it was; a checksum shows whether one is damaged.
+    The name of a file is a hash of the image's pixels, the variant, the size of its input and the encoder's weights:
+    what changes any of them makes another file, so that none is ever stale. Files are written whole or not at all, so
+    that an interrupted run goes on where it was; a checksum shows whether one is damaged.
+
+    Parameters
+    ----------
+    folder : path
+        It is created with the first embedding.
+    variant : str
+        Of the encoder.
+    image_size : int
+        Side of the encoder's input in pixels.
+    weights_hash : str
+        As `hash_weights` gives it.
     """
 
     def __init__(self, folder: str | os.PathLike, *, variant: str, image_size: int, weights_hash: str) -> None:
@@ -60,10 +71,23 @@ class EmbeddingCache:
         return self.path(image).is_file()
 
     def get(self, image: np.ndarray, compute: Callable[[np.ndarray], torch.Tensor]) -> torch.Tensor:
-        """Embedding of an image, float16 (256, h, w) on the CPU, from disk if it is there, else computed and kept.
+        """Embedding of an image, from disk if it is there, else computed and kept.
 
-        The image is uint8 or uint16, (Y, X) or (Y, X, 3). ValueError if the embedding is not finite in half precision:
-        weights are damaged, or not Segment Anything's.
+        Parameters
+        ----------
+        image : ndarray of uint8 or uint16, shape (Y, X) or (Y, X, 3)
+        compute : callable
+            Takes the image, returns its embedding (256, h, w).
+
+        Returns
+        -------
+        Tensor of float16, shape (256, h, w)
+            On the CPU; the same whether it was on disk or not.
+
+        Raises
+        ------
+        ValueError
+            If the embedding is not finite in half precision: weights are damaged, or not Segment Anything's.
         """
         path = self.path(image)
         if path.is_file():

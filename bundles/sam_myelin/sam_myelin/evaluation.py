@@ -19,7 +19,13 @@ def modality_of(image: str | Path) -> str:
 
 
 class NameModalityd(MapTransform):
-    """Adds `modality_of` an image, whose metadata hold ``filename_or_obj``, as ``modality``."""
+    """Adds `modality_of` an image as ``modality``.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Images whose metadata hold ``filename_or_obj``.
+    """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
@@ -46,7 +52,13 @@ class _OnceSegmented:
 
 
 class EvaluationInferer(Inferer):
-    """What two inferers, which return (1, C, Y, X), find in the same image, one after the other along the channels."""
+    """What two inferers find in the same image, one after the other along the channels.
+
+    Parameters
+    ----------
+    automatic, prompted : Inferer
+        Each is called as this one is, and returns (1, C, Y, X).
+    """
 
     def __init__(self, automatic: Inferer, prompted: Inferer) -> None:
         self.automatic, self.prompted = automatic, prompted

@@ -74,11 +74,22 @@ def _shown(diameter: float, share: float) -> float:
 def typical_diameter(
     image: torch.Tensor, segment: Callable[[torch.Tensor], torch.Tensor], device: torch.device, *, zoom: float
 ) -> tuple[float, float]:
-    """Size of the fibres in the middle of an image, as the segmenter sees them at a zoom; arguments as `choose_zoom`.
+    """Size of the fibres in the middle of an image, as the segmenter sees them.
 
-    Diameter of a circle with the area of the typical fibre, in pixels that the segmenter sees: half of the area of all
-    fibres belongs to larger ones. NaN if there are too few. Then the share of the middle that is covered by fibres
-    which the segmenter is sure of.
+    Parameters
+    ----------
+    image, segment, device
+        As for `choose_zoom`.
+    zoom : float
+        Magnification to look at.
+
+    Returns
+    -------
+    diameter : float
+        Of a circle with the area of the typical fibre, in pixels that the segmenter sees: half of the area of all
+        fibres belongs to larger ones. NaN if there are too few.
+    share : float
+        Of the middle, that is covered by fibres which the segmenter is sure of.
     """
     sides = [min(side, math.ceil(WINDOW_PX / zoom)) for side in image.shape[1:]]
     top, left = ((whole - side) // 2 for whole, side in zip(image.shape[1:], sides, strict=True))

@@ -11,10 +11,20 @@ __all__ = ["box_ious", "fitting_fibres"]
 
 
 def fitting_fibres(prompts: Prompts, fibres: Sequence[Fibre], *, min_iou: float) -> list[Fibre | None]:
-    """For each prompt the found fibre that it means; None where it means none.
+    """For each prompt the found fibre that it means.
 
-    A box means the fibre whose bounding box it resembles most, if their IoU is at least ``min_iou``: half of a box
-    means neither the whole nor nothing. A point without a box means the fibre in whose axon it is.
+    Parameters
+    ----------
+    prompts : Prompts
+    fibres : sequence of Fibre
+    min_iou : float
+        A box means the fibre whose bounding box it resembles most, if their IoU is at least this: half of a box means
+        neither the whole nor nothing. A point without a box means the fibre in whose axon it is.
+
+    Returns
+    -------
+    list of Fibre or None
+        None where no found fibre is meant.
     """
     if not fibres:
         return [None] * len(prompts.ids)
@@ -33,7 +43,18 @@ def fitting_fibres(prompts: Prompts, fibres: Sequence[Fibre], *, min_iou: float)
 
 
 def box_ious(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """IoU (k,) of a box (x, y, x, y) with each of others (k, 4); they run from the first to the last pixel inside."""
+    """IoU of a box with each of others; they run from the first to the last pixel inside.
+
+    Parameters
+    ----------
+    box : ndarray of number, shape (4,)
+        (x, y, x, y).
+    boxes : ndarray of number, shape (k, 4)
+
+    Returns
+    -------
+    ndarray of float, shape (k,)
+    """
     first, last = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     common = (last - first + 1).clip(0).prod(axis=1)
     areas = (boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1)

@@ -31,10 +31,23 @@ NONE = "none"
 
 
 def prompts_in_tile(prompts: Prompts, tile: Tile, fit: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Prompts of an image as what the network takes for one of its tiles, which lies in its input as ``fit`` says.
+    """Prompts of an image as what the network takes for one of its tiles.
 
-    Boxes, float32 (k, 4), are cut at the tile's border, NaN where unknown; points, float32 (k, 1, 2), are 0 where
-    unknown; their labels, int64 (k, 1), are 1, and -1 where the point is unknown or outside the tile.
+    Parameters
+    ----------
+    prompts : Prompts
+    tile : Tile
+    fit : Fit
+        How the tile lies in the network's input.
+
+    Returns
+    -------
+    boxes : ndarray of float32, shape (k, 4)
+        Cut at the tile's border; NaN where unknown.
+    points : ndarray of float32, shape (k, 1, 2)
+        0 where unknown.
+    point_labels : ndarray of int64, shape (k, 1)
+        1; -1 where the point is unknown or outside the tile.
     """
     top, left, bottom, right = tile.outer
     limits = np.array([right - left - 1, bottom - top - 1])

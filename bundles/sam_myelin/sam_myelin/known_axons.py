@@ -14,10 +14,21 @@ __all__ = ["KeepAxonsd", "keep_axons"]
 
 
 def keep_axons(labels: np.ndarray, axonmyelin: np.ndarray, axons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Maps (Y, X) of fibres whose axons are known, by their label map; the types stay.
+    """Maps of fibres whose axons are known.
 
-    Labels are numbered as their axons; of ``axonmyelin``, 127 is myelin and 255 axon. What was drawn as axon and is
-    none counts as myelin.
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Fibres as they were drawn, numbered as their axons.
+    axonmyelin : ndarray of int, shape (Y, X)
+        127 myelin and 255 axon, as they were drawn.
+    axons : ndarray of int, shape (Y, X)
+        Label map of the axons.
+
+    Returns
+    -------
+    labels, axonmyelin : ndarray
+        Of the same types. What was drawn as axon and is none counts as myelin.
     """
     known = axons > 0
     drawn = np.where(axonmyelin == AXON_VALUE, MYELIN_VALUE, axonmyelin)

@@ -39,10 +39,25 @@ class PromptLoss(nn.Module):
         self.dice = DiceLoss(sigmoid=True, soft_label=True)  # 0 also where a perfect mask has half covered pixels
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
-        """Loss of a batch: of logits (B, n, 1, h, w), and targets of the same shape from 0 to 1, or `PADDING`.
+        """Loss of a batch.
 
-        ``present``, bool (B, n), is True for real prompts; by default told by ``targets``. 0 if no prompt is real;
-        ValueError if the shapes differ.
+        Parameters
+        ----------
+        logits : Tensor of float, shape (B, n, 1, h, w)
+        targets : Tensor of float, same shape
+            From 0 to 1; `PADDING` for prompts that only fill up the batch.
+        present : Tensor of bool, shape (B, n), optional
+            True for real prompts; by default told by ``targets``.
+
+        Returns
+        -------
+        Tensor of float, shape ()
+            0 if no prompt is real.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ.
         """
         if logits.shape != targets.shape:
             raise ValueError(f"logits {tuple(logits.shape)}, targets {tuple(targets.shape)}; reduce the targets first")

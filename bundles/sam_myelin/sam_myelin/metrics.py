@@ -31,8 +31,19 @@ def compute_fibre_dice(
 ) -> np.ndarray:
     """Dice of the myelin of each fibre, with the myelin of the fibre that has the same id in the result.
 
-    Labels, int (Y, X), hold axon and sheath under one id; myelin is bool (Y, X). A value for each fibre of the truth
-    that has myelin, in order of the ids; 0 where the result has none under this id.
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Fibres of the result, axon and sheath under one id.
+    myelin : ndarray of bool, shape (Y, X)
+        Of the result.
+    true_labels, true_myelin
+        The same of the truth.
+
+    Returns
+    -------
+    ndarray of float, shape (k,)
+        For each fibre of the truth that has myelin, in order of the ids; 0 where the result has none under this id.
     """
     overlaps = count_overlaps(np.where(true_myelin, true_labels, 0), np.where(myelin, labels, 0))
     found = np.isin(overlaps.reference_labels, overlaps.result_labels)
@@ -47,11 +58,24 @@ def compute_fibre_dice(
 def matched_sizes(
     labels: np.ndarray, axon: np.ndarray, true_labels: np.ndarray, true_axon: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes of fibres, and of the fibres of the truth that they match, two float arrays (k, 11).
+    """Sizes of fibres, and of the fibres of the truth that they match.
 
-    Labels, int (Y, X), hold axon and sheath under one id; axons are bool (Y, X). Two fibres match at an IoU above 0.5.
-    Those that the image cuts are left out, and those without axon or myelin in either. Rows are those of
-    `measure_fibres` in pixels.
+    Two fibres match at an IoU above 0.5. Those that the image cuts are left out, and those without axon or myelin in
+    either.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Fibres of the result, axon and sheath under one label.
+    axon : ndarray of bool, shape (Y, X)
+        Of the result.
+    true_labels, true_axon
+        The same of the truth.
+
+    Returns
+    -------
+    found, truth : ndarray of float, shape (k, 11)
+        Rows of `measure_fibres` in pixels, one per pair.
     """
     overlaps = count_overlaps(true_labels, labels)
     matched = overlaps.ious > MIN_IOU
@@ -71,10 +95,18 @@ def matched_sizes(
 def compare_sizes(
     labels: np.ndarray, axon: np.ndarray, true_labels: np.ndarray, true_axon: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Differences, (k,), between the sizes of fibres and those of the fibres of the truth; which, says `matched_sizes`.
+    """Differences between the sizes of fibres and those of the fibres of the truth that they match.
 
-    ``g_ratio``: result less truth; ``axon_diameter`` and ``thickness`` of the myelin: the same, as a share of the
-    truth. See `measure_fibres`.
+    Parameters
+    ----------
+    labels, axon, true_labels, true_axon
+        As for `matched_sizes`, which says which fibres are compared.
+
+    Returns
+    -------
+    dict of str to ndarray of float, shape (k,)
+        ``g_ratio``: result less truth; ``axon_diameter`` and ``thickness`` of the myelin: the same, as a share of the
+        truth. See `measure_fibres`.
     """
     found, truth = matched_sizes(labels, axon, true_labels, true_axon)
     shares, g_ratio = found / np.where(truth == 0, 1, truth) - 1, found[:, G_RATIO] - truth[:, G_RATIO]

@@ -178,8 +178,18 @@ def predict_mask(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What `MaskDecoder.forward` does for one mask per prompt, but every prompt has an embedding of its own.
 
-    ``source`` (N, 256, h, w) is the embedding of each prompt's image, with what stands for a mask prompt added;
-    ``position`` (1, 256, h, w), ``sparse`` (N, t, 256). Gives logits (N, 1, 4h, 4w) and IoU (N,).
+    Parameters
+    ----------
+    decoder : MaskDecoder
+    source : Tensor of float, shape (N, 256, h, w)
+        Embedding of each prompt's image, with what stands for a mask prompt added.
+    position : Tensor of float, shape (1, 256, h, w)
+    sparse : Tensor of float, shape (N, t, 256)
+
+    Returns
+    -------
+    logits : Tensor of float, shape (N, 1, 4h, 4w)
+    iou : Tensor of float, shape (N,)
     """
     output_tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([output_tokens.expand(sparse.shape[0], -1, -1), sparse], dim=1)
@@ -196,11 +206,21 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def freeze_for_training(network: SamMyelin, *, finetune_encoder: bool = False) -> SamMyelin:
-    """Leave what is trained: the mask decoder, less its parts for ambiguous prompts and the expected IoU; the network.
+    """Leave what is trained: the mask decoder, less its parts for ambiguous prompts and the expected IoU.
 
     The segmenter has a training of its own. What has no part in the logits would get no gradient; frozen, it needs no
-    search by DistributedDataParallel. ``finetune_encoder`` trains the encoders of images and prompts, too, which needs
-    images, not embeddings.
+    search by DistributedDataParallel.
+
+    Parameters
+    ----------
+    network : SamMyelin
+    finetune_encoder : bool
+        Whether the encoders of images and prompts are trained too, which needs images, not embeddings.
+
+    Returns
+    -------
+    SamMyelin
+        The network itself.
     """
     network.requires_grad_(True)
     freeze(network.segmenter)

@@ -52,11 +52,22 @@ def fit_to(shape: Sequence[int], size: int) -> Fit:
 
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
-    """Gray values from 0 to 255 in three channels, float32 (3, Y, X).
+    """Gray values from 0 to 255 in three channels.
 
-    The image is uint8 or uint16, (Y, X), (Y, X, 1) or (Y, X, 3), else it is an InputError. It is stretched so that its
-    0.5 and 99.5 percentiles become 0 and 255: a pale image would be taken for one of those whose myelin is bright. A
-    constant image becomes 0.
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (Y, X), (Y, X, 1) or (Y, X, 3)
+        It is stretched so that its 0.5 and 99.5 percentiles become 0 and 255: a pale image would be taken for one of
+        those whose myelin is bright. A constant image becomes 0.
+
+    Returns
+    -------
+    ndarray of float32, shape (3, Y, X)
+
+    Raises
+    ------
+    InputError
+        If it is of another type or shape.
     """
     if image.dtype not in (np.uint8, np.uint16):
         raise InputError(f"an image of type {image.dtype}: expected 8 or 16 bit gray values; export it as such")
@@ -72,14 +83,42 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
 def normalise(image: np.ndarray, *, size: int = 1024) -> tuple[torch.Tensor, Fit]:
     """An image as the network's input: resized by its longer side, normalised, filled up with 0 right and below.
 
-    Images are those of `to_rgb`, with its errors; the input is float32 (3, size, size). The `Fit` is for `to_input`,
-    `to_image` and `upsampling_weights`.
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (Y, X), (Y, X, 1) or (Y, X, 3)
+    size : int
+        Side of the input in pixels.
+
+    Returns
+    -------
+    input : Tensor of float32, shape (3, size, size)
+    fit : Fit
+        For `to_input`, `to_image` and `upsampling_weights`.
+
+    Raises
+    ------
+    InputError
+        As `to_rgb`.
     """
     return normalise_rgb(torch.from_numpy(to_rgb(image)), size=size)
 
 
 def normalise_rgb(pixels: torch.Tensor, *, size: int = 1024) -> tuple[torch.Tensor, Fit]:
-    """`normalise` for what `to_rgb` made, or a tile of it: gray values are taken as they are, on their device."""
+    """`normalise` for what `to_rgb` made, or a tile of it: gray values are taken as they are.
+
+    Parameters
+    ----------
+    pixels : Tensor of float, shape (3, Y, X)
+        From 0 to 255.
+    size : int
+        Side of the input in pixels.
+
+    Returns
+    -------
+    input : Tensor of float, shape (3, size, size)
+        On the device of ``pixels``.
+    fit : Fit
+    """
     fit = fit_to(pixels.shape[1:], size)
     if fit.resized != fit.shape:
         pixels = F.interpolate(pixels[None], fit.resized, mode="bilinear", align_corners=False, antialias=True)[0]
@@ -89,9 +128,17 @@ def normalise_rgb(pixels: torch.Tensor, *, size: int = 1024) -> tuple[torch.Tens
 
 
 def to_input(coordinates: np.ndarray, fit: Fit) -> np.ndarray:
-    """Places in the image as places in the network's input, float32.
+    """Places in the image as places in the network's input.
 
-    They are (x, y) or (x, y, x, y) along the last axis; integers are centres of pixels. NaN stays NaN.
+    Parameters
+    ----------
+    coordinates : ndarray of number, shape (..., 2) or (..., 4)
+        (x, y) or (x, y, x, y); integers are centres of pixels. NaN stays NaN.
+    fit : Fit
+
+    Returns
+    -------
+    ndarray of float32, same shape
     """
     return ((coordinates + 0.5) * _factors(coordinates, fit) - 0.5).astype(np.float32)
 
@@ -102,10 +149,21 @@ def to_image(coordinates: np.ndarray, fit: Fit) -> np.ndarray:
 
 
 def upsampling_weights(fit: Fit, cells: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices (Y, h) and (X, w), float32, that bring logits (h, w) to the image: ``down @ logits @ right.T``.
+    """Two matrices that bring logits to the image: ``down @ logits @ right.T``.
 
     As Segment Anything does it, up to the input's size, cut, and to the image's; but so that it can be done in a
     window.
+
+    Parameters
+    ----------
+    fit : Fit
+    cells : tuple of int
+        (h, w) of the logits.
+
+    Returns
+    -------
+    down : ndarray of float32, shape (Y, h)
+    right : ndarray of float32, shape (X, w)
     """
     down, right = (
         F.interpolate(

@@ -50,10 +50,16 @@ class _Decoder(_Part):
 
 
 def export_encoder(network: SamMyelin, path: str | os.PathLike) -> None:
-    """Write the image encoder as ONNX into a folder that exists; whole or not at all.
+    """Write the image encoder as ONNX; whole or not at all.
 
     ``image`` (B, 3, S, S), in Segment Anything's normalisation, to ``embedding`` (B, 256, S / 16, S / 16), float32, for
     any number of images. Weights of more than 1 GiB, those of ``vit_l`` and ``vit_h``, go to ``<path>.data`` beside.
+
+    Parameters
+    ----------
+    network : SamMyelin
+    path : path
+        File to write; its folder exists.
     """
     image = torch.zeros(2, 3, network.image_size, network.image_size)
     num_bytes = sum(weight.nbytes for weight in network.image_encoder.parameters())
@@ -63,12 +69,18 @@ def export_encoder(network: SamMyelin, path: str | os.PathLike) -> None:
 
 
 def export_decoder(network: SamMyelin, path: str | os.PathLike) -> None:
-    """Write prompt encoder and mask decoder as ONNX into a folder that exists; whole or not at all.
+    """Write prompt encoder and mask decoder as ONNX; whole or not at all.
 
     ``embedding`` (B, 256, S / 16, S / 16), ``boxes`` (B, n, 4), ``points`` (B, n, p, 2) and ``point_labels`` (B, n, p)
     to ``logits`` (B, n, 1, S / 4, S / 4) and ``iou`` (B, n), all float32, for any numbers of images, prompts and points
     from 1. Places are pixels of the encoder's input, see `SamMyelin.forward`; a box of NaN is no box, a point whose
     label is -1 no point.
+
+    Parameters
+    ----------
+    network : SamMyelin
+    path : path
+        File to write; its folder exists.
     """
     grid = network.image_size // PATCH_PX
     inputs = {

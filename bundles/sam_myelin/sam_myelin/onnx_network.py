@@ -25,8 +25,17 @@ def _beside(path: Path, part: str) -> Path:
 class OnnxNetwork(nn.Module):
     """What `export_onnx` wrote, with ``encode``, ``decode`` and ``segment`` of the network that it was made from.
 
-    ``path`` is the ONNX file of the encoder, beside which the others lie; settings and errors are those of
-    `open_session`.
+    Parameters
+    ----------
+    path : path
+        ONNX file of the encoder; the others lie beside it.
+    settings : mapping
+        As for `open_session`.
+
+    Raises
+    ------
+    InputError
+        As `open_session`.
     """
 
     def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:

@@ -18,10 +18,24 @@ __all__ = ["RandPatchd", "patch_affine"]
 def patch_affine(
     centre: Sequence[float], shape: Sequence[int], *, zoom: float, angle: float, mirrored: bool
 ) -> np.ndarray:
-    """Matrix, for MONAI's `Affine`, that takes places of a patch to places of an image (Y, X).
+    """Matrix that takes places of a patch to places of the image, both counted from their middles in pixels, (y, x).
 
-    Both are counted from their middles in pixels, (y, x). In the middle of the patch is ``centre``; ``zoom`` is pixels
-    of the patch per pixel of the image, ``angle`` in radians.
+    Parameters
+    ----------
+    centre : tuple of float
+        Place in the image, (y, x) in pixels, that is in the middle of the patch.
+    shape : tuple of int
+        (Y, X) of the image.
+    zoom : float
+        Pixels of the patch per pixel of the image.
+    angle : float
+        By which the patch is turned, in radians.
+    mirrored : bool
+
+    Returns
+    -------
+    ndarray of float, shape (3, 3)
+        For MONAI's `Affine`.
     """
     cosine, sine, sign = math.cos(angle), math.sin(angle), -1 if mirrored else 1
     matrix = np.eye(3)

@@ -55,10 +55,24 @@ CHECKPOINTS = {
 
 
 def fetch_checkpoint(variant: str, folder: str | os.PathLike) -> Path:
-    """Meta's checkpoint of one of `CHECKPOINTS`: the file in a folder, or downloaded into it, checked by its SHA-256.
+    """Meta's checkpoint of a variant: the file in a folder, or downloaded into it, checked by its SHA-256 either way.
 
-    InputError if Meta has no such variant, the file cannot be fetched, or is another one; it is then put aside, with
-    ``.wrong`` after its name.
+    Parameters
+    ----------
+    variant : str
+        One of `CHECKPOINTS`.
+    folder : path
+        The bundle's models/; it is created.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If Meta has no such variant, the file cannot be fetched, or is another one; it is then put aside, with
+        ``.wrong`` after its name.
     """
     if variant not in CHECKPOINTS:
         raise InputError(
@@ -74,11 +88,19 @@ def fetch_checkpoint(variant: str, folder: str | os.PathLike) -> Path:
 
 
 def load_sam_weights(network: SamMyelin | DistributedDataParallel, path: str | os.PathLike) -> None:
-    """Put weights, a plain state_dict with Meta's names, into a `SamMyelin`: Meta's, or those of a fine-tuned one.
+    """Put weights into a `SamMyelin`: Meta's, or those of a fine-tuned one.
 
-    It may be inside of DistributedDataParallel. Where the file has no `segmenter`, as Meta's, its own stays as it is.
-    InputError if the file cannot be read, or anything else is missing, unknown or of another shape; nothing is loaded
-    then.
+    Parameters
+    ----------
+    network : SamMyelin
+        Also inside of DistributedDataParallel. Where the file has no `segmenter`, as Meta's, its own stays as it is.
+    path : path
+        A plain state_dict with Meta's names.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or anything else is missing, unknown or of another shape; nothing is loaded then.
     """
     network = _bare(network)
     weights = read_weights(path, "cpu", "--sam_weights")

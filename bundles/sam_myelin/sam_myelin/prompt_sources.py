@@ -30,9 +30,17 @@ _POINT, _BOX = slice(1, 3), slice(3, 7)
 
 
 def as_tensor(prompts: Prompts) -> torch.Tensor:
-    """Prompts as one tensor, float32 (k, 7), as batches and inferers hand them on.
+    """Prompts as one tensor, as batches and inferers hand them on.
 
-    id, x, y, x_min, y_min, x_max, y_max; NaN where unknown. InputError if an id is above 16777216.
+    Returns
+    -------
+    Tensor of float32, shape (k, 7)
+        id, x, y, x_min, y_min, x_max, y_max; NaN where unknown.
+
+    Raises
+    ------
+    InputError
+        If an id is above 16777216.
     """
     if prompts.ids.max(initial=0) > MAX_ID:
         raise InputError(f"a prompt with id {prompts.ids.max()}: expected at most {MAX_ID}; number the fibres anew")
@@ -47,10 +55,24 @@ def as_prompts(table: torch.Tensor) -> Prompts:
 
 
 def find_file(image: str | os.PathLike, names: Sequence[str], folder: str | os.PathLike = NONE) -> Path:
-    """The file of an image, with one of some names behind its stem, in a folder or in those below it.
+    """The file of an image in a folder or in those below it.
 
-    ``none`` is the image's own folder, without those below it. InputError if there is no such folder, no such file, or
-    more than one.
+    Parameters
+    ----------
+    image : path
+    names : sequence of str
+        What may follow the stem of the image, ending included.
+    folder : path or "none"
+        ``none`` is the image's own folder, without those below it.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, no such file, or more than one.
     """
     wanted = [f"{stem(image)}{name}" for name in names]
     if str(folder) == NONE:
@@ -71,9 +93,19 @@ def find_file(image: str | os.PathLike, names: Sequence[str], folder: str | os.P
 def check_prompts(
     items: Sequence[Mapping[str, Any]], source: str, prompts_dir: str = NONE, axon_dir: str = NONE
 ) -> None:
-    """Refuse a run for which files of prompts are missing or broken, before it begins; it names all that is wrong.
+    """Refuse a run for which files of prompts are missing or broken, before it begins.
 
-    Items hold the path of an image under ``image``; the other arguments are those of `FindPromptsd`.
+    Parameters
+    ----------
+    items : sequence of mapping
+        Each with the path of an image under ``image``.
+    source, prompts_dir, axon_dir
+        As for `FindPromptsd`.
+
+    Raises
+    ------
+    InputError
+        It names all that is wrong.
     """
     find = FindPromptsd(source, prompts_dir, axon_dir)
     problems = []

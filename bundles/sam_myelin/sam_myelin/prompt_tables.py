@@ -30,11 +30,25 @@ def write_prompts(path: Path, prompts: Prompts) -> None:
 
 
 def read_prompts(path: Path, shape: Sequence[int] | None = None) -> Prompts:
-    """Read a tab-separated table of prompts, with at least `COLUMNS` in any order; a point, or a box, may be ``n/a``.
+    """Read a table of prompts.
 
-    With ``shape``, (Y, X) of the image, the prompts have to lie in it. InputError if the file is missing, lacks
-    columns, holds something else than numbers, ids twice or below 1, half a point or box, a prompt that is neither, a
-    box from right to left, or a prompt outside the image.
+    Parameters
+    ----------
+    path : Path
+        Tab-separated, with at least `COLUMNS` in any order. A point, or a box, may be ``n/a``; not both.
+    shape : tuple of int, optional
+        (Y, X) of the image, in which the prompts have to lie.
+
+    Returns
+    -------
+    Prompts
+        Arrays of length 0 from a table without rows.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, lacks columns, holds something else than numbers, ids twice or below 1, half a point
+        or box, a prompt that is neither, a box from right to left, or a prompt outside the image.
     """
     rows = np.array(_read_rows(path), float).reshape(-1, len(COLUMNS))
     prompts = Prompts(rows[:, 0].astype(np.int64), *(rows[:, part].astype(np.float32) for part in (_POINT, _BOX)))

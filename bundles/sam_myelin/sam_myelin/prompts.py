@@ -36,9 +36,19 @@ class Prompts(NamedTuple):
 
 
 def boxes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels that occur in a label map (Y, X), in order, and their boxes, int64 (k,) and (k, 4).
+    """Bounding boxes of all objects of a label map in one pass.
 
-    A box is first and last pixel inside, (x, y, x, y).
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        0 is background.
+
+    Returns
+    -------
+    ids : ndarray of int64, shape (k,)
+        Labels that occur, in order.
+    boxes : ndarray of int64, shape (k, 4)
+        First and last pixel inside, (x, y, x, y).
     """
     names = None
     if labels.max(initial=0) > MAX_DIRECT:
@@ -54,7 +64,19 @@ def boxes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def jitter_boxes(boxes: np.ndarray, shape: Sequence[int], *, max_px: int = 20, rng: np.random.Generator) -> np.ndarray:
     """Boxes that are larger by up to some pixels on each side, as of a hasty user, but inside the image.
 
-    Boxes are (x, y, x, y), (k, 4); each side moves outwards by 0 to ``max_px``, independently; ``shape`` is (Y, X).
+    Parameters
+    ----------
+    boxes : ndarray of number, shape (k, 4)
+        (x, y, x, y), inside the image.
+    shape : tuple of int
+        (Y, X) of the image.
+    max_px : int
+        Each side moves outwards by 0 to this, independently.
+    rng : Generator
+
+    Returns
+    -------
+    ndarray of the boxes' type, shape (k, 4)
     """
     moved = boxes + rng.integers(0, max_px + 1, boxes.shape) * np.array([-1, -1, 1, 1])
     height, width = shape
@@ -66,9 +88,22 @@ def random_points(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points on random pixels of each fibre's axon: never beside a curved one.
 
-    ``axons`` is the label map (Y, X) of the fibres, 0 outside their axons; ``ids``, int (k,), are those that want
-    points, ``num_points`` each, drawn with replacement. Gives float32 (k, num_points, 2), (x, y), and their labels,
-    int64 (k, num_points): 1, or -1 with the point 0 where the fibre has no axon.
+    Parameters
+    ----------
+    axons : ndarray of int, shape (Y, X)
+        Label map of the fibres, 0 outside their axons.
+    ids : ndarray of int, shape (k,)
+        Fibres that want points.
+    num_points : int
+        For each; drawn with replacement.
+    rng : Generator
+
+    Returns
+    -------
+    points : ndarray of float32, shape (k, num_points, 2)
+        (x, y); 0 where the fibre has no axon.
+    point_labels : ndarray of int64, shape (k, num_points)
+        1, or -1 where the fibre has no axon.
     """
     y, x = np.nonzero(axons)
     owners = axons[y, x]
@@ -83,9 +118,18 @@ def random_points(
 
 
 def inner_points(axons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of axons in a label map (Y, X), int64 (k,), and one pixel inside each, float32 (k, 2), (x, y).
+    """One pixel inside each axon: that of its centroid, or where that is outside, the one deepest inside.
 
-    That of its centroid, or where that is outside, the one deepest inside.
+    Parameters
+    ----------
+    axons : ndarray of int, shape (Y, X)
+        Label map.
+
+    Returns
+    -------
+    ids : ndarray of int64, shape (k,)
+    points : ndarray of float32, shape (k, 2)
+        (x, y).
     """
     ids, boxes = boxes_of(axons)
     points = np.zeros((len(ids), 2), np.float32)
@@ -100,9 +144,18 @@ def inner_points(axons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def prompts_from_labels(labels: np.ndarray, axon: np.ndarray) -> Prompts:
-    """Point and box of every fibre of a label map (Y, X), axon and sheath under one label; ``axon`` is their mask.
+    """Point and box of every fibre of a label map.
 
-    The box is that of the fibre; the point is NaN where a fibre has no axon.
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Fibres, axon and sheath under one label.
+    axon : ndarray of bool, shape (Y, X)
+
+    Returns
+    -------
+    Prompts
+        The box is that of the fibre; the point is NaN where a fibre has no axon.
     """
     ids, boxes = boxes_of(labels)
     found, inside = inner_points(np.where(axon, labels, 0))

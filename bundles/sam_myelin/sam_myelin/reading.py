@@ -31,9 +31,24 @@ SQUARE = 0.01  # relative difference of width and height up to which a pixel is 
 
 
 def read_micrograph(path: str | os.PathLike, *, tell: Tell = logger.warning) -> np.ndarray:
-    """Read a PNG or TIFF, uint8 or uint16, (Y, X) or, unless channels are equal, (Y, X, 3); ``tell`` hears of alpha.
+    """Read an image; an alpha channel is left out, with a warning.
 
-    An alpha channel is left out. InputError as `read_pixels`, or if it has neither 8 nor 16 bit.
+    Parameters
+    ----------
+    path : path
+        PNG or TIFF: gray or colour, 8 or 16 bit.
+    tell : callable
+        Hears what was left out.
+
+    Returns
+    -------
+    ndarray of uint8 or uint16, shape (Y, X) or (Y, X, 3)
+        Channels that are equal are gray.
+
+    Raises
+    ------
+    InputError
+        As `read_pixels`, or if it has neither 8 nor 16 bit.
     """
     pixels = read_pixels(path)
     if pixels.dtype not in (np.uint8, np.uint16):
@@ -45,10 +60,23 @@ def read_micrograph(path: str | os.PathLike, *, tell: Tell = logger.warning) -> 
 
 
 def read_mask(path: str | os.PathLike, *, tell: Tell = logger.warning) -> np.ndarray:
-    """Read a mask (Y, X) of two values, 0 and another; values between, as soft edges have, are the one that is closer.
+    """Read a mask of two values, 0 and another; values between them, as soft edges have, are the one that is closer.
 
-    ``tell`` hears what was put right. InputError as `read_pixels`, or if it is in colour, not of 8 or 16 bit, or mostly
-    gray.
+    Parameters
+    ----------
+    path : path
+        PNG or TIFF.
+    tell : callable
+        Hears what was put right.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+
+    Raises
+    ------
+    InputError
+        As `read_pixels`, or if it is in colour, not of 8 or 16 bit, or mostly gray.
     """
     values = read_pixels(path)
     if values.dtype in (np.uint8, np.uint16):
@@ -70,9 +98,23 @@ def read_mask(path: str | os.PathLike, *, tell: Tell = logger.warning) -> np.nda
 def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
     """Side of an image's pixels in µm; a warning says where it is unknown.
 
-    What the user or the datalist says is preferred. Beside the image may lie ``<stem>.json`` with ``PixelSize`` ([X,
-    Y]) and ``PixelSizeUnits``; without one, OME or ImageJ metadata in a TIFF count. Of pixels that are not square it is
-    that of a square with the same area. InputError if it is not positive, or the sidecar cannot be understood.
+    Parameters
+    ----------
+    path : path
+        The image. Beside it may lie ``<stem>.json`` with ``PixelSize`` ([X, Y]) and ``PixelSizeUnits``; without one,
+        what OME or ImageJ metadata in a TIFF say.
+    given : float, optional
+        What the user or the datalist says; preferred.
+
+    Returns
+    -------
+    float or None
+        Of pixels that are not square, that of a square with the same area.
+
+    Raises
+    ------
+    InputError
+        If it is not positive, or the sidecar cannot be understood.
     """
     if given is not None:
         if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:
@@ -95,9 +137,17 @@ def pixel_size_of(path: str | os.PathLike, given: Any = None) -> float | None:
 
 
 def check_images(items: Sequence[Mapping[str, Any]]) -> None:
-    """Read every item's ``image``, so that one that cannot be read stops a long run before it begins.
+    """Read every image, so that one that cannot be read stops a long run before it begins, not in the middle.
 
-    InputError names all of those that `read_micrograph` refuses.
+    Parameters
+    ----------
+    items : sequence of mapping
+        Each with the path of an image under ``image``.
+
+    Raises
+    ------
+    InputError
+        If any of them is refused by `read_micrograph`; it names all of those.
     """
     check_all(items, lambda path: read_micrograph(path, tell=logger.debug))
 

@@ -29,7 +29,20 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def draw_overlay(image: np.ndarray, labels: np.ndarray, axon: np.ndarray) -> np.ndarray:
-    """The image, from 0 to 255 (3, Y, X), in gray, uint8 (Y, X, 3), with outlines: fibres magenta, axons green."""
+    """The image in gray with outlines: fibres magenta, axons green.
+
+    Parameters
+    ----------
+    image : ndarray of float, shape (3, Y, X)
+        From 0 to 255.
+    labels : ndarray of int, shape (Y, X)
+        Fibres, axon and sheath under one label.
+    axon : ndarray of bool, shape (Y, X)
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X, 3)
+    """
     gray = np.tensordot(np.array(LUMINANCE, np.float32), image, axes=1).round().clip(0, 255).astype(np.uint8)
     layers = (np.where(axon, labels, 0), AXON_COLOUR), (labels, FIBRE_COLOUR)
     return draw_outlines(np.stack([gray] * 3, axis=-1), *layers)

@@ -53,7 +53,17 @@ class Segmenter(nn.Module):
         return self.body.encoder
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 3, Y, X) of `CLASSES`, of gray values (B, 3, Y, X) from 0 to 255 in equal channels."""
+        """Logits of `CLASSES`.
+
+        Parameters
+        ----------
+        image : Tensor of float, shape (B, 3, Y, X)
+            Gray values from 0 to 255 in equal channels.
+
+        Returns
+        -------
+        Tensor of float, shape (B, 3, Y, X)
+        """
         height, width = image.shape[-2:]
         return self.body(pad_to_multiple(image / MIDDLE_GRAY - 1, MULTIPLE))[..., :height, :width]
 

@@ -26,7 +26,15 @@ _UNIT = 1000  # pixels of a tile, so that its side tells the magnification
 def modality_weights(items: Sequence[Mapping[str, Any]]) -> list[float]:
     """How often to draw each image, so that every modality is drawn as often, and in it every image.
 
-    For PyTorch's `WeightedRandomSampler`; the modality is that of the path under ``image``, see `modality_of`.
+    Parameters
+    ----------
+    items : sequence of mapping
+        With the path of their image under ``image``, whose name tells the modality, see `modality_of`.
+
+    Returns
+    -------
+    list of float
+        For PyTorch's `WeightedRandomSampler`.
     """
     modalities = [modality_of(item["image"]) for item in items]
     numbers = Counter(modalities)
@@ -36,8 +44,10 @@ def modality_weights(items: Sequence[Mapping[str, Any]]) -> list[float]:
 class ShowFibresd(MapTransform):
     """Resizes an image and its label maps to the size at which the segmenter sees it, by the size of its pixels.
 
-    Of the tensors (C, Y, X) the image comes first, with ``pixel_size_um`` in its metadata; label maps keep their
-    labels.
+    Parameters
+    ----------
+    keys : collection of str
+        Tensors (C, Y, X), the image first, with ``pixel_size_um`` in its metadata; label maps keep their labels.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -92,10 +102,20 @@ class ClassesOfFibresd(MapTransform):
 
 
 def gap_weights(axons: np.ndarray, *, weight: float, reach_px: float) -> np.ndarray:
-    """How much each pixel counts, float32 (Y, X): more where it alone keeps two axons apart.
+    """How much each pixel counts: more where it alone keeps two axons apart.
 
-    Axons, int (Y, X), have labels of their own. Pixels halfway between two that are at most ``reach_px`` away count
-    ``weight``, all others 1.
+    Parameters
+    ----------
+    axons : ndarray of int, shape (Y, X)
+        Each under a label of its own.
+    weight : float
+        Of pixels halfway between two axons; all others count 1.
+    reach_px : float
+        As far from an axon at most.
+
+    Returns
+    -------
+    ndarray of float32, shape (Y, X)
     """
     weights = np.ones(axons.shape, np.float32)
     if not axons.any():
@@ -115,7 +135,18 @@ class SegmenterLoss(nn.Module):
         self.dice = DiceLoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Loss of logits (B, 3, Y, X), by targets (B, 2, Y, X): classes, and how much each pixel counts."""
+        """Loss of a batch.
+
+        Parameters
+        ----------
+        logits : Tensor of float, shape (B, 3, Y, X)
+        targets : Tensor of float, shape (B, 2, Y, X)
+            Classes, and how much each pixel counts.
+
+        Returns
+        -------
+        Tensor of float, shape ()
+        """
         classes, weights = targets[:, 0].long(), targets[:, 1]
         entropy = F.cross_entropy(logits, classes, reduction="none")
         return (entropy * weights).sum() / weights.sum() + self.dice(logits, classes[:, None])

@@ -12,9 +12,19 @@ PARTS = ("myelin", "axon", "fibre")
 
 
 def part_of(fibre: np.ndarray, axon: np.ndarray, part: str) -> np.ndarray:
-    """Mask of a fibre's myelin or axon, or of all of it, as one of `PARTS` says; of another, InputError.
+    """Mask of a fibre's myelin or axon, or of all of it.
 
-    The fibre (Y, X) includes its axon; ``axon`` are the axons of all fibres.
+    Parameters
+    ----------
+    fibre, axon : ndarray of bool, shape (Y, X)
+        The fibre, axon included; the axons of all fibres.
+    part : str
+        One of `PARTS`.
+
+    Raises
+    ------
+    InputError
+        If there is no such part.
     """
     if part not in PARTS:
         raise InputError(f"--target {part}: unknown; give {', '.join(PARTS)}")
@@ -22,10 +32,19 @@ def part_of(fibre: np.ndarray, axon: np.ndarray, part: str) -> np.ndarray:
 
 
 def area_weights(length: int, resized: int, size: int, num_cells: int) -> np.ndarray:
-    """Share of each cell of a side of the logits that each pixel of the image's side covers.
+    """Share of each cell of a side of the logits that each pixel of the same side of the image covers.
 
-    In pixels the image is ``length``, ``resized`` in the network's input, and that is ``size``. Float32 (num_cells,
-    length); rows sum to 1, or less where the cell lies in the padding.
+    Parameters
+    ----------
+    length, resized, size : int
+        Pixels of the image, of the image in the network's input, of the input.
+    num_cells : int
+        Cells of the logits along the input's side.
+
+    Returns
+    -------
+    ndarray of float32, shape (num_cells, length)
+        Rows sum to 1, or less where the cell lies in the padding.
     """
     borders = np.arange(num_cells + 1) * (size / num_cells) * (length / resized)  # of the cells, in pixels
     pixels = np.arange(length)

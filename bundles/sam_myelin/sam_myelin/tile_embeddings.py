@@ -35,7 +35,17 @@ class PromptedNetwork(Protocol):
 
 
 class TileEmbeddings:
-    """Embeddings of the tiles of one image, gray values (3, Y, X) from 0 to 255, computed when they are asked for."""
+    """Embeddings of the tiles of one image, computed when they are asked for.
+
+    Parameters
+    ----------
+    image : Tensor of float32, shape (3, Y, X)
+        Gray values from 0 to 255.
+    tiles : list of Tile
+    network : PromptedNetwork
+    device : device
+        Of the network.
+    """
 
     def __init__(self, image: torch.Tensor, tiles: list[Tile], network: PromptedNetwork, device: torch.device) -> None:
         self.image, self.tiles, self.network, self.device = image, tiles, network, device

@@ -32,10 +32,24 @@ class Tile(NamedTuple):
 
 
 def choose_tile_px(pixel_size_um: float | None, image_size: int) -> int:
-    """Side of the tiles that show fibres to the network at a size it can draw; tiles are resized to ``image_size``.
+    """Side of the tiles that show fibres to the network at a size it can draw.
 
-    It is ``image_size``, divided by 1 to 4 for images with large pixels and multiplied for those with tiny ones, and
-    the same where the size of pixels is unknown. InputError if that is not positive.
+    Parameters
+    ----------
+    pixel_size_um : float, optional
+        Side of the image's pixels; without it tiles are neither magnified nor shrunk.
+    image_size : int
+        Side of the network's input in pixels, to which a tile is resized.
+
+    Returns
+    -------
+    int
+        ``image_size``, divided by 1 to 4 for images with large pixels and multiplied for those with tiny ones.
+
+    Raises
+    ------
+    InputError
+        If the size of pixels is not positive.
     """
     if pixel_size_um is None:
         return image_size
@@ -51,8 +65,18 @@ def choose_tile_px(pixel_size_um: float | None, image_size: int) -> int:
 def tile_side(tile_px: int | str, pixel_size_um: float | None, image_size: int) -> int:
     """What a user asked for as the side of tiles, or, of ``auto``, what `choose_tile_px` makes of it.
 
-    An unknown size of pixels may be NaN too, as it is in metadata. InputError if the side is neither a positive whole
-    number nor ``auto``.
+    Parameters
+    ----------
+    tile_px : int or "auto"
+    pixel_size_um : float, optional
+        Side of the image's pixels; unknown may be NaN too, as it is in metadata.
+    image_size : int
+        Side of the network's input in pixels.
+
+    Raises
+    ------
+    InputError
+        If it is neither a positive whole number nor ``auto``.
     """
     if tile_px == AUTO:
         if pixel_size_um is None or math.isnan(pixel_size_um):
@@ -64,11 +88,27 @@ def tile_side(tile_px: int | str, pixel_size_um: float | None, image_size: int) 
 
 
 def cut_tiles(shape: Sequence[int], *, tile_px: int, halo_px: int) -> list[Tile]:
-    """Tiles that cover an image (Y, X), by rows; every pixel is in the core of exactly one.
+    """Tiles that cover an image; every pixel is in the core of exactly one.
 
-    All have the side ``tile_px``, halo included: the last ones are moved inwards; a side of the image that is shorter
-    is not cut. ``halo_px`` is how far a tile at least reaches over its core, except at the image's border: half of the
-    largest fibre or more. InputError if the halo leaves no core.
+    Parameters
+    ----------
+    shape : tuple of int
+        (Y, X) of the image.
+    tile_px : int
+        Side of a tile, halo included. The last tiles are moved inwards, so that all have this size; a side of the
+        image that is shorter is not cut.
+    halo_px : int
+        How far a tile at least reaches over its core, except at the image's border. Half of the largest fibre or more.
+
+    Returns
+    -------
+    list of Tile
+        By rows.
+
+    Raises
+    ------
+    InputError
+        If the halo leaves no core.
     """
     if halo_px < 0 or 2 * halo_px >= tile_px:
         raise InputError(f"--halo_px {halo_px}: tiles of {tile_px} pixels keep no core; give 0 to {(tile_px - 1) // 2}")
@@ -83,7 +123,15 @@ def cut_tiles(shape: Sequence[int], *, tile_px: int, halo_px: int) -> list[Tile]
 def tile_of_boxes(boxes: np.ndarray, tiles: list[Tile]) -> np.ndarray:
     """Index of the tile that shows most of each box, and among those the one in whose middle it lies.
 
-    Boxes (n, 4) run from the first to the last pixel inside, (x, y, x, y); of a point, give it twice.
+    Parameters
+    ----------
+    boxes : ndarray of number, shape (n, 4)
+        First and last pixel inside, (x, y, x, y); of a point, give it twice.
+    tiles : list of Tile
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
     """
     windows = np.array([tile.outer for tile in tiles])
     top, left, bottom, right = windows.T[:, None, :]

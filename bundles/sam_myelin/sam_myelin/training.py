@@ -19,7 +19,15 @@ __all__ = ["PreparePrompts", "RandPromptsd", "image_weights"]
 def image_weights(items: Sequence[Mapping[str, Any]]) -> list[float]:
     """How often to draw each item, so that every image is drawn as often, of however many tiles it is.
 
-    For PyTorch's `WeightedRandomSampler`; they sum to the number of images, whose paths are under ``image``.
+    Parameters
+    ----------
+    items : sequence of mapping
+        With the path of their image under ``image``.
+
+    Returns
+    -------
+    list of float
+        For PyTorch's `WeightedRandomSampler`; they sum to the number of images.
     """
     numbers = Counter(item["image"] for item in items)
     return [1 / numbers[item["image"]] for item in items]

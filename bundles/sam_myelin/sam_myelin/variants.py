@@ -66,15 +66,29 @@ class ConvStem(nn.Module):
 
 
 def build_sam(variant: str, *, image_size: int = META_IMAGE_SIZE) -> Sam:
-    """Segment Anything, one of `VARIANTS`, with random weights and the names of Meta's checkpoints.
+    """Segment Anything with random weights.
 
     Prompt encoder and mask decoder are the same in every variant, 6 220 and 4 058 340 parameters. With the image
     encoder, ``vit_b`` has 93 735 472, ``vit_l`` 312 342 832 and ``vit_h`` 641 090 608, as Meta's; ``vit_tiny``, which
     Meta does not have, 7 739 856 for images of any size (encoder 3 675 296).
 
-    ``image_size`` is the side of the images in pixels, a multiple of 16; 1024 for all but ``vit_tiny``, as their
-    weights are for that. Embeddings have a sixteenth of it, logits a quarter. InputError if there is no such variant,
-    or not in this size.
+    Parameters
+    ----------
+    variant : str
+        One of `VARIANTS`.
+    image_size : int
+        Side of the images in pixels, a multiple of 16; 1024 for all but ``vit_tiny``, as their weights are for that.
+
+    Returns
+    -------
+    Sam
+        For embeddings of ``image_size`` / 16 and logits of ``image_size`` / 4 pixels; its state dict has the names of
+        Meta's checkpoints.
+
+    Raises
+    ------
+    InputError
+        If there is no such variant, or not in this size.
     """
     _check(variant, image_size)
     encoder, grid = VARIANTS[variant], image_size // PATCH_PX

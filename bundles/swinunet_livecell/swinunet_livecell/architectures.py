@@ -18,10 +18,23 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
 
 
 def build_network(architecture: str = "unet") -> nn.Module:
-    """A network that is not trained: gray images (B, 1, Y, X) become logits (B, 3, Y, X) of `network.CHANNELS`.
+    """A network that is not trained.
 
-    ``unet``: an encoder that starts from ImageNet, and convolutions on the way up. ``hybrid``: the same with Swin
-    blocks at its deep levels. ``swinunet``: Swin blocks alone, from scratch. InputError for others.
+    Parameters
+    ----------
+    architecture : str
+        ``unet``: an encoder that starts from ImageNet, and convolutions on the way up. ``hybrid``: the same with Swin
+        blocks at its deep levels. ``swinunet``: Swin blocks alone, from scratch.
+
+    Returns
+    -------
+    Module
+        Takes gray images (B, 1, Y, X), gives logits (B, 3, Y, X) of `network.CHANNELS`.
+
+    Raises
+    ------
+    InputError
+        If the architecture is unknown.
     """
     if architecture not in ARCHITECTURES:
         raise InputError(f"--architecture {architecture}: unknown; choose one of {', '.join(ARCHITECTURES)}")

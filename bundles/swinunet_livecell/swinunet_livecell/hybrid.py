@@ -70,9 +70,16 @@ class HybridUNet(nn.Module):
         prepare_encoder(self, body)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 3, Y, X) of cells, of their depth and of the borders between them.
+        """Logits of cells, of their depth and of the borders between them.
 
-        Images (B, 1, Y, X) of any size are gray, background about 0 and deviation about 1.
+        Parameters
+        ----------
+        image : Tensor of float, shape (B, 1, Y, X)
+            Gray image, background about 0 and deviation about 1; of any size.
+
+        Returns
+        -------
+        Tensor of float, shape (B, 3, Y, X)
         """
         height, width = image.shape[-2:]
         image = DEVIATION * pad_to_multiple(image, MULTIPLE)

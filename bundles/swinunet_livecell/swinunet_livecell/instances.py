@@ -68,7 +68,17 @@ def how_sure(probability: np.ndarray, cells: np.ndarray) -> np.ndarray:
 
 
 class FindCellsd(MapTransform):
-    """Adds the cells that `find_cells` finds in probabilities (3, Y, X), int32 (1, Y, X), and how sure they are."""
+    """Adds the cells that `find_cells` finds, int32 (1, Y, X), and how sure they are.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Probabilities (3, Y, X), as `find_cells` takes them.
+    threshold, min_area, min_dip
+        As for `find_cells`.
+    cells_key, scores_key : str
+        What is added.
+    """
 
     def __init__(
         self,

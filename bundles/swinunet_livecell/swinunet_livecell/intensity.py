@@ -70,9 +70,17 @@ class ScalePhaseContrastd(MapTransform):
 
 
 def unlike_phase_contrast(image: np.ndarray) -> str | None:
-    """Why a gray image does not look like phase contrast, where cells are darker and brighter than the background.
+    """Why an image does not look like phase contrast, where cells are both darker and brighter than the background.
 
-    None where it does, and where it is constant.
+    Parameters
+    ----------
+    image : ndarray of any number type, any shape
+        Gray values of one image.
+
+    Returns
+    -------
+    str or None
+        None where it does, and where it is constant.
     """
     lowest, background, highest = np.percentile(image, [_TAILS[0], 50, _TAILS[1]])
     if highest <= lowest:

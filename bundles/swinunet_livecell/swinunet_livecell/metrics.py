@@ -26,10 +26,15 @@ UNKNOWN = "unknown"
 def to_masks(
     items: Sequence[Mapping[str, torch.Tensor]], threshold: float
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Masks (1, Y, X) of cells, predicted and true, uint8; cells are where their probability is at least ``threshold``.
+    """Masks (1, Y, X) of cells, predicted and true, uint8.
 
-    Items have ``pred``, probabilities (C, Y, X), the first that of cells, and ``label``, targets with channels in the
-    same order, or a label image (1, Y, X).
+    Parameters
+    ----------
+    items : sequence of mapping
+        With ``pred``, probabilities (C, Y, X), the first that of cells, and ``label``, targets with channels in the
+        same order, or a label image (1, Y, X).
+    threshold : float
+        Cells are where the probability is at least this.
     """
     predicted = [(item["pred"][:1] >= threshold).byte() for item in items]
     return predicted, [(item["label"][:1] > 0).byte() for item in items]

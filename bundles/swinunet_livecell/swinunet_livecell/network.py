@@ -34,7 +34,15 @@ def block_pair(width: int) -> nn.Sequential:
 
 
 class PatchExpanding(nn.Module):
-    """The inverse of patch merging: channels become ``scale`` pixels along both axes."""
+    """The inverse of patch merging: channels become pixels.
+
+    Parameters
+    ----------
+    width, new_width : int
+        Channels before and after.
+    scale : int
+        How many pixels each pixel becomes along both axes.
+    """
 
     def __init__(self, width: int, new_width: int, scale: int) -> None:
         super().__init__()
@@ -87,9 +95,16 @@ class SwinUNet(nn.Module):
         self.apply(initialize)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (B, 3, Y, X) of cells, of their depth and of the borders between them.
+        """Logits of cells, of their depth and of the borders between them.
 
-        Images (B, 1, Y, X) of any size are gray, background about 0 and deviation about 1.
+        Parameters
+        ----------
+        image : Tensor of float, shape (B, 1, Y, X)
+            Gray image, background about 0 and deviation about 1; of any size.
+
+        Returns
+        -------
+        Tensor of float, shape (B, 3, Y, X)
         """
         height, width = image.shape[-2:]
         image = pad_to_multiple(image, self.multiple)

@@ -68,7 +68,18 @@ def measure_cells(
 
 
 def count_neighbours(cells: np.ndarray) -> np.ndarray:
-    """Number of other cells within `NEAR` pixels of each in a label map (Y, X), int (n + 1,); 0 of the background."""
+    """Number of other cells that lie within `NEAR` pixels of each.
+
+    Parameters
+    ----------
+    cells : ndarray of int, shape (Y, X)
+        0 is background, 1 to n are cells.
+
+    Returns
+    -------
+    ndarray of int, shape (n + 1,)
+        Of cell i at index i; 0 of the background.
+    """
     grown = expand_labels(cells, NEAR / 2)
     sides = [(grown[:-1], grown[1:]), (grown[:, :-1], grown[:, 1:])]
     pairs = np.concatenate([np.stack([first.ravel(), second.ravel()], 1) for first, second in sides])
@@ -79,8 +90,14 @@ def count_neighbours(cells: np.ndarray) -> np.ndarray:
 def summarize(name: str, cells: np.ndarray, mask: np.ndarray) -> tuple[str, int, float, float]:
     """Row of `SUMMARY_COLUMNS`: number of cells, confluence, and mean area of the cells in pixels.
 
-    ``cells`` is the label map (Y, X) of cells 1 to n; the confluence is the part of the image that ``mask``, bool (Y,
-    X), covers.
+    Parameters
+    ----------
+    name : str
+        The image's.
+    cells : ndarray of int, shape (Y, X)
+        0 is background, 1 to n are cells.
+    mask : ndarray of bool, shape (Y, X)
+        What counts as covered; the confluence is its part of the image.
     """
     num_cells = int(cells.max(initial=0))
     mean_area = np.count_nonzero(cells) / num_cells if num_cells else math.nan

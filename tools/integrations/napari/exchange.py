@@ -37,10 +37,25 @@ def parse_sizes(text: str, num_axes: int) -> tuple[float, ...] | None:
 
 
 def write_image(pixels: np.ndarray, bundle: Description, folder: Path, sizes: tuple[float, ...] | None) -> Path:
-    """Write the pixels of a layer, (Z, Y, X), (Y, X) or (Y, X, 3), as an image that a bundle takes.
+    """Write the pixels of a layer as an image that a bundle takes.
 
-    ``sizes`` are in µm along the axes of space. InputError if the bundle takes images of other axes, or needs a size
-    that is not known.
+    Parameters
+    ----------
+    pixels : ndarray, shape (Z, Y, X), (Y, X) or (Y, X, 3)
+    bundle : Description
+    folder : Path
+        Exists.
+    sizes : tuple of float or None
+        Along the axes of space, in µm.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        If the bundle takes images of other axes, or needs a size that is not known.
     """
     is_picture = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] == 3)
     if bundle.num_axes == 2:
@@ -59,9 +74,21 @@ def write_image(pixels: np.ndarray, bundle: Description, folder: Path, sizes: tu
 
 
 def write_prompts(folder: Path, points: Sequence[np.ndarray], corners: Sequence[np.ndarray]) -> dict[str, object]:
-    """Write prompts for a bundle that takes them into a folder; the overrides with which it reads them, if any.
+    """Write prompts for a bundle that takes them; the overrides with which it reads them.
 
-    Points are (2,), Y and X in pixels; corners are (k, 2) of each shape, whose bounding box counts.
+    Parameters
+    ----------
+    folder : Path
+        Exists.
+    points : sequence of ndarray, shape (2,)
+        Y and X in pixels.
+    corners : sequence of ndarray, shape (k, 2)
+        Of each shape, whose bounding box counts.
+
+    Returns
+    -------
+    dict of str to object
+        Empty where there are no prompts.
     """
     rows: list[list[object]] = [[*_xy(point), *["n/a"] * 4] for point in points]
     for shape in corners:
@@ -83,7 +110,18 @@ def keep_correction(
 ) -> str:
     """Keep the pixels of a layer and its corrected labels in a dataset to fine-tune on; words for who did so.
 
-    Arguments and errors are those of `write_image` and `add_correction`.
+    Parameters
+    ----------
+    pixels, sizes
+        As for `write_image`.
+    labels : ndarray of int, shape (Z, Y, X) or (Y, X)
+    bundle, dataset_dir, name
+        As for `add_correction`.
+
+    Raises
+    ------
+    InputError
+        As `write_image` and `add_correction`.
     """
     with tempfile.TemporaryDirectory() as folder:
         image = write_image(pixels, bundle, Path(folder), sizes)

@@ -57,10 +57,21 @@ def best_by_fold(members: Sequence[Member]) -> tuple[Member, ...]:
 
 
 def average(paths: Iterable[Path]) -> np.ndarray:
-    """Mean of probabilities, float32, of which only one at a time is in memory.
+    """Mean of probabilities, of which only one at a time is in memory.
 
-    Whole numbers are taken for shares of the largest that their type holds. InputError if the images differ in shape,
-    or there is none.
+    Parameters
+    ----------
+    paths : iterable of Path
+        Images; whole numbers are taken for shares of the largest that their type holds.
+
+    Returns
+    -------
+    ndarray of float32
+
+    Raises
+    ------
+    InputError
+        If they differ in shape, or no path is given.
     """
     mean, count, first = None, 0, None
     for path in paths:
@@ -81,10 +92,14 @@ def average(paths: Iterable[Path]) -> np.ndarray:
 
 
 def enlarge(probability: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A probability, float32 (y, x) or (Z, Y, X), on the grid of its truth.
+    """A probability on the grid of its truth.
 
-    A plane's truth may be larger by a whole factor, with a partial last row and column. It is interpolated bilinearly
-    then; any other grid is an InputError.
+    Parameters
+    ----------
+    probability : ndarray of float32, shape (y, x) or (Z, Y, X)
+    shape : tuple of int
+        The truth's; of a plane it may be larger by a whole factor, with a partial last row and column. It is
+        interpolated bilinearly then; any other grid is an InputError.
     """
     if probability.shape == tuple(shape):
         return probability

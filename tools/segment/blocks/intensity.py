@@ -18,10 +18,25 @@ def gray_sample(pieces: Iterable[np.ndarray], num_pixels: int) -> np.ndarray:
     """Gray values at evenly spaced ranks, from the lowest to the highest of an image that is read in pieces.
 
     Integers of up to 16 bit are counted, so that every percentile is that of the whole image to within one of 65,537
-    ranks. Of other types every k-th pixel is looked at, four million in all, as for a whole volume; extremes that these
-    miss are missed. The mean and the standard deviation, also of clipped values, are close to the image's. Pieces hold
-    each of ``num_pixels`` once; the result (n,), ascending, is of their type, all pixels of a small image. InputError
-    if a value is NaN or infinite.
+    ranks. Of other types every k-th pixel is looked at, four million in all, as for a whole volume; extremes that
+    these miss are missed. The mean and the standard deviation, also of clipped values, are close to the image's.
+
+    Parameters
+    ----------
+    pieces : iterable of ndarray
+        All pixels, each once, of one type.
+    num_pixels : int
+        Of the image.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        In ascending order, of the image's type; all pixels of a small image.
+
+    Raises
+    ------
+    InputError
+        If a value is NaN or infinite.
     """
     counts: np.ndarray | None = None
     looked_at = []
@@ -54,9 +69,24 @@ def on_grid(
 ) -> np.ndarray:
     """Gray values of a part of an image where another grid has its pixels, by cubic splines, as MONAI's Spacing does.
 
-    ``pixels`` are the part, and some around it, which begin at ``origin`` in the image of ``shape``; ``core`` is start
-    and stop of the part in the image. ``ratios`` are how many pixels of the image one of the other grid is; both begin
-    at the same pixel. Only every ``step``-th of the other grid's pixels in the part is looked at. Float32 (n,).
+    Parameters
+    ----------
+    pixels : ndarray
+        The part, and some pixels around it.
+    origin : sequence of int
+        Where they begin in the image.
+    core : sequence of (int, int)
+        Start and stop of the part in the image.
+    shape : sequence of int
+        Of the image.
+    ratios : sequence of float
+        How many pixels of the image one of the other grid is; both begin at the same pixel.
+    step : int
+        Of the other grid's pixels in the part only every such one is looked at.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
     """
     axes = []
     for (start, stop), length, ratio, first in zip(core, shape, ratios, origin, strict=True):

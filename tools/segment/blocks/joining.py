@@ -15,10 +15,19 @@ MIN_IOU = 0.5  # above it an object is the same as one other at most
 
 
 def same_objects(first: np.ndarray, second: np.ndarray, *, min_iou: float = MIN_IOU) -> np.ndarray:
-    """Objects that two blocks both found where they overlap, int (n, 2): label in one, label in the other.
+    """Objects that two blocks both found where they overlap.
 
-    Labels of either block in what their regions have in common have one shape; 0 is background. Objects are the same if
-    their IoU, within what is common, is above ``min_iou``, in [0.5, 1); no label is twice in a column.
+    Parameters
+    ----------
+    first, second : ndarray of int, same shape
+        Labels of either block in what their regions have in common; 0 is background.
+    min_iou : float
+        In [0.5, 1). Objects are the same if their IoU, within what is common, is above it.
+
+    Returns
+    -------
+    ndarray of int, shape (n, 2)
+        Label in ``first``, label in ``second``; no label twice in a column.
     """
     overlaps = count_overlaps(first, second)
     same = overlaps.ious > min_iou
@@ -31,10 +40,20 @@ def number_through(
 ) -> tuple[list[np.ndarray], int]:
     """Number the objects of all blocks from 1; parts of one object get the same number.
 
-    ``present`` are, for every block, the labels that are to be written, ascending, without 0; ``pairs`` are two blocks,
-    and what `same_objects` found of them. Gives for every block the new number of each of its labels, and the highest
-    of all. Numbers go by the first block that an object is in, and by its label there, so that they do not depend on
-    the order in which blocks were done.
+    Parameters
+    ----------
+    present : sequence of ndarray of int
+        For every block the labels that are to be written, ascending, without 0.
+    pairs : iterable of (int, int, ndarray)
+        Two blocks, and what `same_objects` found of them.
+
+    Returns
+    -------
+    numbers : list of ndarray of int64
+        For every block, the new number of each of ``present``.
+    num_objects : int
+        The highest of them. Numbers go by the first block that an object is in, and by its label there, so that they
+        do not depend on the order in which blocks were done.
     """
     starts = np.cumsum([0, *map(len, present)])
     rows, columns = [], []

@@ -153,8 +153,21 @@ def write_dataset(
 ) -> Path:
     """Write ``folder/dataset.json``, whole or not at all.
 
-    The entries are those of `Item`; ``name`` is that of the dataset, as cards give it; facts are what else the file
-    says, such as licence and spacing, and stand before the lists.
+    Parameters
+    ----------
+    folder : path
+        Holds the files that the items list.
+    name : str
+        Of the dataset, as cards give it.
+    training, testing : iterable of mapping
+        Entries as in `Item`.
+    **facts
+        What else the file says, such as licence and spacing; they stand before the lists.
+
+    Returns
+    -------
+    Path
+        The file.
     """
     path = Path(folder, DATALIST)
     content = {"name": name, **facts, "training": list(training), "testing": list(testing)}

@@ -27,7 +27,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary name is this process's own, starts with a dot and keeps the suffix, from which many writers infer the
     format. A process that is killed leaves its file behind; the next one that writes the same file removes it.
-    InputError if the disk is full, or the folder, which exists, may not be written; what was there is untouched.
+
+    Parameters
+    ----------
+    path : Path
+        File to write or replace; its folder exists.
+
+    Yields
+    ------
+    Path
+        Name to write to, in the same folder.
+
+    Raises
+    ------
+    InputError
+        If the disk is full, or the folder may not be written; what was there is untouched.
     """
     _sweep(path)
     partial = partial_path(path)

@@ -11,9 +11,17 @@ __all__ = ["VolumeInferer", "window_size"]
 
 
 def window_size(volume_shape: Sequence[int], roi_size: Sequence[int]) -> tuple[int, ...]:
-    """The smaller of volume and window along each axis, in voxels.
+    """Window that is never larger than the volume: MONAI would pad it with zeros, which no real image ends with.
 
-    MONAI would pad a larger window with zeros, which no real image ends with.
+    Parameters
+    ----------
+    volume_shape, roi_size : sequence of int
+        Size of the volume and largest window wanted, in voxels.
+
+    Returns
+    -------
+    tuple of int
+        For each axis the smaller of the two.
     """
     return tuple(min(size, roi) for size, roi in zip(volume_shape, roi_size, strict=True))
 

@@ -56,8 +56,16 @@ def by_name(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 def own_results(images: Iterable[Path]) -> set[Path]:
     """Those of the images that are results: of another one of them, or in a folder of results.
 
-    Such as ``a_mask.png`` where ``a.tif`` lies beside it. A ``b_mask.png`` without a ``b`` is an image, unless the
-    folder holds the settings of what was segmented into it.
+    Parameters
+    ----------
+    images : iterable of Path
+        In one folder or several.
+
+    Returns
+    -------
+    set of Path
+        Such as ``a_mask.png`` where ``a.tif`` lies beside it. A ``b_mask.png`` without a ``b`` is an image, unless the
+        folder holds the settings of what was segmented into it.
     """
     images = list(images)
     known = {(path.parent, stem(path)) for path in images}

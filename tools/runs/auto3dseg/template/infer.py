@@ -59,10 +59,18 @@ class InferClass:
     def infer(self, image_file: Mapping[str, Any] | str) -> MetaTensor:
         """Background and foreground of an image; the bundle's own results are left in the folder ``prediction``.
 
-        The image is a file, or an item of the datalist. Float32, (2, X, Y) or (2, X, Y, Z): the probability p of the
-        foreground, and 2 * threshold - p: the larger of them is the bundle's mask, and of an ensemble the larger mean
-        is where the mean of the probabilities is above the mean of the thresholds. Of a bundle of instances p is 1 in
-        every object. The affine is the image's; of a plane it is the size of the pixels in pixels of the image.
+        Parameters
+        ----------
+        image_file : mapping or str
+            An item of the datalist, or the image.
+
+        Returns
+        -------
+        MetaTensor of float32, shape (2, X, Y) or (2, X, Y, Z)
+            The probability p of the foreground, and 2 * threshold - p: the larger of them is the bundle's mask, and of
+            an ensemble the larger mean is where the mean of the probabilities is above the mean of the thresholds. Of
+            a bundle of instances p is 1 in every object. The affine is the image's; of a plane it is the size of the
+            pixels in pixels of the image.
         """
         item = image_file if isinstance(image_file, Mapping) else {"image": image_file}
         optional = self.config["datalist"].get("optional", ())

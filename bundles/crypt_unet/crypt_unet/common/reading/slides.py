@@ -22,10 +22,24 @@ PLAUSIBLE_UM = (0.05, 20.0)
 
 
 def open_slide(path: Path) -> Slide:
-    """A slide whose windows can be read as RGB at full resolution, uint8 (Y, X, 3); close it, or use it in a ``with``.
+    """A slide whose windows can be read as RGB.
 
-    TIFF, OME-TIFF or SVS; NDPI, MRXS, SCN and others where OpenSlide is installed. FileNotFoundError if there is no
-    file, InputError if it is not a TIFF, is truncated, or is not RGB with 8 bits per sample.
+    Parameters
+    ----------
+    path : Path
+        TIFF, OME-TIFF or SVS; NDPI, MRXS, SCN and others where OpenSlide is installed.
+
+    Returns
+    -------
+    TiffWindows or ScannedSlide
+        Its pixels at full resolution, uint8 (Y, X, 3); close it, or use it in a ``with``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file.
+    InputError
+        If the file is not a TIFF, is truncated, or is not RGB with 8 bits per sample.
     """
     if is_scanned(path):
         return ScannedSlide(path)
@@ -40,9 +54,24 @@ def open_slide(path: Path) -> Slide:
 
 
 def open_labels(path: Path) -> TiffWindows:
-    """A label map, a TIFF with one integer per pixel, whose windows can be read; close it, or use it in a ``with``.
+    """A label map whose windows can be read.
 
-    FileNotFoundError if there is no file, InputError if it is not a TIFF, is truncated, or no label map.
+    Parameters
+    ----------
+    path : Path
+        TIFF with one integer per pixel: 0 is background, every other number an object.
+
+    Returns
+    -------
+    TiffWindows
+        Close it, or use it in a ``with``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no file.
+    InputError
+        If the file is not a TIFF, is truncated, or no label map.
     """
     labels = TiffWindows(path)
     page = labels.page
@@ -57,9 +86,21 @@ def open_labels(path: Path) -> TiffWindows:
 
 
 def nearest_level(slide: Slide, factor: int) -> tuple[int, int]:
-    """The level of a pyramid to read where a slide is to be shrunk by a factor, and by what it is still to be shrunk.
+    """The level of a pyramid to read where a slide is to be shrunk.
 
-    The level is the smallest one from which a whole number leads to what is wanted; 0 is full resolution.
+    Parameters
+    ----------
+    slide : Slide
+        At full resolution.
+    factor : int
+        By which height and width are divided.
+
+    Returns
+    -------
+    level : int
+        The smallest one from which a whole number leads to what is wanted; 0 is full resolution.
+    rest : int
+        That number.
     """
     height, width = slide.level_shapes[0]
     for level, (level_height, level_width) in reversed(list(enumerate(slide.level_shapes))):
@@ -73,10 +114,23 @@ def nearest_level(slide: Slide, factor: int) -> tuple[int, int]:
 
 
 def pixel_size_um(slide: Slide) -> float | None:
-    """µm per pixel, from the first of these that gives it: OME or ImageJ, SVS's description, resolution tags.
+    """Pixel size of a slide, from the first of these that gives it: OME or ImageJ, SVS's description, resolution tags.
 
-    None if the file does not give it, gives less than 0.05 or more than 20 µm, or if pixels are more than 1 % longer
-    than wide or the reverse. InputError if the metadata that give it are damaged.
+    Parameters
+    ----------
+    slide : Slide
+        An open slide, at full resolution.
+
+    Returns
+    -------
+    float or None
+        µm per pixel; None if the file does not give it, gives less than 0.05 or more than 20 µm, or if pixels are
+        more than 1 % longer than wide or the reverse.
+
+    Raises
+    ------
+    InputError
+        If the metadata that give it are damaged.
     """
     if isinstance(slide, ScannedSlide):
         candidates = [slide.pixel_size()]

@@ -70,10 +70,17 @@ class DevoNet(nn.Module):
         self.apply(_init_he)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits (B, out_channels, Z, Y, X) of every voxel of images (B, in_channels, Z, Y, X), scaled per volume.
+        """Logits of every voxel.
 
-        Z, Y and X are free: the image is padded to a multiple of ``2**depth`` by repeating its border, and the logits
-        are cropped back.
+        Parameters
+        ----------
+        image : Tensor of float, shape (B, in_channels, Z, Y, X)
+            Intensities, scaled per volume. Z, Y and X are free: the image is padded to a multiple of ``2**depth`` by
+            repeating its border, and the logits are cropped back.
+
+        Returns
+        -------
+        Tensor of float, shape (B, out_channels, Z, Y, X)
         """
         depth, height, width = image.shape[2:]
         x = F.pad(

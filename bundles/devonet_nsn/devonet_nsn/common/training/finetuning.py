@@ -59,11 +59,27 @@ class FinetuneLoader:
 
 
 def freeze(network: nn.Module, pattern: str) -> nn.Module:
-    """Freeze, in place, the parameters of a network whose names match in the training to come; gives the network.
+    """Freeze the parameters whose names match in the training to come.
 
-    ``pattern`` is a regular expression for how names of parameters begin, such as ``encoder`` or ``(encoder|stem)``;
-    the word ``none`` freezes nothing. A batch normalization whose parameters are all frozen keeps its statistics too.
-    InputError if the pattern is not a regular expression, or matches no parameter, or leaves none to train.
+    A batch normalization whose parameters are all frozen keeps its statistics too.
+
+    Parameters
+    ----------
+    network : Module
+        Changed in place.
+    pattern : str
+        Regular expression for how names of parameters begin, such as ``encoder`` or ``(encoder|stem)``; the word
+        ``none`` freezes nothing.
+
+    Returns
+    -------
+    Module
+        The network itself.
+
+    Raises
+    ------
+    InputError
+        If the pattern is not a regular expression, or matches no parameter, or leaves none to train.
     """
     if pattern == "none":
         return network

@@ -12,9 +12,14 @@ BATCH_NORM_MOMENTUM = 0.1
 def prepare_encoder(network: nn.Module, encoder: Any) -> None:
     """Let normalizations adapt quickly, and exclude layers that give no feature from the training.
 
-    EfficientNet's momentum of 0.01 is made for weeks of training; after hours its running statistics would lag behind.
-    The last layer of its encoder, as segmentation-models-pytorch has it, makes no feature, and DistributedDataParallel
-    wants all that is trained to be used. ``encoder`` may be None.
+    Parameters
+    ----------
+    network : Module
+        EfficientNet's momentum of 0.01 is made for weeks of training; after hours its running statistics would lag
+        behind.
+    encoder : Module or None
+        The network's encoder, of segmentation-models-pytorch. EfficientNet's last layer makes no feature, and
+        DistributedDataParallel wants all that is trained to be used.
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

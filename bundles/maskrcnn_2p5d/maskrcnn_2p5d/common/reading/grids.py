@@ -16,10 +16,21 @@ TOLERANCE = 0.25  # of a voxel, by which the corners of two grids may differ; he
 def find_turn(
     shape: Sequence[int], affine: np.ndarray, reference_shape: Sequence[int], reference_affine: np.ndarray
 ) -> tuple[tuple[int, int, int], tuple[int, ...]] | None:
-    """How the axes of a volume have to change to match another volume's grid; None where it lies elsewhere.
+    """How the axes of a volume have to change to match another volume's grid.
 
-    None, too, where its voxels have another size. Shapes are as stored, affines (4, 4) from voxels to micrometres.
-    Gives the volume's axes in the reference's order, and which of them, so ordered, are to be reversed.
+    Parameters
+    ----------
+    shape, reference_shape : sequence of 3 ints
+        Of both volumes, as stored.
+    affine, reference_affine : ndarray, shape (4, 4)
+        From voxels to micrometres.
+
+    Returns
+    -------
+    order, flipped : tuple of int
+        Axes of the volume in the reference's order, and which of them, so ordered, are to be reversed.
+    None
+        Where the volume lies elsewhere, or has voxels of another size.
     """
     step = np.linalg.inv(np.asarray(reference_affine, float)) @ np.asarray(affine, float)
     turn = np.rint(step[:3, :3]).astype(int)

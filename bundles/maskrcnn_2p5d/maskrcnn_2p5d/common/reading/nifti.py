@@ -60,9 +60,22 @@ def unreadable(path: str | PathLike[str], reason: object) -> InputError:
 
 
 def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
-    """Header of a NIfTI file, whatever its name, whose claims its bytes can hold.
+    """Header of a NIfTI file whose claims its bytes can hold.
 
-    InputError if it is none, holds colours or complex numbers, or claims another number of voxels than it can hold.
+    Parameters
+    ----------
+    path : path
+        Whatever its name.
+
+    Returns
+    -------
+    nibabel.Nifti1Header
+        Or that of NIfTI-2.
+
+    Raises
+    ------
+    InputError
+        If it is none, holds colours or complex numbers, or claims another number of voxels than it can hold.
     """
     try:
         kind = identify(path)
@@ -112,10 +125,23 @@ def open_nifti(path: str | PathLike[str]) -> nib.Nifti1Image:
 
 
 def read_volume(path: str | PathLike[str]) -> np.ndarray:
-    """Voxels (Z, Y, X) of a NIfTI volume in the file's own type, or as floats where it scales them.
+    """Voxels of a volume.
 
-    Axes of length 1 behind the third, as some programs write them, are left out. One of two axes is a single slice.
-    InputError as `check_nifti`, or if it is no volume of three axes.
+    Parameters
+    ----------
+    path : path
+        NIfTI file; axes of length 1 behind the third, as some programs write them, are left out. One of two axes is
+        a single slice.
+
+    Returns
+    -------
+    ndarray, shape (Z, Y, X)
+        In the file's own type, or as floats where it scales them.
+
+    Raises
+    ------
+    InputError
+        As `check_nifti`, or if it is no volume of three axes.
     """
     image = open_nifti(path)
     try:
@@ -126,10 +152,24 @@ def read_volume(path: str | PathLike[str]) -> np.ndarray:
 
 
 def read_volume_onto(path: str | PathLike[str], image: str | PathLike[str], what: str = "the label") -> np.ndarray:
-    """Voxels (Z, Y, X) of a volume on the grid of the image that it belongs to, by what the headers of both say.
+    """Voxels of a volume on the grid of the image that it belongs to, by what the headers of both say.
 
-    Axes in another order or direction are turned. ``what`` is what the volume is, for messages. InputError as
-    `read_volume`, if an affine says no place, or if the volume lies elsewhere than the image.
+    Parameters
+    ----------
+    path, image : path
+        NIfTI files.
+    what : str
+        What the volume is, for messages.
+
+    Returns
+    -------
+    ndarray, shape (Z, Y, X)
+        Axes in another order or direction are turned.
+
+    Raises
+    ------
+    InputError
+        As `read_volume`, if an affine says no place, or if the volume lies elsewhere than the image.
     """
     own, other = open_nifti(path), open_nifti(image)
     _steps(path, own.affine), _steps(image, other.affine)

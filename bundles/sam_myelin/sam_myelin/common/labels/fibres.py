@@ -99,9 +99,21 @@ def label_fibres(axon: np.ndarray, myelin: np.ndarray, *, min_axon_px: int = MIN
 
 
 def label_axons(axon: np.ndarray, *, min_axon_px: int = MIN_AXON_PX) -> tuple[np.ndarray, int]:
-    """Connected components (8 neighbours) of an axon mask (Y, X), in reading order, and the number of specks.
+    """Connected components (8 neighbours) of an axon mask, in reading order, without specks.
 
-    Components are int32, 1 to n without gaps; those of fewer than ``min_axon_px`` pixels are specks, and left out.
+    Parameters
+    ----------
+    axon : ndarray of bool, shape (Y, X)
+        Axons.
+    min_axon_px : int
+        Smaller components are specks.
+
+    Returns
+    -------
+    markers : ndarray of int32, shape (Y, X)
+        1 to n without gaps, 0 elsewhere.
+    num_specks : int
+        Components left out.
     """
     components = np.empty(axon.shape, np.int32)
     num_found = ndimage.label(axon, EIGHT_NEIGHBOURS, output=components)
@@ -113,8 +125,17 @@ def label_axons(axon: np.ndarray, *, min_axon_px: int = MIN_AXON_PX) -> tuple[np
 def sheath_depth(markers: np.ndarray, foreground: np.ndarray) -> np.ndarray:
     """Distance to an axon, in units of the thickness of that axon's sheath; of all axons the lowest counts.
 
-    Markers, int (Y, X), are axons, 1 to n without gaps, at least one; ``foreground``, bool, axons and myelin. The
-    result, float32, is 0 in axons, about 1 at the outer border of a sheath and where two sheaths touch.
+    Parameters
+    ----------
+    markers : ndarray of int, shape (Y, X)
+        Axons, 1 to n without gaps; at least one.
+    foreground : ndarray of bool, shape (Y, X)
+        Axons and myelin.
+
+    Returns
+    -------
+    ndarray of float32, shape (Y, X)
+        0 in axons, about 1 at the outer border of a sheath and where two sheaths touch.
     """
     distance, nearest = _nearest_axon(markers)
     thickness = _thicknesses(distance, nearest, foreground, int(markers.max()))

@@ -17,9 +17,21 @@ MAX_PNG_LABEL = np.iinfo(np.uint16).max
 
 
 def write_labels(folder: Path, name: str, labels: np.ndarray) -> Path:
-    """Write a label map, int (Y, X); what an earlier run left under the other ending is removed.
+    """Write a label map; what an earlier run left under the other ending is removed.
 
-    Gives ``<name>.png`` of 16 bit; ``.tif`` of 32 bit, with a warning, if a number is above 65535.
+    Parameters
+    ----------
+    folder : Path
+        Where to write.
+    name : str
+        The file's, without ending.
+    labels : ndarray of int, shape (Y, X)
+        0 is background.
+
+    Returns
+    -------
+    Path
+        ``.png`` of 16 bit; ``.tif`` of 32 bit, with a warning, if a number is above 65535.
     """
     path, other = folder / f"{name}.png", folder / f"{name}.tif"
     if labels.max(initial=0) <= MAX_PNG_LABEL:

@@ -87,7 +87,15 @@ def seg(reference: np.ndarray, result: np.ndarray) -> float:
 def match(overlaps: Overlaps) -> Matches:
     """The result object that covers more than half of each reference object; there is at most one.
 
-    In order of the reference labels; IoU 0 where nothing matches.
+    Parameters
+    ----------
+    overlaps : Overlaps
+        Overlap table of a frame.
+
+    Returns
+    -------
+    Matches
+        In order of the reference labels; IoU 0 where nothing matches.
     """
     covered = overlaps.covered
     results = np.zeros(len(overlaps.reference_labels), overlaps.result_labels.dtype)
@@ -98,11 +106,24 @@ def match(overlaps: Overlaps) -> Matches:
 
 
 def count_overlaps(reference: np.ndarray, result: np.ndarray) -> Overlaps:
-    """Overlap table of two label images of one shape, whose labels may have gaps; 0 is background.
+    """Overlap table of two label images.
 
     The images are walked through once, in blocks, and cut into runs of pixels that have the same two labels. There are
-    few of them, so that whatever follows costs little time and memory. ValueError if the shapes differ or the labels
-    are not integers of at least 0.
+    few of them, so that whatever follows costs little time and memory.
+
+    Parameters
+    ----------
+    reference, result : ndarray of int, any shape
+        Label images on the same pixel grid; 0 is background, labels may have gaps.
+
+    Returns
+    -------
+    Overlaps
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or the labels are not integers of at least 0.
     """
     if reference.shape != result.shape:
         raise ValueError(

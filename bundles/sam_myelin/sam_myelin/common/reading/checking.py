@@ -11,10 +11,21 @@ __all__ = ["check_all"]
 def check_all(
     items: Sequence[Mapping[str, Any]], read: Callable[[Any], Any], *, trouble: str = "images cannot be segmented"
 ) -> None:
-    """Read every item's ``image``, so that one that cannot be read stops a long run before it begins.
+    """Read every image, so that one that cannot be read stops a long run before it begins, not in the middle.
 
-    ``read`` takes its path, and raises a ValueError or OSError where the image is refused; InputError names all of
-    those, and ``trouble``, what is wrong with them.
+    Parameters
+    ----------
+    items : sequence of mapping
+        Each with the path of an image under ``image``.
+    read : callable
+        Takes such a path; raises a ValueError or OSError where the image is refused.
+    trouble : str
+        What is wrong with those.
+
+    Raises
+    ------
+    InputError
+        If any of them is refused; it names all of those.
     """
     problems = []
     for item in items:

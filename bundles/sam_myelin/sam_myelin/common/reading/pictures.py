@@ -86,10 +86,22 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
 
 
 def read_gray(path: str | os.PathLike[str]) -> np.ndarray:
-    """Gray values (Y, X) of an image in the file's own type, unscaled.
+    """Gray values of an image.
 
-    It is read as by `read_pixels`, and gray, or in colours that are equal, with no see-through pixel. InputError as
-    there, or if it is in colour, of one bit, or holds NaN or infinite values.
+    Parameters
+    ----------
+    path : path
+        As for `read_pixels`: gray, or in colours that are equal, with no see-through pixel.
+
+    Returns
+    -------
+    ndarray of integers or floats, shape (Y, X)
+        Its gray values in the file's own type, unscaled.
+
+    Raises
+    ------
+    InputError
+        As `read_pixels`, or if it is in colour, of one bit, or holds NaN or infinite values.
     """
     pixels = opaque(path, read_pixels(path))
     if pixels.ndim == 3:
@@ -108,9 +120,21 @@ def read_gray(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
-    """A label map, or a mask as one of a single object, int32 (Y, X): 0 is background, every other number an object.
+    """A label map, or a mask as one of a single object.
 
-    InputError as `read_pixels`, or if it has several channels, or holds anything but integers from 0.
+    Parameters
+    ----------
+    path : path
+        PNG or TIFF of integers: 0 is background, every other number an object.
+
+    Returns
+    -------
+    ndarray of int32, shape (Y, X)
+
+    Raises
+    ------
+    InputError
+        As `read_pixels`, or if it has several channels, or holds anything but integers from 0.
     """
     pixels = read_pixels(path, labels=True)
     if pixels.ndim == 3:

@@ -163,8 +163,18 @@ def check_chain(path: str | PathLike[str], tiff: tifffile.TiffFile) -> None:
 def check_completeness(path: str | PathLike[str], tiff: tifffile.TiffFile, num_planes: int) -> None:
     """Refuse a file whose metadata announce more planes than there are, or fewer.
 
-    ``num_planes`` are those that its images have, together, without additions; one file of an OME set may lack the
-    planes of the others.
+    Parameters
+    ----------
+    path : path
+        For the message.
+    tiff : tifffile.TiffFile
+        One file of an OME set may lack the planes of the others.
+    num_planes : int
+        That its images have, together, without additions.
+
+    Raises
+    ------
+    InputError
     """
     announced = num_planes
     if tiff.is_imagej and tiff.pages.first.samplesperpixel == 1:

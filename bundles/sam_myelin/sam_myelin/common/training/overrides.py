@@ -120,9 +120,18 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 def find_mistakes(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     """Describe every override that cannot have the effect its author wanted.
 
-    ``config`` is about to run, overrides included; ``known`` holds every top-level key of the bundle's config files,
-    with the value it has there. A message for each unknown key that nothing refers to, and for each switch or number
-    that was given as the word ``true``, ``false`` or ``null``, which reaches the config as a string.
+    Parameters
+    ----------
+    config : mapping
+        The config that is about to run, overrides included.
+    known : mapping
+        Every top-level key of the bundle's config files, with the value it has there.
+
+    Returns
+    -------
+    list of str
+        One message for each unknown key that nothing refers to, and for each switch or number that was given as the
+        word ``true``, ``false`` or ``null``, which reaches the config as a string.
     """
     references = set(re.findall(r"[@%](\w+)", json.dumps(config, default=str)))
     mistakes = []
@@ -139,7 +148,15 @@ def find_mistakes(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[s
 def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
     """Describe every knob whose value cannot work; expressions and references are trusted.
 
-    The mappings are those of `find_mistakes`; what is a boolean in ``known`` has to be one.
+    Parameters
+    ----------
+    config, known : mapping
+        As for `find_mistakes`; what is a boolean in ``known`` has to be one.
+
+    Returns
+    -------
+    list of str
+        One message for each.
     """
     switches = {
         key: (lambda value: isinstance(value, bool), "True or False")
@@ -160,8 +177,19 @@ def find_misread_paths(config: Mapping[str, Any], arguments: Sequence[str] = ())
 
     Fire, by which MONAI reads its command line, takes text for Python where it can: ``1e3`` is a number, ``a,b`` a
     tuple, and of ``run#3`` the end is a comment. MONAI takes ``@a`` for the value of ``a``, and ``$a`` for an
-    expression. With ``./`` before, these are plain names; but ``#`` becomes ``::`` wherever it stands. ``config`` is as
-    for `find_mistakes`.
+    expression. With ``./`` before, these are plain names; but ``#`` becomes ``::`` wherever it stands.
+
+    Parameters
+    ----------
+    config : mapping
+        The config that is about to run, overrides included.
+    arguments : sequence of str
+        The command line, where there is one.
+
+    Returns
+    -------
+    list of str
+        One message for each.
     """
     typed = _typed(arguments)
     mistakes = []

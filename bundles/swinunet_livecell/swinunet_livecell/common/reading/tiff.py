@@ -72,11 +72,27 @@ class _Image:
 
 
 def read_header(path: Path, *, labels: bool = False) -> TiffHeader:
-    """Shape (Z, Y, X) and dtype of a gray 2D or 3D TIFF, checked without decoding a pixel.
+    """Shape and dtype of a gray 2D or 3D TIFF, checked without decoding a pixel.
 
-    Every page is one slice, whatever the metadata calls the axis, so that a stack of three slices is not taken for RGB,
-    nor a stack that was written page by page for its first page. ``labels`` as for `read_volume`. InputError if the
-    file is not a TIFF, is truncated, holds several images, samples or channels, or is not 2D or 3D.
+    Every page is one slice, whatever the metadata calls the axis, so that a stack of three slices is not taken for
+    RGB, nor a stack that was written page by page for its first page.
+
+    Parameters
+    ----------
+    path : Path
+        TIFF file.
+    labels : bool
+        As for `read_volume`.
+
+    Returns
+    -------
+    TiffHeader
+        Shape (Z, Y, X) and dtype.
+
+    Raises
+    ------
+    InputError
+        If the file is not a TIFF, is truncated, holds several images, samples or channels, or is not 2D or 3D.
     """
     with open_tiff(path) as tiff:
         image = _find_image(path, tiff)
@@ -86,11 +102,25 @@ def read_header(path: Path, *, labels: bool = False) -> TiffHeader:
 
 
 def read_volume(path: Path, *, labels: bool = False) -> np.ndarray:
-    """Pixels (Z, Y, X) of a gray 2D or 3D TIFF that `read_header` accepts, bright where a viewer shows them bright.
+    """Pixels of a gray 2D or 3D TIFF, bright where a viewer shows them bright.
 
-    In native byte order; values as stored, except that white is the highest, and that a palette of grays is replaced by
-    the grays. ``labels`` tells whether they are numbers of objects: then a palette only colours them, and white for
-    zero is refused. InputError if the header is refused or the pixels cannot be decoded.
+    Parameters
+    ----------
+    path : Path
+        TIFF file that `read_header` accepts.
+    labels : bool
+        Whether the values are numbers of objects: then a palette only colours them, and white for zero is refused.
+
+    Returns
+    -------
+    ndarray, shape (Z, Y, X)
+        In native byte order; values as stored, except that white is the highest, and that a palette of grays is
+        replaced by the grays.
+
+    Raises
+    ------
+    InputError
+        If the header is refused or the pixels cannot be decoded.
     """
     with open_tiff(path) as tiff:
         image = _find_image(path, tiff)
@@ -99,10 +129,24 @@ def read_volume(path: Path, *, labels: bool = False) -> np.ndarray:
 
 
 def read_picture(path: Path, *, labels: bool = False) -> np.ndarray:
-    """Pixels, (Y, X) or (Y, X, C), of the only 2D image in a TIFF, as a viewer shows them.
+    """Pixels of the only 2D image in a TIFF, as a viewer shows them.
 
-    In the file's own type; a palette is replaced by the colours it stands for. ``labels`` as for `read_volume`.
-    InputError if it is not a TIFF, is truncated, or holds more than one plane.
+    Parameters
+    ----------
+    path : Path
+        TIFF file.
+    labels : bool
+        As for `read_volume`.
+
+    Returns
+    -------
+    ndarray, shape (Y, X) or (Y, X, C)
+        In the file's own type. A palette is replaced by the colours it stands for.
+
+    Raises
+    ------
+    InputError
+        If it is not a TIFF, is truncated, or holds more than one plane.
     """
     with open_tiff(path) as tiff:
         image = _find_image(path, tiff)
@@ -116,9 +160,17 @@ def read_picture(path: Path, *, labels: bool = False) -> np.ndarray:
 
 
 def read_spacing(path: Path) -> tuple[float, float, float] | None:
-    """Voxel spacing (Z, Y, X) in µm in the metadata of an ImageJ, OME or LSM TIFF.
+    """Voxel spacing in the metadata of an ImageJ, OME or LSM TIFF.
 
-    None where the file does not say it along all axes, in units of length.
+    Parameters
+    ----------
+    path : Path
+        TIFF file.
+
+    Returns
+    -------
+    tuple of float, or None
+        Spacing in µm as (Z, Y, X); None where the file does not say it along all axes, in units of length.
     """
     with open_tiff(path) as tiff, blaming(path):
         return spacing_of(tiff)
