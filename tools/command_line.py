@@ -3,6 +3,7 @@
 import difflib
 import functools
 import inspect
+import itertools
 import logging
 import math
 import os
@@ -144,16 +145,16 @@ def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
             print(_help(verb, _load(verbs[verb][0])), flush=True)
         else:
             command, rest = _load(verbs[verb][0]), list(words[len(verb.split()) :])
-            _check_required(verb, command, rest)
+            _check_given(verb, command, rest)
             fire.Fire(command, command=rest, name=f"python -m tools {verb}", serialize=as_table)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        known = find_input_error(error) or (error if isinstance(error, EXPECTED_ERRORS) else None)
-        if known is None:
+        known = find_input_error(error)
+        if known is None and not isinstance(error, EXPECTED_ERRORS):
             raise
-        print("error:", " ".join(str(known).split()), file=sys.stderr)
+        print("error:", " ".join(str(known or _plain(error)).split()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -174,13 +175,28 @@ def _find_verb(verbs: Mapping[str, tuple[str, str]], words: Sequence[str]) -> st
     raise InputError(f"unknown verb {candidate!r}; did you mean {closest!r}? python -m tools lists all verbs")
 
 
-def _check_required(verb: str, command: Callable, words: Sequence[str]) -> None:
-    """Refuse a command line that lacks a positional argument; Fire would answer with a page about its own insides."""
+def _plain(error: Exception) -> str:
+    """What is wrong with which file, without the number that the operating system gives it."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename2 or error.filename}: {error.strerror}; check the path, or give another"
+
+
+def _check_given(verb: str, command: Callable, words: Sequence[str]) -> None:
+    """Refuse a command line that lacks a positional argument, or the value of an option.
+
+    Fire would answer the first with a page about its own insides, and takes the second for True.
+    """
     named, num_given, after_flag = set(), 0, False
-    for word in words:
+    switches = {name for name, parameter in _parameters(command).items() if isinstance(parameter.default, bool)}
+    valued = set(_parameters(command)) - switches
+    for word, following in itertools.pairwise([*words, "--"]):
         is_flag = word.startswith("--")
         if is_flag:
-            named.add(word[2:].split("=")[0].replace("-", "_"))
+            name = word[2:].split("=")[0].replace("-", "_")
+            if name in valued and "=" not in word and following.startswith("--"):
+                raise InputError(f"--{name}: no value; give --{name} VALUE")
+            named.add(name)
         elif not after_flag:
             num_given += 1
         after_flag = is_flag and "=" not in word
@@ -223,6 +239,8 @@ def _read(parameter: inspect.Parameter, value: Any, reader: Callable[[Any], obje
         raise InputError(f"--{parameter.name} {value}: expected no value, True or False")
     if default is parameter.empty and value in (None, default):
         value = None
+    elif value == "" and default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+        raise InputError(f"{parameter.name.upper()} is empty; give one, and check the variable that it is written with")
     elif not isinstance(value, str):
         return value
     elif not value and not isinstance(default, str) and default is not parameter.empty:

@@ -1,5 +1,6 @@
 """Results that somebody corrected, kept as a dataset that a bundle is fine-tuned on."""
 
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -78,7 +79,8 @@ def correct(
         "kept as": item.image,
         "to train on": len(dataset.training),
         "to test on": len(dataset.testing),
-        "fine-tune": f"python -m tools finetune {' or '.join(learners)} --dataset_dir {dataset_dir} --output_dir tuned",
+        "fine-tune": f"python -m tools finetune {' or '.join(learners)} "
+        f"--dataset_dir {shlex.quote(str(dataset_dir))} --output_dir tuned",
     }
 
 

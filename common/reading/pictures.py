@@ -101,7 +101,7 @@ def read_gray(path: str | os.PathLike[str]) -> np.ndarray:
     Raises
     ------
     InputError
-        As `read_pixels`, or if it is in colour, of one bit, or holds NaN or infinite values.
+        As `read_pixels`, or if it is in colour, of one bit, or holds values that are NaN, infinite or beyond 32 bit.
     """
     pixels = opaque(path, read_pixels(path))
     if pixels.ndim == 3:
@@ -114,8 +114,10 @@ def read_gray(path: str | os.PathLike[str]) -> np.ndarray:
     if pixels.dtype.kind not in "uif":
         found = "one bit pixels" if pixels.dtype == bool else f"pixels of type {pixels.dtype}"
         raise InputError(f"{path}: {found}, expected gray values; export 8 or 16 bit gray")
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise InputError(f"{path}: NaN or infinite gray values, expected finite ones; export 8 or 16 bit gray")
+    if pixels.dtype.kind == "f" and not (np.abs(pixels) <= np.finfo(np.float32).max).all():
+        raise InputError(
+            f"{path}: NaN or infinite gray values, or some beyond 32 bit, expected finite ones; export 8 or 16 bit gray"
+        )
     return pixels
 
 

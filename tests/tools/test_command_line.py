@@ -25,7 +25,12 @@ def example(source, *extra, fold="0", spacing="1", **unknown):
 
 def fails(error):
     """Stand-in for a verb that raises."""
-    raise {"input": InputError("a.tif: bad\nin two lines"), "path": FileNotFoundError("b"), "bug": KeyError("c")}[error]
+    raise {
+        "input": InputError("a.tif: bad\nin two lines"),
+        "path": FileNotFoundError("b"),
+        "file": IsADirectoryError(errno.EISDIR, "Is a directory", ".partial-c", None, "c"),
+        "bug": KeyError("c"),
+    }[error]
 
 
 STAND_INS = {
@@ -77,6 +82,7 @@ def test_result_is_a_table_on_stdout(capsys):
         (["group", "fail"], "unknown verb 'group fail'; did you mean 'group fails'?"),
         (["group", "fails", "input"], "error: a.tif: bad in two lines"),
         (["group", "fails", "path"], "error: b"),
+        (["group", "fails", "file"], "error: c: Is a directory; check the path, or give another"),
     ],
 )
 def test_expected_errors_are_one_line_and_nothing_ran(capsys, arguments, message):
@@ -175,12 +181,20 @@ def test_a_verb_is_called_from_python_as_it_is_written():
         (["--clean", "yes"], "--clean yes: expected no value, True or False"),
         (["--fold", "1"], "unknown flag --fold; did you mean --folds? known: --spacing --folds --share --test --clean"),
         (["further"], "too many arguments: further"),
+        (["--test"], "--test: no value; give --test VALUE"),
+        (["--share", "--clean"], "--share: no value; give --share VALUE"),
     ],
 )
 def test_what_a_verb_cannot_read_is_told_before_it_begins(words, message, monkeypatch, capsys):
     monkeypatch.setattr("tools.command_line._load", lambda target: split)
     assert run({"split": ("", "")}, ["split", "1", "--spacing", "2,1,1", *words]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_an_argument_that_is_empty_is_not_the_folder_we_are_in(monkeypatch, capsys):
+    monkeypatch.setattr("tools.command_line._load", lambda target: split)
+    assert run({"split": ("", "")}, ["split", "", "--spacing", "2,1,1"]) == 1
+    assert "error: SOURCE is empty; give one" in capsys.readouterr().err
 
 
 def test_a_verb_that_takes_more_gets_it_as_it_is():

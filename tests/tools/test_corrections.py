@@ -105,9 +105,10 @@ def test_files_are_corrected_on_the_command_line(tmp_path):
     voxels = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
     tifffile.imwrite(tmp_path / "raw.tif", voxels, photometric="minisblack")
     tifffile.imwrite(tmp_path / "drawn.tif", (voxels > 50).astype(np.uint8), photometric="minisblack")
-    told = correct("nuclei", tmp_path / "raw.tif", tmp_path / "drawn.tif", tmp_path / "kept", spacing="2,1,1")
+    told = correct("nuclei", tmp_path / "raw.tif", tmp_path / "drawn.tif", tmp_path / "kept #1", spacing="2,1,1")
     assert told["to train on"] == 1 and "finetune devonet_nsn or devonet_ndn --dataset_dir" in told["fine-tune"]
-    (item,) = read_dataset(tmp_path / "kept").training
+    assert f"'{tmp_path}/kept #1'" in told["fine-tune"]
+    (item,) = read_dataset(tmp_path / "kept #1").training
     np.testing.assert_array_equal(read_image(item.file("image")), voxels)
     with pytest.raises(InputError, match=r"lost\.tif: no such file; give the corrected labels"):
-        correct("nuclei", tmp_path / "raw.tif", tmp_path / "lost.tif", tmp_path / "kept", spacing="2,1,1")
+        correct("nuclei", tmp_path / "raw.tif", tmp_path / "lost.tif", tmp_path / "kept #1", spacing="2,1,1")

@@ -193,9 +193,10 @@ def _bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         bound.close()
-        raise InputError(f"--port {port}: cannot listen on {host} ({error.strerror}); choose another port") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is above 65535"
+        raise InputError(f"--port {port}: cannot listen on {host} ({reason}); choose another port") from error
     return bound
 
 

@@ -49,9 +49,10 @@ def test_channels_that_lie_one_after_the_other_are_understood(write_image):
 
 def test_float_image_is_read_unless_it_holds_nan(write_image):
     np.testing.assert_array_equal(read_gray(write_image("a.tif", RAMP.astype(np.float32))), RAMP)
-    broken = np.where(RAMP == 7, np.nan, RAMP).astype(np.float32)
-    with pytest.raises(InputError, match=r"b\.tif: NaN or infinite gray values"):
-        read_gray(write_image("b.tif", broken))
+    for number, dtype in ((np.nan, np.float32), (1e300, np.float64)):
+        broken = np.where(RAMP == 7, number, RAMP).astype(dtype)
+        with pytest.raises(InputError, match=r"b\.tif: NaN or infinite gray values"):
+            read_gray(write_image("b.tif", broken))
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("l.png", np.uint16), ("l.tif", np.uint16), ("l.tif", np.int32)])

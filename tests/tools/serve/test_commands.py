@@ -27,6 +27,8 @@ def test_port_that_is_taken_is_told_before_anything_is_loaded():
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=rf"--port {port}: cannot listen on 127.0.0.1 .*choose another port"):
             serve_bundles([ROOT / "bundles" / "no_such_bundle"], host="127.0.0.1", port=port)
+    with pytest.raises(InputError, match=r"--port 70000: cannot listen on 127.0.0.1 \(it is above 65535\)"):
+        serve_bundles([ROOT / "bundles" / "no_such_bundle"], host="127.0.0.1", port=70000)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "lab"])

@@ -1,6 +1,7 @@
 """Layers as files that `tools.segment` takes, and its results as layers."""
 
 import csv
+import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,7 +127,8 @@ def keep_correction(
     with tempfile.TemporaryDirectory() as folder:
         image = write_image(pixels, bundle, Path(folder), sizes)
         item = add_correction(dataset_dir, bundle, image, labels, name)
-    return f"kept as {item.name}; then: python -m tools finetune {bundle.root.name} --dataset_dir {dataset_dir}"
+    folder = shlex.quote(str(dataset_dir))
+    return f"kept as {item.name}; then: python -m tools finetune {bundle.root.name} --dataset_dir {folder}"
 
 
 def _xy(place: np.ndarray) -> list[float]:
