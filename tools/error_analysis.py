@@ -1,4 +1,4 @@
-"""Where a foreground mask is wrong: at borders, in dim nuclei, in deep slices."""
+"""Where the foreground mask of a volume is wrong: at borders, in dim nuclei, in deep slices."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,6 +11,7 @@ from common.datalist import read_dataset
 from common.errors import InputError
 from common.names import stem
 from common.reading import nifti
+from common.reading.images import is_volume
 from tools.command_line import as_verb
 
 __all__ = ["count_errors", "errors", "isolated_offsets"]
@@ -120,6 +121,9 @@ def errors(dataset_dir: Path, results_dir: Path) -> dict[str, str]:
         raise InputError(
             f"{dataset_dir / 'dataset.json'}: no labelled image under 'testing'; there is nothing to compare with"
         )
+    flat = next((item for item in items if not is_volume(item.file("image"))), None)
+    if flat:
+        raise InputError(f"{flat.file('image')}: no NIfTI volume, which is all that is compared here; use overlay")
     total: Counter[str] = Counter()
     for item in tqdm(items, desc="comparing"):
         mask = results_dir / f"{stem(item.name)}_mask.nii.gz"

@@ -115,7 +115,7 @@ def test_output_dir_is_made_and_left_empty(tmp_path):
 @pytest.mark.parametrize("below", [".", "output"])
 def test_a_file_in_the_way_of_output_dir(tmp_path, below):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file.*: cannot write there \(.+\); give another --output_dir"):
+    with pytest.raises(InputError, match=r"file.*: cannot write there \(.+\); give another folder"):
         prepare_output_dir(tmp_path / "file" / below)
 
 

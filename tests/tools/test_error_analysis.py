@@ -88,3 +88,11 @@ def test_mask_that_is_stored_the_other_way_round_is_turned(tmp_path):
     nib.save(nib.Nifti1Image(stored, reversed_x), tmp_path / "a_mask.nii.gz")
     with pytest.raises(InputError, match="a_mask.nii.gz: the mask lies elsewhere than its image"):
         errors(str(tmp_path), str(tmp_path))
+
+
+def test_pictures_are_told_from_volumes_that_lack_a_result(tmp_path):
+    for name in ("a.png", "a_label.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "dataset.json").write_text(json.dumps({"testing": [{"image": "a.png", "label": "a_label.png"}]}))
+    with pytest.raises(InputError, match=r"a\.png: no NIfTI volume, which is all that is compared here; use overlay"):
+        errors(tmp_path, tmp_path)

@@ -17,6 +17,8 @@ from tools.toolbox import Blocks, read_toolbox
 
 __all__ = ["Description", "describe", "describe_bundle", "find_combination"]
 
+OURS = ("bundle_root", "dataset_dir", "output_dir")  # keys of inference.json that name where one image lies
+
 
 @dataclass(frozen=True)
 class Description:
@@ -94,6 +96,9 @@ def describe_bundle(
     root = root.resolve()
     task, toolbox = read_metadata(root).get("task", ""), read_toolbox(root)
     overrides = dict(overrides or {})
+    ours = next((key for key in OURS if key in overrides), None)
+    if ours:
+        raise InputError(f"--{ours} {overrides[ours]}: chosen for every image by what segments it; leave it out")
     weights = Path(str(overrides.get("ckpt_path", root / "models" / "model.pt")))
     backend = choose_backend(root, backend, weights)
     if backend == "torch" and not weights.is_file():

@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import InputError
 from tools.bundles import find_bundle
-from tools.segment.description import describe_bundle
+from tools.segment.description import describe, describe_bundle
 
 
 def test_bundle_without_weights_says_what_to_do(tmp_path):
@@ -20,3 +20,10 @@ def test_stranger_is_no_bundle(tmp_path):
     (tmp_path / "plain" / "configs" / "metadata.json").write_text('{"task": "x"}')
     with pytest.raises(InputError, match="metadata.json: no 'toolbox'"):
         describe_bundle(tmp_path / "plain")
+
+
+def test_a_place_that_would_not_be_used_is_refused():
+    with pytest.raises(
+        InputError, match="--output_dir elsewhere: chosen for every image by what segments it; leave it"
+    ):
+        describe("nuclei", overrides={"output_dir": "elsewhere"})

@@ -154,7 +154,7 @@ def prepare_output_dir(output_dir: str | os.PathLike[str]) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"{folder}: cannot write there ({error.strerror}); give another --output_dir") from error
+        raise InputError(f"{folder}: cannot write there ({error.strerror}); give another folder") from error
 
 
 @contextmanager
