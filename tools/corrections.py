@@ -17,6 +17,7 @@ from common.reading.images import is_volume, read_image
 from common.tiled_tiff import write_tiled
 from tools.bundles import read_metadata
 from tools.command_line import as_verb
+from tools.convert.dataset import CORRECTED
 from tools.formats.saving import as_objects, smallest_type
 from tools.formats.scenes import PICKS
 from tools.segment.description import Description, describe
@@ -162,9 +163,9 @@ def _existing(dataset_dir: Path, bundle: Description) -> Dataset:
     """The dataset as it is, or a new one."""
     path = dataset_dir / DATALIST
     if not path.exists():
-        return Dataset(path, f"corrections for {bundle.name}", facts={"licence": "unknown", "corrected": bundle.name})
+        return Dataset(path, f"corrections for {bundle.name}", facts={"licence": "unknown", CORRECTED: bundle.name})
     dataset = read_dataset(dataset_dir)
-    if dataset.facts.get("corrected") != bundle.name:
+    if dataset.facts.get(CORRECTED) != bundle.name:
         raise InputError(f"{path}: not corrections for {bundle.name}; choose another folder")
     return dataset
 

@@ -14,11 +14,13 @@ from common.reading.tiff import read_volume
 from tools.convert.nifti import is_whole, write_volume
 
 __all__ = [
-    *("as_numbers", "assign_folds", "chosen_units", "describe", "find_unit", "prepare_dataset", "read_ids"),
-    *("read_image", "write_unless_whole"),
+    *("CORRECTED", "as_numbers", "assign_folds", "chosen_units", "describe", "find_unit", "prepare_dataset"),
+    *("read_ids", "read_image", "write_unless_whole"),
 ]
 
 logger = logging.getLogger(__name__)
+
+CORRECTED = "corrected"  # fact of a dataset of corrections: the bundle that they are for
 
 
 def assign_folds(groups: Iterable[str], num_folds: int) -> dict[str, int]:
@@ -139,12 +141,16 @@ def describe(sources: Sequence[Path], note: str = "") -> str:
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Refuse a folder with a dataset.json that is no datalist with a spacing, a patch size or a licence."""
+    """Refuse a folder with a dataset.json that is no datalist with a spacing, a patch size or a licence.
+
+    So is one of corrections: nobody can make those again.
+    """
     path = folder / DATALIST
     if not path.exists():
         return
     try:
-        known = bool(set(read_dataset(folder).facts) & {"spacing", "patch_size", "licence"})
+        facts = set(read_dataset(folder).facts)
+        known = bool(facts & {"spacing", "patch_size", "licence"}) and CORRECTED not in facts
     except InputError:
         known = False
     if not known:

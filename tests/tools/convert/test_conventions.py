@@ -59,8 +59,9 @@ def test_interrupted_run_leaves_no_dataset_and_the_next_one_goes_on(convert_smal
     assert (tmp_path / "out/dataset.json").exists()
 
 
-def test_dataset_of_somebody_else_is_not_replaced(convert_small, put_text):
-    path = put_text("out/dataset.json", '{"name": "mine", "training": []}')
+@pytest.mark.parametrize("facts", ["", '"licence": "unknown", "corrected": "devonet_nsn", '])
+def test_dataset_of_somebody_else_is_not_replaced(convert_small, put_text, facts):
+    path = put_text("out/dataset.json", f'{{"name": "mine", {facts}"training": []}}')
     with pytest.raises(InputError, match=r"dataset.json: not written by this converter; remove it"):
         convert_small()
     assert "mine" in path.read_text() and [*path.parent.iterdir()] == [path]
