@@ -2,6 +2,8 @@
 
 import errno
 import json
+import struct
+import zlib
 
 import nibabel as nib
 import numpy as np
@@ -17,10 +19,14 @@ from tests.tools.serve.conftest import THRESHOLD, noise
 from tools.bundles import find_bundle
 from tools.command_line import run
 from tools.convert.nifti import write_volume
+from tools.formats.scenes import Pick
 from tools.sample.formats import sample_images
+from tools.segment.blocks.plan import Cutting, plan_blocks
 from tools.segment.commands import segment
+from tools.segment.description import describe
 from tools.segment.inputs import prepare_image
 from tools.segment.results import Result, read_mask
+from tools.segment.sources import find_sources
 
 VERBS = {"segment": ("tools.segment.commands:segment", "")}
 ODD_NAMES = ["a b.tif", "2024_01.tif", "a#1.tif", "50% @x $y ~z.tif", "Zellen ä, b.tif"]
@@ -119,6 +125,15 @@ def test_one_bad_file_does_not_keep_the_others_from_their_results(stand_in, imag
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and f"{images / 'a b.tif'}: not an image" in error and "1 of 5 images" in error
     assert len(list((tmp_path / "out").glob("*_mask.png"))) == len(ODD_NAMES) - 1
+
+
+def test_picture_that_says_it_is_immense_is_left_to_be_told_when_it_is_segmented(tmp_path):
+    header = struct.pack(">4sII5B", b"IHDR", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)
+    path = tmp_path / "huge.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)))
+    bundle = describe("swinunet_livecell")
+    (source,), _ = find_sources([path], bundle, Pick("", "", ""))
+    assert plan_blocks(bundle, source, tmp_path / "out", {}, Cutting((), 1e9)) is None
 
 
 def test_results_of_other_settings_are_not_mixed(stand_in, images, tmp_path):

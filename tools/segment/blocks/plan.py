@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from nibabel.affines import voxel_sizes
+from PIL import Image
 
 from common.errors import InputError
 from common.files import prepare_output_dir, write_text
@@ -22,6 +23,7 @@ from tools.formats.regions import Regions, open_regions
 from tools.formats.scenes import PICKS, Pick, Spacing
 from tools.segment.blocks.cutting import BYTES, Block, Grid, choose_size, cut
 from tools.segment.description import Description
+from tools.segment.inputs import UNREADABLE
 from tools.segment.sources import Source
 
 __all__ = ["Cutting", "Plan", "check_blocks", "default_memory", "open_image", "plan_blocks", "work_folder"]
@@ -207,7 +209,7 @@ def _pixels(path: Path, options: Mapping[str, str]) -> int:
         kind = identify(path) or ""
         size_of = {"tiff": tiff.decoded_size, "nii": nifti.decoded_size, "nii.gz": nifti.decoded_size}
         return size_of.get(kind, pictures.decoded_size)(path)[0]
-    except (InputError, OSError, ValueError):
+    except (*UNREADABLE, Image.DecompressionBombError):
         return 0
 
 
