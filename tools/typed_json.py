@@ -1,8 +1,9 @@
 """JSON objects as arguments of dataclasses, checked by name and kind."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from common.errors import InputError
 
@@ -25,18 +26,19 @@ def read_fields(content: object, kind: type, place: str) -> dict[str, Any]:
     missing = [name for name in required if name not in values]
     if missing:
         raise InputError(f"{place}: lacks {', '.join(missing)}")
-    return {name: _checked(value, str(known[name].type), f"{place}: {name}") for name, value in values.items()}
+    kinds = get_type_hints(kind)
+    return {name: _checked(value, kinds[name], f"{place}: {name}") for name, value in values.items()}
 
 
-def _checked(value: object, kind: str, place: str) -> object:
+def _checked(value: object, kind: object, place: str) -> object:
     """A value of one of the kinds that the dataclasses are made of."""
-    if kind == "str" and not (isinstance(value, str) and value):
+    if kind is str and not (isinstance(value, str) and value):
         raise InputError(f"{place} is {value!r}, expected text")
-    if kind == "bool" and not isinstance(value, bool):
+    if kind is bool and not isinstance(value, bool):
         raise InputError(f"{place} is {value!r}, expected true or false")
-    if kind.startswith("Mapping"):
+    if get_origin(kind) is Mapping:
         return read_mapping(value, place)
-    if kind == "tuple[str, ...]":
+    if kind == tuple[str, ...]:
         if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
             raise InputError(f"{place} is {value!r}, expected a list of words")
         return tuple(value)

@@ -110,7 +110,7 @@ def crypts(
     tested = chosen_units((slide.unit for slide in slides.values()), test, source, kind="slide")
     check_masks(source, slides, tested)
     fold_of = assign_folds({slide.unit for slide in slides.values()} - tested, folds)
-    datalist_path = prepare_dataset(destination, ("images", "labels", "patches"))
+    datalist_path = prepare_dataset(destination, ("images", "labels", "patches"), slides)
     datalist: dict[str, Any] = {
         "name": name or source.resolve().name,
         "licence": licence,

@@ -86,7 +86,7 @@ def ctc(
     tested = chosen_units(sequences, test, source, kind="sequence")
     shapes = _check_frames(frames)
     fold_of = assign_folds({f.sequence for f in frames if f.sequence not in tested and _has_truth(f)}, folds)
-    datalist_path = prepare_dataset(destination, ("images", "labels", "markers"))
+    datalist_path = prepare_dataset(destination, ("images", "labels", "markers"), (f.stem for f in frames))
     offsets = {} if align == "none" else _measure_offsets(sequences)
     moves = {name: offset.significant for name, offset in offsets.items() if offset and align == "move"}
     title = source.resolve().name + (", truth aligned" if any(map(any, moves.values())) else "")

@@ -10,6 +10,7 @@ import numpy as np
 
 from common.datalist import DATALIST, read_dataset
 from common.errors import InputError
+from common.names import stem
 from common.reading.tiff import read_volume
 from tools.convert.nifti import is_whole, write_volume
 
@@ -69,13 +70,14 @@ def find_unit(name: str, group: str) -> str:
     return match[1]
 
 
-def prepare_dataset(destination: Path, folders: Sequence[str]) -> Path:
+def prepare_dataset(destination: Path, folders: Sequence[str], images: Iterable[str]) -> Path:
     """Make the folders of a dataset and remove the dataset.json of an earlier run; where the new one goes.
 
-    InputError if the folder cannot be written, or holds a dataset.json that no converter wrote.
+    ``images`` are the names of the new images, without endings. InputError if the folder cannot be written, or holds a
+    dataset.json that no converter wrote, or one that lists none of these images.
     """
     path = destination / "dataset.json"
-    _check_replaceable(destination)
+    _check_replaceable(destination, set(images))
     try:
         for folder in folders:
             (destination / folder).mkdir(parents=True, exist_ok=True)
@@ -140,18 +142,23 @@ def describe(sources: Sequence[Path], note: str = "") -> str:
     return f"{sources[0].name.encode('ascii', 'replace').decode()} {zlib.crc32('|'.join(states).encode()):08x}"
 
 
-def _check_replaceable(folder: Path) -> None:
+def _check_replaceable(folder: Path, images: set[str]) -> None:
     """Refuse a folder with a dataset.json that is no datalist with a spacing, a patch size or a licence.
 
-    So is one of corrections: nobody can make those again.
+    So is one of corrections, which nobody can make again, and one of other images, whose list would be lost.
     """
     path = folder / DATALIST
     if not path.exists():
         return
     try:
-        facts = set(read_dataset(folder).facts)
-        known = bool(facts & {"spacing", "patch_size", "licence"}) and CORRECTED not in facts
+        dataset = read_dataset(folder)
+        known = bool(set(dataset.facts) & {"spacing", "patch_size", "licence"}) and CORRECTED not in dataset.facts
     except InputError:
         known = False
     if not known:
         raise InputError(f"{path}: not written by this converter; remove it or choose another folder")
+    others = {stem(item.name) for item in (*dataset.training, *dataset.testing)}
+    if others and others.isdisjoint(images):
+        raise InputError(
+            f"{path}: lists {len(others)} other images, such as {min(others)}; remove it or choose another folder"
+        )

@@ -102,7 +102,7 @@ def livecell(
     unit_of = {id(frame): units[frame.stem] for frame in frames}
     has_groups = any(unit != stem for stem, unit in units.items())
     frames, report = _examine(frames, clean=clean, min_share=min_share)
-    datalist_path = prepare_dataset(destination, ("images", "labels"))
+    datalist_path = prepare_dataset(destination, ("images", "labels"), (frame.stem for frame in frames))
     datalist: dict[str, Any] = {"name": name or source.resolve().stem, "licence": licence or found_licence or "unknown"}
     datalist |= ({"unit": "group"} if has_groups else {}) | {"training": [], "testing": []}
     num_overlaid = 0

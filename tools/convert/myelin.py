@@ -14,6 +14,7 @@ from common.datalist import write_dataset
 from common.errors import InputError
 from common.files import replacing, write_text
 from common.labels.fibres import label_axons
+from common.names import stem
 from tools.command_line import as_verb, at_least, listed
 from tools.convert.bids_microscopy import Micrograph, find_micrographs, read_description
 from tools.convert.dataset import assign_folds, chosen_units, prepare_dataset
@@ -151,7 +152,7 @@ def _prepare(source: Path, destination: Path, micrographs: list[Micrograph]) -> 
     if destination.resolve() == source.resolve() or not known:
         raise InputError(f"{destination}: holds a BIDS dataset of its own; choose an empty folder")
     folders = {folder for micrograph in micrographs for folder in _folders(micrograph, source)}
-    return prepare_dataset(destination, sorted(folders))
+    return prepare_dataset(destination, sorted(folders), (stem(micrograph.path.name) for micrograph in micrographs))
 
 
 def _folders(micrograph: Micrograph, source: Path) -> tuple[str, str]:

@@ -101,7 +101,7 @@ def tiff(
                 raise InputError(f"{path}: {stem}{suffix} is also what a part of another file is called; rename one")
             stacks[f"{stem}{suffix}"] = stack
     spacings = {stem: _spacing(stack, spacing) for stem, stack in stacks.items()}
-    datalist_path = prepare_dataset(destination, ("images",))
+    datalist_path = prepare_dataset(destination, ("images",), stacks)
     testing = []
     for stem, stack in tqdm(stacks.items(), desc="convert tiff", unit="stack"):
         testing.append({"image": f"images/{stem}.nii.gz"})

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
-from PIL import Image
-
 from common.errors import InputError
 from common.reading.formats import identify
 from tools.convert.spacing import parse_spacing
@@ -56,8 +54,6 @@ def check_work(path: Path, bundle: Description, options: Mapping[str, str], limi
         parse_spacing(options["spacing"])
     try:
         needed = bytes_needed(path, bundle, options)
-    except Image.DecompressionBombError as error:
-        raise Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"{one_line(error)}; crop it") from error
     except UNREADABLE as error:
         told = (
             one_line(error).replace(f"{path}: ", "").replace(f"{path}", "the image")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from common.errors import InputError
 from common.reading.picture_transforms import ReadGrayd, ReadLabelsd
-from common.reading.pictures import read_gray, read_labels, read_pixels
+from common.reading.pictures import decoded_size, read_gray, read_labels, read_pixels
 
 RAMP = np.arange(5 * 9).reshape(5, 9)
 
@@ -227,3 +227,8 @@ def test_palette_is_turned_as_its_camera_was_held(tmp_path, labels):
     image.save(tmp_path / "a.png", exif=exif)
     pixels = read_pixels(tmp_path / "a.png", labels=labels)
     np.testing.assert_array_equal(pixels if labels else pixels[..., 0], np.rot90(RAMP, -1))
+
+
+def test_mosaic_that_pillow_takes_for_an_attack_is_a_picture(tmp_path):
+    Image.new("1", (16000, 12000)).save(tmp_path / "mosaic.png")
+    assert decoded_size(tmp_path / "mosaic.png")[0] == 16000 * 12000

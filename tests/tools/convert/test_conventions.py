@@ -67,6 +67,13 @@ def test_dataset_of_somebody_else_is_not_replaced(convert_small, put_text, facts
     assert "mine" in path.read_text() and [*path.parent.iterdir()] == [path]
 
 
+def test_dataset_of_other_images_is_not_replaced(convert_small, put_text):
+    path = put_text("out/dataset.json", '{"name": "theirs", "licence": "MIT", "training": [{"image": "images/z.png"}]}')
+    with pytest.raises(InputError, match=r"dataset.json: lists 1 other images, such as z; remove it or choose another"):
+        convert_small()
+    assert "theirs" in path.read_text() and [*path.parent.iterdir()] == [path]
+
+
 @pytest.mark.parametrize("is_inner", [False, True])
 def test_destination_that_cannot_be_written(convert_small, put_text, is_inner, request):
     inner = "out/sub-a" if "myelin" in request.node.name else "out/images"

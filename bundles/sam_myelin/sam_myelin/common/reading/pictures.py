@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +33,7 @@ Tell = Callable[..., None]  # as logger.warning: a format and its values
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 FORMATS = ("PNG", "JPEG", "BMP")
+Image.MAX_IMAGE_PIXELS = None  # Pillow takes a mosaic for an attack; what its bytes cannot be is refused below
 MAX_CHANNELS = 4
 MAX_LABEL = np.iinfo(np.int32).max
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue
@@ -196,24 +196,21 @@ def decoded_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         header = check_jpeg2000(path)
         num_values = header.height * header.width * header.samples
         return num_values, num_values * (1 if header.bits <= 8 else 2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=FORMATS) as image:
-            num_values = math.prod(image.size) * len(image.getbands())
-            return num_values, num_values * np.dtype(ImageMode.getmode(image.mode).typestr).itemsize
+    with Image.open(path, formats=FORMATS) as image:
+        _check_size(path, image)
+        num_values = math.prod(image.size) * len(image.getbands())
+        return num_values, num_values * np.dtype(ImageMode.getmode(image.mode).typestr).itemsize
 
 
 def _read_other(path: str | os.PathLike[str], *, labels: bool) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large pictures are no attack here
-        with Image.open(path, formats=FORMATS) as opened:
-            _check_header(path, opened)
-            image: Image.Image = opened
-            if image.mode in ("P", "PA"):
-                image = _of_palette(path, image, labels=labels)
-            elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-                image = image.convert("RGB")
-            return np.asarray(ImageOps.exif_transpose(image))
+    with Image.open(path, formats=FORMATS) as opened:
+        _check_header(path, opened)
+        image: Image.Image = opened
+        if image.mode in ("P", "PA"):
+            image = _of_palette(path, image, labels=labels)
+        elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+            image = image.convert("RGB")
+        return np.asarray(ImageOps.exif_transpose(image))
 
 
 def _check_header(path: str | os.PathLike[str], image: ImageFile.ImageFile) -> None:
@@ -221,11 +218,15 @@ def _check_header(path: str | os.PathLike[str], image: ImageFile.ImageFile) -> N
     num_frames = getattr(image, "n_frames", 1)
     if num_frames > 1 and image.format != "MPO":  # whose others are the same picture, smaller
         raise InputError(f"{path}: {num_frames} frames, expected one image; export each as a file of its own")
+    _check_size(path, image)
+    if not image.mode.startswith("I") and any("16" in str(tile.args) for tile in image.tile):
+        raise InputError(f"{path}: colours of 16 bit, which Pillow cuts to 8; export 16 bit gray")
+
+
+def _check_size(path: str | os.PathLike[str], image: ImageFile.ImageFile) -> None:
     num_pixels, num_bytes = math.prod(image.size), Path(path).stat().st_size
     if num_pixels > FREE_PX + LARGEST_RATIO * num_bytes:
         raise InputError(f"{path}: says that {num_bytes} bytes are {num_pixels} pixels; copy or export it again")
-    if not image.mode.startswith("I") and any("16" in str(tile.args) for tile in image.tile):
-        raise InputError(f"{path}: colours of 16 bit, which Pillow cuts to 8; export 16 bit gray")
 
 
 def _of_palette(path: str | os.PathLike[str], image: Image.Image, *, labels: bool) -> Image.Image:
