@@ -18,7 +18,7 @@ from fire.decorators import SetParseFns
 
 from common.errors import InputError, find_input_error
 
-__all__ = ["as_table", "as_verb", "at_least", "listed", "needed", "positive", "reject", "run"]
+__all__ = ["OrAlone", "as_table", "as_verb", "at_least", "listed", "needed", "positive", "reject", "run"]
 
 EXPECTED_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
 
@@ -69,6 +69,9 @@ def as_verb(**readers: Callable[[Any], object]) -> Callable[[Callable], Callable
             values = {name: _read(of, given.get(name, of.default), readers.get(name)) for name, of in own.items()}
             return function(*(values.pop(name) for name in positional), *more, **values, **others)
 
+        call.stand_alone = {  # type: ignore[attr-defined]
+            name for name, reader in readers.items() if isinstance(reader, OrAlone)
+        }
         texts = {name: _as_text(parameter) for name, parameter in own.items()}
         extra, unknown = further.get(extra.kind, extra), further.get(unknown.kind, unknown)
         options = [texts[name] for name in own if name not in positional]
@@ -112,6 +115,16 @@ def needed(advice: str) -> Callable[[str | None], Path]:
         return Path(text)
 
     return read
+
+
+class OrAlone:
+    """Reads an option that may also stand without a value, and then means ``alone``; else ``read`` reads it."""
+
+    def __init__(self, alone: object, read: Callable[[str], object]) -> None:
+        self.alone, self.read = alone, read
+
+    def __call__(self, text: str) -> object:
+        return self.alone if text == "True" else self.read(text)  # which Fire makes of it
 
 
 def listed(text: str) -> list[str]:
@@ -189,7 +202,7 @@ def _check_given(verb: str, command: Callable, words: Sequence[str]) -> None:
     """
     named, num_given, after_flag = set(), 0, False
     switches = {name for name, parameter in _parameters(command).items() if isinstance(parameter.default, bool)}
-    valued = set(_parameters(command)) - switches
+    valued = set(_parameters(command)) - switches - getattr(command, "stand_alone", set())
     for word, following in itertools.pairwise([*words, "--"]):
         is_flag = word.startswith("--")
         if is_flag:

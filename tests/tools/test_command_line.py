@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import InputError
 from tools.__main__ import VERBS
-from tools.command_line import as_table, as_verb, at_least, listed, needed, positive, reject, run
+from tools.command_line import OrAlone, as_table, as_verb, at_least, listed, needed, positive, reject, run
 from tools.convert.spacing import parse_spacing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -205,6 +205,18 @@ def test_a_verb_that_takes_more_gets_it_as_it_is():
     assert train("a", "b", dataset_dir="d", folds="3", rate="0.1") == ("a", ("b",), Path("d"), 3, {"rate": "0.1"})
     with pytest.raises(InputError, match="--dataset_dir missing; give one"):
         train("a")
+
+
+@pytest.mark.parametrize("words", [["--align"], ["--align", "--folds", "2"], ["--align=True"]])
+def test_an_option_that_may_stand_alone(words, monkeypatch, capsys):
+    @as_verb(folds=at_least(1), align=OrAlone("move", str.upper))
+    def shift(source: str, *, align: str = "none", folds: int = 5) -> str:
+        return f"{source} {align}"
+
+    monkeypatch.setattr("tools.command_line._load", lambda target: shift)
+    assert run({"shift": ("", "")}, ["shift", "a", *words]) == 0
+    assert run({"shift": ("", "")}, ["shift", "a", "--align", "report"]) == 0
+    assert capsys.readouterr().out.split() == ["a", "move", "a", "REPORT"]
 
 
 def test_what_a_verb_requires_by_name_is_told(monkeypatch, capsys):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from common.datalist import write_dataset
 from common.errors import InputError
 from common.reading.tiff import TiffHeader, read_header
-from tools.command_line import as_verb, at_least, listed
+from tools.command_line import OrAlone, as_verb, at_least, listed
 from tools.convert.alignment import Offset, agreement, estimate_offset, move_labels
 from tools.convert.ctc_layout import Frame, find_sequences
 from tools.convert.dataset import assign_folds, chosen_units, prepare_dataset, read_ids, read_image, write_unless_whole
@@ -22,13 +22,20 @@ NIFTI_MAX_EDGE = 32767
 
 
 def _parse_align(text: str) -> str:
-    """What to do about offsets: none, report, or move; ``--align`` alone moves."""
-    if text not in ("none", "report", "move", "True"):
+    """What to do about offsets: none, report, or move."""
+    if text not in ("none", "report", "move"):
         raise ValueError("expected --align alone, or --align report")
-    return "move" if text == "True" else text
+    return text
 
 
-@as_verb(source=Path, destination=Path, spacing=parse_spacing, folds=at_least(1), test=listed, align=_parse_align)
+@as_verb(
+    source=Path,
+    destination=Path,
+    spacing=parse_spacing,
+    folds=at_least(1),
+    test=listed,
+    align=OrAlone("move", _parse_align),
+)
 def ctc(
     source: Path,
     destination: Path,

@@ -45,8 +45,6 @@ def score(
     workers : int
         Frames to compare at the same time; by default one per processor, at most 8.
     """
-    if csv == Path("True"):
-        raise InputError("--csv: no file given; put its name after the option")
     if csv:
         _check_new_file(csv)
     frames = score_folders(gt, res, num_workers=workers or min(os.cpu_count() or 1, MAX_WORKERS))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from tools.__main__ import VERBS
+from tools.command_line import run
 from tools.convert.alignment import agreement, estimate_offset, move_labels
 from tools.convert.ctc import ctc
 
@@ -110,15 +112,16 @@ def converted(folder, kind="labels"):
     return np.asarray(nib.load(folder / kind / "01_t000.nii.gz").dataobj)
 
 
-def test_converter_moves_the_truth_never_the_image_and_says_so(source, tmp_path):
+def test_converter_moves_the_truth_never_the_image_and_says_so(source, tmp_path, capsys):
     raw, aligned = tmp_path / "raw", tmp_path / "aligned"
     options = {"spacing": (2.0, 0.8, 0.8), "folds": 1}
     ctc(source, raw, **options)
     reported = ctc(source, tmp_path / "report", align="report", **options)
-    moved = ctc(source, aligned, align="True", **options)
+    words = ["--spacing", "2.0,0.8,0.8", "--align", "--folds", "1"]  # with no value
+    assert run(VERBS, ["convert", "ctc", str(source), str(aligned), *words]) == 0
     fact = json.loads((aligned / "dataset.json").read_text())["alignment"]["01"]
     np.testing.assert_allclose(fact["moved_by"], (0, -0.5, 0.5), atol=0.1)
-    assert "Y -0.5" in str(reported["offset of 01"]) and "moved by" in str(moved["offset of 01"])
+    assert "Y -0.5" in str(reported["offset of 01"]) and "moved by" in capsys.readouterr().out
     assert "truth aligned" in json.loads((aligned / "dataset.json").read_text())["name"]
     np.testing.assert_array_equal(converted(raw, "images"), converted(aligned, "images"))
     np.testing.assert_array_equal(converted(raw), converted(tmp_path / "report"))

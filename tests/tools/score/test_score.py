@@ -109,7 +109,7 @@ def test_frames_keep_their_order(folders):
         (["--workers", "two"], "--workers two: expected a whole number"),
         (["--json", "yes"], "--json yes: expected no value"),
         (["--detail=1"], "--detail 1: expected no value"),
-        (["--csv"], "--csv: no file given"),
+        (["--csv"], "--csv: no value; give --csv VALUE"),
         (["third"], "too many arguments: third"),
     ],
 )
