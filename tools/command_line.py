@@ -201,8 +201,8 @@ def _check_given(verb: str, command: Callable, words: Sequence[str]) -> None:
     Fire would answer the first with a page about its own insides, and takes the second for True.
     """
     named, num_given, after_flag = set(), 0, False
-    switches = {name for name, parameter in _parameters(command).items() if isinstance(parameter.default, bool)}
-    valued = set(_parameters(command)) - switches - getattr(command, "stand_alone", set())
+    valued = {name for name, parameter in _parameters(command).items() if not isinstance(parameter.default, bool)}
+    valued -= getattr(command, "stand_alone", set())
     for word, following in itertools.pairwise([*words, "--"]):
         is_flag = word.startswith("--")
         if is_flag:
