@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .photometric import is_rgb
+from .tiff_file import open_tiff
 
 __all__ = ["ScannedSlide", "is_scanned"]
 
@@ -35,6 +37,9 @@ def is_scanned(path: Path) -> bool:
         raise InputError(
             f"{path}: OpenSlide does not know it; copy it again, MRXS together with the folder of the same name"
         )
+    if found == "aperio":
+        with open_tiff(path) as tiff:  # in some the colours are called RGB and are not
+            return not is_rgb(tiff.pages.first)
     return found is not None and found not in PLAIN
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from .photometric import as_seen, check_colours, has_gray_palette, is_rgb, photometric_name
+from .photometric import as_seen, check_colours, has_channels, has_gray_palette, photometric_name
 from .tiff_file import blaming, check_chain, check_completeness, check_page, keyframe_of, open_tiff, without_additions
 from .tiff_spacing import pixel_size_of, spacing_of
 
@@ -18,7 +18,7 @@ __all__ = [
     *("TiffHeader", "decoded_size", "read_header", "read_picture", "read_pixel_size", "read_spacing", "read_volume")
 ]
 
-ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
+SLICES = "ZTIQ"  # axes that may be those of slices: the two last are of pages that nobody named
 
 
 @dataclass(frozen=True)
@@ -239,11 +239,10 @@ def _only_image(path: Path, series: list[tifffile.TiffPageSeries]) -> _Image:
 
 def _check_samples(path: Path, image: _Image) -> None:
     """Refuse channels that are stored as samples of gray pixels, which are no colours and no alpha."""
-    page, samples = image.page, image.page.samplesperpixel
-    if samples > 1 and not is_rgb(page) and not (samples == 2 and set(page.extrasamples) <= ALPHA):
+    if has_channels(image.page):
         raise InputError(
-            f"{path}: {samples} samples per pixel ({photometric_name(page)}), which are channels, expected one gray "
-            "value or RGB; export a single channel"
+            f"{path}: {image.page.samplesperpixel} samples per pixel ({photometric_name(image.page)}), which are "
+            "channels, expected one gray value or RGB; export a single channel"
         )
 
 
@@ -259,9 +258,10 @@ def _check_volume(path: Path, image: _Image, *, labels: bool) -> None:
         )
     check_colours(path, page)
     long = {axis: length for axis, length in zip(image.axes, image.shape, strict=True) if length > 1}
-    if "C" in long:
+    if others := long.keys() - {*"YX", *SLICES}:
+        what = "channel" if others & {*"CS"} else "position"
         raise InputError(
-            f"{path}: axes {image.axes} {image.shape}, expected one channel; export a single channel, "
+            f"{path}: axes {image.axes} {image.shape}, expected one {what}; export a single {what}, "
             "or if these are slices, name the axis Z"
         )
     if len(long.keys() - {"Y", "X"}) > 1:

@@ -1,6 +1,5 @@
 """Opening and checking TIFF files: damaged ones are refused with a message, before a pixel is decoded."""
 
-import io
 import math
 import re
 import struct
@@ -35,12 +34,26 @@ FREE_BYTES = 64 << 20  # a claim up to here costs nothing worth a check
 # how many times its bytes a compressed image can be: of deflate that is known, the others get far more
 LARGEST_RATIO, LARGEST_DEFLATE_RATIO = 40_000, 1_040
 ORIENTATION, UPRIGHT, TURNED = 274, 1, range(2, 9)  # a tag, and its values; programs pass over all others
+SUBFILE, REDUCED = 254, 1  # a tag, and its bit for a smaller picture of another page
+INTEGERS = {1: 1, 3: 2, 4: 4}  # kinds of tags that are whole numbers, and their bytes
+MAX_TAGS = 4096  # of a page that are looked at
 MAX_PAGES = 100_000
 ADDITIONS = r"thumb|label|macro|overview"
 LARGEST_ADDITION = 16  # an image of less than this part of the largest is an addition, whatever its name
 MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as long
 OME_START = 2000  # characters that may stand before the first element of OME metadata
 tifffile.TIFF.DECOMPRESSORS._codecs[LZW] = decode_lzw  # type: ignore[attr-defined]  # a mapping without a way to add
+MOST_BITS = 64  # of a sample
+_follow_bits = tifffile.TiffTag._fix_lsm_bitspersample
+
+
+def _fix_bits(tag: tifffile.TiffTag) -> None:
+    """The bits of both samples of an LSM of two channels, which only old ones keep elsewhere, as tifffile expects."""
+    if tag.count == 2 and max(tag.value) > MOST_BITS:
+        _follow_bits(tag)
+
+
+tifffile.TiffTag._fix_lsm_bitspersample = _fix_bits  # type: ignore[assignment, method-assign]
 
 
 @contextmanager
@@ -62,7 +75,7 @@ def open_tiff(path: str | PathLike[str]) -> tifffile.TiffFile:
     """
     with blaming(path):
         follow_chain(path)
-        tiff = tifffile.TiffFile(path, _multifile=False)
+        tiff = tifffile.TiffFile(path, _multifile=False, is_mmstack=False)  # which would read others all the same
     try:
         with blaming(path):
             tiff.pages.cache = True  # pages are parsed once however often they are looked at
@@ -78,12 +91,13 @@ def follow_chain(path: str | PathLike[str]) -> None:
     """Follow the list of a TIFF file's pages to its end, or to where the file ends; nothing else of it is read.
 
     InputError if it comes back to a page, so that who reads it would never be done, or is longer than any
-    microscope's.
+    microscope's; if a page that is no smaller picture of another one is to be turned.
     """
     with Path(path).open("rb") as file:
         start = file.read(16).ljust(16, b"\0")
         order, is_big = "<" if start[:2] == b"II" else ">", 43 in start[2:4]
-        count_as, next_as, entry_bytes = ("Q", "Q", 20) if is_big else ("H", "I", 12)
+        count_as, next_as, entry_as = ("Q", "Q", "HHQ8s") if is_big else ("H", "I", "HHI4s")
+        entry_bytes = struct.calcsize(order + entry_as)
         offset = struct.unpack_from(order + next_as, start, 8 if is_big else 4)[0]
         seen: set[int] = set()
         while offset:
@@ -96,7 +110,17 @@ def follow_chain(path: str | PathLike[str]) -> None:
             count = _number(file, order + count_as)
             if count is None:
                 return
-            file.seek(count * entry_bytes, io.SEEK_CUR)
+            after = file.tell() + count * entry_bytes
+            entries = file.read(min(count, MAX_TAGS) * entry_bytes)
+            tags = {
+                tag: int.from_bytes(value[: INTEGERS.get(kind, 0)], _BYTE_ORDERS[order])
+                for tag, kind, _, value in struct.iter_unpack(
+                    order + entry_as, entries[: len(entries) // entry_bytes * entry_bytes]
+                )
+            }
+            if not tags.get(SUBFILE, 0) & REDUCED:
+                _check_upright(path, tags.get(ORIENTATION, UPRIGHT))
+            file.seek(after)
             offset = _number(file, order + next_as)
 
 
@@ -118,12 +142,7 @@ def check_page(
             f"{path}: {keyframe.shape} pixels of {keyframe.bitspersample} bits, expected an image; it may be damaged, "
             "copy or export it again"
         )
-    orientation = keyframe.tags.valueof(ORIENTATION, UPRIGHT)
-    if orientation in TURNED:
-        raise InputError(
-            f"{path}: to be turned by its header (orientation {orientation}), which some programs do and others, such "
-            "as Fiji, do not; turn it upright and save it without that tag"
-        )
+    _check_upright(path, keyframe.tags.valueof(ORIENTATION, UPRIGHT))
     starts, counts = page.dataoffsets, page.databytecounts
     expected = _num_segments(keyframe)
     if min(len(starts), len(counts)) != expected:
@@ -231,6 +250,14 @@ def _is_reduced(series: tifffile.TiffPageSeries) -> bool:
 
 
 _BYTE_ORDERS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
+
+
+def _check_upright(path: str | PathLike[str], orientation: int) -> None:
+    if orientation in TURNED:
+        raise InputError(
+            f"{path}: to be turned by its header (orientation {orientation}), which some programs do and others, such "
+            "as Fiji, do not; turn it upright and save it without that tag"
+        )
 
 
 def _number(file: BinaryIO, form: str) -> int | None:

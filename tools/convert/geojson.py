@@ -118,11 +118,15 @@ def _is_called(name: str, meant: str) -> bool:
 
 
 def _class_of(feature: object) -> str:
-    """Name of the class that QuPath gives a feature; empty where it has none."""
+    """Name of the class that QuPath gives a feature, behind those that it is part of; empty where it has none."""
     properties = feature.get("properties") if isinstance(feature, dict) else None
     found = properties.get("classification") if isinstance(properties, dict) else None
-    name = found.get("name") if isinstance(found, dict) else found
-    return name.strip() if isinstance(name, str) else ""
+    if isinstance(found, dict):
+        parent = found.get("parentClass")  # of QuPath before 0.4, since when there is a list of names
+        names = [parent.get("name") if isinstance(parent, dict) else None, found.get("name")]
+        found = found["names"] if isinstance(found.get("names"), list) else names
+    names = found if isinstance(found, list) else [found]
+    return ": ".join(name.strip() for name in names if isinstance(name, str))
 
 
 def _polygons(feature: Any, where: str, depth: int = 0) -> Iterator[list]:

@@ -11,8 +11,7 @@ from common.reading import nifti
 from common.reading.tiff import read_header
 from tools.command_line import as_verb, needed
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.formats.labels import as_uint16, write_labels
-from tools.formats.sequences import write_tracks
+from tools.formats.sequences import SequenceWriter
 
 __all__ = ["ctc"]
 
@@ -48,17 +47,12 @@ def ctc(pred_dir: Path, destination: Path, *, like: Path, overwrite: bool = Fals
     existing = [path for _, path in jobs if path.exists()]
     if existing and not overwrite:
         raise InputError(f"{existing[0]}: already exists; choose another folder or give --overwrite")
-    num_objects = 0
-    found: dict[Path, dict[int, np.ndarray]] = {}
+    num_objects, writers = 0, {path.parent: SequenceWriter(path.parent) for _, path in jobs}
     for frame, path in tqdm(jobs, desc="export ctc", unit="frame"):
         source = pred_dir / f"{frame.stem}{SUFFIX}"
-        labels = as_uint16(source, _read_map(source, frame))
-        of_frame = np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[1:]) + 1
-        num_objects += len(of_frame)
-        write_labels(path, labels)
-        found.setdefault(path.parent, {})[int(frame.digits)] = of_frame
-    for folder, frames in found.items():
-        write_tracks(folder, frames)
+        num_objects += writers[path.parent].write(path.name, int(frame.digits), _read_map(source, frame), source)
+    for writer in writers.values():
+        writer.finish()
     return {"sequences": len(sequences), "frames": len(jobs), "objects": num_objects, "results": destination}
 
 

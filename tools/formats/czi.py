@@ -2,6 +2,7 @@
 
 import io
 import math
+import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ __all__ = ["open_czi"]
 
 AXES = "SMTCZYX0"  # all others must have length 1; 0 is that of samples
 KEPT_BYTES = 256 << 20  # of decoded blocks
-JPEG, LZW = 1, 2  # which czifile decodes without a look at them
+JPEG, LZW, JPEG_XR = 1, 2, 4  # which czifile decodes without a look at them
+XR_START, XR_HEADER_BYTES, XR_SHORT = b"WMPHOTO\0", 12, 0x80  # of each plane in JPEG XR: of colours, of alpha
 RGB_OF_BGR = {3: [2, 1, 0], 4: [2, 1, 0, 3]}  # of as many samples; blue comes first, alpha last
 ZSTD, ZSTD_WITH_HEADER = 5, 6  # compressions that czifile does not know
 
@@ -45,17 +47,17 @@ class _Block:
         if self.entry.compression in (LZW, ZSTD, ZSTD_WITH_HEADER):
             pixels = self._unpacked(segment.data(raw=True))
         else:
-            if self.entry.compression == JPEG:
-                self._check_jpeg(segment.data(raw=True))
+            if self.entry.compression in (JPEG, JPEG_XR):
+                self._check_size(segment.data(raw=True))
             pixels = segment.data(resize=False)
         return pixels.reshape(self.shape["Y"], self.shape["X"], self.shape["0"])
 
-    def _check_jpeg(self, data: bytes) -> None:
+    def _check_size(self, data: bytes) -> None:
         """Refuse a picture of another size than its block says, which could take any memory."""
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-            width, height = picture.size
-        if (height, width) != (self.shape["Y"], self.shape["X"]):
-            raise ValueError(f"a block of {self.shape['Y']} x {self.shape['X']} pixels with {height} x {width} in it")
+        for width, height in _xr_sizes(data) if self.entry.compression == JPEG_XR else [_jpeg_size(data)]:
+            if (height, width) != (self.shape["Y"], self.shape["X"]):
+                expected = f"{self.shape['Y']} x {self.shape['X']}"
+                raise ValueError(f"a block of {expected} pixels with {height} x {width} in it")
 
     def _unpacked(self, data: bytes) -> np.ndarray:
         dtype, is_split = np.dtype(self.entry.dtype[-2:]), False
@@ -69,6 +71,21 @@ class _Block:
             values = np.ascontiguousarray(values.reshape(2, -1).T)
         pixels = values.reshape(-1).view(dtype).reshape(self.entry.stored_shape)
         return pixels[..., RGB_OF_BGR[pixels.shape[-1]]] if pixels.shape[-1] in RGB_OF_BGR else pixels
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+        return picture.size
+
+
+def _xr_sizes(data: bytes) -> Iterator[tuple[int, int]]:
+    """Width and height of all planes in a file of JPEG XR."""
+    start = data.find(XR_START)
+    while start >= 0:
+        is_short = data[start + XR_HEADER_BYTES - 2] & XR_SHORT
+        width, height = struct.unpack_from(">HH" if is_short else ">II", data, start + XR_HEADER_BYTES)
+        yield width + 1, height + 1
+        start = data.find(XR_START, start + 1)
 
 
 @contextmanager

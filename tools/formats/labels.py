@@ -9,7 +9,7 @@ import tifffile
 from common.errors import InputError
 from common.files import replacing
 
-__all__ = ["as_uint16", "save_tiff", "write_labels"]
+__all__ = ["MAX_LABEL", "as_uint16", "save_tiff", "write_labels"]
 
 MAX_LABEL = np.iinfo(np.uint16).max
 

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from common.errors import InputError
-from common.reading.photometric import as_seen, check_colours
+from common.reading.photometric import as_seen, check_colours, has_channels
 from common.reading.tiff_file import (
     check_chain,
     check_completeness,
@@ -40,27 +40,34 @@ def open_tiff_scenes(path: Path) -> Iterator[list[Scene]]:
         if len(images) != len(tiff.series):
             images = [None] * len(tiff.series)
         told = list(zip(tiff.series, images, strict=True))
-        yield [_scene(path, tiff, one, ome) for one, ome in told if any(one is kept for kept in series)]
+        kept = [(one, ome) for one, ome in told if any(one is known for known in series)]
+        yield [scene for one, ome in kept for scene in _scenes(path, tiff, one, ome)]
 
 
-def _scene(
+def _scenes(
     path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, ome: ElementTree.Element | None
-) -> Scene:
-    axes = series.axes
-    unknown = [axis for axis in axes if axis not in "TCZYXS"]
-    if len(unknown) == 1 and "Z" not in axes:  # pages that nobody named
-        axes = axes.replace(unknown[0], "Z")
+) -> Iterator[Scene]:
+    """The scene that a series is, or one for each of its positions, along an axis of any other name."""
+    axes, page = series.axes, keyframe_of(next(one for one in series.pages if one is not None))
+    unnamed = [axis for axis in axes if axis in "IQ"]  # of pages
+    if len(unnamed) == 1 and "Z" not in axes:
+        axes = axes.replace(unnamed[0], "Z")
+    if "C" not in axes and has_channels(page):
+        axes = axes.replace("S", "C")
     lengths = dict(zip(axes, series.shape, strict=True))
-    if any(length > 1 for axis, length in lengths.items() if axis not in "TCZYXS"):
+    others = [axis for axis, length in lengths.items() if axis not in "TCZYXS" and length > 1]
+    if len(others) > 1:
         raise InputError(f"{path}: axes {axes} {series.shape}, expected T, C, Z, Y and X; export it again")
     if ome is not None:
         channels = tuple(channel.get("Name", "") for channel in ome.iterfind(".//{*}Channel"))
     else:
         channels = _channel_names(tiff, lengths)
     name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
-    load, window = _loader(path, tiff, series, axes), _window(path, tiff, series, axes)
     dtype, is_gray = np.dtype(series.dtype), lengths.get("S", 1) == 1
-    return Scene(name, lengths, told_spacing(tiff, series), channels, dtype, load, window if is_gray else None)
+    for place in [{axis: number} for axis in others for number in range(lengths[axis])] or [{}]:
+        load, window = _loader(path, tiff, series, axes, place), _window(path, tiff, series, axes, place)
+        full = " ".join(filter(None, (name, *(f"{axis}{number}" for axis, number in place.items()))))
+        yield Scene(full, lengths, told_spacing(tiff, series), channels, dtype, load, window if is_gray else None)
 
 
 def _channel_names(tiff: tifffile.TiffFile, lengths: dict[str, int]) -> tuple[str, ...]:
@@ -71,14 +78,14 @@ def _channel_names(tiff: tifffile.TiffFile, lengths: dict[str, int]) -> tuple[st
 
 
 def _loader(
-    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, place: Mapping[str, int]
 ) -> Callable[[int, int], np.ndarray]:
     shape = dict(zip(axes, series.shape, strict=True))
 
     def load(time: int, channel: int) -> np.ndarray:
         page = keyframe_of(next(one for one in series.pages if one is not None))
         check_colours(path, page)
-        at = {"T": time, "C": channel}
+        at = {"T": time, "C": channel, **place}
         read = _from_pages if series.dataoffset is None else _from_memory
         pixels, left = read(path, tiff, series, axes, at)
         wanted = [axis for axis in "ZYXS" if axis in left]
@@ -90,13 +97,15 @@ def _loader(
     return load
 
 
-def _window(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str) -> Window:
+def _window(
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries, axes: str, place: Mapping[str, int]
+) -> Window:
     stored = functools.cache(lambda: _stored(path, tiff, series))
 
     def read(time: int, channel: int, where: tuple[slice, ...]) -> np.ndarray:
         page = keyframe_of(next(one for one in series.pages if one is not None))
         check_colours(path, page)
-        at: dict[str, int | slice] = {"T": time, "C": channel, **dict(zip("ZYX", where, strict=True))}
+        at: dict[str, int | slice] = {"T": time, "C": channel, **place, **dict(zip("ZYX", where, strict=True))}
         pixels = np.array(stored()[tuple(at.get(axis, 0) for axis in axes)], page.dtype)
         left = [axis for axis in axes if axis in "ZYX"]
         pixels = pixels.transpose([left.index(axis) for axis in "ZYX" if axis in left])

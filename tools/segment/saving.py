@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import tifffile
 
 from common.errors import InputError
@@ -16,7 +17,7 @@ from tools.formats.sequences import group_frames, write_sequence
 from tools.segment.results import IN_BLOCKS, MASKS, read_mask
 from tools.segment.sources import Source
 
-__all__ = ["find_labels", "is_saved", "save_labels", "save_sequences"]
+__all__ = ["find_labels", "is_saved", "read_objects", "save_labels", "save_sequences"]
 
 
 def save_labels(
@@ -32,10 +33,15 @@ def save_labels(
     wanted = [name for name in save if name in FORMATS]
     if not wanted:
         return []
-    numbers, spacing = read_mask(labels)
-    numbers = as_objects(numbers, image)
+    numbers, spacing = read_objects(labels, image)
     about = About(image.name, _spacing(spacing, labels, image, options), kind)
     return [write(numbers, destination, stem, name, about) for name in wanted]
+
+
+def read_objects(labels: Path, image: object = "") -> tuple[np.ndarray, tuple[float, ...]]:
+    """As `read_mask`, by object: of instances as they are, whatever number of parts one has, else as `as_objects`."""
+    numbers, spacing = read_mask(labels)
+    return (numbers if "_instances." in labels.name else as_objects(numbers, image)), spacing
 
 
 def is_saved(destination: Path, stem: str, save: Sequence[str]) -> bool:
@@ -67,7 +73,7 @@ def save_sequences(sources: Sequence[Source], destination: Path, kind: str) -> N
         sequences = {folder: sequences["01"]}
     for name, frames in sequences.items():
         readers = {
-            frame: (lambda path: lambda: as_objects(read_mask(path)[0], path))(find_labels(destination, stem, kind))
+            frame: (lambda path: lambda: read_objects(path, path)[0])(find_labels(destination, stem, kind))
             for frame, stem in frames.items()
         }
         write_sequence(destination / f"{name}_RES", readers)

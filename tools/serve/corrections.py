@@ -9,9 +9,9 @@ from skimage.draw import polygon2mask
 
 from common.files import replacing
 from tools.corrections import add_correction
-from tools.formats.saving import as_objects
 from tools.segment.description import Description
-from tools.segment.results import Result, read_mask
+from tools.segment.results import Result
+from tools.segment.saving import read_objects
 from tools.serve.failures import Failure
 
 __all__ = ["Correction", "drawn", "erased"]
@@ -92,7 +92,7 @@ class Correction:
     def _labels(self) -> np.ndarray:
         if self.path.is_file():
             return np.load(self.path, allow_pickle=False)
-        labels = as_objects(read_mask(self.result.labels)[0]).astype(np.int32)  # with room for further objects
+        labels = read_objects(self.result.labels)[0].astype(np.int32)  # with room for further objects
         return labels if labels.ndim == 3 else labels[None]
 
 

@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from common.errors import InputError
+from common.reading.pictures import read_pixels
 from common.reading.scanners import ScannedSlide, is_scanned
 from common.reading.slides import nearest_level, open_slide, pixel_size_um
 
@@ -226,3 +227,16 @@ def test_what_lies_outside_of_the_bounds_is_no_part_of_a_slide(tmp_path, picture
         assert slide.shape == (height, width, 3)
         crop = picture[top : top + height, left : left + width].astype(int)
         assert np.abs(slide.read(0, 0, height, width).astype(int) - crop).max() <= WRITERS["a.mrxs"][1]
+
+
+def test_slide_whose_ycbcr_is_called_rgb_has_its_colours(tmp_path, picture):
+    """As Aperio's scanners write JPEG 2000 of the older kind."""
+    stored = np.asarray(Image.fromarray(picture).convert("YCbCr"))
+    about = {"description": "Aperio Image Library v1\r\n512x768|MPP = 0.5|AppMag = 20", "metadata": None}
+    packed = {"compression": 33003, "compressionargs": {"mct": False, "codecformat": "j2k", "level": 0}}
+    tifffile.imwrite(tmp_path / "a.svs", stored, photometric="rgb", tile=(128, 128), **packed, **about)
+    with open_slide(tmp_path / "a.svs") as slide:
+        assert pixel_size_um(slide) == 0.5
+        np.testing.assert_allclose(slide.read(100, 200, 50, 60), picture[100:150, 200:260].astype(float), atol=3)
+    with pytest.raises(InputError, match="a.svs: YCBCR pixels, expected gray or RGB"):
+        read_pixels(tmp_path / "a.svs")

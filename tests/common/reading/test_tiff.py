@@ -50,6 +50,12 @@ def test_colour_is_not_a_stack(put, ramp, shape):
         read_header(put("colour.tif", ramp(shape, "uint8"), photometric="rgb"))
 
 
+@pytest.mark.parametrize("axes", ["RYX", "PYX", "MYX", "HYX"])
+def test_positions_are_not_slices(put, ramp, axes):
+    with pytest.raises(InputError, match=f"axes {axes} .* expected one position"):
+        read_header(put("positions.tif", ramp((2, 6, 5)), metadata={"axes": axes}))
+
+
 @pytest.mark.parametrize(("shape", "axes"), [((2, 6, 5), "CYX"), ((4, 2, 6, 5), "ZCYX")])
 def test_channels_are_not_slices(put, ramp, shape, axes):
     with pytest.raises(InputError, match=f"axes {axes} .* expected one channel"):
@@ -136,6 +142,14 @@ def test_palette_of_grays_is_gray_one_of_colours_is_refused_and_in_labels_only_c
     np.testing.assert_array_equal(read_volume(path, labels=True), volume)
 
 
+@pytest.mark.parametrize("hue", [(0, 257, 0), (257, 128, 0), (257, 257, 0)])
+def test_palette_of_one_hue_as_fiji_gives_channels_is_gray(put, ramp, hue):
+    volume = ramp((2, 6, 5), "uint8")
+    options = {"photometric": "palette", "colormap": np.outer(hue, np.arange(256)).astype(np.uint16)}
+    np.testing.assert_array_equal(read_volume(put("green.tif", volume, **options)), volume)
+    np.testing.assert_array_equal(read_picture(put("one.tif", volume[0], **options)), volume[0])
+
+
 containers = st.sampled_from(["plain", "imagej", "ome", "pages"])
 compressions = st.sampled_from([None, "zlib", "lzw", "packbits", "zstd"])
 dtypes = st.sampled_from(["uint8", "uint16", "float32"])
@@ -174,6 +188,21 @@ def test_image_that_some_programs_turn_and_others_do_not_is_refused(put, ramp, r
     path = put("turned.tif", ramp((1, 6, 5)), extratags=[(274, "H", 1, orientation, True)])
     with pytest.raises(InputError, match=rf"turned.tif: .*orientation {orientation}.*turn it upright"):
         read(path)
+
+
+@pytest.mark.parametrize("read", [read_header, read_volume, TiffWindows])
+@pytest.mark.parametrize("is_smaller", [False, True])
+def test_page_that_is_to_be_turned_is_refused_wherever_it_stands(tmp_path, ramp, read, is_smaller):
+    with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=is_smaller) as writer:
+        for orientation, plane in zip((1, 6), ramp((2, 64, 64)), strict=True):
+            step, kind = (8, 1) if is_smaller and orientation > 1 else (1, 0)
+            options = {"metadata": None, "contiguous": False, "photometric": "minisblack", "subfiletype": kind}
+            writer.write(plane[::step, ::step], extratags=[(274, "H", 1, orientation, True)], **options)
+    if is_smaller:
+        read(tmp_path / "a.tif")
+        return
+    with pytest.raises(InputError, match=r"a.tif: .*orientation 6.*turn it upright"):
+        read(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("orientation", [0, 1, 9])

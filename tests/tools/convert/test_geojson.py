@@ -123,6 +123,17 @@ def test_class_that_denies_what_is_meant_is_not_taken_for_it(classes, taken):
     assert set(left_out) == set(classes) - set(taken)
 
 
+@pytest.mark.parametrize(
+    "classification", [{"names": ["Crypt", "Large"]}, {"name": "Large", "parentClass": {"name": "Crypt"}}]
+)
+def test_part_of_a_class_is_of_that_class(classification):
+    features = [
+        {"type": "Feature", "properties": {"classification": about}} for about in (classification, "Other gland")
+    ]
+    chosen, left_out = choose_features(features, "crypt")
+    assert chosen == features[:1] and left_out == {"Other gland": 1}
+
+
 def test_only_what_is_not_meant_is_refused():
     features = [{"type": "Feature", "properties": {"classification": {"name": "Non-crypt"}}}]
     with pytest.raises(ValueError, match="annotations of the classes Non-crypt; expected one named crypt"):

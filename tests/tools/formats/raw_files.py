@@ -254,11 +254,8 @@ def _compound(streams: dict[str, bytes], sector: int = 512) -> bytes:
     return head + np.array(listed, "<u4").tobytes() + content + table
 
 
-def write_lsm(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
-    """Of one scene and one time point: planes of all channels, each followed by a smaller picture of it.
-
-    Not of two channels, whose number of bits LSM puts elsewhere than other TIFFs do.
-    """
+def write_lsm(path: Path, pixels: np.ndarray, *, spacing=SPACING, photometric: str = "minisblack") -> None:
+    """Of one scene and one time point: planes of all channels, each followed by a smaller picture of it."""
     ((planes,),) = pixels
     channels, depth, height, width = planes.shape
     names = b"".join(struct.pack("<I", len(name) + 1) + name.encode() + b"\0" for name in CHANNELS[:channels])
@@ -275,7 +272,7 @@ def write_lsm(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
             for z in range(depth):
                 tag = [(34412, 1, len(about(where)), about(where), True)] if z == 0 else []
                 plane, separate = planes[:, z], {"planarconfig": "separate"} if channels > 1 else {}
-                common = {"photometric": "minisblack", "metadata": None, "contiguous": False, **separate}
+                common = {"photometric": photometric, "metadata": None, "contiguous": False, **separate}
                 writer.write(plane if channels > 1 else plane[0], extratags=tag, **common)
                 small = np.zeros((channels, 8, 8), np.uint8)
                 writer.write(small if channels > 1 else small[0], subfiletype=1, **common)

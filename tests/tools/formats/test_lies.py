@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -164,6 +165,52 @@ def test_pixel_size_is_that_of_the_image_not_of_the_macro_image_before_it(tmp_pa
     assert read_pixel_size(tmp_path / "a.ome.tif") == (0.5, 0.5)
     with open_slide(tmp_path / "a.ome.tif") as slide:
         assert pixel_size_um(slide) == 0.5
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_positions_in_one_series_are_images_not_slices(tmp_path, compression):
+    planes = np.stack([VOLUME, VOLUME + 1], axis=1)
+    options = {"photometric": "minisblack", "compression": compression, "metadata": {"axes": "RCYX"}}
+    tifffile.imwrite(tmp_path / "a.tif", planes, **options)
+    assert [suffix for suffix, _ in list_images(tmp_path / "a.tif", Pick(channel="1"))] == ["_R0", "_R1", "_R2", "_R3"]
+    for number in (0, 3):
+        np.testing.assert_array_equal(read(tmp_path / "a.tif", Pick(f"R{number}", "1")).pixels, planes[number, 1])
+    with open_regions(tmp_path / "a.tif", num_axes=2, scratch=tmp_path, pick=Pick("R2", "1")) as regions:
+        np.testing.assert_array_equal(regions.read((slice(3, 20), slice(5, 40))), planes[2, 1, 3:20, 5:40])
+
+
+@pytest.mark.parametrize("planarconfig", ["contig", "separate"])
+@pytest.mark.parametrize("num_channels", [2, 3])
+def test_channels_in_the_samples_of_a_pixel_are_chosen_as_all_others(tmp_path, planarconfig, num_channels):
+    channels = VOLUME[:num_channels]
+    stored = channels if planarconfig == "separate" else np.moveaxis(channels, 0, -1)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack", planarconfig=planarconfig)
+    with pytest.raises(InputError, match=f"a.tif: {num_channels} channels, expected one"):
+        list_images(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", Pick(channel="1")).pixels, channels[1])
+
+
+def write_mmstack(path: Path, plane: np.ndarray, position: int) -> None:
+    """One of two files of Micro-Manager, each of one position."""
+    summary = json.dumps({"MicroManagerVersion": "2", "Prefix": "a", "Frames": 1, "Positions": 2}).encode().ljust(160)
+    index = struct.pack("<7I", 3453623, 1, 0, 0, 0, position, 228)
+    heads = (54773648, 200, 483765892, 0, 99384722, 0, 2355492, len(summary))
+    height, width = plane.shape
+    told = {256: width, 257: height, 258: 16, 259: 1, 262: 1, 273: 390, 277: 1, 278: height, 279: plane.nbytes}
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, number) for tag, number in told.items())
+    tags = struct.pack("<H", len(told) + 1) + tags + struct.pack("<HHII", 51123, 2, len(summary), 40)
+    content = b"II*\0" + struct.pack("<9I", 228, *heads) + summary + index + tags
+    path.write_bytes(content.ljust(390, b"\0") + plane.tobytes())
+
+
+def test_other_files_of_micro_manager_are_no_slices_of_this_one(tmp_path):
+    for position, plane in enumerate(VOLUME[:2]):
+        write_mmstack(tmp_path / f"a_MMStack_Pos{position}.tif", plane, position)
+    for position, plane in enumerate(VOLUME[:2]):
+        path = tmp_path / f"a_MMStack_Pos{position}.tif"
+        assert tifffile.TiffFile(path).is_mmstack
+        np.testing.assert_array_equal(read_volume(path), plane[None])
+        assert [suffix for suffix, _ in list_images(path)] == [""]
 
 
 def test_pages_of_two_types_are_no_slices(tmp_path):

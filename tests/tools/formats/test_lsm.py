@@ -1,5 +1,7 @@
 """Zeiss' LSM, a TIFF whose size of voxels stands in a tag of its own."""
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from tools.formats.microscopes import list_images, read
 from tools.formats.scenes import Pick
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3])
 def test_spacing_is_the_files_own(tmp_path, channels):
     pixels = drawn(channels=channels, depth=3)
     write_lsm(tmp_path / "a.lsm", pixels)
@@ -30,8 +32,24 @@ def test_thumbnails_are_no_second_image(tmp_path):
     assert [suffix for suffix, _ in list_images(tmp_path / "a.lsm")] == [""]
 
 
-def test_channels_have_their_names(tmp_path):
-    write_lsm(tmp_path / "a.lsm", drawn(channels=3))
+@pytest.mark.parametrize("channels", [2, 3])
+@pytest.mark.parametrize("is_old", [False, True])
+def test_channels_have_their_names(tmp_path, channels, is_old):
+    """Old files of two channels keep the bits of their samples elsewhere, though they would fit in the tag."""
+    path, pixels, names = tmp_path / "a.lsm", drawn(channels=channels), ["0 DAPI", "1 GFP", "2 Cy5"][:channels]
+    write_lsm(path, pixels)
+    if is_old:
+        content = path.read_bytes() + struct.pack("<HH", 16, 16)
+        bits = struct.pack("<HHIHH", 258, 3, 2, 16, 16)
+        path.write_bytes(content.replace(bits, bits[:8] + struct.pack("<I", len(content) - 4)))
+    with pytest.raises(InputError, match=f"{channels} channels, expected one: {', '.join(names)}"):
+        read(path)
+    for number, name in enumerate(["DAPI", "GFP", "Cy5"][:channels]):
+        np.testing.assert_array_equal(read(path, Pick(channel=name)).pixels, pixels[0, 0, number, 0])
+
+
+def test_channels_are_no_colours_whatever_the_file_calls_them(tmp_path):
+    write_lsm(tmp_path / "a.lsm", drawn(channels=3), photometric="rgb")
     with pytest.raises(InputError, match="3 channels, expected one: 0 DAPI, 1 GFP, 2 Cy5"):
         read(tmp_path / "a.lsm")
 

@@ -306,15 +306,19 @@ def test_lzw_in_a_czi_is_read_and_looked_at_before(tmp_path):
         read(path)
 
 
-def test_jpeg_in_a_czi_is_read_if_it_has_the_size_of_its_block(tmp_path):
-    path, pixels = tmp_path / "a.czi", np.repeat(drawn()[..., :1] >> 4, 40, axis=-1).astype(np.uint8)
-    small, large = (io.BytesIO() for _ in range(2))
-    Image.fromarray(pixels[0, 0, 0, 0] // 100 * 100).save(small, "JPEG", quality=80)
-    put_packed(path, pixels, small.getvalue(), 1)
-    np.testing.assert_allclose(read(path).pixels, pixels[0, 0, 0, 0] // 100 * 100.0, atol=30)
-    Image.new("L", (48, 24)).save(large, "JPEG", quality=20)
+def jpeg(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=80)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("encode", "compression"), [(jpeg, 1), (imagecodecs.jpegxr_encode, 4)])
+def test_jpeg_in_a_czi_is_read_if_it_has_the_size_of_its_block(tmp_path, encode, compression):
+    path, pixels = tmp_path / "a.czi", np.repeat(drawn()[..., :1] >> 4, 40, axis=-1).astype(np.uint8) // 100 * 100
+    put_packed(path, pixels, encode(pixels[0, 0, 0, 0]), compression)
+    np.testing.assert_allclose(read(path).pixels, pixels[0, 0, 0, 0], atol=30)
     path.unlink()
-    put_packed(path, pixels, large.getvalue(), 1)
+    put_packed(path, pixels, encode(np.zeros((24, 48), np.uint8)), compression)
     with pytest.raises(InputError, match="a.czi: .*a block of 24 x 40 pixels with 24 x 48 in it"):
         read(path)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import zipfile
 
 import numpy as np
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from maskrcnn_2p5d.objects import COLUMNS as OBJECT_COLUMNS
 from maskrcnn_2p5d.objects import measure_objects
+from PIL import Image
 from pycocotools.coco import COCO
 from sam_myelin.morphometrics import measure_fibres
 from skimage.draw import polygon2mask
@@ -31,6 +33,7 @@ from tools.formats.object_table import measure
 from tools.formats.outlines import find_parts
 from tools.formats.saving import FORMATS, About, as_objects, parse_formats, saved_path, write
 from tools.formats.sequences import group_frames, write_sequence
+from tools.segment.saving import read_objects
 
 ABOUT = About("cells.png", (None, 0.5, 0.25), "cell")
 VOLUME = About("cells.nii.gz", (2.0, 0.5, 0.25), "nucleus")
@@ -225,6 +228,12 @@ def test_parts_of_a_mask_are_objects(caplog):
     np.testing.assert_array_equal(as_objects(np.array([[1, 0, 2]])), [[1, 0, 2]])
 
 
+@pytest.mark.parametrize(("name", "expected"), [("a_instances.png", [[7, 0, 7]]), ("a_mask.png", [[1, 0, 2]])])
+def test_parts_of_a_single_instance_are_one_object(tmp_path, name, expected):
+    Image.fromarray(np.array([[7, 0, 7]], np.uint8)).save(tmp_path / name)
+    np.testing.assert_array_equal(read_objects(tmp_path / name)[0], expected)
+
+
 def test_every_ending_is_one_of_results(tmp_path):
     from common.names import own_results
 
@@ -232,28 +241,39 @@ def test_every_ending_is_one_of_results(tmp_path):
     assert own_results([tmp_path / "a.tif", *paths]) == {*paths}
 
 
-def test_sequence_is_read_by_py_ctcmetrics(tmp_path):
+def evaluate(folder, frames):
+    """Scores of a sequence against itself, by py-ctcmetrics."""
     from ctc_metrics import evaluate_sequence
 
-    rng = np.random.default_rng(0)
-    frames = {}
-    for frame in range(3):
-        labels = np.zeros((1, 40, 40), np.int32)
-        for number in range(4):
-            labels[0, 10 * number : 10 * number + 6, 5 + frame : 15 + frame] = number + 1
-        frames[frame] = labels if frame else labels * rng.integers(1, 2)
-    write_sequence(tmp_path / "01_RES", {frame: lambda one=one: one for frame, one in frames.items()})
-    truth = tmp_path / "01_GT"
+    write_sequence(folder / "01_RES", {frame: lambda one=one: one for frame, one in frames.items()})
+    truth = folder / "01_GT"
     (truth / "SEG").mkdir(parents=True)
     (truth / "TRA").mkdir()
-    for frame, labels in frames.items():
-        tifffile.imwrite(truth / "SEG" / f"man_seg{frame:03d}.tif", labels[0].astype(np.uint16))
-        tifffile.imwrite(truth / "TRA" / f"man_track{frame:03d}.tif", labels[0].astype(np.uint16))
-    (truth / "TRA" / "man_track.txt").write_text("".join(f"{label} 0 2 0\n" for label in (1, 2, 3, 4)))
-    scores = evaluate_sequence(str(tmp_path / "01_RES"), str(truth), metrics=["Valid", "SEG", "DET", "TRA"])
-    assert {name: scores[name] for name in ("Valid", "SEG", "DET", "TRA")} == pytest.approx(
-        {"Valid": 1, "SEG": 1, "DET": 1, "TRA": 1}
-    )
+    for frame in frames:
+        labels = tifffile.imread(folder / "01_RES" / f"mask{frame:03d}.tif").reshape(40, 40)
+        tifffile.imwrite(truth / "SEG" / f"man_seg{frame:03d}.tif", labels)
+        tifffile.imwrite(truth / "TRA" / f"man_track{frame:03d}.tif", labels)
+    shutil.copy(folder / "01_RES" / "res_track.txt", truth / "TRA" / "man_track.txt")
+    scores = evaluate_sequence(str(folder / "01_RES"), str(truth), metrics=["Valid", "SEG", "DET", "TRA"])
+    return {name: scores[name] for name in ("Valid", "SEG", "DET", "TRA")}
+
+
+@pytest.mark.parametrize(
+    ("present", "tracks"),
+    [
+        ([[1, 2], [1, 2], [1, 2]], "1 0 2 0\n2 0 2 0\n"),
+        ([[1, 2], [1], [1, 2]], "1 0 2 0\n2 0 0 0\n3 2 2 0\n"),
+        ([[1], [7], [1], [1, 2, 8]], "1 0 0 0\n2 3 3 0\n7 1 1 0\n8 2 3 0\n9 3 3 0\n"),
+    ],
+)
+def test_sequence_is_valid_for_py_ctcmetrics_whatever_numbers_come_again(tmp_path, present, tracks):
+    frames = {}
+    for frame, numbers in enumerate(present):
+        frames[frame] = np.zeros((1, 40, 40), np.int32)
+        for row, number in enumerate(numbers):
+            frames[frame][0, 10 * row : 10 * row + 6, 5 + frame : 15 + frame] = number
+    assert evaluate(tmp_path, frames) == pytest.approx({"Valid": 1, "SEG": 1, "DET": 1, "TRA": 1})
+    assert (tmp_path / "01_RES" / "res_track.txt").read_text() == tracks
 
 
 def test_frames_are_told_by_their_numbers():

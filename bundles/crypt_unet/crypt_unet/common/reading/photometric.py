@@ -7,17 +7,26 @@ import tifffile
 
 from ..errors import InputError
 
-__all__ = ["as_seen", "check_colours", "has_gray_palette", "is_rgb", "photometric_name"]
+__all__ = ["as_seen", "check_colours", "has_channels", "has_gray_palette", "is_rgb", "photometric_name"]
 
 _JPEG = (6, 7, 33007, 34892)  # tifffile turns their YCbCr to RGB
+_APERIO_YCBCR = 33003  # which stays YCbCr, and is called RGB in the file
+_ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 _GRAY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
 
 
 def is_rgb(page: tifffile.TiffPage) -> bool:
     """Whether its samples are red, green and blue once they are decoded."""
-    return page.photometric == tifffile.PHOTOMETRIC.RGB or (
-        page.photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _JPEG
+    photometric = _photometric(page)
+    return photometric == tifffile.PHOTOMETRIC.RGB or (
+        photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _JPEG
     )
+
+
+def has_channels(page: tifffile.TiffPage) -> bool:
+    """Whether the samples of its pixels are channels: gray, and none of them alpha."""
+    samples = page.samplesperpixel
+    return samples > 1 and page.photometric in _GRAY and not (samples == 2 and set(page.extrasamples) <= _ALPHA)
 
 
 def check_colours(path: str | PathLike[str], page: tifffile.TiffPage) -> None:
@@ -52,7 +61,8 @@ def as_seen(
     Returns
     -------
     ndarray
-        The same where zero is black; of a palette uint8, with a last axis for red, green and blue unless all are gray.
+        The same where zero is black; of a palette uint8, with a last axis for red, green and blue unless all colours
+        are of one hue, from dark to bright, such as those in which Fiji shows a channel.
 
     Raises
     ------
@@ -84,17 +94,31 @@ def _from_white(path: str | PathLike[str], page: tifffile.TiffPage, pixels: np.n
 
 
 def has_gray_palette(page: tifffile.TiffPage) -> bool:
-    """Whether a palette, where there is one, holds no colour."""
-    return page.colormap is None or bool((page.colormap == page.colormap[:1]).all())
+    """Whether a palette, where there is one, holds colours of one hue only, so that their brightness says all."""
+    if page.colormap is None:
+        return True
+    colours = _colours(page).astype(float)
+    brightness = colours.max(axis=1)
+    hue = colours[brightness.argmax()] / max(brightness.max(), 1)
+    return bool((np.abs(colours - brightness[:, None] * hue) <= 1).all())  # they are rounded
 
 
 def photometric_name(page: tifffile.TiffPage) -> str:
     """The meaning of its samples in a word, or its number if it is unknown."""
-    return getattr(page.photometric, "name", str(page.photometric))
+    return getattr(_photometric(page), "name", str(page.photometric))
+
+
+def _photometric(page: tifffile.TiffPage) -> int:
+    return tifffile.PHOTOMETRIC.YCBCR if page.compression == _APERIO_YCBCR else page.photometric
+
+
+def _colours(page: tifffile.TiffPage) -> np.ndarray:
+    """The palette as uint8, shape (colours, 3)."""
+    colormap = np.asarray(page.colormap)
+    colormap = colormap if colormap.max() < 256 else colormap >> 8  # some writers forget the 16 bits
+    return colormap.astype(np.uint8).T
 
 
 def _from_palette(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
-    colormap = np.asarray(page.colormap)
-    colormap = colormap if colormap.max() < 256 else colormap >> 8  # some writers forget the 16 bits
-    colours = colormap.astype(np.uint8).T
-    return colours[:, 0][pixels] if has_gray_palette(page) else colours[pixels]
+    colours = _colours(page)
+    return colours.max(axis=1)[pixels] if has_gray_palette(page) else colours[pixels]
