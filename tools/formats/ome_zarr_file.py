@@ -1,5 +1,6 @@
 """OME-Zarr (NGFF 0.4 and 0.5), a folder or one in a zip file: its full resolution, plane by plane."""
 
+import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -112,6 +113,8 @@ def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: s
     levels = [(_array(group, level["path"]), level) for level in multiscale["datasets"]]
     array, full = max(levels, key=lambda level: level[0].size)  # which should be the first
     _check_codecs(path, array)
+    if "image-label" not in about:  # labels of nothing have none
+        _check_chunks(path, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
     if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it again")
@@ -137,6 +140,18 @@ def _check_codecs(path: Path, array: zarr.Array) -> None:
         pipeline += [*within.get("codecs", []), *within.get("index_codecs", [])]
     if array.dtype.kind not in "uifb":
         raise InputError(f"{path}: pixels of type {array.dtype}, expected numbers; export it again")
+
+
+def _check_chunks(path: Path, array: zarr.Array) -> None:
+    """Refuse an image without any chunk where its description says that they are, which would be read as black."""
+    if path.is_dir():
+        first = array.metadata.encode_chunk_key((0,) * array.ndim).split("/")[0]
+        pattern = re.sub("0", r"\\d+", re.escape(first))
+        found = any(re.fullmatch(pattern, one.name) for one in (path / array.path).iterdir())
+    else:
+        found = array.nchunks_initialized > 0
+    if not found:
+        raise InputError(f"{path}: no chunk of its pixels is where its description says; copy or export it again")
 
 
 def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:

@@ -190,7 +190,7 @@ def test_image_that_some_programs_turn_and_others_do_not_is_refused(put, ramp, r
         read(path)
 
 
-@pytest.mark.parametrize("read", [read_header, read_volume, TiffWindows])
+@pytest.mark.parametrize("read", [read_header, read_volume])
 @pytest.mark.parametrize("is_smaller", [False, True])
 def test_page_that_is_to_be_turned_is_refused_wherever_it_stands(tmp_path, ramp, read, is_smaller):
     with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=is_smaller) as writer:

@@ -202,6 +202,19 @@ def test_missing_package_is_named(tmp_path, monkeypatch):
         read(tmp_path / "a.czi")
 
 
+@pytest.mark.parametrize("is_zipped", [False, True])
+@pytest.mark.parametrize("change", ["separator", "chunks"])
+def test_zarr_whose_chunks_are_not_where_it_says_is_not_taken_for_black(tmp_path, change, is_zipped):
+    write_zarr(tmp_path / "a.zarr", drawn(depth=2))
+    (about,) = (tmp_path / "a.zarr").glob("*/zarr.json")
+    if change == "separator":
+        about.write_text(about.read_text().replace('"separator": "/"', '"separator": "."'))
+    else:
+        shutil.rmtree(about.parent / "c")
+    with pytest.raises(InputError, match=r"a.zarr\S*: no chunk of its pixels is where its description says"):
+        read(zipped(tmp_path) if is_zipped else tmp_path / "a.zarr")
+
+
 @pytest.mark.parametrize("missing", ["zarr.json", "0/zarr.json", "s0/zarr.json"])
 def test_zarr_without_its_parts_is_refused(tmp_path, missing):
     write_zarr(tmp_path / "a.zarr", drawn())
