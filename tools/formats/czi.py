@@ -139,7 +139,9 @@ def _window(blocks: Sequence[_Block]) -> Window:
 
     def read(time: int, channel: int, where: tuple[slice, ...]) -> np.ndarray:
         first_z, first_y, first_x = (part.start for part in where)
-        pixels = np.zeros((*(part.stop - part.start for part in where), samples), dtype)
+        shape = (*(part.stop - part.start for part in where), samples)
+        # between tiles a slide is white, as viewers show it; what fluoresces is dark
+        pixels = np.full(shape, np.iinfo(dtype).max if samples > 1 and dtype.kind == "u" else 0, dtype)
         _, height, width, _ = pixels.shape
         lacking = set(range(first_z, first_z + len(pixels)))
         for number, block in enumerate(blocks):

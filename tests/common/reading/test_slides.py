@@ -58,6 +58,16 @@ def test_gray_labels_are_read_as_they_are(put):
         np.testing.assert_array_equal(image.read(10, 20, 33, 44), labels[10:43, 20:64])
 
 
+def test_tile_that_was_never_stored_is_white(tmp_path, picture):
+    tiles = [picture[:32, :48], None, picture[:32, :48], picture[:32, :48]]
+    options = {"shape": (64, 96, 3), "dtype": np.uint8, "tile": (32, 48), "photometric": "rgb", "compression": "zlib"}
+    tifffile.imwrite(tmp_path / "a.tiff", iter(tiles), **options)
+    with open_slide(tmp_path / "a.tiff") as slide:
+        expected = np.tile(picture[:32, :48], (2, 2, 1))
+        expected[:32, 48:] = 255
+        np.testing.assert_array_equal(slide.read(0, 0, 64, 96), expected)
+
+
 @pytest.mark.parametrize("encoder", ["tifffile, YCbCr", "libtiff, RGB"])
 def test_jpeg_comes_as_rgb(tmp_path, encoder):
     smooth = np.linspace(0, 255, 70 * 90).reshape(70, 90)

@@ -150,6 +150,20 @@ def test_palette_of_one_hue_as_fiji_gives_channels_is_gray(put, ramp, hue):
     np.testing.assert_array_equal(read_picture(put("one.tif", volume[0], **options)), volume[0])
 
 
+@pytest.mark.parametrize("num_colours", [1, 2])
+def test_palette_of_two_colours_has_pixels_of_one_bit(put, num_colours):
+    mask = np.arange(30).reshape(5, 6) % 3 == 0
+    told = (0, 65535, 0, 0, 0, 0) if num_colours == 2 else (0, 0, 0)
+    path = put("mask.tif", mask, photometric="minisblack", extratags=[(320, "H", 3 * num_colours, told, True)])
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages.first.tags["PhotometricInterpretation"].overwrite(3)
+    if num_colours == 2:
+        np.testing.assert_array_equal(read_picture(path), mask * 255)
+        return
+    with pytest.raises(InputError, match="mask.tif: uint8 pixels beyond the 1 colours of its palette"):
+        read_volume(path)
+
+
 containers = st.sampled_from(["plain", "imagej", "ome", "pages"])
 compressions = st.sampled_from([None, "zlib", "lzw", "packbits", "zstd"])
 dtypes = st.sampled_from(["uint8", "uint16", "float32"])

@@ -40,7 +40,7 @@ def write_czi(path: Path, pixels: np.ndarray, *, spacing=SPACING, compression: s
 
 
 def write_mosaic(path: Path, pixels: np.ndarray, tile: tuple[int, int] = (24, 40), **options) -> None:
-    """Tiles of a picture, with one in the middle that nobody took."""
+    """Tiles of a picture, with one in the middle that nobody took, which is white in a slide."""
     height, width = tile
     with czi.create_czi(str(path), **options) as document:
         for top, left in np.ndindex(pixels.shape[0] // height, pixels.shape[1] // width):
@@ -48,7 +48,7 @@ def write_mosaic(path: Path, pixels: np.ndarray, tile: tuple[int, int] = (24, 40
                 part = pixels[top * height : (top + 1) * height, left * width : (left + 1) * width]
                 document.write(np.ascontiguousarray(part), location=(left * width - 70, top * height - 30))
         document.write_metadata("a", scale_x=0.5e-6, scale_y=0.5e-6)
-    pixels[height : 2 * height, width : 2 * width] = 0
+    pixels[height : 2 * height, width : 2 * width] = 255 if pixels.ndim == 3 else 0
 
 
 def write_zarr(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:

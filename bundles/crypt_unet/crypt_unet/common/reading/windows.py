@@ -11,6 +11,7 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
+from .photometric import is_rgb
 from .tiff_file import blaming, check_chain, check_page, open_tiff, tile_shape, without_additions
 from .tiff_spacing import told_spacing
 
@@ -149,13 +150,14 @@ class TiffWindows:
         rows = range(y // tile_height, -(-(y + height) // tile_height))
         columns = range(x // tile_width, -(-(x + width) // tile_width))
         planes = range(len(page.dataoffsets) // per_plane)
-        window = np.zeros((height, width, page.samplesperpixel), self.dtype)
+        nothing = np.iinfo(self.dtype).max if is_rgb(page) and self.dtype.kind == "u" else 0
+        window = np.full((height, width, page.samplesperpixel), nothing, self.dtype)
         wanted = [plane * per_plane + row * per_row + column for plane in planes for row in rows for column in columns]
         for index in wanted:
             plane, place = divmod(index, per_plane)
             top, left = place // per_row * tile_height - y, place % per_row * tile_width - x
             tile = self._tile(index, keep=len(wanted))
-            if tile is None:  # sparse: nothing was stored
+            if tile is None:  # the scanner saw nothing there, which is white in a slide
                 continue
             bottom, right = min(top + tile.shape[0], height), min(left + tile.shape[1], width)
             samples = slice(None) if len(planes) == 1 else slice(plane, plane + 1)
