@@ -216,7 +216,7 @@ def _encode(coco: Coco, image: CocoImage, annotations: list[dict]) -> None:
     for counts, annotation, area in zip(encoded, annotations, areas(encoded), strict=True):
         if area:
             image.objects.append(counts)
-            image.crowd.append(bool(annotation.get("iscrowd")))
+            image.crowd.append(bool(_whole(annotation.get("iscrowd"))))
         else:
             coco.num_empty += 1
 

@@ -1,5 +1,7 @@
 """A gray stack is read as (Z, Y, X) however it was written; anything else is refused."""
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from common.reading.tiff import read_header, read_picture, read_volume
+from common.reading.tiff import read_header, read_picture, read_pixel_size, read_volume
 from common.reading.windows import TiffWindows
 
 
@@ -148,6 +150,24 @@ def test_palette_of_one_hue_as_fiji_gives_channels_is_gray(put, ramp, hue):
     options = {"photometric": "palette", "colormap": np.outer(hue, np.arange(256)).astype(np.uint16)}
     np.testing.assert_array_equal(read_volume(put("green.tif", volume, **options)), volume)
     np.testing.assert_array_equal(read_picture(put("one.tif", volume[0], **options)), volume[0])
+
+
+OLYMPUS = struct.pack("<4s6x5h6x32sH", b"SIS0", 0, 0, 1, 0, 100, b"a", 1) + struct.pack("<hhI", 1, 1, 0)
+ELECTRONS = {
+    "FEI": (34682, b"[Scan]\r\nPixelWidth=8e-09\r\nPixelHeight=9e-09\r\n", (0.009, 0.008)),
+    "Zeiss": (34118, b"AP_IMAGE_PIXEL_SIZE\r\nImage Pixel Size = 8 nm\r\n", (0.008, 0.008)),
+    "Olympus": (33560, OLYMPUS + struct.pack("<10xhdd8xd2x34s32s", -9, 8.0, 9.0, 1.0, b"", b""), (0.009, 0.008)),
+}
+
+
+@pytest.mark.parametrize("maker", ELECTRONS)
+def test_electron_microscopes_tell_the_size_of_pixels_in_tags_of_their_own(put, ramp, maker):
+    tag, content, expected = ELECTRONS[maker]
+    path = put("em.tif", ramp((64, 64), "uint8"), extratags=[(tag, 7, len(content), content, True)], metadata=None)
+    written = path.read_bytes()
+    place = struct.pack("<I", written.find(content) + len(OLYMPUS))
+    path.write_bytes(written.replace(OLYMPUS, OLYMPUS[:-4] + place))
+    assert read_pixel_size(path) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("num_colours", [1, 2])

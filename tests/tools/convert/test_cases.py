@@ -110,12 +110,12 @@ def test_converter_and_bundle_read_the_same_image(tmp_path, name):
 def test_coco_of_windows_and_label_tools(tmp_path):
     document = json.loads((CASES / "coco_thumb" / "coco.json").read_text())
     document["images"][0] |= {"id": "1", "file_name": "sub\\a.tif", "height": "60", "width": 80.0}
-    document["annotations"][0] |= {"image_id": 1.0, "category_id": "1"}
+    document["annotations"][0] |= {"image_id": 1.0, "category_id": "1", "iscrowd": "0"}
     (tmp_path / "coco.json").write_text(json.dumps(document), encoding="utf-8-sig")
     (tmp_path / "images" / "sub").mkdir(parents=True)
     shutil.copy(CASES / "coco_thumb" / "images" / "a.tif", tmp_path / "images" / "sub")
     found = convert_livecell(tmp_path / "coco.json", tmp_path / "out")
-    assert (found["images"], found["objects"]) == (1, 1)
+    assert (found["images"], found["objects"], found["crowd"]) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("segmentation", [None, [], [[]], "none"])

@@ -67,12 +67,12 @@ def as_seen(
     Raises
     ------
     InputError
-        If white is zero and the pixels are no unsigned integers, or numbers of objects.
+        If white is zero and the pixels are no unsigned integers, or numbers of objects; if a palette lacks a colour.
     """
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         return _from_white(path, page, pixels, labels=labels)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
-        return _from_palette(page, pixels)
+        return _from_palette(path, page, pixels)
     return pixels
 
 
@@ -119,6 +119,11 @@ def _colours(page: tifffile.TiffPage) -> np.ndarray:
     return colormap.astype(np.uint8).T
 
 
-def _from_palette(page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
+def _from_palette(path: str | PathLike[str], page: tifffile.TiffPage, pixels: np.ndarray) -> np.ndarray:
     colours = _colours(page)
+    pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+    if pixels.dtype.kind != "u" or pixels.max(initial=0) >= len(colours):
+        raise InputError(
+            f"{path}: {pixels.dtype} pixels beyond the {len(colours)} colours of its palette; export it again"
+        )
     return colours.max(axis=1)[pixels] if has_gray_palette(page) else colours[pixels]

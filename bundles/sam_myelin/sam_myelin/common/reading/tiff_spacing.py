@@ -1,5 +1,6 @@
-"""Pixel size from TIFF metadata: OME, ImageJ, Zeiss LSM, and resolution tags."""
+"""Pixel size from TIFF metadata: OME, ImageJ, Zeiss LSM, electron microscopes, and resolution tags."""
 
+from typing import Any
 from xml.etree import ElementTree
 
 import tifffile
@@ -37,14 +38,14 @@ def told_spacing(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries | None
     Parameters
     ----------
     tiff : tifffile.TiffFile
-        ImageJ, OME or LSM; others do not give it.
+        ImageJ, OME, LSM, or of an electron microscope by FEI, Zeiss or Olympus; others do not give it.
     series : tifffile.TiffPageSeries, optional
         The first one that is no addition if not given.
     """
     if not tiff.is_ome and tiff.is_lsm:
         return _lsm_spacing(tiff)
     if not tiff.is_ome:
-        return _imagej_spacing(tiff) if tiff.is_imagej else (None, None, None)
+        return _imagej_spacing(tiff) if tiff.is_imagej else _electron_spacing(tiff)
     series = series or next(iter(without_additions(tiff.series)), None)
     images = ome_images(tiff)
     own = [image for one, image in zip(tiff.series, images, strict=False) if one is series]
@@ -85,6 +86,22 @@ def _imagej_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
         length_um(_per_pixel(tags.get("YResolution")), found.get("yunit", unit)),
         length_um(_per_pixel(tags.get("XResolution")), unit),
     )
+
+
+def _electron_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
+    """The same of micrographs of electrons."""
+    fei: dict[str, Any] = (tiff.fei_metadata or {}).get("Scan", {})
+    zeiss: tuple[Any, ...] = (tiff.sem_metadata or {}).get("ap_image_pixel_size", ())
+    olympus: dict[str, Any] = tiff.sis_metadata or {}
+    found = [
+        (fei.get("PixelHeight"), fei.get("PixelWidth"), "m"),
+        (olympus.get("pixelsizey"), olympus.get("pixelsizex"), "m"),
+        (zeiss[1], zeiss[1], zeiss[2]) if len(zeiss) == 3 else (None, None, ""),
+    ]
+    for height, width, unit in found:
+        if (y := length_um(height, unit)) and (x := length_um(width, unit)):
+            return None, y, x
+    return None, None, None
 
 
 def resolution_um(page: tifffile.TiffPage) -> tuple[float, float] | None:
