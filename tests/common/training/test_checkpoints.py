@@ -116,6 +116,27 @@ def test_without_validation_the_last_is_kept(tmp_path):
     torch.testing.assert_close(torch.load(tmp_path / "model.pt", weights_only=True), training.weights())
 
 
+def test_the_average_of_the_weights_is_validated_and_kept(tmp_path):
+    validated = []
+    training = Training(tmp_path, [0.1, 0.9], ema_decay=0.9)
+    training.evaluator.add_event_handler(Events.EPOCH_COMPLETED, lambda: validated.append(training.weights()))
+    training.run()
+    kept = torch.load(tmp_path / "model.pt", weights_only=True)
+    torch.testing.assert_close(kept, validated[-1], rtol=0, atol=0)
+    torch.testing.assert_close(kept, dict(training.checkpoint.average.weights()), rtol=0, atol=0)
+    assert not torch.equal(training.weights()["0.weight"], kept["0.weight"])
+    torch.testing.assert_close(training.weights(), Training(tmp_path / "plain", [0.1, 0.9]).run().weights())
+
+
+def test_killed_an_average_goes_on_as_if_nothing_had_happened(tmp_path):
+    metrics, options = [0.1, 0.2, 0.3, 0.4], {"ema_decay": 0.9, "keep_last": True}
+    Training(tmp_path / "whole", metrics, **options).run()
+    kill_in_third_epoch(tmp_path / "killed", metrics, **options)
+    Training(tmp_path / "killed", metrics, **options).run()
+    whole, resumed = (torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("whole", "killed"))
+    torch.testing.assert_close(resumed, whole, rtol=0, atol=0)
+
+
 def test_what_a_training_goes_on_from_may_lie_in_a_folder_of_its_own(tmp_path):
     best, state = tmp_path / "best", tmp_path / "state"
     Training(best, [0.1, 0.2], state_dir=state).run()

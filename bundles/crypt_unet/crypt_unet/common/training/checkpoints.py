@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..errors import InputError
 from ..files import FolderLock, replacing
+from .averaging import WeightAverage
 
 __all__ = [
     "EpochSeeder",
@@ -196,6 +197,9 @@ class TrainingCheckpoint:
         False for every process but the first of a distributed training.
     state_dir : path, optional
         Takes ``resume.pt``; ``ckpt_dir`` if not given.
+    ema_decay : float
+        What is validated and kept is an exponential moving average of the weights, of which a step leaves this share;
+        0 takes the weights as they are.
     """
 
     def __init__(
@@ -212,13 +216,15 @@ class TrainingCheckpoint:
         resume: bool = True,
         is_writer: bool = True,
         state_dir: str | os.PathLike[str] | None = None,
+        ema_decay: float = 0.0,
     ) -> None:
         self.ckpt_dir, self.network, self.evaluator = Path(ckpt_dir), network, evaluator
         self.state_dir = self.ckpt_dir if state_dir is None else Path(state_dir)
         self.stateful = {"optimizer": optimizer, "lr_scheduler": lr_scheduler}
         self.identity, self.keep_last = identity, keep_last
         self.patience, self.patience_start = patience, patience_start
-        self.resume, self.is_writer = resume, is_writer
+        self.resume, self.is_writer, self.ema_decay = resume, is_writer, ema_decay
+        self.average: WeightAverage | None = None
         self.progress = {"best_metric": float("-inf"), "best_epoch": 0, "num_worse": 0}
         self._lock = FolderLock(self.ckpt_dir, "a training")
 
@@ -235,12 +241,17 @@ class TrainingCheckpoint:
         engine.add_event_handler(Events.EPOCH_STARTED, EpochSeeder())
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
         engine.add_event_handler(Events.COMPLETED, lambda: self._lock.release())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._update_average)
+        self.evaluator.add_event_handler(Events.STARTED, self._swap_average)
         self.evaluator.add_event_handler(Events.COMPLETED, self.keep_best, engine)
+        self.evaluator.add_event_handler(Events.COMPLETED, self._swap_average)
 
     def start(self, engine: Engine) -> None:
         if self.is_writer:
             self.ckpt_dir.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+        if self.ema_decay:
+            self.average = WeightAverage(bare_network(self.network), self.ema_decay)
         if not (self.resume and self.resume_path.is_file()):
             return
         source = str(self.resume_path)
@@ -260,6 +271,8 @@ class TrainingCheckpoint:
             if "t_total" in saved:  # with more epochs than before the cosine gets longer; past its end it would rise
                 saved = {**saved, "t_total": target.t_total}
             target.load_state_dict(saved)
+        if self.average is not None and "average" in state:
+            self.average.load_state_dict(state["average"])
         self.progress = state["progress"]
         engine.state.epoch, engine.state.iteration = state["epoch"], state["iteration"]
         logger.info("resumed from %s after epoch %d of %d", source, state["epoch"], engine.state.max_epochs)
@@ -284,7 +297,8 @@ class TrainingCheckpoint:
         if not self.is_writer:
             return
         if self.keep_last:
-            save_atomically(bare_network(self.network).state_dict(), self.best_path)
+            weights = bare_network(self.network).state_dict() if self.average is None else self.average.weights()
+            save_atomically(weights, self.best_path)
         state = {name: target.state_dict() for name, target in self._stateful(engine).items()}
         state.update(
             network=bare_network(self.network).state_dict(),
@@ -293,7 +307,17 @@ class TrainingCheckpoint:
             epoch=engine.state.epoch,
             iteration=engine.state.iteration,
         )
+        if self.average is not None:
+            state["average"] = self.average.state_dict()
         save_atomically(state, self.resume_path)
+
+    def _update_average(self) -> None:
+        if self.average is not None:
+            self.average.update()
+
+    def _swap_average(self) -> None:
+        if self.average is not None:
+            self.average.swap()
 
     def _has_lost_patience(self) -> bool:
         return 0 < self.patience <= self.progress["num_worse"]
