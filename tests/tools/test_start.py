@@ -47,6 +47,12 @@ def test_help_of_no_verb_imports_what_is_slow():
     imports_none_of(HEAVY, ["--help"], *([*verb.split(), "--help"] for verb in VERBS))
 
 
+def test_a_call_that_a_server_answers_starts_without_scipy():
+    code = "import sys, tools.segment.commands, tools.segment.remote; "
+    code += "assert not {'scipy.ndimage', 'scipy.sparse'} & sys.modules.keys()"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=600).returncode == 0
+
+
 def test_conversion_score_and_overlay_do_without_torch_and_monai(sequence, cells, tmp_path):
     sequence("01")
     truth, out = tmp_path / "source/01_GT", tmp_path / "out"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from common.errors import InputError
 from tools.formats.scenes import Spacing
@@ -119,6 +118,8 @@ def as_objects(labels: np.ndarray, source: object = "") -> np.ndarray:
     values = np.unique(labels)
     if len(values[values != 0]) != 1:
         return labels
+    from scipy import ndimage  # a third of the start of a call
+
     parts, num_parts = ndimage.label(labels, np.ones((3,) * labels.ndim))
     if num_parts > 1:
         logger.info("%s: a mask, whose %d connected parts are taken for objects", source, num_parts)

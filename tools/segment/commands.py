@@ -19,7 +19,6 @@ from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
 from tools.formats.sequences import group_frames
 from tools.segment.blocks.plan import Cutting, Plan, check_blocks, default_memory, plan_blocks
-from tools.segment.blocks.segmenting import segment_in_blocks
 from tools.segment.description import Description, describe
 from tools.segment.files import remember_settings
 from tools.segment.quiet import quiet
@@ -217,6 +216,8 @@ def _segment_all(
     for source, plan in plans:
         if plan is None:
             continue
+        from tools.segment.blocks.segmenting import segment_in_blocks  # SciPy: a third of the start of a call
+
         try:
             failed = segment_in_blocks(plan, destination, source.stem, spread, terminal)
             failures += [failed] if failed else []
