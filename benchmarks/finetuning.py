@@ -20,12 +20,11 @@ from common.reading import nifti
 from common.reading.images import is_volume, read_image
 from tools.bundles import find_bundle
 from tools.convert.nifti import write_volume
-from tools.finetune import scores_of
+from tools.finetune import scores_of, shipped_weights, training_from_shipped
 from tools.formats.label_tiff import write as write_labels
 from tools.formats.pictures import write_picture
 from tools.formats.saving import About
 from tools.runs.executor import run_steps
-from tools.runs.steps import Training
 from tools.toolbox import read_toolbox
 
 PHOTONS = 10  # at the brightest place of a dim image
@@ -60,17 +59,16 @@ def compare(
     if not numbers:
         raise ValueError(f"{data.path}: {len(learned)} images to train on, fewer than --counts {counts}")
     given = dict(pair.split("=", 1) for pair in overrides.split(",") if pair)
-    shipped = root / "models/model.pt"
-    tuned = {"finetune_checkpoint": str(shipped), "max_epochs": str(max_epochs), **given}
+    tuned = {"max_epochs": str(max_epochs), **given}
     yield f"data: {data.name}, {change}: n = {len(tested)}; {max_epochs} epochs of {max(numbers)} images; {overrides}"
     before: dict[str, float] = {}
     rows = []
     for number in (0, *numbers):
         few = [*spread(learned, number)] * (max(numbers) // max(number, 1)) if number else []
         made = _write(data, few, tested, CHANGES[change], place / f"data_{number}")
-        training = Training(f"{number} images", root, made, place / str(number), "none", tuned)
+        training = training_from_shipped(f"{number} images", root, made, place / str(number), tuned)
         steps = [training.train()] if number else []
-        run_steps([*steps, training.evaluate("testing", weights=None if number else shipped)])
+        run_steps([*steps, training.evaluate("testing", weights=None if number else shipped_weights(root))])
         scores = scores_of(training.folder / "testing", root)
         before = before or scores
         rows += [

@@ -1,5 +1,6 @@
 """From the weights that a bundle ships to those for your own images."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from fire.decorators import SetParseFn
@@ -12,8 +13,9 @@ from tools.runs.bundles import titles
 from tools.runs.executor import run_steps
 from tools.runs.overrides import check_overrides
 from tools.runs.steps import Training
+from tools.toolbox import read_toolbox
 
-__all__ = ["finetune", "scores_of"]
+__all__ = ["finetune", "scores_of", "shipped_weights", "training_from_shipped"]
 
 BEFORE, AFTER = "before", "after"
 
@@ -43,28 +45,43 @@ def finetune(
     root = find_bundle(bundle)
     check_overrides(overrides, root, finetune, {"finetune_checkpoint": "it is the bundle's own models/model.pt"})
     dataset = read_dataset(dataset_dir)
-    shipped = root / "models/model.pt"
-    training = Training(
-        title=f"{root.resolve().name}, fine-tuned",
-        bundle=root,
-        dataset_dir=dataset_dir,
-        folder=output_dir,
-        fold="none",
-        overrides={"finetune_checkpoint": str(shipped), "max_epochs": max_epochs, **dict(sorted(overrides.items()))},
-    )
+    overrides = {"max_epochs": max_epochs, **dict(sorted(overrides.items()))}
+    training = training_from_shipped(f"{root.resolve().name}, fine-tuned", root, dataset_dir, output_dir, overrides)
     tested = [item for item in dataset.testing if item.is_complete]
     run_steps([training.train()])
     gains = {}
     if tested:
-        run_steps([training.evaluate(BEFORE, weights=shipped), training.evaluate(AFTER)])
+        run_steps([training.evaluate(BEFORE, weights=shipped_weights(root)), training.evaluate(AFTER)])
         before, after = (scores_of(training.folder / name, root) for name in (BEFORE, AFTER))
         gains = {title: f"{before[title]:.4f} before, {after[title]:.4f} after, n = {len(tested)}" for title in after}
     return {
         "trained on": sum(item.is_complete for item in dataset.training),
         **gains,
         "weights": training.weights,
-        "use them": f"python -m tools segment {bundle} IMAGES results --ckpt_path {training.weights}",
+        "use them": f"python -m tools segment {bundle} IMAGES results --{training.weights_key} {training.weights}",
     }
+
+
+def shipped_weights(bundle: Path) -> Path:
+    """Where a bundle keeps its weights."""
+    return bundle / "models/model.pt"
+
+
+def training_from_shipped(
+    title: str, bundle: Path, dataset_dir: Path, folder: Path, overrides: Mapping[str, str]
+) -> Training:
+    """A training of all images from the weights that a bundle ships, of the part that its toolbox names."""
+    part = read_toolbox(bundle).finetuning
+    return Training(
+        title,
+        bundle,
+        dataset_dir,
+        folder,
+        fold="none",
+        overrides={"finetune_checkpoint": str(shipped_weights(bundle)), **overrides},
+        configs=(Path(part.config).stem,) if part else (),
+        weights_key=part.weights if part else "ckpt_path",
+    )
 
 
 def scores_of(folder: Path, bundle: Path) -> dict[str, float]:

@@ -11,7 +11,7 @@ from tools.bundles import METADATA, all_bundles, read_metadata
 from tools.typed_json import read_fields, read_mapping
 
 __all__ = [
-    *("Blocks", "Instances", "Metric", "Networks", "Source", "Toolbox"),
+    *("Blocks", "Finetuning", "Instances", "Metric", "Networks", "Source", "Toolbox"),
     *("default_bundle", "fold_units", "metrics_of", "parse_toolbox", "read_toolbox"),
 ]
 
@@ -74,6 +74,17 @@ class Instances:
     config: str
     foreground: str
     name: str
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """The part of a network that makes its results without prompts, where another config trains it.
+
+    ``config`` is read after train.json, ``weights`` the key of inference.json that takes what it trained.
+    """
+
+    config: str
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,8 @@ class Toolbox:
         For a bundle that separates the foreground of another.
     blocks : Blocks or None
         For a bundle that can segment an image in blocks.
+    finetuning : Finetuning or None
+        For a bundle of which train.json does not train what most users use.
     unit : str
         Key of a dataset's items by which folds are split, so that nothing leaks.
     metrics : mapping of str to Metric
@@ -180,6 +193,7 @@ class Toolbox:
     inference: Mapping[str, object] = field(default_factory=dict)
     instances: Instances | None = None
     blocks: Blocks | None = None
+    finetuning: Finetuning | None = None
     loaders: Mapping[str, str] = field(default_factory=lambda: dict(LOADERS))
     quickstart: Mapping[str, object] = field(default_factory=dict)
     offline: Mapping[str, object] = field(default_factory=dict)
@@ -207,7 +221,8 @@ def read_toolbox(bundle: Path) -> Toolbox:
 def parse_toolbox(content: object, place: str = KEY) -> Toolbox:
     """A section ``toolbox`` as JSON has it, checked; ``place`` is where it is, for messages. See `read_toolbox`."""
     values = dict(read_fields(content, Toolbox, place))
-    for name, kind in (("source", Source), ("instances", Instances), ("networks", Networks), ("blocks", Blocks)):
+    parts = {"source": Source, "instances": Instances, "networks": Networks, "blocks": Blocks, "finetuning": Finetuning}
+    for name, kind in parts.items():
         if name in values:
             values[name] = kind(**read_fields(values[name], kind, f"{place}: {name}"))
     metrics = read_mapping(values["metrics"], f"{place}: metrics")

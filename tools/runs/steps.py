@@ -53,6 +53,10 @@ class Training:
         Keys of train.json -> value.
     varied : mapping of str to str
         The override in which the trainings of a plan differ.
+    configs : tuple of str
+        Names of the bundle's configs that the training reads after train.json.
+    weights_key : str
+        By which an evaluation takes the weights.
     """
 
     title: str
@@ -62,6 +66,8 @@ class Training:
     fold: int | str
     overrides: Mapping[str, str]
     varied: Mapping[str, str] = field(default_factory=dict)
+    configs: tuple[str, ...] = ()
+    weights_key: str = "ckpt_path"
 
     @property
     def weights(self) -> Path:
@@ -80,7 +86,10 @@ class Training:
         names = ("train",) if num_processes == 1 else ("train", "multi_gpu_train")
         given = {"fold": self.fold, **self.varied, "output_dir": self.folder, **self.overrides}
         command = bundle_command(
-            [*self._configs(*names), *configs], self._where | given, workflow="training", num_processes=num_processes
+            [*self._configs(*names, *self.configs), *configs],
+            self._where | given,
+            workflow="training",
+            num_processes=num_processes,
         )
         return self._step("train", command, (), (self.weights, self.resume), self.overrides)
 
@@ -91,7 +100,7 @@ class Training:
             _chosen(given, lambda key: normal_key(key) not in own) for given in (self.varied, self.overrides)
         )
         weights = weights or self.weights
-        target = {"output_dir": self.folder / split, "ckpt_path": weights}
+        target = {"output_dir": self.folder / split, self.weights_key: weights}
         files = [*self._configs("train", "evaluate"), *configs]
         command = bundle_command(files, self._where | {"fold": self.fold} | varied | target | overrides)
         return self._step(split, command, (weights, *configs), (self.folder / split / "metrics.csv",))

@@ -73,7 +73,7 @@ class SegmenterLoader:
 
     Parameters
     ----------
-    network : SamMyelin
+    network : SamMyelin or Segmenter
         Also inside of DistributedDataParallel.
     weights : path
         A state_dict of a `SamMyelin`, of whichever variant, or of a `Segmenter` as ``segmenter.json`` trains it; the
@@ -95,7 +95,8 @@ class SegmenterLoader:
         if self.weights == "none":
             return
         found = read_weights(self.weights, "cpu", option="--segmenter_weights")
-        segmenter: Any = bare_network(self.network).segmenter
+        network: Any = bare_network(self.network)
+        segmenter = network if isinstance(network, Segmenter) else network.segmenter
         wanted = segmenter.state_dict()
         own = {key: value for key in wanted for value in (found.get(NAME + key, found.get(key)),) if value is not None}
         if own.keys() != wanted.keys() or any(own[key].shape != wanted[key].shape for key in wanted):

@@ -61,6 +61,13 @@ def test_weights_come_from_a_segmenter_or_a_whole_network(segmenter, tmp_path, a
     assert all(torch.equal(network.mask_decoder.state_dict()[key], value) for key, value in before.items())
 
 
+def test_a_segmenter_alone_goes_on_from_the_weights_of_a_whole_network(tmp_path):
+    network, segmenter = SamMyelin("vit_tiny", 64), Segmenter()
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    SegmenterLoader(segmenter, tmp_path / "weights.pt")()
+    torch.testing.assert_close(segmenter.state_dict(), network.segmenter.state_dict(), rtol=0, atol=0)
+
+
 def test_none_keeps_the_network_and_other_weights_are_refused(tmp_path):
     network = SamMyelin("vit_tiny", 64)
     SegmenterLoader(network, "none")()

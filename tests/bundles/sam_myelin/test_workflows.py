@@ -137,6 +137,12 @@ def test_segmenter_is_trained_by_itself_and_taken_over(open_workflow, tmp_path):
     network = SamMyelin("vit_tiny", SIZE)
     SegmenterLoader(network, tmp_path / "output/model.pt")()
     assert all(torch.equal(network.segmenter.state_dict()[name], value) for name, value in trained.items())
+    torch.save(network.state_dict(), tmp_path / "whole.pt")
+    del small["encoder_loader#weights"]
+    tuned = open_workflow("segmenter", **small, finetune_checkpoint=str(tmp_path / "whole.pt")).parser
+    assert tuned.get_parsed_content("encoder_loader").weights == "none"
+    tuned.get_parsed_content("segmenter_loader")()
+    torch.testing.assert_close(dict(tuned.get_parsed_content("network").state_dict()), trained, rtol=0, atol=0)
 
 
 @pytest.mark.filterwarnings(  # of what no image defines: all are of one modality

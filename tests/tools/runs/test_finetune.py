@@ -47,6 +47,7 @@ def ran(bundles, fake_run, write_scores):
         write_scores(output_dir, {"iou": {"t": 0.5 if option["--ckpt_path"] == str(shipped) else 0.75}})
 
     fake_run.train, fake_run.evaluate = train, evaluate
+    fake_run.score = lambda folder, iou: write_scores(folder, {"iou": {"t": float(iou)}})
     return fake_run
 
 
@@ -73,6 +74,21 @@ def test_what_it_gained_is_measured_where_there_are_images_to_test_on(ran, write
     assert len(ran.names) == 3  # all of it was done before
 
 
+def test_the_part_that_users_use_is_trained_by_its_own_config(ran, bundles, write_dataset):
+    metadata = bundles / "some_bundle/configs/metadata.json"
+    content = json.loads(metadata.read_text())
+    content["toolbox"]["finetuning"] = {"config": "part.json", "weights": "part_weights"}
+    metadata.write_text(json.dumps(content))
+    (metadata.parent / "part.json").write_text("{}")
+    ran.evaluate = lambda _, option, output_dir: ran.score(output_dir, "tuned" in option["--part_weights"])
+    write_dataset("t")
+    told = call()
+    train, *evaluations = (" ".join(command) for command in ran.commands.values())
+    assert "train.json','bundles/some_bundle/configs/part.json'" in train
+    assert all("part.json" not in command and "--ckpt_path" not in command for command in evaluations)
+    assert told["IoU"] == "0.0000 before, 1.0000 after, n = 1" and "--part_weights tuned/model.pt" in told["use them"]
+
+
 def test_what_it_cannot_do_is_refused(ran, write_dataset):
     write_dataset()
     with pytest.raises(InputError, match="--dataset_dir missing; give the dataset that"):
@@ -84,7 +100,7 @@ def test_what_it_cannot_do_is_refused(ran, write_dataset):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", ["devonet_nsn", "swinunet_livecell"])
+@pytest.mark.parametrize("name", ["devonet_nsn", "sam_myelin", "swinunet_livecell"])
 def test_corrected_labels_of_a_real_bundle_are_learned(tmp_path, name):
     """From a sample, through `correct` and `finetune`, to weights that are others."""
     bundle = find_bundle(name)
@@ -106,5 +122,9 @@ def test_corrected_labels_of_a_real_bundle_are_learned(tmp_path, name):
         **{key: str(value) for key, value in brief.items()},
     )
     before, after = (torch.load(of, weights_only=True) for of in (bundle / "models/model.pt", told["weights"]))
+    if toolbox.finetuning is not None:
+        before = {
+            key.removeprefix("segmenter."): value for key, value in before.items() if key.startswith("segmenter.")
+        }
     assert before.keys() == after.keys() and any(not torch.equal(before[key], after[key]) for key in before)
     assert "before" in next(value for value in told.values() if "n = 1" in str(value))
