@@ -16,6 +16,8 @@ from tools.formats.scenes import Scene, Spacing
 
 __all__ = ["open_oif"]
 
+MOST_CHANNELS = 64  # of which settings are looked for
+
 
 @contextmanager
 def open_oif(path: Path) -> Iterator[list[Scene]]:
@@ -34,7 +36,7 @@ def open_oif(path: Path) -> Iterator[list[Scene]]:
         first = _read(path, file, next(iter(planes)))
         height, width = first.shape
         sizes = {axis: lengths.get(axis, 1) for axis in "TCZ"} | {"Y": height, "X": width}
-        channels = tuple(_channel_name(file.mainfile, number) for number in range(sizes["C"]))
+        channels = _channel_names(file.mainfile, sizes["C"])
         load = _loader(path, file, files, sizes["Z"])
         yield [Scene("", sizes, _spacing(file.mainfile), channels, first.dtype, load)]
 
@@ -59,9 +61,12 @@ def _read(path: Path, file: oiffile.OifFile, name: str) -> np.ndarray:
     return pixels
 
 
-def _channel_name(settings: Mapping[str, Mapping[str, object]], number: int) -> str:
-    told = settings.get(f"GUI Channel {number + 1} Parameters", {})
-    return str(told.get("DyeName") or told.get("CH Name") or "").strip()
+def _channel_names(settings: Mapping[str, Mapping[str, object]], length: int) -> tuple[str, ...]:
+    """Of the channels that were on, which alone have planes."""
+    told = [settings.get(f"GUI Channel {number} Parameters") for number in range(1, MOST_CHANNELS + 1)]
+    on = [one for one in told if one is not None and str(one.get("CH Activate", 1)).strip() != "0"]
+    names = tuple(str(one.get("DyeName") or one.get("CH Name") or "").strip() for one in on)
+    return names if len(names) == length else ()
 
 
 def _spacing(settings: Mapping[str, Mapping[str, object]]) -> Spacing:

@@ -58,10 +58,8 @@ def _scenes(
     others = [axis for axis, length in lengths.items() if axis not in "TCZYXS" and length > 1]
     if len(others) > 1:
         raise InputError(f"{path}: axes {axes} {series.shape}, expected T, C, Z, Y and X; export it again")
-    if ome is not None:
-        channels = tuple(channel.get("Name", "") for channel in ome.iterfind(".//{*}Channel"))
-    else:
-        channels = _channel_names(tiff, lengths)
+    num_channels = lengths.get("C", 1)
+    channels = _channel_names(tiff, num_channels) if ome is None else _ome_channels(path, ome, num_channels)
     name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
     dtype, is_gray = np.dtype(series.dtype), lengths.get("S", 1) == 1
     for place in [{axis: number} for axis in others for number in range(lengths[axis])] or [{}]:
@@ -70,11 +68,21 @@ def _scenes(
         yield Scene(full, lengths, told_spacing(tiff, series), channels, dtype, load, window if is_gray else None)
 
 
-def _channel_names(tiff: tifffile.TiffFile, lengths: dict[str, int]) -> tuple[str, ...]:
+def _ome_channels(path: Path, ome: ElementTree.Element, length: int) -> tuple[str, ...]:
+    """Names of the channels of an image; of those in this file, if it is one of a set that has a file for each."""
+    names = tuple(channel.get("Name", "") for channel in ome.iterfind(".//{*}Channel"))
+    if len(names) <= length:
+        return names
+    parts = [(part, part.find("{*}UUID")) for part in ome.iterfind(".//{*}TiffData")]
+    own = {int(part.get("FirstC", 0)) for part, file in parts if file is not None and file.get("FileName") == path.name}
+    return names[min(own) :][:length] if len(own) == length else ()
+
+
+def _channel_names(tiff: tifffile.TiffFile, length: int) -> tuple[str, ...]:
     """Of LSM; of ImageJ the labels of the first planes, where they differ."""
     told = (tiff.lsm_metadata or {}).get("ChannelColors", {}).get("ColorNames") or ()
-    labels = list(told or (tiff.imagej_metadata or {}).get("Labels") or [])[: lengths.get("C", 1)]
-    return tuple(map(str, labels)) if len(set(labels)) == lengths.get("C", 1) > 1 else ()
+    labels = list(told or (tiff.imagej_metadata or {}).get("Labels") or [])[:length]
+    return tuple(map(str, labels)) if len(set(labels)) == length > 1 else ()
 
 
 def _loader(

@@ -92,16 +92,19 @@ def test_pyramid_is_read_at_level_0(tmp_path, picture):
         np.testing.assert_array_equal(slide.read(0, 0, 70, 90), picture)
 
 
-def test_svs_is_read_at_level_0_and_tells_its_pixel_size(tmp_path, picture):
+@pytest.mark.parametrize(
+    ("told", "size"), [("AppMag = 40|MPP = 0.2520", 0.252), ("AppMag = 40|MPP = 0,2520", 0.252), ("AppMag = 20", 0.5)]
+)
+def test_svs_is_read_at_level_0_and_tells_its_pixel_size(tmp_path, picture, told, size):
     with tifffile.TiffWriter(tmp_path / "slide.svs") as writer:
-        text = "Aperio Image Library v11\r\n90x70 [0,0 90x70] (32x32)|AppMag = 40|MPP = 0.2520"
+        text = f"Aperio Image Library v11\r\n90x70 [0,0 90x70] (32x32)|{told}"
         options = {"photometric": "rgb", "tile": (32, 32), "compression": "zlib", "metadata": None}
         writer.write(picture, description=text, **options)
         writer.write(picture[::4, ::4].copy(), photometric="rgb", metadata=None, description="Aperio thumbnail")
         writer.write(picture[::2, ::2].copy(), description="Aperio level", **options)
     with open_slide(tmp_path / "slide.svs") as slide:
         np.testing.assert_array_equal(slide.read(0, 0, 70, 90), picture)
-        assert pixel_size_um(slide) == 0.252
+        assert pixel_size_um(slide) == size
 
 
 def ome(x, y, unit):

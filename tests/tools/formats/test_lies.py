@@ -156,6 +156,28 @@ def test_every_image_that_an_ome_zarr_lists_is_one(tmp_path):
     assert [suffix for suffix, _ in list_images(tmp_path / "a.zarr")] == ["_raw", "_deconvolved"]
 
 
+def test_file_that_holds_one_channel_of_a_set_knows_which(tmp_path):
+    data = "".join(
+        f'<TiffData FirstC="{c}" IFD="0" PlaneCount="1"><UUID FileName="c{c}.ome.tif">urn:uuid:{c}</UUID></TiffData>'
+        for c in (0, 1)
+    )
+    names = '<Channel ID="Channel:0:0" Name="DAPI"/><Channel ID="Channel:0:1" Name="GFP"/>'
+    about = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0" '
+        'Name="a"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="40" SizeY="24" SizeZ="1" SizeC="2" '
+        f'SizeT="1">{names}{data}</Pixels></Image></OME>'
+    )
+    for channel, name in enumerate(("DAPI", "GFP")):
+        path = tmp_path / f"c{channel}.ome.tif"
+        tifffile.imwrite(path, VOLUME[channel], description=about, metadata=None)
+        np.testing.assert_array_equal(read(path, Pick(channel=name)).pixels, VOLUME[channel])
+        with pytest.raises(InputError, match=f"no channel 'Cy5'; there is one: 0 {name}"):
+            read(path, Pick(channel="Cy5"))
+    (tmp_path / "c1.ome.tif").rename(tmp_path / "renamed.ome.tif")
+    with pytest.raises(InputError, match="no channel 'DAPI'; there is one: 0$"):
+        read(tmp_path / "renamed.ome.tif", Pick(channel="DAPI"))
+
+
 def test_pixel_size_is_that_of_the_image_not_of_the_macro_image_before_it(tmp_path):
     pixels = np.zeros((40, 48, 3), np.uint8)
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:

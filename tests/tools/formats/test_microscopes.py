@@ -250,6 +250,16 @@ def test_only_the_wanted_planes_are_decoded(tmp_path, monkeypatch):
     assert len(decoded) == 2
 
 
+def test_channels_of_an_oif_that_were_off_have_no_planes(tmp_path):
+    path = write(tmp_path, "a.oif", drawn(channels=2))
+    told = path.read_text(encoding="utf-16")
+    for number in (2, 1):
+        told = told.replace(f"[GUI Channel {number} Par", f"[GUI Channel {number + 1} Par")
+    path.write_text(f"{told}[GUI Channel 1 Parameters]\nDyeName='off'\nCH Activate=0\n", encoding="utf-16")
+    with pytest.raises(InputError, match="2 channels, expected one: 0 DAPI, 1 GFP"):
+        read(path)
+
+
 def test_folder_of_an_oif_that_is_gone(tmp_path):
     path = write(tmp_path, "a.oif", drawn())
     shutil.rmtree(tmp_path / "a.oif.files")

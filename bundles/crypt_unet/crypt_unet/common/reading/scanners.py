@@ -11,7 +11,7 @@ from ..errors import InputError
 from .photometric import is_rgb
 from .tiff_file import open_tiff
 
-__all__ = ["ScannedSlide", "is_scanned"]
+__all__ = ["STANDARD_UM", "ScannedSlide", "is_scanned"]
 
 ENDINGS = (".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide")
 # TIFF that needs no other library

@@ -8,7 +8,7 @@ import tifffile
 
 from ..errors import InputError
 from .photometric import is_rgb, photometric_name
-from .scanners import ScannedSlide, is_scanned
+from .scanners import STANDARD_UM, ScannedSlide, is_scanned
 from .tiff_file import blaming
 from .tiff_spacing import resolution_um
 from .units import length_um
@@ -116,6 +116,8 @@ def nearest_level(slide: Slide, factor: int) -> tuple[int, int]:
 def pixel_size_um(slide: Slide) -> float | None:
     """Pixel size of a slide, from the first of these that gives it: OME or ImageJ, SVS's description, resolution tags.
 
+    Last comes what the magnification in SVS's description usually means.
+
     Parameters
     ----------
     slide : Slide
@@ -137,6 +139,7 @@ def pixel_size_um(slide: Slide) -> float | None:
     else:
         with blaming(slide.path, "the size of its pixels cannot be read"):
             candidates = [_from_metadata(slide), _from_svs(slide), resolution_um(slide.page)]
+            candidates.append(_from_magnification(slide))
     for candidate in candidates:
         if candidate is None:
             continue
@@ -170,7 +173,17 @@ def _from_metadata(slide: TiffWindows) -> tuple[float, float] | None:
 
 
 def _from_svs(slide: TiffWindows) -> tuple[float, float] | None:
-    """The same from ``MPP = 0.25`` in the description that Aperio scanners write."""
-    match = re.search(r"\bMPP\s*=\s*([0-9.]+)", slide.description)
-    size = length_um(match[1], "µm") if match else None
+    """The same from ``MPP = 0.25`` in the description that Aperio scanners write, some with a decimal comma."""
+    size = length_um(_told(slide, "MPP"), "µm")
     return None if size is None else (size, size)
+
+
+def _from_magnification(slide: TiffWindows) -> tuple[float, float] | None:
+    """What ``AppMag = 20`` there usually means."""
+    power = length_um(_told(slide, "AppMag"), "µm")
+    return None if power is None else (STANDARD_UM / power, STANDARD_UM / power)
+
+
+def _told(slide: TiffWindows, name: str) -> str | None:
+    match = re.search(rf"\b{name}\s*=\s*([0-9.,]+)", slide.description)
+    return match[1].replace(",", ".") if match else None
