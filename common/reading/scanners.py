@@ -15,7 +15,7 @@ __all__ = ["STANDARD_UM", "ScannedSlide", "is_scanned"]
 
 ENDINGS = (".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide")
 # TIFF that needs no other library
-PLAIN = ("generic-tiff", "aperio", "philips-tiff", "dicom")
+PLAIN = ("generic-tiff", "aperio", "dicom")
 STANDARD_UM = 10.0  # size of a pixel times magnification
 
 
