@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from common.errors import causes
+
 __all__ = ["refusing"]
 
 
@@ -17,9 +19,7 @@ def refusing(*patterns: str) -> Iterator[None]:
     """
     with pytest.raises((RuntimeError, ValueError), match=".") as caught:
         yield
-    error: BaseException | None = caught.value
-    while error is not None and type(error).__name__ != "InputError":
-        error = error.__cause__ or error.__context__
+    error = next((cause for cause in causes(caught.value) if type(cause).__name__ == "InputError"), None)
     assert error is not None, f"not refused, but {caught.value!r}"
     for pattern in patterns:
         assert re.search(pattern, str(error)), f"{pattern!r} is not in: {error}"

@@ -63,6 +63,12 @@ def test_other_errors_are_none(error):
     assert find_input_error(error) is None
 
 
+def test_errors_that_cause_each_other_are_looked_at_once():
+    first, second = ValueError("a"), KeyError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert list(errors.causes(first)) == [first, second] and find_input_error(first) is None
+
+
 def test_name_that_no_system_takes_is_told():
     with pytest.raises(OSError, match="too long") as info:
         Path("a" * 300).is_file()

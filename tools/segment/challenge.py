@@ -4,7 +4,7 @@ import csv
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ __all__ = ["is_challenge", "segment_challenge"]
 logger = logging.getLogger(__name__)
 
 NUCLEI = ("_instances.nii.gz", "_nuclei.csv")
+WEIGHTS = "weights.json"  # checksums of those that made the results
 SEQUENCE = re.compile(r"\d{2,}(_GT|_ST)?")
 
 
@@ -63,11 +64,13 @@ def segment_challenge(
     _check_volumes([frame.image for frame in frames])
     dataset, results = destination / "dataset", destination / "results"
     _check_same_images(results, {frame.stem for frame in frames})
-    _check_same_weights(destination, bundle)
+    checksums = {one.root.name: checksum(one.weights) for one in bundle.networks}
+    _check_same_weights(destination, checksums)
     convert_ctc(source, dataset, spacing=spacing, test=["all"])
     items = read_dataset(dataset).testing
     images = [item.image.resolve() for item in items]
     results.mkdir(parents=True, exist_ok=True)
+    write_text(destination / WEIGHTS, json.dumps(checksums, indent=2) + "\n")
     _segment(bundle, _without_result(images, results), results)
     export_ctc(results, destination, like=source, overwrite=True)
     counts = np.array([_count_nuclei(results, image) for image in images])
@@ -98,18 +101,11 @@ def _check_same_images(results: Path, stems: set[str]) -> None:
             raise InputError(f"{path}: of an image that is not in the source; choose another folder, or remove it")
 
 
-def _check_same_weights(destination: Path, bundle: Description) -> None:
-    """Refuse to go on with results of other weights; note down these ones."""
-    path = destination / "weights.json"
-    checksums = {one.root.name: checksum(one.weights) for one in bundle.networks}
-    if path.is_file():
-        if read_json(path, "remove it, or choose another folder") != checksums:
-            raise InputError(f"{destination}: holds results of other weights; choose another folder, or remove it")
-        return
-    try:
-        write_text(path, json.dumps(checksums, indent=2) + "\n")
-    except OSError as error:
-        raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
+def _check_same_weights(destination: Path, checksums: Mapping[str, str]) -> None:
+    """Refuse to go on with results of other weights."""
+    path = destination / WEIGHTS
+    if path.is_file() and read_json(path, "remove it, or choose another folder") != checksums:
+        raise InputError(f"{destination}: holds results of other weights; choose another folder, or remove it")
 
 
 def _segment(bundle: Description, images: Sequence[Path], results: Path) -> None:

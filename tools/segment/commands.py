@@ -11,14 +11,22 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from common.errors import InputError
+from common.errors import InputError, causes
 from common.json_file import read_json
 from tools.command_line import as_verb, at_least, positive
 from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
 from tools.formats.sequences import group_frames
-from tools.segment.blocks.plan import Cutting, Plan, check_blocks, default_memory, plan_blocks
+from tools.segment.blocks.plan import (
+    Cutting,
+    Plan,
+    check_blocks,
+    default_memory,
+    drop_if_empty,
+    plan_blocks,
+    work_folder,
+)
 from tools.segment.description import Description, describe
 from tools.segment.files import remember_settings
 from tools.segment.quiet import quiet
@@ -125,7 +133,7 @@ def segment(
         raise InputError(_all_of(failures, len(failures)))
     if SEQUENCES in formats:
         group_frames(source.stem for source in sources)
-    with open_cluster(workers, scheduler) as spread:
+    with open_cluster(workers, scheduler) as spread, remember_settings(destination, described, options):
         return segment_images(
             described,
             sources,
@@ -172,7 +180,6 @@ def segment_images(
     server : Server, optional
         That segments them instead.
     """
-    remember_settings(destination, bundle, options)
     todo = [source for source in sources if not _is_done(source, destination, bundle.mask_kind)]
     failures, num_failed = list(failures), len(failures)
     if todo:
@@ -184,6 +191,7 @@ def segment_images(
                 plan = cutting and plan_blocks(bundle, source, destination, given, cutting, save=save, run=run)
             except InputError as error:
                 failures.append(str(error))
+                drop_if_empty(work_folder(destination, source.stem))
             else:
                 plans.append((source, plan or None))
         with quiet() as terminal:
@@ -212,7 +220,7 @@ def _segment_all(
         if isinstance(error, InputError):
             failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
         elif error is not None:
-            raise _full_disk(error) or error from error
+            raise _full_disk(error) or error
     for source, plan in plans:
         if plan is None:
             continue
@@ -225,21 +233,21 @@ def _segment_all(
             save_labels(labels, source.path, destination, source.stem, whole.save, bundle.object_name, plan.options)
         except InputError as error:
             failures.append(str(error))
+            drop_if_empty(plan.folder)
         except OSError as error:
-            raise _full_disk(error) or error from error
+            raise _full_disk(error) or error  # noqa: B904  from itself it would be its own cause
     forget()
     return failures
 
 
 def _full_disk(error: BaseException | None) -> InputError | None:
     """The message if an error, or its cause, is that nothing more can be written; every image would fail."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in DISK:
-            where = error.filename or tempfile.gettempdir()
+    for cause in causes(error):
+        if isinstance(cause, OSError) and cause.errno in DISK:
+            where = cause.filename or tempfile.gettempdir()
             return InputError(
-                f"{where}: {error.strerror}; free some space, and give the same command again to continue"
+                f"{where}: {cause.strerror}; free some space, and give the same command again to continue"
             )
-        error = error.__cause__ or error.__context__
     return None
 
 

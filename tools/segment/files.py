@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,10 +49,12 @@ def settings_of(bundle: Description) -> dict[str, object]:
 logger = logging.getLogger(__name__)
 
 
-def remember_settings(destination: Path, bundle: Description, options: Mapping[str, str]) -> None:
+@contextmanager
+def remember_settings(destination: Path, bundle: Description, options: Mapping[str, str]) -> Iterator[None]:
     """Write down what makes the results, and refuse to add to results that were made otherwise.
 
-    InputError if the folder holds results of another bundle, other weights or other settings, or cannot be written.
+    Where the block leaves no result, the folder is as it was before, or not there. InputError if it holds results of
+    another bundle, other weights or other settings, or cannot be written.
     """
     settings = {**settings_of(bundle), "options": dict(options)}
     path = destination / SETTINGS
@@ -63,9 +66,20 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
                 f"{destination}: its results were made with other settings ({different[0]}: "
                 f"{before.get(different[0])}, now {settings[different[0]]}); choose another folder, or remove it"
             )
+        yield
         return
+    new = [folder for folder in (destination, *destination.parents) if not folder.exists()]
     prepare_output_dir(destination)
     write_text(path, json.dumps(settings, indent=2) + "\n")
+    written = path.stat().st_ino
+    try:
+        yield
+    finally:
+        if [one.name for one in destination.iterdir()] == [SETTINGS] and path.stat().st_ino == written:  # none else's
+            path.unlink()
+            with suppress(OSError):  # somebody else's file came meanwhile
+                for folder in new:
+                    folder.rmdir()
 
 
 def segment_file(

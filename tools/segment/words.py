@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.errors import InputError
+from common.errors import InputError, causes
 from tools.segment.results import STEM
 
 __all__ = ["find_input_error", "for_user", "refusing"]
@@ -25,11 +25,8 @@ def refusing() -> Iterator[None]:
 
 def find_input_error(error: BaseException | None) -> str | None:
     """Message of an `InputError`, the toolbox's or a bundle's, among an exception and its causes; or None."""
-    while error is not None:
-        if type(error).__name__ == InputError.__name__:
-            return " ".join(str(error).split())
-        error = error.__cause__ or error.__context__
-    return None
+    found = (str(cause) for cause in causes(error) if type(cause).__name__ == InputError.__name__)
+    return next((" ".join(message.split()) for message in found), None)
 
 
 def for_user(message: str, image: Path, folder: Path, name: str, stem: str = STEM) -> str:

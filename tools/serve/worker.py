@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError, find_write_error
+from common.errors import InputError, causes, find_write_error
 from tools.lifeline import end_with_parent
 from tools.segment.description import Description
 from tools.segment.results import Result
@@ -181,11 +181,8 @@ def _limit_memory(max_bytes: int) -> None:
 
 def _as_failure(error: Exception, bundle: str) -> Failure:
     """The answer to an error that no bundle foresaw."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, MemoryError) or "can't allocate memory" in str(cause):
-            return Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
-        cause = cause.__cause__ or cause.__context__
+    if any(isinstance(cause, MemoryError) or "can't allocate memory" in str(cause) for cause in causes(error)):
+        return Failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
     if find_write_error(error):
         return no_room()
     logger.error("%s: %s", bundle, error, exc_info=error)

@@ -127,6 +127,23 @@ def test_one_bad_file_does_not_keep_the_others_from_their_results(stand_in, imag
     assert len(list((tmp_path / "out").glob("*_mask.png"))) == len(ODD_NAMES) - 1
 
 
+@pytest.mark.parametrize("blocks", [[], ["--blocks", "64,64"]])
+def test_a_first_run_that_segments_nothing_leaves_nothing(stand_in, tmp_path, blocks):
+    (tmp_path / "a.tif").write_bytes(b"no image")
+    command = ["segment", "swinunet_livecell", str(tmp_path / "a.tif")]
+    assert run(VERBS, [*command, str(tmp_path / "new" / "out"), *blocks]) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+    (tmp_path / "mine").mkdir()
+    assert run(VERBS, [*command, str(tmp_path / "mine"), *blocks]) == 1
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_a_bug_ends_the_call_as_itself(stand_in, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(StandIn, "segment", lambda *arguments, **options: {}["no key"])
+    with pytest.raises(KeyError, match="no key"):
+        run(VERBS, ["segment", "swinunet_livecell", str(images), str(tmp_path / "out")])
+
+
 def test_picture_that_says_it_is_immense_is_left_to_be_told_when_it_is_segmented(tmp_path):
     header = struct.pack(">4sII5B", b"IHDR", 2**31 - 1, 2**31 - 1, 8, 0, 0, 0, 0)
     path = tmp_path / "huge.png"

@@ -25,7 +25,10 @@ from tools.segment.description import Description
 from tools.segment.inputs import UNREADABLE
 from tools.segment.sources import Source
 
-__all__ = ["Cutting", "Plan", "check_blocks", "default_memory", "open_image", "plan_blocks", "work_folder"]
+__all__ = [
+    *("Cutting", "Plan", "check_blocks", "default_memory", "drop_if_empty", "open_image", "plan_blocks"),
+    "work_folder",
+]
 
 Affine = tuple[tuple[float, ...], ...]
 
@@ -115,6 +118,12 @@ def default_memory() -> float:
 def work_folder(destination: Path, stem: str) -> Path:
     """Where finished blocks of an image are kept until all are done."""
     return destination / f".blocks-{stem}"
+
+
+def drop_if_empty(folder: Path) -> None:
+    """Remove the folder of an image's blocks if none of them is done."""
+    if not any(folder.glob("*.npz")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_blocks(bundle: Description) -> None:

@@ -3,9 +3,10 @@
 import errno
 import re
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 
-__all__ = ["InputError", "find_input_error", "find_write_error", "show_input_errors_plainly"]
+__all__ = ["InputError", "causes", "find_input_error", "find_write_error", "show_input_errors_plainly"]
 
 # what a full disk, a folder that cannot be written, and a broken drive raise
 _UNWRITABLE = {
@@ -21,6 +22,15 @@ class InputError(ValueError):
     """Something the user gave cannot be used; the message names it, says what was expected and what to do."""
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, its cause, the cause of that, and so on; each once, also where they go in a circle."""
+    known: set[int] = set()
+    while error is not None and id(error) not in known:
+        known.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def find_input_error(error: BaseException | None) -> InputError | None:
     """First `InputError` among an exception and its causes, also one of a full disk or no permission; or None.
 
@@ -28,28 +38,24 @@ def find_input_error(error: BaseException | None) -> InputError | None:
     at the bottom of the chain. Of an error in a worker process of a DataLoader only the text arrives; the message is
     taken out of it.
     """
-    while error is not None:
-        reported = _REPORTED.search(str(error))
+    for cause in causes(error):
+        reported = _REPORTED.search(str(cause))
         if reported:
             return InputError(reported[1])
-        if isinstance(error, InputError):
-            return error
-        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        if isinstance(cause, InputError):
+            return cause
+        if isinstance(cause, OSError) and cause.errno in _UNWRITABLE:
             return InputError(
-                f"{error.filename or 'a file'}: cannot be read or written ({error.strerror}); check free space and "
+                f"{cause.filename or 'a file'}: cannot be read or written ({cause.strerror}); check free space and "
                 "permissions, or choose another place"
             )
-        error = error.__cause__ or error.__context__
     return None
 
 
 def find_write_error(error: BaseException | None) -> OSError | None:
     """First error of a full disk, or of a file or folder that may not be written, among an exception and its causes."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-            return error
-        error = error.__cause__ or error.__context__
-    return None
+    found = (cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno in _UNWRITABLE)
+    return next(found, None)
 
 
 def show_input_errors_plainly() -> None:
