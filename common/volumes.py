@@ -17,7 +17,7 @@ from .files import prepare_output_dir, replacing
 from .names import stem
 from .saving import WritesResults
 
-__all__ = ["EmptyIfConstantd", "ForegroundProbabilityd", "SaveVolumed", "VolumeSpacingd"]
+__all__ = ["ForegroundProbabilityd", "SaveVolumed", "VolumeSpacingd"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,19 +80,4 @@ class ForegroundProbabilityd(MapTransform):
         for key in self.key_iterator(data):
             background, foreground = data[key][0:1], data[key][1:2]
             data[key] = torch.sigmoid(foreground - background)
-        return data
-
-
-class EmptyIfConstantd(MapTransform):
-    """Sets a prediction to zero where the image is constant: a volume without structure holds no nucleus."""
-
-    def __init__(self, keys: KeysCollection, image_key: str = "image", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.image_key = image_key
-
-    def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
-        data = dict(data)
-        if data[self.image_key].min() == data[self.image_key].max():
-            for key in self.key_iterator(data):
-                data[key] = torch.zeros_like(data[key])
         return data

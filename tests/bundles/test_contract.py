@@ -18,6 +18,7 @@ import jsonschema
 import numpy as np
 import onnxruntime
 import pytest
+import tifffile
 import torch
 from mlflow import MlflowClient
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, download, load, onnx_export, verify_net_in_out
@@ -26,7 +27,10 @@ from monai.utils import path_to_sqlite_uri, set_determinism
 
 from tests.processes import finish, run_on_two, start_module
 from tools.card.files import card_disagreements
+from tools.convert.nifti import write_volume
 from tools.runs.words import as_words
+from tools.segment.description import describe_bundle
+from tools.segment.loaded import LoadedBundle
 from tools.segment.results import read_mask
 from tools.share.checks import is_shared
 from tools.share.commands import share
@@ -269,6 +273,21 @@ def test_exported_onnx_gives_the_same_logits(bundle, network, image, tmp_path, m
     result = session.run(None, {session.get_inputs()[0].name: image.numpy()})[0]
     with torch.inference_mode():
         assert np.abs(result - network(image).numpy()).max() <= 1e-4
+
+
+@pytest.mark.slow
+def test_a_constant_image_gives_an_empty_result_and_a_warning(bundle, tmp_path, caplog):
+    taken = read_toolbox(bundle).input
+    path = tmp_path / ("flat.nii.gz" if taken == "volume" else "flat.tif")
+    if taken == "volume":
+        write_volume(path, np.full((8, 32, 32), 128, np.uint8), (2.0, 0.8, 0.8))
+    else:
+        shape, kind = ((64, 64, 3), "rgb") if taken == "slide" else ((64, 64), "minisblack")
+        tifffile.imwrite(path, np.full(shape, 128, np.uint8), photometric=kind)
+    (tmp_path / "run/results").mkdir(parents=True)
+    result = LoadedBundle(describe_bundle(bundle)).segment(path, tmp_path / "run", name="flat")
+    assert not read_mask(result.mask)[0].any() and not read_mask(result.labels)[0].any()
+    assert "flat: all pixels have one value, the result is empty" in caplog.text
 
 
 # what it takes to find crypts in the synthetic sample with weights that know real stains

@@ -13,7 +13,6 @@ from common.errors import InputError
 from common.files import prepare_output_dir
 from common.reading.loading import CheckVolumed
 from common.volumes import (
-    EmptyIfConstantd,
     ForegroundProbabilityd,
     SaveVolumed,
     VolumeSpacingd,
@@ -73,12 +72,6 @@ def test_probability_is_softmax():
     logits = 5 * torch.randn(2, 3, 4, 5)
     probability = ForegroundProbabilityd("pred")({"pred": logits})["pred"]
     torch.testing.assert_close(probability, logits.softmax(dim=0)[1:])
-
-
-@pytest.mark.parametrize(("value", "expected"), [(7.0, 0.0), (None, 1.0)])
-def test_prediction_is_empty_only_where_the_image_is_constant(value, expected):
-    data = {"image": volume(1, 4, 4, 4, value=value), "pred": torch.ones(1, 6, 6, 6)}
-    assert (EmptyIfConstantd("pred")(data)["pred"] == expected).all()
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [("mask", "uint8"), ("prob", "float32")])
