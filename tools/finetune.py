@@ -11,6 +11,7 @@ from tools.card.evaluation import read_overall
 from tools.command_line import as_verb, needed
 from tools.runs.bundles import titles
 from tools.runs.executor import run_steps
+from tools.runs.folds import check_dataset
 from tools.runs.overrides import check_overrides
 from tools.runs.steps import Training
 from tools.toolbox import read_toolbox
@@ -45,6 +46,7 @@ def finetune(
     root = find_bundle(bundle)
     check_overrides(overrides, root, finetune, {"finetune_checkpoint": "it is the bundle's own models/model.pt"})
     dataset = read_dataset(dataset_dir)
+    check_dataset(dataset, root, ["training_items"])  # it validates on none
     overrides = {"max_epochs": max_epochs, **dict(sorted(overrides.items()))}
     training = training_from_shipped(f"{root.resolve().name}, fine-tuned", root, dataset_dir, output_dir, overrides)
     tested = [item for item in dataset.testing if item.is_complete]

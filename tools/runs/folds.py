@@ -1,15 +1,20 @@
 """A dataset whose folds can be trusted: each with labelled images, and nothing that is in two of them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from common.datalist import Dataset, Item, read_dataset
 from common.errors import InputError
+from common.json_file import read_json
+from common.names import IMAGE_ENDINGS, SUFFIXES
 from tools.runs.overrides import choose
-from tools.toolbox import fold_units
+from tools.toolbox import fold_units, read_toolbox
 
-__all__ = ["Folds", "read_folds", "read_separate_folds"]
+__all__ = ["Folds", "check_dataset", "read_folds", "read_separate_folds"]
+
+ITEMS = ("training_items", "validation_items")  # of common.items, which train.json calls
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,43 @@ class Folds:
         return ("validation", "testing") if self.testing else ("validation",)
 
 
-def read_folds(dataset_dir: Path) -> Folds:
-    """The folds of a converted dataset; InputError if fewer than two have a labelled image."""
+def check_dataset(dataset: Dataset, bundle: Path, items: Sequence[str] = ITEMS) -> None:
+    """Refuse a dataset that is of another kind than a bundle reads, before anything is trained on it.
+
+    InputError if an image has an ending that the bundle does not read, or one under training lacks a file that those of
+    ``items`` take which the bundle's train.json calls.
+    """
+    kind = read_toolbox(bundle).input
+    needed = {key for one in _calls(read_json(bundle / "configs/train.json"), items) for key in one.get("extra", ())}
+    for item in (*dataset.training, *dataset.testing):
+        name, told = bundle.resolve().name, f"{dataset.path}: {item.name}"
+        image = item.name.lower()
+        if image.endswith(IMAGE_ENDINGS) and not image.endswith(SUFFIXES[kind]):
+            raise InputError(f"{told}: {name} takes a {kind} ({', '.join(SUFFIXES[kind])}); give a dataset made for it")
+        missing = sorted(needed - item.entry.keys()) if item.is_complete and item in dataset.training else []
+        if missing:
+            raise InputError(f"{told} has no '{missing[0]}', on which {name} is trained; give a dataset made for it")
+
+
+def _calls(config: object, functions: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """Calls of some functions in a config, at any depth."""
+    inner: Iterable[object] = config if isinstance(config, list) else ()
+    if isinstance(config, Mapping):
+        inner = config.values()
+        if str(config.get("_target_")).rpartition(".")[2] in functions:
+            yield config
+    for one in inner:
+        yield from _calls(one, functions)
+
+
+def read_folds(dataset_dir: Path, *bundles: Path) -> Folds:
+    """The folds of a converted dataset for some bundles.
+
+    InputError if fewer than two have a labelled image, or the dataset is not of the kind that a bundle takes.
+    """
     dataset = read_dataset(dataset_dir)
+    for bundle in bundles:
+        check_dataset(dataset, bundle)
     folds = tuple(sorted({item.fold for item in dataset.training if item.is_complete}))
     if len(folds) < 2:
         raise InputError(
@@ -45,14 +84,14 @@ def read_folds(dataset_dir: Path) -> Folds:
     return Folds(dataset, folds)
 
 
-def read_separate_folds(dataset_dir: Path, folds: str = "", bundles: Iterable[Path] = ()) -> Folds:
+def read_separate_folds(dataset_dir: Path, folds: str = "", bundles: Collection[Path] = ()) -> Folds:
     """The same for a cross-validation of bundles on all folds, or on those listed, such as ``0,1``.
 
     InputError also if a fold before the last has no labelled image, fewer than two are listed, or an image or a group
     is in two folds, or in one and under testing. The key ``unit`` of dataset.json names the groups that must stay
     together, else all those by which bundles split folds must.
     """
-    found = read_folds(dataset_dir)
+    found = read_folds(dataset_dir, *bundles)
     path, unit = found.dataset.path, found.dataset.facts.get("unit")
     _check_leaks(found.dataset, [str(unit)] if unit else fold_units(*bundles))
     wanted = tuple(range(found.folds[-1] + 1))

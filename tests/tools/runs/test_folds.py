@@ -5,7 +5,10 @@ import json
 import pytest
 
 from common.errors import InputError
-from tools.runs.folds import read_separate_folds
+from tools.__main__ import VERBS
+from tools.bundles import find_bundle
+from tools.command_line import run
+from tools.runs.folds import read_folds, read_separate_folds
 
 
 @pytest.fixture
@@ -65,3 +68,28 @@ def test_item_without_an_image_is_told(dataset):
     folder = dataset(("a", "1", 0), ("b", "2", 1), testing=[{"label": "x"}])
     with pytest.raises(InputError, match="an item without 'image'"):
         read_separate_folds(folder)
+
+
+@pytest.mark.parametrize("verb", ["compare", "crossval", "tune", "finetune"])
+def test_a_dataset_of_another_kind_is_refused_before_anything_runs(dataset, fake_run, tmp_path, capsys, verb):
+    folder = dataset(("a.png", "1", 0), ("b.png", "2", 1))
+    (tmp_path / "space.json").write_text('{"learning_rate": {"type": "float", "low": 0.1, "high": 0.2}}')
+    given = ["--dataset_dir", str(folder), "--output_dir", str(tmp_path / "out")]
+    given += ["--space", str(tmp_path / "space.json")] if verb == "tune" else []
+    assert run(VERBS, [verb, "maskrcnn_2p5d", *given]) == 1
+    told = "dataset.json: a.png: maskrcnn_2p5d takes a volume (.nii.gz, .nii); give a dataset made for it"
+    assert told in capsys.readouterr().err and not fake_run.names and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("bundle", "image", "told"),
+    [
+        ("swinunet_livecell", "a.nii.gz", "a.nii.gz: swinunet_livecell takes a picture"),
+        ("crypt_unet", "a.png", "a.png: crypt_unet takes a slide"),
+        ("crypt_unet", "a.tiff", "a.tiff has no 'patches', on which crypt_unet is trained"),
+        ("sam_myelin", "a.png", "a.png has no 'axon', on which sam_myelin is trained"),
+    ],
+)
+def test_a_dataset_of_another_bundle_is_refused(dataset, bundle, image, told):
+    with pytest.raises(InputError, match=told):
+        read_folds(dataset((image, "1", 0), (f"b{image}", "2", 1)), find_bundle(bundle))

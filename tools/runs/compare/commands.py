@@ -74,7 +74,7 @@ def compare(
     chosen = choose_knob(root, networks=networks, knob=knob)
     own = {chosen.name: f"choose with --{'knob' if knob else 'networks'}"}
     check_overrides(overrides, root, compare, own)
-    known = read_folds(dataset_dir)
+    known = read_folds(dataset_dir, root)
     plan = Plan(
         bundle=root,
         dataset_dir=dataset_dir,

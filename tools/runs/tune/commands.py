@@ -14,7 +14,7 @@ from tools.bundles import find_bundle
 from tools.checksum import checksum
 from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import key_metric
-from tools.runs.folds import read_folds
+from tools.runs.folds import Folds, read_folds
 from tools.runs.overrides import check_overrides, choose
 from tools.runs.steps import Training
 from tools.runs.tune.results import as_text, one_line, write_results
@@ -89,7 +89,7 @@ def tune(
     check_bundle(root)
     dimensions = read_space(space, read_json(root / "configs/train.json"))
     check_fixed(dimensions, overrides)
-    name, chosen = study_name or root.name, _one_fold(dataset_dir, fold)
+    name, chosen = study_name or root.name, _one_fold(read_folds(dataset_dir, root), fold)
     training = Training(
         title=f"{root.name}, fold {chosen}",
         bundle=root,
@@ -126,8 +126,8 @@ def _record(training: Training, dimensions: Space, metric: str) -> dict[str, obj
     }
 
 
-def _one_fold(dataset_dir: Path, fold: str) -> int:
-    chosen = choose(f"fold {fold}", fold, read_folds(dataset_dir).folds)
+def _one_fold(known: Folds, fold: str) -> int:
+    chosen = choose(f"fold {fold}", fold, known.folds)
     if len(chosen) != 1:
         raise InputError(f"--fold {fold}: expected one fold; there are {', '.join(map(str, chosen))}")
     return chosen[0]
