@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
@@ -20,7 +20,7 @@ from tools.serve.dispatcher import Dispatcher
 from tools.serve.endpoint import Endpoint
 from tools.serve.failures import Failure, no_room
 from tools.serve.guard import Guard
-from tools.serve.requests import FIELD
+from tools.serve.requests import FIELD, check_query
 from tools.serve.results import MEDIA_TYPES
 
 __all__ = ["create_app"]
@@ -118,8 +118,9 @@ def create_app(
         yield
         await run_in_threadpool(dispatcher.close)
 
+    about: dict[str, Any] = {"title": "Microscopy segmentation", "version": "1"}
     # its /docs load nothing from elsewhere
-    app = FastAPIOffline(title="Microscopy segmentation", version="1", lifespan=lifespan)
+    app = FastAPIOffline(**about, lifespan=lifespan, dependencies=[Depends(check_query)])
     endpoint = app.state.endpoint = Endpoint(dispatcher, bundles, data_dir, folder, settings)
     app.add_middleware(Guard, hosts=allowed_hosts, framed_by=framed_by, token=token)
     app.exception_handler(Failure)(_answer_failure)

@@ -24,7 +24,7 @@ from tools.serve.data_folder import find_image, keep_mask
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
 from tools.serve.jobs import Job
-from tools.serve.requests import MAX_FIELD_BYTES, check_fields, check_query, limited, read_form, read_json
+from tools.serve.requests import MAX_FIELD_BYTES, check_fields, limited, read_form, read_json
 from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode
 from tools.serve.uploads import check_start
 
@@ -144,16 +144,12 @@ class Endpoint:
         """Counters for Prometheus."""
         return Response(prometheus.generate_latest(self.metrics.registry), media_type=prometheus.CONTENT_TYPE_LATEST)
 
-    async def receive(
-        self, request: Request, folder: Path, names: dict[str, str] | None = None, *, query: Sequence[str] = ()
-    ) -> Received:
+    async def receive(self, request: Request, folder: Path, names: dict[str, str] | None = None) -> Received:
         """Read a request, and refuse it, by a `Failure` 4xx, if what is wrong shows without opening its file.
 
-        An upload goes to ``folder``; ``names`` gets the bundle's name as soon as it is known, for the counters;
-        ``query`` is what the address may hold behind a question mark.
+        An upload goes to ``folder``; ``names`` gets the bundle's name as soon as it is known, for the counters.
         """
         names = {} if names is None else names
-        check_query(request, query)
         is_json = request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
         upload, fields, stem = await self._read(request, folder, is_json)
         if "bundle" not in fields and len(self.bundles) > 1:
@@ -169,7 +165,7 @@ class Endpoint:
     async def _answer(self, request: Request, format: str | None, names: dict[str, str]) -> Response:
         folder = Path(await run_in_threadpool(tempfile.mkdtemp, prefix="request-", dir=self.folder))
         try:
-            received = await self.receive(request, folder, names, query=("format",))
+            received = await self.receive(request, folder, names)
             bundle, image_path, stem = received.bundle, received.image_path, received.stem
             chosen = None if image_path else choose_format(format, request.headers.get("accept"), bundle.num_axes)
             started = time.perf_counter()

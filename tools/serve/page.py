@@ -62,7 +62,7 @@ def mount_page(
     page = _Page(app.state.endpoint, folder, corrections)
     page.endpoint.samples = samples
     hidden: dict[str, Any] = {"include_in_schema": False}
-    app.get("/", **hidden)(page.index)
+    app.add_route("/", page.index, **hidden)  # whatever a place that embeds it says behind a question mark
     app.post("/results", **hidden)(page.make_result)
     app.post("/results/{key}/forget", **hidden)(page.forget)
     app.post("/results/{key}/change", **hidden)(page.change)
@@ -103,7 +103,7 @@ class _Page:
         self.endpoint, self.folder, self.corrections = endpoint, folder, corrections
         self.shown: dict[str, _Shown] = {}
 
-    def index(self) -> Response:
+    def index(self, request: Request) -> Response:
         return FileResponse(STATIC / "index.html")
 
     async def make_result(self, request: Request) -> Response:
@@ -126,8 +126,8 @@ class _Page:
             _remove(self.shown.pop(key).folder)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    def draw(self, key: str, name: str, z: int) -> Response:
-        """A slice of the image, or of the image with outlines, as PNG."""
+    def draw(self, key: str, name: str, z: int, change: str = "") -> Response:
+        """A slice of the image, or of the image with outlines, as PNG; another ``change`` has a browser ask again."""
         shown = self._find(key)
         view = np.load(shown.folder / VIEW, mmap_mode="r", allow_pickle=False)
         if name not in ("image", "outlines") or not 0 <= z < len(view):

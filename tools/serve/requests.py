@@ -98,12 +98,14 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def check_query(request: Request, known: Sequence[str]) -> None:
-    """Refuse what an address says behind its question mark and nobody reads there, or says twice."""
+def check_query(request: Request) -> None:
+    """Refuse what an address says behind its question mark and its route does not read, or says twice."""
+    known = [parameter.name for parameter in request.scope["route"].dependant.query_params]
     for name in _once(request.query_params.multi_items()):
         if name not in known:
             takes = f"the address takes only {', '.join(known)}" if known else "the address takes none"
-            raise Failure(422, f"?{name[:50]}=: {takes}; send it as a field beside the image (curl -F), or in the JSON")
+            instead = "send it as a field beside the image (curl -F), or in the JSON"
+            raise Failure(422, f"?{name[:50]}=: {takes}; {instead if request.method == 'POST' else 'leave it out'}")
 
 
 def check_fields(fields: Mapping[str, str], bundle: Description) -> None:

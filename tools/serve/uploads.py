@@ -55,10 +55,9 @@ def check_work(path: Path, bundle: Description, options: Mapping[str, str], limi
     try:
         needed = bytes_needed(path, bundle, options)
     except UNREADABLE as error:
-        told = (
-            one_line(error).replace(f"{path}: ", "").replace(f"{path}", "the image")
-        )  # where it lies is nobody's business
-        if maker_of(path) is None:
+        # where it lies is nobody's business
+        told = one_line(error).replace(f"{path}: ", "").replace(f"{path}", "the image")
+        if maker_of(path) is None and not isinstance(error, InputError):  # which says so itself
             told = f"begins as {identify(path)} but cannot be read ({told}); it may be damaged, export it again"
         raise Failure(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, told) from error
     if needed > limits.max_memory_bytes:

@@ -85,7 +85,8 @@ def test_results_are_named_after_the_file_as_far_as_that_is_safe(filename, stem)
 def test_stack_needs_spacing_and_comes_back_with_it(server):
     stack = noise(2, (5, 6, 7))
     refused = server.post(tiff(stack), bundle="volumes")
-    assert refused.status_code == 422 and "spacing" in refused.json()["message"]
+    assert refused.status_code == 422 and "for example spacing=2.0,0.8,0.8" in refused.json()["message"]
+    assert "--" not in refused.json()["message"], "a request has no options"
     answer = server.post(tiff(stack), bundle="volumes", spacing="2.0,0.8,0.5")
     volume = nib.Nifti1Image.from_bytes(gzip.decompress(answer.content))
     np.testing.assert_allclose(volume.header.get_zooms(), (0.5, 0.8, 2.0), rtol=1e-6)
@@ -133,9 +134,20 @@ def test_volume_as_tiff_stack_keeps_spacing(server):
         (png(noise(0)), {"bundle": "none"}, 422, "not served"),
         (png(noise(0)), {"spacing": "1,1,1"}, 422, "unknown field"),
         (nifti(noise(0, (4, 4, 4)))[:60], {"bundle": "volumes"}, 415, "not an image|damaged"),
+        (gzip.decompress(nifti(noise(0, (4, 4, 4))))[:360], {"bundle": "volumes"}, 415, "damaged"),
     ],
     # gzip writes the time: as names of tests the bytes would differ between pytest-xdist's workers
-    ids=["text", "empty", "cut image", "volume", "image for volumes", "no bundle", "spacing of an image", "cut volume"],
+    ids=[
+        "text",
+        "empty",
+        "image",
+        "volume",
+        "image for volumes",
+        "no bundle",
+        "spacing of image",
+        "gzip",
+        "cut volume",
+    ],
 )
 def test_wrong_input_is_told_in_json(server, content, fields, code, word):
     answer = server.post(content, **fields)
@@ -143,6 +155,7 @@ def test_wrong_input_is_told_in_json(server, content, fields, code, word):
     problem = answer.json()
     assert problem["status"] == "error" and problem["code"] == code
     assert any(part in problem["message"] for part in word.split("|"))
+    assert problem["message"].count("damaged") < 2 and "--" not in problem["message"]
 
 
 def test_format_that_cannot_hold_the_mask_is_refused(server):

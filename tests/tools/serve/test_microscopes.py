@@ -98,7 +98,7 @@ def test_page_lists_the_channels_and_takes_the_choice(tmp_path):
 
 def test_choice_of_a_picture_is_refused(server):
     answer = server.post(png(noise(0)), bundle="images", channel="0")
-    assert answer.status_code == 422 and answer.json()["message"] == "the image: holds one image, leave out --channel"
+    assert answer.status_code == 422 and answer.json()["message"] == "the image: holds one image, leave out channel"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -62,6 +62,16 @@ def test_page_and_samples_are_served(page):
     assert all(httpx.get(f"{page.url}/samples/{no}").status_code == 404 for no in ("images/1", "images/-1", "x/0"))
 
 
+def test_what_an_address_says_and_no_get_reads_is_refused(page):
+    for path in ("bundles", "health", "metrics", "samples/images/0"):
+        answer = httpx.get(f"{page.url}/{path}?verbose=1")
+        assert (answer.status_code, answer.json()["message"]) == (
+            422,
+            "?verbose=: the address takes none; leave it out",
+        )
+    assert httpx.get(f"{page.url}/?__theme=light").status_code == 200, "as who embeds the page says"
+
+
 @pytest.mark.parametrize(
     "body",
     [

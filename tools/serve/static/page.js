@@ -162,7 +162,7 @@ function draw() {
   const z = at("plane").value;
   at("z").textContent = z;
   for (const [id, title] of [["image", "Image"], ["outlines", `Outlines: ${result.kind}`]]) {
-    const picture = element("img", "", { src: `results/${result.id}/${id}/${z}?${changes}`, alt: title });
+    const picture = element("img", "", { src: `results/${result.id}/${id}/${z}?change=${changes}`, alt: title });
     at(id).replaceChildren(element("figcaption", title), picture);
   }
   at("outlines").classList.toggle("corrects", result.corrects);
