@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from common.errors import InputError
+from common.tables import from_cell
 
 __all__ = ["read_metric", "read_overall"]
 
@@ -72,7 +73,7 @@ def _read_rows(path: Path, *, num_values: int) -> list[tuple[str, list[str]]]:
         name, *values = line.rsplit(",", num_values)
         if len(values) != num_values:
             raise InputError(f"{path}: line {line!r}, expected a name and {num_values} values; {EVALUATE_AGAIN}")
-        rows.append((name, values))
+        rows.append((from_cell(name), values))
     return rows
 
 

@@ -9,6 +9,7 @@ from monai.metrics import MeanIoU
 
 from common.metrics.saving import CaseMetricsSaver
 from tests.processes import run_on_two
+from tools.card.evaluation import read_metric
 
 TWO_PROCESSES = """
 import sys
@@ -49,6 +50,9 @@ def scores_in(folder):
 def test_image_that_was_scored_twice_stands_once_with_its_own_score(tmp_path):
     evaluate(tmp_path, ["b", "A", "b", "C", "A"])
     assert scores_in(tmp_path) == [("b", 0), ("A", 1), ("C", 1)]
+    evaluate(tmp_path, ["=A()", "-b.tif"])
+    assert [name for name, _ in scores_in(tmp_path)] == ["'=A()", "'-b.tif"], "a spreadsheet would compute them"
+    assert list(read_metric(tmp_path, "iou")) == ["=A()", "-b.tif"]
     assert "other_raw.csv" not in [path.name for path in tmp_path.iterdir()]
 
 

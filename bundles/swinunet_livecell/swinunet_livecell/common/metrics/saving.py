@@ -1,4 +1,4 @@
-"""The files of an evaluation: MONAI's files of metrics, in which every image is listed once."""
+"""The files of an evaluation: MONAI's files of metrics, in which every image is listed once, as text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,8 @@ from ignite.engine import Engine
 from monai.handlers import MetricsSaver
 from monai.handlers.utils import write_metrics_reports
 from monai.utils import string_list_all_gather
+
+from ..tables import to_cell
 
 __all__ = ["CaseMetricsSaver"]
 
@@ -27,7 +29,7 @@ class CaseMetricsSaver(MetricsSaver):
         details = engine.state.metric_details  # type: ignore[attr-defined]  # which MONAI's handlers add
         write_metrics_reports(
             save_dir=self.save_dir,
-            images=[names[row] for row in rows],
+            images=[to_cell(names[row]) for row in rows],
             metrics=_chosen(engine.state.metrics, self.metrics),
             metric_details={name: values[rows] for name, values in _chosen(details, self.metric_details).items()},
             summary_ops=self.summary_ops,
