@@ -25,13 +25,15 @@ def all_bundles() -> list[Path]:
 
 
 def find_bundle(name: str) -> Path:
-    """Folder of a bundle, by its name in bundles/ or its path; InputError, with the closest name, if none is there."""
+    """Folder of a bundle, by its name in bundles/ or its path; InputError, with a close name, if none is there."""
     for folder in (bundles_dir() / name, Path(name)):
         if (folder / METADATA).is_file():
             return folder
     names = [bundle.name for bundle in all_bundles()]
-    closest = difflib.get_close_matches(Path(name).name, names, n=1, cutoff=0.0)
-    hint = f"did you mean {closest[0]}? There are {', '.join(names)}" if closest else f"{bundles_dir()} holds none"
+    word = Path(name).name
+    closest = difflib.get_close_matches(word, names, n=1) or [one for one in names if word and word in one]
+    there = f"did you mean {closest[0]}? There" if closest else "there"
+    hint = f"{there} are {', '.join(names)}" if names else f"{bundles_dir()} holds none"
     raise InputError(f"{name}: neither a bundle's name nor a folder with {METADATA}; {hint}")
 
 

@@ -184,8 +184,9 @@ def _find_verb(verbs: Mapping[str, tuple[str, str]], words: Sequence[str]) -> st
         if " ".join(words[:length]) in verbs:
             return " ".join(words[:length])
     candidate = " ".join(words[: 2 if words[0] in groups else 1])
-    closest = difflib.get_close_matches(candidate, verbs, n=1, cutoff=0.0)[0]
-    raise InputError(f"unknown verb {candidate!r}; did you mean {closest!r}? python -m tools lists all verbs")
+    closest = difflib.get_close_matches(candidate, verbs, n=1)
+    hint = f"did you mean {closest[0]!r}? " if closest else ""
+    raise InputError(f"unknown verb {candidate!r}; {hint}python -m tools lists all verbs")
 
 
 def _plain(error: Exception) -> str:
@@ -196,9 +197,9 @@ def _plain(error: Exception) -> str:
 
 
 def _check_given(verb: str, command: Callable, words: Sequence[str]) -> None:
-    """Refuse a command line that lacks a positional argument, or the value of an option.
+    """Refuse a command line that lacks a positional argument or the value of an option, or gives an option twice.
 
-    Fire would answer the first with a page about its own insides, and takes the second for True.
+    Fire would answer the first with a page about its own insides, take the second for True, and the last of the third.
     """
     named, num_given, after_flag = set(), 0, False
     valued = {name for name, parameter in _parameters(command).items() if not isinstance(parameter.default, bool)}
@@ -209,6 +210,8 @@ def _check_given(verb: str, command: Callable, words: Sequence[str]) -> None:
             name = word[2:].split("=")[0].replace("-", "_")
             if name in valued and "=" not in word and following.startswith("--"):
                 raise InputError(f"--{name}: no value; give --{name} VALUE")
+            if name in named:
+                raise InputError(f"--{name}: given twice; give it once")
             named.add(name)
         elif not after_flag:
             num_given += 1

@@ -24,6 +24,7 @@ __all__ = ["draw_overlay", "draw_plane_overlay", "overlay", "read_image", "write
 TRUTH_COLOUR, RESULT_COLOUR = (0, 220, 0), (255, 0, 255)
 NUM_SLICES, ENLARGEMENT, GAP_PX, BLOCK_GAP_PX = 4, 3, 4, 16
 MAX_PLANE_PX = 1600
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 def draw_overlay(
@@ -104,14 +105,14 @@ def write_overlay(
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> None:
-    """Write the picture of `draw_overlay`, or for a single plane (no spacing) of `draw_plane_overlay`, as PNG."""
+    """Write the picture of `draw_overlay`, or for a single plane (no spacing) of `draw_plane_overlay`."""
     if result.ndim == 3:
         picture = draw_overlay(image, result, labels, spacing=spacing)
     else:
         picture = draw_plane_overlay(image, result, labels)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
-        Image.fromarray(picture).save(partial, format="PNG")
+        Image.fromarray(picture).save(partial, format=FORMATS[path.suffix.lower()])
 
 
 @as_verb(image=Path, result=Path, destination=Path, label=Path)
@@ -125,19 +126,21 @@ def overlay(
     channel: str = "",
     time: str = "",
 ) -> dict[str, object]:
-    """Draw a result (and the truth) over its image, as PNG; of a volume sections along Z and along Y.
+    """Draw a result (and the truth) over its image; of a volume sections along Z and along Y.
 
     Parameters
     ----------
     image, result : str
         The image, of any format that `segment` reads, and its mask or instances (magenta outlines), of the same size.
     destination : str
-        The PNG to write.
+        The picture to write, as its ending says: .png, .jpg, .jpeg, .tif or .tiff.
     label : str
         File of the truth (green outlines; white where both agree).
     scene, channel, time : str
         Which image of a file that holds several, as for `segment`.
     """
+    if destination.suffix.lower() not in FORMATS:
+        raise InputError(f"{destination}: pictures are written as {', '.join(FORMATS)}; give it one of these endings")
     pick, others = Pick(scene, channel, time), [path for path in (result, label) if path]
     if any(destination.exists() and destination.samefile(path) for path in (image, *others) if path.exists()):
         raise InputError(f"{destination}: is one of the files to draw; choose another name for the picture")

@@ -236,6 +236,16 @@ def test_one_bit_is_black_or_white_and_a_palette_of_labels_only_colours(tmp_path
     assert all((one == drawn[0]).all() for one in drawn)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("o.PNG", "PNG"), ("o.jpg", "JPEG"), ("o.tif", "TIFF")])
+def test_picture_is_of_the_format_that_its_name_ends_with(tmp_path, name, kind):
+    tifffile.imwrite(tmp_path / "mask.tif", block(3, 9)[1], photometric="minisblack")
+    overlay(tmp_path / "mask.tif", tmp_path / "mask.tif", tmp_path / name)
+    with Image.open(tmp_path / name) as picture:
+        assert picture.format == kind
+    with pytest.raises(InputError, match=r"o\.xyz: pictures are written as \.png, .*; give it one of these endings"):
+        overlay(tmp_path / "mask.tif", tmp_path / "mask.tif", tmp_path / "o.xyz")
+
+
 def test_picture_does_not_replace_what_it_is_drawn_from(tmp_path):
     for name in ("image.tif", "mask.tif"):
         tifffile.imwrite(tmp_path / name, block(3, 9)[1], photometric="minisblack")

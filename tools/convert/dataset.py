@@ -152,9 +152,11 @@ def _check_replaceable(folder: Path, images: set[str]) -> None:
         return
     try:
         dataset = read_dataset(folder)
-        known = bool(set(dataset.facts) & {"spacing", "patch_size", "licence"}) and CORRECTED not in dataset.facts
+        known = bool(set(dataset.facts) & {"spacing", "patch_size", "licence"})
     except InputError:
         known = False
+    if known and CORRECTED in dataset.facts:
+        raise InputError(f"{path}: corrections for {dataset.facts[CORRECTED]} are kept there; choose another folder")
     if not known:
         raise InputError(f"{path}: not written by this converter; remove it or choose another folder")
     others = {stem(item.name) for item in (*dataset.training, *dataset.testing)}

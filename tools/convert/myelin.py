@@ -107,7 +107,7 @@ def _tested_subjects(micrographs: list[Micrograph], test: Sequence[str], source:
     """Subjects that go under testing: those named, and those without any mask."""
     known = {micrograph.subject for micrograph in micrographs}
     unlabelled = known - {micrograph.subject for micrograph in micrographs if micrograph.masks}
-    named = [subject if subject in ("all", *known) else f"sub-{subject}" for subject in test]
+    named = [of if of == "all" or of.startswith("sub-") else f"sub-{of}" for of in test]
     tested = chosen_units(known, named, source, kind="subject")
     for subject in sorted(unlabelled - tested):
         logger.warning("%s: %s has no mask; its images go under testing", source, subject)
