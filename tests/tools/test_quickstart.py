@@ -30,6 +30,8 @@ def test_quick_start_never_writes_into_the_bundle(bundle, tmp_path):
 def test_unknown_bundle_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="nsn: neither a bundle's name .*; did you mean devonet_nsn"):
         quickstart(bundle="nsn")
+    with pytest.raises(InputError, match=r"cells\.tif: neither a bundle's name .*metadata.json; there are crypt_unet,"):
+        quickstart(bundle="plate/cells.tif")
 
 
 def test_readme_has_exactly_the_two_commands_that_ci_runs():

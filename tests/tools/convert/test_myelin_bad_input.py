@@ -78,6 +78,7 @@ def test_sidecar_that_makes_no_sense(tmp_path, put_subject, refuses, sidecar, me
 def test_subject_that_is_not_there(put_subject, refuses):
     put_subject("sub-a")
     refuses("--test sub-x: no such subject; there are sub-a, or all", test=["x"])
+    refuses("--test sub-x: no such subject", test=["sub-x"])
 
 
 def test_folder_without_images(tmp_path, refuses):

@@ -71,6 +71,7 @@ def tune(
         The JSON file.
     trials : int
         Stop when this many have finished, complete or pruned, including those of earlier calls and other machines.
+        Others take the place of those that fail, until three more have failed than finished.
     fold : str
         Validate on this fold.
     study_name : str

@@ -32,7 +32,7 @@ def search(
 
     ``objective`` runs a trial and gives its score; an `InputError` makes it a failed one, which does not count.
     Completed and pruned ones do. ``tell`` takes each trial that ended here. InputError if of the trials of this call
-    three more have failed than finished, or as many as were wanted.
+    three more have failed than finished.
     """
     ended: list[FrozenTrial] = []
     is_waiting = False
@@ -48,7 +48,7 @@ def search(
         is_waiting = False
         study.optimize(objective, n_trials=1, catch=(InputError,), callbacks=[lambda _, trial: ended.append(trial)])
         tell(ended[-1])
-        _check_failures(ended, min(num_trials, MAX_MORE_FAILURES))
+        _check_failures(ended)
 
 
 def count_states(study: optuna.Study) -> Counter[TrialState]:
@@ -61,9 +61,9 @@ def _count(study: optuna.Study, wanted: Iterable[TrialState]) -> int:
     return sum(states[state] for state in wanted)
 
 
-def _check_failures(ended: list[FrozenTrial], max_more: int) -> None:
+def _check_failures(ended: list[FrozenTrial]) -> None:
     failed = [trial for trial in ended if trial.state == TrialState.FAIL]
-    if len(failed) - (len(ended) - len(failed)) >= max_more:
+    if len(failed) - (len(ended) - len(failed)) >= MAX_MORE_FAILURES:
         raise InputError(
             f"{len(failed)} of {len(ended)} trials failed; correct the search space or the overrides. Last: trial "
             f"{failed[-1].number}: {failed[-1].user_attrs.get(FAILURE)}"

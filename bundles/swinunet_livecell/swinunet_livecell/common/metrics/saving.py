@@ -29,7 +29,7 @@ class CaseMetricsSaver(MetricsSaver):
         details = engine.state.metric_details  # type: ignore[attr-defined]  # which MONAI's handlers add
         write_metrics_reports(
             save_dir=self.save_dir,
-            images=[to_cell(names[row]) for row in rows],
+            images=[str(to_cell(names[row])) for row in rows],
             metrics=_chosen(engine.state.metrics, self.metrics),
             metric_details={name: values[rows] for name, values in _chosen(details, self.metric_details).items()},
             summary_ops=self.summary_ops,
