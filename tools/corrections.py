@@ -122,7 +122,7 @@ def add_correction(
         raise InputError(f"{name}: the pixels of a MRXS slide are in other files; save it as TIFF or SVS first")
     classes = classes_of(bundle)
     _check(image, labels, name, classes)
-    objects = labels if len(classes) > 1 else as_objects(labels)
+    objects = labels if len(classes) > 1 else as_objects(labels, name)
     for folder in ("images", "labels"):
         prepare_output_dir(dataset_dir / folder)
     with holding(dataset_dir):

@@ -6,6 +6,7 @@ from pathlib import Path
 from fire.decorators import SetParseFn
 
 from common.datalist import read_dataset
+from common.errors import InputError
 from tools.bundles import find_bundle
 from tools.card.evaluation import read_overall
 from tools.command_line import as_verb, needed
@@ -47,6 +48,8 @@ def finetune(
     check_overrides(overrides, root, finetune, {"finetune_checkpoint": "it is the bundle's own models/model.pt"})
     dataset = read_dataset(dataset_dir)
     check_dataset(dataset, root, ["training_items"])  # it validates on none
+    if not any(item.is_complete for item in dataset.training):
+        raise InputError(f"{dataset.path}: no completely labelled image under training; add one with `correct`")
     overrides = {"max_epochs": max_epochs, **dict(sorted(overrides.items()))}
     training = training_from_shipped(f"{root.resolve().name}, fine-tuned", root, dataset_dir, output_dir, overrides)
     tested = [item for item in dataset.testing if item.is_complete]

@@ -113,5 +113,8 @@ def test_files_are_corrected_on_the_command_line(tmp_path):
     assert f"'{tmp_path}/kept #1'" in told["fine-tune"]
     (item,) = read_dataset(tmp_path / "kept #1").training
     np.testing.assert_array_equal(read_image(item.file("image")), voxels)
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(InputError, match=r"notes\.txt: not an image"):
+        correct("nuclei", tmp_path / "notes.txt", tmp_path / "drawn.tif", tmp_path / "kept #1", spacing="2,1,1")
     with pytest.raises(InputError, match=r"lost\.tif: no such file; give the corrected labels"):
         correct("nuclei", tmp_path / "raw.tif", tmp_path / "lost.tif", tmp_path / "kept #1", spacing="2,1,1")

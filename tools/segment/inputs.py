@@ -99,7 +99,10 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
         return _from_microscope(path, bundle, folder / stem, spacing, pick)
     if path.suffix.lower() == MIRAX and bundle.suffixes[0] == ".tiff":
         return _linked_mirax(path, folder / f"{stem}{MIRAX}")
-    kind = check_kind(path, bundle)
+    try:
+        kind = check_kind(path, bundle)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     if bundle.num_axes == 3 and kind == "tiff":
         return _volume_from_tiff(path, bundle, folder / f"{stem}.nii.gz", spacing)
     suffix = ".jpg" if kind == "jpeg" else f".{kind}"

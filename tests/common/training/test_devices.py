@@ -4,6 +4,7 @@ import pytest
 import torch
 from monai.inferers import SimpleInferer
 
+from common.errors import InputError
 from common.networks.devonet import DevoNet
 from common.training import devices
 from common.training.devices import AutocastInferer, to_device
@@ -47,3 +48,9 @@ def test_memory_layout_leaves_the_logits():
     with torch.no_grad():
         expected = network(image)
         torch.testing.assert_close(to_device(network, "cpu")(image), expected)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nowhere"])
+def test_a_device_that_there_is_not_is_told(device):
+    with pytest.raises(InputError, match=f"--device {device}: cannot be used .*; give cpu, or another"):
+        to_device(DevoNet(init_channels=2), device)

@@ -76,6 +76,13 @@ def test_value_that_works(config):
     assert find_wrong_values(config, KNOWN) == []
 
 
+def test_pixels_have_a_size_or_what_the_bundle_says_where_nobody_knows_it():
+    for unknown, wrong in (("none", 0), (0, "none")):
+        assert find_wrong_values({"pixel_size_um": unknown}, {"pixel_size_um": unknown}) == []
+        message = f"--pixel_size_um {wrong}: expected a number above 0, or {unknown}"
+        assert find_wrong_values({"pixel_size_um": wrong}, {"pixel_size_um": unknown}) == [message]
+
+
 def test_size_of_a_plane_has_two_numbers():
     plane = {"patch_size": SIZE[1:], "roi_size": SIZE[1:]}
     assert find_wrong_values({"patch_size": [8, 8], "roi_size": "@patch_size"}, plane) == []

@@ -1,6 +1,7 @@
 """Fine-tuning trains on everything from the shipped weights, and says what that gained."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,6 +94,9 @@ def test_what_it_cannot_do_is_refused(ran, write_dataset):
     write_dataset()
     with pytest.raises(InputError, match="--dataset_dir missing; give the dataset that"):
         finetune("some_bundle")
+    (Path("dataset") / "dataset.json").write_text('{"training": [{"image": "a"}]}')
+    with pytest.raises(InputError, match="dataset.json: no completely labelled image under training; add one with"):
+        call()
     with pytest.raises(InputError, match="--finetune_checkpoint: finetune sets it for each run; it is the"):
         call(finetune_checkpoint="x.pt")
     with pytest.raises(InputError, match="unknown override --ratee; did you mean --rate"):

@@ -75,18 +75,14 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "overlap": _SHARE,
     "min_crypt_area": _NOT_NEGATIVE,
     "min_area": _NOT_NEGATIVE,
-    "min_depth": _NOT_NEGATIVE,
     "mode": (lambda value: value in ("crop", "resize"), "crop or resize"),
-    "patches_per_image": _COUNT,
     "patience": _WHOLE,
-    "patience_start": _WHOLE,
     "warmup_epochs": _WHOLE,
     "encoder_learning_rate": _NOT_NEGATIVE,
     "foreground_share": _FROM_0_TO_1,
     "core_depth": _NOT_NEGATIVE,
     "core_threshold": _FRACTION,
     "slide_um": _POSITIVE,
-    "pixel_size_um": (lambda value: value == "none" or (_is_number(value) and value >= 0), "a number from 0, or none"),
     "cell_diameter": (lambda value: value == "none" or (_is_number(value) and value > 0), "a number above 0, or none"),
     "trained_cell_diameter": _POSITIVE,
     "rotation": _NOT_NEGATIVE,
@@ -165,6 +161,11 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
     }
     default = known.get("patch_size")
     sizes = {key: _size_rule(default) for key in ("patch_size", "roi_size", "image_size") if isinstance(default, list)}
+    unknown = known.get("pixel_size_um")  # 0 or none, as the bundle calls it
+    sizes["pixel_size_um"] = (
+        lambda value: value == unknown or (_is_number(value) and value > 0),
+        f"a number above 0, or {unknown}",
+    )
     return [
         f"--{key} {config[key]}: expected {expected}"
         for key, (is_right, expected) in {**_RULES, **switches, **sizes}.items()

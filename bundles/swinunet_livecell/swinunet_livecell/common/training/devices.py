@@ -9,6 +9,8 @@ import torch
 from monai.inferers import Inferer
 from torch import nn
 
+from ..errors import InputError
+
 __all__ = ["AutocastInferer", "has_fast_bfloat16", "to_device"]
 
 # mallopt's parameter numbers in glibc's malloc.h
@@ -27,12 +29,17 @@ def to_device(network: nn.Module, device: torch.device | str) -> nn.Module:
     On a CPU, glibc keeps freed memory: feature maps are hundreds of megabytes, and without this each one
     is mapped and zeroed by the kernel again at every step.
     """
+    try:
+        network = network.to(device)
+    except (RuntimeError, AssertionError) as error:  # of PyTorch without CUDA, or a device that there is not
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"--device {device}: cannot be used ({reason}); give cpu, or another") from error
     if torch.device(device).type == "cpu" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     is_3d = any(isinstance(module, nn.Conv3d) for module in network.modules())
-    return network.to(device).to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
+    return network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
 
 
 class AutocastInferer(Inferer):
