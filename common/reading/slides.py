@@ -7,7 +7,7 @@ from pathlib import Path
 import tifffile
 
 from ..errors import InputError
-from .photometric import is_rgb, photometric_name
+from .photometric import JPEG, is_rgb, lossy_labels, photometric_name
 from .scanners import STANDARD_UM, ScannedSlide, is_scanned
 from .tiff_file import blaming
 from .tiff_spacing import resolution_um
@@ -76,9 +76,11 @@ def open_labels(path: Path) -> TiffWindows:
     labels = TiffWindows(path)
     page = labels.page
     is_plain = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.PALETTE)
-    if is_plain and page.samplesperpixel == 1 and labels.dtype.kind in "uib":
+    if is_plain and page.samplesperpixel == 1 and labels.dtype.kind in "uib" and page.compression not in JPEG:
         return labels
     labels.close()
+    if page.compression in JPEG:
+        raise lossy_labels(path)
     raise InputError(
         f"{path}: {page.samplesperpixel} samples per pixel ({photometric_name(page)}) of type {labels.dtype}, expected "
         "one integer with black for zero; export labels, not an overlay"

@@ -12,6 +12,7 @@ from PIL import Image
 from common.errors import InputError
 from common.reading.picture_transforms import ReadGrayd, ReadLabelsd
 from common.reading.pictures import decoded_size, read_gray, read_labels, read_pixels
+from common.reading.slides import open_labels
 
 RAMP = np.arange(5 * 9).reshape(5, 9)
 
@@ -121,6 +122,21 @@ def test_palette_of_a_label_map_only_colours_its_numbers(tmp_path):
     picture.save(tmp_path / "w.png")
     with pytest.raises(InputError, match=r"w\.png: a palette .* whose first colour is not black"):
         read_labels(tmp_path / "w.png")
+
+
+@pytest.mark.parametrize("name", ["l.jpg", "l.tif"])
+def test_jpeg_changes_the_numbers_of_objects(tmp_path, name):
+    labels = np.tile(RAMP.astype(np.uint8), (4, 4))
+    if name == "l.tif":
+        tifffile.imwrite(tmp_path / name, labels, photometric="minisblack", compression="jpeg")
+    else:
+        Image.fromarray(labels).save(tmp_path / name)
+    with pytest.raises(InputError, match=rf"{name}: labels packed as JPEG, which changes their numbers"):
+        read_labels(tmp_path / name)
+    assert read_gray(tmp_path / name).shape == labels.shape
+    if name == "l.tif":
+        with pytest.raises(InputError, match="labels packed as JPEG"):
+            open_labels(tmp_path / name)
 
 
 def test_white_for_zero_is_seen_as_it_is_meant(write_image):

@@ -7,9 +7,12 @@ import tifffile
 
 from ..errors import InputError
 
-__all__ = ["as_seen", "check_colours", "has_channels", "has_gray_palette", "is_rgb", "photometric_name"]
+__all__ = [
+    *("JPEG", "as_seen", "check_colours", "has_channels", "has_gray_palette", "is_rgb", "lossy_labels"),
+    "photometric_name",
+]
 
-_JPEG = (6, 7, 33007, 34892)  # tifffile turns their YCbCr to RGB
+JPEG = (6, 7, 33007, 34892)  # tifffile turns their YCbCr to RGB
 _APERIO_YCBCR = 33003  # which stays YCbCr, and is called RGB in the file
 _ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 _GRAY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
@@ -19,7 +22,7 @@ def is_rgb(page: tifffile.TiffPage) -> bool:
     """Whether its samples are red, green and blue once they are decoded."""
     photometric = _photometric(page)
     return photometric == tifffile.PHOTOMETRIC.RGB or (
-        photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in _JPEG
+        photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression in JPEG
     )
 
 
@@ -40,6 +43,11 @@ def check_colours(path: str | PathLike[str], page: tifffile.TiffPage) -> None:
         raise InputError(
             f"{path}: {photometric_name(page)} pixels, expected gray or RGB; export it as gray, or convert it to RGB"
         )
+
+
+def lossy_labels(path: str | PathLike[str]) -> InputError:
+    """The error of labels that are a JPEG."""
+    return InputError(f"{path}: labels packed as JPEG, which changes their numbers; save them as PNG or TIFF")
 
 
 def as_seen(
@@ -67,8 +75,11 @@ def as_seen(
     Raises
     ------
     InputError
-        If white is zero and the pixels are no unsigned integers, or numbers of objects; if a palette lacks a colour.
+        If white is zero and the pixels are no unsigned integers, or numbers of objects; if a palette lacks a colour,
+        or numbers of objects are packed as JPEG, which changes them.
     """
+    if labels and page.compression in JPEG:
+        raise lossy_labels(path)
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         return _from_white(path, page, pixels, labels=labels)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:

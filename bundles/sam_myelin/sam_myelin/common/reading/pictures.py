@@ -12,6 +12,7 @@ from PIL import Image, ImageFile, ImageMode, ImageOps
 from ..errors import InputError
 from .formats import identify, no_such_file
 from .jpeg2000 import check_jpeg2000, decode_jpeg2000
+from .photometric import lossy_labels
 from .tiff import read_picture
 
 __all__ = [
@@ -63,7 +64,8 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
     Raises
     ------
     InputError
-        If there is none, it cannot be read, is truncated, a stack, or has colours of 16 bit in a PNG.
+        If there is none, it cannot be read, is truncated, a stack, has colours of 16 bit in a PNG, or is a JPEG of
+        numbers of objects.
     """
     try:
         kind = identify(path)
@@ -71,6 +73,8 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
             pixels = read_picture(Path(path), labels=labels)
         elif kind == "jp2":
             pixels = decode_jpeg2000(path)
+        elif kind == "jpeg" and labels:
+            raise lossy_labels(path)
         else:
             pixels = _read_other(path, labels=labels)
     except FileNotFoundError as error:
