@@ -1,8 +1,9 @@
 """OME-Zarr (NGFF 0.4 and 0.5), a folder or one in a zip file: its full resolution, plane by plane."""
 
+import functools
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -113,15 +114,15 @@ def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: s
     levels = [(_array(group, level["path"]), level) for level in multiscale["datasets"]]
     array, full = max(levels, key=lambda level: level[0].size)  # which should be the first
     _check_codecs(path, array)
-    if "image-label" not in about:  # labels of nothing have none
-        _check_chunks(path, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
     if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it again")
     channels = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", []))
     sizes = dict(zip(axes, array.shape, strict=True))
     spacing = _spacing(path, multiscale, full, axes)
-    return Scene.in_parts(name, sizes, spacing, channels, array.dtype, _window(array, axes))
+    # labels of nothing have no chunk
+    check = None if "image-label" in about else functools.cache(lambda: _check_chunks(path, array))
+    return Scene.in_parts(name, sizes, spacing, channels, array.dtype, _window(array, axes, check))
 
 
 def _check_codecs(path: Path, array: zarr.Array) -> None:
@@ -159,8 +160,10 @@ def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:
     return multiscale.get("axes", "tczyx"[-num_axes:])
 
 
-def _window(array: zarr.Array, axes: Sequence[str]) -> Window:
+def _window(array: zarr.Array, axes: Sequence[str], check: Callable[[], None] | None) -> Window:
     def read(time: int, channel: int, where: tuple[slice, ...]) -> np.ndarray:
+        if check:
+            check()
         at: dict[str, int | slice] = {"T": time, "C": channel, **dict(zip("ZYX", where, strict=True))}
         pixels = np.asarray(array[tuple(at[axis] for axis in axes)])
         left = [axis for axis in axes if axis in "ZYX"]
