@@ -117,15 +117,17 @@ def picked(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -> li
     They have numbers instead of names; a scene or time that the file has only one of stays empty. InputError if there
     is no such scene, channel or time point, or several channels and none is named.
     """
-    numbers = range(len(scenes)) if not pick.scene else [_find(path, "scene", pick.scene, [s.name for s in scenes])]
+    names = [scene.name for scene in scenes]
+    numbers = range(len(scenes)) if not pick.scene else [_find(path, "scene", pick.scene, names)]
     found = []
     for number in numbers:
         scene = scenes[number]
-        channel = _channel(path, scene, pick.channel)
+        channel = _as_text(_channel(path, scene, pick.channel), _channel_names(scene))
         times = range(scene.size("T")) if not pick.time else [_find(path, "time", pick.time, [""] * scene.size("T"))]
         is_series = scene.size("T") > 1
         found += [
-            Pick(str(number) if len(scenes) > 1 else "", str(channel), str(time) if is_series else "") for time in times
+            Pick(_as_text(number, names) if len(scenes) > 1 else "", channel, str(time) if is_series else "")
+            for time in times
         ]
     return found
 
@@ -158,7 +160,7 @@ def read_scene(path: str | PathLike[str], scenes: Sequence[Scene], pick: Pick) -
 
 
 def _channel(path: str | PathLike[str], scene: Scene, wanted: str) -> int:
-    names = [*scene.channels, *[""] * scene.size("C")][: scene.size("C")]
+    names = _channel_names(scene)
     if wanted:
         return _find(path, "channel", wanted, names)
     if len(names) > 1:
@@ -166,14 +168,31 @@ def _channel(path: str | PathLike[str], scene: Scene, wanted: str) -> int:
     return 0
 
 
-def _find(path: str | PathLike[str], what: str, wanted: str, names: Sequence[str]) -> int:
-    """Number of what is called so, or has this number."""
+def _channel_names(scene: Scene) -> list[str]:
+    """As many as there are channels."""
+    return [*scene.channels, *[""] * scene.size("C")][: scene.size("C")]
+
+
+def _match(wanted: str, names: Sequence[str]) -> int | None:
+    """Number of what is called so, or has this number, before which there may be a plus."""
     folded = [name.casefold() for name in names]
     for known, name in ((list(names), wanted), (folded, wanted.casefold())):
         if known.count(name) == 1:
             return known.index(name)
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return int(wanted)
+    number = wanted.removeprefix("+")
+    return int(number) if number.isdecimal() and int(number) < len(names) else None
+
+
+def _as_text(number: int, names: Sequence[str]) -> str:
+    """The number, as `_match` takes it even if another one is called so."""
+    return str(number) if _match(str(number), names) == number else f"+{number}"
+
+
+def _find(path: str | PathLike[str], what: str, wanted: str, names: Sequence[str]) -> int:
+    """As `_match`; InputError if there is none."""
+    number = _match(wanted, names)
+    if number is not None:
+        return number
     there = f"there are {_listed(names)}" if len(names) > 1 else f"there is one: {_listed(names)}"
     raise InputError(f"{path}: no {what} {wanted!r}; {there}")
 

@@ -94,6 +94,20 @@ def test_each_position_and_each_frame_is_an_image(tmp_path, name):
         list_images(path, Pick(time="2"))
 
 
+def test_numbers_that_are_names_of_others_are_not_mixed_up(tmp_path):
+    pixels = drawn(scenes=3, channels=2)[:, 0, :, 0]
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+        for name, scene in zip("123", pixels, strict=True):
+            about = {"axes": "CYX", "Name": name, "Channel": {"Name": ["1", "0"]}}
+            writer.write(scene, photometric="minisblack", metadata=about)
+    for channel, name in enumerate("10"):
+        images = list_images(tmp_path / "a.ome.tif", Pick(channel=name))
+        assert [suffix for suffix, _ in images] == ["_1", "_2", "_3"]
+        for (_, pick), scene in zip(images, pixels, strict=True):
+            np.testing.assert_array_equal(read(tmp_path / "a.ome.tif", pick).pixels, scene[channel])
+            assert int(pick.channel) == channel
+
+
 def test_plate_of_ome_zarr_has_its_fields(tmp_path):
     import ome_zarr.writer
     import zarr
