@@ -31,7 +31,7 @@ def find_bundle(name: str) -> Path:
             return folder
     names = [bundle.name for bundle in all_bundles()]
     word = Path(name).name
-    closest = difflib.get_close_matches(word, names, n=1) or [one for one in names if word and word in one]
+    closest = difflib.get_close_matches(word, names, n=1, cutoff=0.5) or [one for one in names if word and word in one]
     there = f"did you mean {closest[0]}? There" if closest else "there"
     hint = f"{there} are {', '.join(names)}" if names else f"{bundles_dir()} holds none"
     raise InputError(f"{name}: neither a bundle's name nor a folder with {METADATA}; {hint}")

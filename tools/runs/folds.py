@@ -7,6 +7,7 @@ from typing import Any
 
 from common.datalist import Dataset, Item, read_dataset
 from common.errors import InputError
+from common.items import FILE_KEYS
 from common.json_file import read_json
 from common.names import IMAGE_ENDINGS, SUFFIXES
 from tools.runs.overrides import choose
@@ -41,8 +42,8 @@ class Folds:
 def check_dataset(dataset: Dataset, bundle: Path, items: Sequence[str] = ITEMS) -> None:
     """Refuse a dataset that is of another kind than a bundle reads, before anything is trained on it.
 
-    InputError if an image has an ending that the bundle does not read, or one under training lacks a file that those of
-    ``items`` take which the bundle's train.json calls.
+    InputError if an image has an ending that the bundle does not read, one under training lacks a file that those of
+    ``items`` take which the bundle's train.json calls, or a file that is listed is not there.
     """
     kind = read_toolbox(bundle).input
     needed = {key for one in _calls(read_json(bundle / "configs/train.json"), items) for key in one.get("extra", ())}
@@ -54,6 +55,8 @@ def check_dataset(dataset: Dataset, bundle: Path, items: Sequence[str] = ITEMS) 
         missing = sorted(needed - item.entry.keys()) if item.is_complete and item in dataset.training else []
         if missing:
             raise InputError(f"{told} has no '{missing[0]}', on which {name} is trained; give a dataset made for it")
+        for key in item.entry.keys() & {*FILE_KEYS}:
+            item.file(key)
 
 
 def _calls(config: object, functions: Sequence[str]) -> Iterator[Mapping[str, Any]]:

@@ -13,6 +13,15 @@ from tools.bundles import VARIABLE
 from tools.runs import executor
 
 
+def touch_files(folder: Path) -> Path:
+    """Make the images and labels that a dataset lists, empty; the folder."""
+    content = json.loads((folder / "dataset.json").read_text())
+    for item in content.get("training", []) + content.get("testing", []):
+        for name in (item["image"], item.get("label", "x")):
+            (folder / name).touch()
+    return folder
+
+
 class FakeRun:
     """Replaces the commands: notes them, and calls what leaves the files that each would have written.
 

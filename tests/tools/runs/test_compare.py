@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from common.errors import InputError
+from tests.tools.runs.conftest import touch_files
 from tests.tools.sections import toolbox_section
 from tools.__main__ import VERBS
 from tools.command_line import run
@@ -60,7 +61,7 @@ def dataset(tmp_path):
     testing = [{"image": name, "label": "x", "slide": slide} for name, slide in TESTING]
     content = {"name": "drawn", "training": training, "testing": testing}
     (folder / "dataset.json").write_text(json.dumps(content))
-    return folder
+    return touch_files(folder)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from common.errors import InputError
+from tests.tools.runs.conftest import touch_files
 from tests.tools.sections import toolbox_section
 from tools.__main__ import VERBS
 from tools.bundles import find_bundle
@@ -30,6 +31,7 @@ def write_dataset(tmp_path):
         content["testing"] = [{"image": image, "label": "x"} for image in tested]
         (tmp_path / "dataset").mkdir(exist_ok=True)
         (tmp_path / "dataset/dataset.json").write_text(json.dumps(content))
+        touch_files(tmp_path / "dataset")
 
     return write
 

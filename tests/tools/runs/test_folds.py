@@ -5,6 +5,7 @@ import json
 import pytest
 
 from common.errors import InputError
+from tests.tools.runs.conftest import touch_files
 from tools.__main__ import VERBS
 from tools.bundles import find_bundle
 from tools.command_line import run
@@ -20,7 +21,7 @@ def dataset(tmp_path):
         training = [item for item in items if item["fold"] is not None]
         testing = [item for item in items if item["fold"] is None]
         (tmp_path / "dataset.json").write_text(json.dumps({"training": training, "testing": testing, **content}))
-        return tmp_path
+        return touch_files(tmp_path) if "testing" not in content else tmp_path
 
     return write
 
@@ -93,3 +94,10 @@ def test_a_dataset_of_another_kind_is_refused_before_anything_runs(dataset, fake
 def test_a_dataset_of_another_bundle_is_refused(dataset, bundle, image, told):
     with pytest.raises(InputError, match=told):
         read_folds(dataset((image, "1", 0), (f"b{image}", "2", 1)), find_bundle(bundle))
+
+
+def test_a_file_that_is_not_there_is_told_before_anything_runs(dataset):
+    folder = dataset(("a.nii.gz", "1", 0), ("b.nii.gz", "2", 1))
+    (folder / "b.nii.gz").unlink()
+    with pytest.raises(InputError, match="dataset.json: image 'b.nii.gz' does not exist in .*; convert the data again"):
+        read_folds(folder, find_bundle("devonet_nsn"))

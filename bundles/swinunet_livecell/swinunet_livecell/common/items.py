@@ -10,7 +10,7 @@ from .datalist import DATALIST, Item, read_dataset
 from .errors import InputError
 from .names import IMAGE_ENDINGS, SUFFIXES, by_name, own_results, stem
 
-__all__ = ["evaluation_items", "inference_items", "training_items", "validation_items"]
+__all__ = ["FILE_KEYS", "evaluation_items", "inference_items", "training_items", "validation_items"]
 
 logger = logging.getLogger(__name__)
 

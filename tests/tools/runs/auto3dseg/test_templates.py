@@ -10,6 +10,7 @@ from monai.apps.auto3dseg import BundleGen
 
 import tools.runs.auto3dseg.templates
 from common.errors import InputError
+from tests.tools.runs.conftest import touch_files
 from tests.tools.sections import toolbox_section
 from tools.runs.auto3dseg.commands import auto3dseg
 from tools.runs.auto3dseg.templates import algo_name, score_override, template_settings, write_template
@@ -143,6 +144,7 @@ class TestBadInput:
         shutil.copytree(bundle, tmp_path / "dataset")
         items = [{"image": f"{fold}.png", "label": f"{fold}.png", "fold": fold} for fold in (0, 1)]
         (tmp_path / "dataset/dataset.json").write_text(json.dumps({"training": items}))
+        touch_files(tmp_path / "dataset")
         (tmp_path / "input.yaml").write_text("")
         options = {"dataset_dir": str(tmp_path / "dataset"), "work_dir": str(tmp_path)}
         with pytest.raises(InputError, match="holds an input.yaml of Auto3DSeg already"):

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 from common.errors import InputError
+from tests.tools.runs.conftest import touch_files
 from tests.tools.sections import toolbox_section
 from tools.__main__ import VERBS
 from tools.command_line import run
@@ -64,6 +65,7 @@ def dataset(tmp_path):
 def write_datalist(folder, training, testing):
     content = {"name": "drawn", "training": training, "testing": testing}
     (folder / "dataset.json").write_text(json.dumps(content))
+    touch_files(folder)
 
 
 def score_of(bundle, fold, image):

@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser
 from optuna.trial import TrialState, create_trial
 
 from common.errors import InputError
+from tests.tools.runs.conftest import touch_files
 from tests.tools.sections import toolbox_section
 from tools.__main__ import VERBS
 from tools.command_line import run
@@ -45,7 +46,7 @@ def dataset(tmp_path):
     items = [{"image": name, "label": name, "fold": fold} for fold, name in enumerate("ab")]
     (tmp_path / "data/dataset.json").write_text(json.dumps({"training": items}))
     (tmp_path / "space.json").write_text(json.dumps(SPACE))
-    return tmp_path / "data"
+    return touch_files(tmp_path / "data")
 
 
 @pytest.fixture
