@@ -1,5 +1,6 @@
 """The verbs ``share`` and ``verify``."""
 
+import os
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -41,6 +42,9 @@ def share(bundle: str, destination: Path, *, url: str = "", hub: str = "", bioim
         Also write <name>-<version>.bioimageio.zip: the traced network as a package of BioImage.IO.
     """
     folders = all_bundles() if bundle == "all" else [find_bundle(bundle)]
+    nearest = next(place for place in (destination, *destination.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):  # said before the bundles are checked, which takes long
+        raise InputError(f"{destination}: cannot be written; choose another folder")
     repositories = _repositories(hub, folders)
     if bioimage:
         check_bioimage()

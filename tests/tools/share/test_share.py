@@ -86,6 +86,14 @@ def test_each_defect_is_found_and_nothing_is_written(copy, tmp_path, damage, che
     assert not (tmp_path / "out").exists()
 
 
+def test_a_place_that_cannot_be_written_is_told_before_the_bundle_is_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr("tools.share.commands.check_bundle", lambda bundle: pytest.fail("checked first"))
+    (tmp_path / "file").touch()
+    for destination in (tmp_path / "file", tmp_path / "file/new"):
+        with pytest.raises(InputError, match=f"{destination}: cannot be written; choose another folder"):
+            share("devonet_nsn", str(destination))
+
+
 def test_bundle_of_others_needs_nothing_that_only_our_tools_read(copy):
     def as_others_have_it(metadata: dict) -> None:
         metadata["required_packages_version"] |= metadata.pop("toolbox")["optional_packages"]
