@@ -10,7 +10,6 @@ from common.datalist import read_dataset
 from common.errors import InputError
 from common.items import evaluation_items, training_items
 from common.reading.images import read_image
-from tools.convert.dataset import prepare_dataset
 from tools.corrections import add_correction, classes_of, correct
 from tools.segment.description import describe
 
@@ -100,8 +99,6 @@ def test_a_dataset_of_something_else_is_refused(tmp_path, picture):
     add_correction(tmp_path / "kept", PICTURES, picture(), LABELS, "cells.png")
     with pytest.raises(InputError, match="not corrections for sam_myelin; choose another folder"):
         add_correction(tmp_path / "kept", CLASSES, picture(), LABELS > 0, "cells.png")
-    with pytest.raises(InputError, match=f"corrections for {PICTURES.name} are kept there; choose another folder"):
-        prepare_dataset(tmp_path / "kept", (), ())
 
 
 def test_files_are_corrected_on_the_command_line(tmp_path):

@@ -59,10 +59,16 @@ def test_interrupted_run_leaves_no_dataset_and_the_next_one_goes_on(convert_smal
     assert (tmp_path / "out/dataset.json").exists()
 
 
-@pytest.mark.parametrize("facts", ["", '"licence": "unknown", "corrected": "devonet_nsn", '])
-def test_dataset_of_somebody_else_is_not_replaced(convert_small, put_text, facts):
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ("", "not written by this converter; remove it or choose another folder"),
+        ('"licence": "unknown", "corrected": "nsn", ', "corrections for nsn are kept there; choose another folder"),
+    ],
+)
+def test_dataset_of_somebody_else_is_not_replaced(convert_small, put_text, facts, told):
     path = put_text("out/dataset.json", f'{{"name": "mine", {facts}"training": []}}')
-    with pytest.raises(InputError, match=r"dataset.json: not written by this converter; remove it"):
+    with pytest.raises(InputError, match=f"dataset.json: {told}"):
         convert_small()
     assert "mine" in path.read_text() and [*path.parent.iterdir()] == [path]
 

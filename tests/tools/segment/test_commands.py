@@ -368,7 +368,7 @@ def test_disk_that_is_full_is_one_line_and_leaves_nothing_half(stand_in, images,
     assert run(VERBS, command) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and "No space left on device" in error
-    assert {path.name.split("_")[-1] for path in (tmp_path / "out").iterdir()} <= {"segment.json", "labels.csv"}
+    assert {path.name.split("_")[-1] for path in (tmp_path / "out").glob("*")} <= {"segment.json", "labels.csv"}
 
 
 @pytest.mark.parametrize(
