@@ -63,7 +63,8 @@ class StandIn:
             (job.folder / "results").mkdir()
             if bundle.num_axes == 2:
                 mask = job.folder / "results" / "image_mask.png"
-                Image.fromarray((np.asarray(Image.open(image)) > THRESHOLD) * np.uint8(255)).save(mask)
+                with Image.open(image) as picture:
+                    Image.fromarray((np.asarray(picture) > THRESHOLD) * np.uint8(255)).save(mask)
             else:
                 mask = job.folder / "results" / "image_mask.nii.gz"
                 volume = nib.load(image)
