@@ -138,7 +138,7 @@ def test_channel_of_a_microscopes_file_is_chosen_on_the_page(browser, tmp_path):
         page.goto(server.url)
         upload(page, tmp_path / "a.czi")
         page.click("#segment")
-        page.wait_for_selector("text=2 channels, expected one: 0 DAPI, 1 GFP; give its --channel")
+        page.wait_for_selector("text=2 channels, expected one: 0 DAPI, 1 GFP; give its channel")
         page.fill("#channel", "GFP")
         segment(page)
         page.close()

@@ -47,7 +47,7 @@ def test_channel_is_chosen_as_on_the_command_line(server, tmp_path, name):
     answer = server.post(content, name=name, bundle="images")
     told = answer.json()
     assert (answer.status_code, told["code"]) == (422, 422)
-    assert told["message"] == "the image: 3 channels, expected one: 0 DAPI, 1 GFP, 2 Cy5; give its --channel"
+    assert told["message"] == "the image: 3 channels, expected one: 0 DAPI, 1 GFP, 2 Cy5; give its channel"
     for wanted in ("GFP", "1"):
         answer = server.post(content, name=name, bundle="images", channel=wanted)
         np.testing.assert_array_equal(bright(answer.content), pixels[0, 0, 1, 0] > THRESHOLD)
@@ -62,7 +62,7 @@ def test_scene_and_time_are_chosen(server, tmp_path, name):
     content = content_of(tmp_path, name, pixels)
     assert "2 scenes, expected one" in server.post(content, name=name, bundle="images").json()["message"]
     message = server.post(content, name=name, bundle="images", scene="1").json()["message"]
-    assert message == "the image: 2 time points, expected one; give its --time, 0 to 1"
+    assert message == "the image: 2 time points, expected one; give its time, 0 to 1"
     answer = server.post(content, name=name, bundle="images", scene="1", time="1")
     np.testing.assert_array_equal(bright(answer.content), pixels[1, 1, 0, 0] > THRESHOLD)
 
@@ -91,7 +91,7 @@ def test_page_lists_the_channels_and_takes_the_choice(tmp_path):
 
         assert ask() == {
             "state": "failed",
-            "message": "the image: 2 channels, expected one: 0 DAPI, 1 GFP; give its --channel",
+            "message": "the image: 2 channels, expected one: 0 DAPI, 1 GFP; give its channel",
         }
         assert ask(channel="GFP")["state"] == "done"
 
