@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from common.datalist import DATALIST, Dataset, Item, read_dataset, write_dataset
 from common.errors import InputError
 from common.files import holding, prepare_output_dir, replacing
+from common.labels.fibres import label_fibres
 from common.reading import nifti
 from common.reading.images import is_volume, read_image
 from common.tiled_tiff import write_tiled
@@ -107,7 +109,7 @@ def add_correction(
     image : Path
     labels : ndarray of int, shape (Y, X) or (Z, Y, X)
         On the image's grid: 0 background, each object a number; of a mask, connected parts are taken for objects. Of a
-        bundle that learns classes, the classes.
+        bundle that learns classes, the classes; from those of axons and myelin, fibres are told apart.
     name : str
         What the user calls the image.
     test : bool
@@ -122,15 +124,16 @@ def add_correction(
         raise InputError(f"{name}: the pixels of a MRXS slide are in other files; save it as TIFF or SVS first")
     classes = classes_of(bundle)
     _check(image, labels, name, classes)
-    objects = labels if len(classes) > 1 else as_objects(labels, name)
+    maps = _maps_of(labels, classes, name)
     for folder in ("images", "labels"):
         prepare_output_dir(dataset_dir / folder)
     with holding(dataset_dir):
         dataset = _existing(dataset_dir, bundle)
-        entry = _entry(dataset, image, safe_stem(name), ".nii.gz" if labels.ndim == 3 else ".tiff")
+        entry = _entry(dataset, image, safe_stem(name), maps, ".nii.gz" if labels.ndim == 3 else ".tiff")
         with replacing(dataset_dir / entry["image"]) as partial:
             shutil.copyfile(image, partial)
-        _write_labels(dataset_dir / entry["label"], objects, image)
+        for key, values in maps.items():
+            _write_labels(dataset_dir / entry[key], values, image)
         training, testing = ({item.name: dict(item.entry) for item in of} for of in (dataset.training, dataset.testing))
         chosen, other = (testing, training) if test else (training, testing)
         other.pop(entry["image"], None)
@@ -146,6 +149,16 @@ def classes_of(bundle: Description) -> list[str]:
     """Names of the classes that a bundle learns, in the order of their values; one where all labels are objects."""
     channels = read_metadata(bundle.root)["network_data_format"]["outputs"]["pred"].get("channel_def", {})
     return [str(name) for value, name in sorted(channels.items(), key=lambda pair: int(pair[0])) if int(value) > 0]
+
+
+def _maps_of(labels: np.ndarray, classes: list[str], name: str) -> dict[str, np.ndarray]:
+    """Key of an item -> what its file holds: objects; of classes the classes, and of fibres their two masks as well."""
+    if len(classes) == 1:
+        return {"label": as_objects(labels, name)}
+    masks = {of: np.where(labels == value, 255, 0) for value, of in enumerate(classes, start=1)}
+    if masks.keys() != {"axon", "myelin"}:
+        return {"label": labels}
+    return {"label": label_fibres(masks["axon"] > 0, masks["myelin"] > 0).labels, **masks}
 
 
 def _check(image: Path, labels: np.ndarray, name: str, classes: list[str]) -> None:
@@ -170,7 +183,7 @@ def _existing(dataset_dir: Path, bundle: Description) -> Dataset:
     return dataset
 
 
-def _entry(dataset: Dataset, image: Path, stem: str, ending: str) -> dict[str, Any]:
+def _entry(dataset: Dataset, image: Path, stem: str, maps: Iterable[str], ending: str) -> dict[str, Any]:
     """Where an image goes: if it is in the dataset, where it is, else under a name that no other one has."""
     suffix, pixels = "".join(image.suffixes), read_image(image)
     taken = {item.name: item for item in (*dataset.training, *dataset.testing)}
@@ -178,7 +191,8 @@ def _entry(dataset: Dataset, image: Path, stem: str, ending: str) -> dict[str, A
         listed = f"images/{name}{suffix}"
         if listed not in taken or np.array_equal(read_image(taken[listed].file("image")), pixels):
             break
-    return {"image": listed, "label": f"labels/{name}{ending}"}
+    kinds = {key: "" if key == "label" else f"_{key}" for key in maps}
+    return {"image": listed} | {key: f"labels/{name}{kind}{ending}" for key, kind in kinds.items()}
 
 
 def _write_labels(path: Path, labels: np.ndarray, image: Path) -> None:

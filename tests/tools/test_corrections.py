@@ -73,10 +73,16 @@ def test_parts_of_a_mask_are_objects(tmp_path, picture):
     assert set(np.unique(read_image(item.file("label"), labels=True))) == {0, 1, 2}
 
 
-def test_classes_stay_classes(tmp_path, picture):
+def test_fibres_are_made_of_the_classes_axon_and_myelin(tmp_path, picture):
     assert classes_of(CLASSES) == ["myelin", "axon"] and len(classes_of(PICTURES)) == len(classes_of(VOLUMES)) == 1
-    item = add_correction(tmp_path / "kept", CLASSES, picture(), (LABELS > 0).astype(np.uint8), "a.png")
-    np.testing.assert_array_equal(read_image(item.file("label"), labels=True), LABELS > 0)
+    drawn = (LABELS > 0).astype(np.uint8)
+    drawn[8:12, 8:16] = drawn[23:27, 34:40] = 2
+    item = add_correction(tmp_path / "kept", CLASSES, picture(), drawn, "a.png")
+    kept = {key: read_image(item.file(key), labels=True) for key in ("label", "axon", "myelin")}
+    assert [len(np.unique(kept["label"][box])) for box in (np.s_[5:15, 5:20], np.s_[20:30, 30:45])] == [1, 1]
+    assert set(np.unique(kept["label"])) == {0, 1, 2}
+    np.testing.assert_array_equal(kept["axon"] > 0, drawn == 2)
+    np.testing.assert_array_equal(kept["myelin"] > 0, drawn == 1)
     with pytest.raises(InputError, match="a.png: labels up to 300, but classes are learned; draw 1 for myelin, 2 for"):
         add_correction(tmp_path / "kept", CLASSES, picture(), LABELS, "a.png")
 

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from common.errors import InputError
 from tests.tools.runs.conftest import touch_files
@@ -116,8 +118,13 @@ def test_corrected_labels_of_a_real_bundle_are_learned(tmp_path, name):
     assert run(VERBS, ["convert", toolbox.source.format, str(source), str(converted), *toolbox.source.convert]) == 0
     items = json.loads((converted / "dataset.json").read_text())["training"][:2]
     for item, switch in zip(items, ([], ["--test"]), strict=True):
-        paths = (str(converted / item[key]) for key in ("image", "label"))
-        assert run(VERBS, ["correct", name, *paths, str(kept), *switch]) == 0
+        labels = converted / item["label"]
+        if "axon" in item:  # classes are corrected, fibres are made of them
+            axon, myelin = (np.asarray(Image.open(converted / item[key])) > 0 for key in ("axon", "myelin"))
+            labels = tmp_path / "classes.png"
+            Image.fromarray(np.where(axon, 2, myelin).astype(np.uint8)).save(labels)
+            switch = [*switch, "--spacing", str(item["pixel_size_um"])]
+        assert run(VERBS, ["correct", name, str(converted / item["image"]), str(labels), str(kept), *switch]) == 0
     brief = {**toolbox.offline, **toolbox.brief, "batch_size": 1}
     brief |= {"patches_per_epoch": 2} if "patches_per_epoch" in brief else {}
     told = finetune(
