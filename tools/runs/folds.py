@@ -13,7 +13,7 @@ from common.names import IMAGE_ENDINGS, SUFFIXES
 from tools.runs.overrides import choose
 from tools.toolbox import fold_units, read_toolbox
 
-__all__ = ["Folds", "check_dataset", "read_folds", "read_separate_folds"]
+__all__ = ["Folds", "check_dataset", "fitting", "read_folds", "read_separate_folds"]
 
 ITEMS = ("training_items", "validation_items")  # of common.items, which train.json calls
 
@@ -57,6 +57,20 @@ def check_dataset(dataset: Dataset, bundle: Path, items: Sequence[str] = ITEMS) 
             raise InputError(f"{told} has no '{missing[0]}', on which {name} is trained; give a dataset made for it")
         for key in item.entry.keys() & {*FILE_KEYS}:
             item.file(key)
+
+
+def fitting(dataset: Dataset, bundles: Iterable[Path]) -> list[Path]:
+    """Those of some bundles that can be trained on a dataset; the InputError of the first one if none can."""
+    found, refused = [], []
+    for bundle in bundles:
+        try:
+            check_dataset(dataset, bundle)
+            found.append(bundle)
+        except InputError as error:
+            refused.append(error)
+    if refused and not found:
+        raise refused[0]
+    return found
 
 
 def _calls(config: object, functions: Sequence[str]) -> Iterator[Mapping[str, Any]]:

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from common.datalist import read_dataset
 from common.errors import InputError
 from tests.tools.runs.conftest import touch_files
 from tools.__main__ import VERBS
 from tools.bundles import find_bundle
 from tools.command_line import run
-from tools.runs.folds import read_folds, read_separate_folds
+from tools.runs.folds import fitting, read_folds, read_separate_folds
 
 
 @pytest.fixture
@@ -94,6 +95,14 @@ def test_a_dataset_of_another_kind_is_refused_before_anything_runs(dataset, fake
 def test_a_dataset_of_another_bundle_is_refused(dataset, bundle, image, told):
     with pytest.raises(InputError, match=told):
         read_folds(dataset((image, "1", 0), (f"b{image}", "2", 1)), find_bundle(bundle))
+
+
+def test_of_several_bundles_those_that_do_not_fit_are_left_out(dataset):
+    pictures, volumes = (find_bundle(name) for name in ("swinunet_livecell", "devonet_nsn"))
+    found = read_dataset(dataset(("a.nii.gz", "1", 0), ("b.nii.gz", "2", 1)))
+    assert fitting(found, [pictures, volumes]) == [volumes]
+    with pytest.raises(InputError, match="a.nii.gz: swinunet_livecell takes a picture"):
+        fitting(found, [pictures])
 
 
 def test_a_file_that_is_not_there_is_told_before_anything_runs(dataset):

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from fire.decorators import SetParseFn
 
+from common.datalist import read_dataset
 from common.errors import InputError
 from tools.bundles import all_bundles
 from tools.command_line import as_verb
@@ -14,7 +15,7 @@ from tools.runs.auto3dseg.templates import algo_name, check_free, template_setti
 from tools.runs.bundles import find_bundles
 from tools.runs.crossval.datastats import write_datastats
 from tools.runs.files import write_text
-from tools.runs.folds import Folds, read_separate_folds
+from tools.runs.folds import Folds, fitting, read_separate_folds
 
 __all__ = ["auto3dseg"]
 
@@ -50,7 +51,8 @@ def auto3dseg(
     names = [algo_name(root) for root in roots]
     for name in names:
         check_free(dst / name)
-    found = read_separate_folds(dataset_dir, bundles=roots) if dataset_dir else None
+    # AutoRunner leaves out what cannot read the dataset
+    found = read_separate_folds(dataset_dir, bundles=fitting(read_dataset(dataset_dir), roots)) if dataset_dir else None
     if found and (work_dir / "input.yaml").exists():
         raise InputError(f"{work_dir}: holds an input.yaml of Auto3DSeg already; give another --work_dir")
     dst.mkdir(parents=True, exist_ok=True)
