@@ -18,9 +18,9 @@ from benchmarks.harness import Row
 from common.datalist import DATALIST, Dataset, Item, write_dataset
 from common.reading import nifti
 from common.reading.images import is_volume, read_image
-from tools.bundles import find_bundle
+from tools.bundles import WEIGHTS, find_bundle
 from tools.convert.nifti import write_volume
-from tools.finetune import scores_of, shipped_weights, training_from_shipped
+from tools.finetune import scores_of, training_from_shipped
 from tools.formats.label_tiff import write as write_labels
 from tools.formats.pictures import write_picture
 from tools.formats.saving import About
@@ -68,7 +68,7 @@ def compare(
         made = _write(data, few, tested, CHANGES[change], place / f"data_{number}")
         training = training_from_shipped(f"{number} images", root, made, place / str(number), tuned)
         steps = [training.train()] if number else []
-        run_steps([*steps, training.evaluate("testing", weights=None if number else shipped_weights(root))])
+        run_steps([*steps, training.evaluate("testing", weights=None if number else root / WEIGHTS)])
         scores = scores_of(training.folder / "testing", root)
         before = before or scores
         rows += [

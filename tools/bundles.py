@@ -8,9 +8,9 @@ from typing import Any
 from common.errors import InputError
 from common.json_file import read_json
 
-__all__ = ["METADATA", "VARIABLE", "all_bundles", "bundles_dir", "find_bundle", "read_metadata"]
+__all__ = ["METADATA", "VARIABLE", "WEIGHTS", "all_bundles", "bundles_dir", "find_bundle", "read_metadata"]
 
-METADATA = "configs/metadata.json"
+METADATA, WEIGHTS = "configs/metadata.json", "models/model.pt"
 VARIABLE = "MICROSCOPY_BUNDLES"  # environment variable: a folder of bundles instead of the collection's own
 
 

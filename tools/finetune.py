@@ -7,7 +7,7 @@ from fire.decorators import SetParseFn
 
 from common.datalist import read_dataset
 from common.errors import InputError
-from tools.bundles import find_bundle
+from tools.bundles import WEIGHTS, find_bundle
 from tools.card.evaluation import read_overall
 from tools.command_line import as_verb, needed
 from tools.runs.bundles import titles
@@ -17,7 +17,7 @@ from tools.runs.overrides import check_overrides
 from tools.runs.steps import Training
 from tools.toolbox import read_toolbox
 
-__all__ = ["finetune", "scores_of", "shipped_weights", "training_from_shipped"]
+__all__ = ["finetune", "scores_of", "training_from_shipped"]
 
 BEFORE, AFTER = "before", "after"
 
@@ -56,7 +56,7 @@ def finetune(
     run_steps([training.train()])
     gains = {}
     if tested:
-        run_steps([training.evaluate(BEFORE, weights=shipped_weights(root)), training.evaluate(AFTER)])
+        run_steps([training.evaluate(BEFORE, weights=root / WEIGHTS), training.evaluate(AFTER)])
         before, after = (scores_of(training.folder / name, root) for name in (BEFORE, AFTER))
         gains = {title: f"{before[title]:.4f} before, {after[title]:.4f} after, n = {len(tested)}" for title in after}
     return {
@@ -65,11 +65,6 @@ def finetune(
         "weights": training.weights,
         "use them": f"python -m tools segment {bundle} IMAGES results --{training.weights_key} {training.weights}",
     }
-
-
-def shipped_weights(bundle: Path) -> Path:
-    """Where a bundle keeps its weights."""
-    return bundle / "models/model.pt"
 
 
 def training_from_shipped(
@@ -83,7 +78,7 @@ def training_from_shipped(
         dataset_dir,
         folder,
         fold="none",
-        overrides={"finetune_checkpoint": str(shipped_weights(bundle)), **overrides},
+        overrides={"finetune_checkpoint": str(bundle / WEIGHTS), **overrides},
         configs=(Path(part.config).stem,) if part else (),
         weights_key=part.weights if part else "ckpt_path",
     )

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.files import replacing
-from tools.bundles import METADATA, read_metadata
-from tools.card.measured import WEIGHTS
+from tools.bundles import METADATA, WEIGHTS, read_metadata
 from tools.card.performance import performance_table
 from tools.card.sections import replace_eval_metrics, replace_section, section
 from tools.checksum import checksum

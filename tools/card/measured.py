@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from tools.bundles import WEIGHTS
 from tools.card.evaluation import read_metric, read_overall
 from tools.card.statistics import summarise
 from tools.card.units import Cases, group_images
 from tools.checksum import checksum
 from tools.toolbox import ALIGNED, fold_units, read_toolbox
 
-__all__ = ["WEIGHTS", "held_out_metrics", "measured_metrics"]
+__all__ = ["held_out_metrics", "measured_metrics"]
 
-WEIGHTS = "models/model.pt"
 MAX_UNITS_LISTED = 20
 RAW_FILE_PRECISION = 1e-4  # MetricsSaver writes 64 bit scores with four decimals
 

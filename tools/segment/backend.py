@@ -8,6 +8,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import replacing
+from tools.bundles import WEIGHTS
 from tools.checksum import checksum
 
 __all__ = ["BACKENDS", "choose_backend", "is_current", "is_faster", "read_record", "write_record"]
@@ -26,7 +27,7 @@ def choose_backend(root: Path, wanted: str, weights: Path | None = None) -> str:
     """
     if wanted not in BACKENDS:
         raise InputError(f"--backend {wanted}: choose one of {', '.join(BACKENDS)}")
-    exported, weights = root / "models" / "model.onnx", weights or root / "models" / "model.pt"
+    exported, weights = root / "models" / "model.onnx", weights or root / WEIGHTS
     if wanted != "auto" or not exported.is_file() or not weights.is_file():
         return "torch" if wanted == "auto" else wanted
     if not is_current(exported, weights):

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.names import SUFFIXES
-from tools.bundles import all_bundles, find_bundle, read_metadata
+from tools.bundles import WEIGHTS, all_bundles, find_bundle, read_metadata
 from tools.segment.backend import choose_backend
 from tools.toolbox import Blocks, read_toolbox
 
@@ -77,7 +77,7 @@ class Description:
     def weights(self) -> Path:
         """The file that its network comes from."""
         given = self.overrides.get("onnx_path" if self.backend == "onnx" else "ckpt_path")
-        return Path(str(given or self.root / "models" / "model.pt"))
+        return Path(str(given or self.root / WEIGHTS))
 
     @property
     def networks(self) -> list[Description]:
@@ -99,7 +99,7 @@ def describe_bundle(
     ours = next((key for key in OURS if key in overrides), None)
     if ours:
         raise InputError(f"--{ours} {overrides[ours]}: chosen for every image by what segments it; leave it out")
-    weights = Path(str(overrides.get("ckpt_path", root / "models" / "model.pt")))
+    weights = Path(str(overrides.get("ckpt_path", root / WEIGHTS)))
     backend = choose_backend(root, backend, weights)
     if backend == "torch" and not weights.is_file():
         raise InputError(

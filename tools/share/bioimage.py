@@ -11,10 +11,10 @@ import yaml
 from scipy.ndimage import gaussian_filter
 
 from common.errors import InputError
-from tools.bundles import read_metadata
+from tools.bundles import WEIGHTS, read_metadata
 from tools.checksum import checksum
 from tools.share.archive import write_zip
-from tools.share.checks import WEIGHTS, run_module
+from tools.share.checks import run_module
 from tools.share.links import relink
 from tools.share.rdf import describe
 from tools.temporary import temporary_folder

@@ -16,7 +16,7 @@ import jsonschema
 import yaml
 
 from common.errors import InputError
-from tools.bundles import read_metadata
+from tools.bundles import WEIGHTS, read_metadata
 from tools.card.files import card_disagreements
 from tools.lifeline import end_with_parent
 from tools.share.packages import needed_packages
@@ -24,7 +24,7 @@ from tools.toolbox import KEY, parse_toolbox
 
 __all__ = ["CHECKS", "Check", "check_bundle", "copy_shared", "is_shared", "run_module", "shared_files"]
 
-WEIGHTS, LARGE_FILES = "models/model.pt", "large_files.yml"
+LARGE_FILES = "large_files.yml"
 MAX_FILE_BYTES = 25 * 2**20
 LEFT_OUT = {"data", "output", "eval"}
 EXPORTED = re.compile(r"\.onnx(\.data)?$")

@@ -7,6 +7,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from common.training.checkpoints import read_checkpoint
+from tools.bundles import WEIGHTS
 
 MAX_MESSAGE = 300  # characters
 NETWORK_IDS = ("network_def", "network")
@@ -22,7 +23,7 @@ def load_network(bundle: Path, network_id: str = "") -> torch.nn.Module:
     the parts of the first one; empty for the first one.
     """
     bundle = bundle.resolve()
-    weights = read_checkpoint(bundle / "models/model.pt")
+    weights = read_checkpoint(bundle / WEIGHTS)
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise TypeError("models/model.pt is not a plain state_dict; monai.bundle.load would keep the random weights")
     files = [next(path for name in CONFIGS for path in sorted((bundle / "configs").glob(f"{name}.*")))]

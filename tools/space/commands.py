@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 from common.errors import InputError
-from tools.bundles import find_bundle, read_metadata
+from tools.bundles import WEIGHTS, find_bundle, read_metadata
 from tools.command_line import as_verb
 from tools.imports import find_modules
 from tools.sample.formats import sample_images
-from tools.share.checks import WEIGHTS, copy_shared, shared_files
+from tools.share.checks import copy_shared, shared_files
 from tools.space.card import space_card
 from tools.space.requirements import choose_pins, find_packages, read_pins, requirements_text
 from tools.temporary import temporary_folder

@@ -51,6 +51,7 @@ def test_constant_that_arrives_as_a_word(word, meant):
         *[("max_epochs", value) for value in (0, -3, 1.5, "many")],
         *[("threshold", value) for value in (0, 1, "0.5")],
         *[("patience", value) for value in (-1, 2.5)],
+        *[("ema_decay", value) for value in (-0.1, 1, "0.9")],
         *[("mode", value) for value in ("squash", 1)],
         *[("learning_rate", value) for value in (0, -0.1, float("inf"))],
     ],

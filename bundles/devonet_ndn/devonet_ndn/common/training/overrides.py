@@ -77,6 +77,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "min_area": _NOT_NEGATIVE,
     "mode": (lambda value: value in ("crop", "resize"), "crop or resize"),
     "patience": _WHOLE,
+    "ema_decay": _SHARE,
     "warmup_epochs": _WHOLE,
     "encoder_learning_rate": _NOT_NEGATIVE,
     "foreground_share": _FROM_0_TO_1,
