@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,19 +130,27 @@ def run_measured(command: Sequence[str]) -> Measured:
         return Measured(seconds, int(peak) * (1 if sys.platform == "darwin" else 1024), float(worked))
 
 
-def as_text(rows: Sequence[Row]) -> str:
-    """Aligned columns under a line of headings."""
-    lines = [tuple(field.name for field in fields(Row)), *map(astuple, rows)]
+def as_text(rows: Sequence[Row] | Sequence[Mapping[str, str]]) -> str:
+    """Aligned columns under a line of headings, which are the keys where a row is a mapping."""
+    lines = _cells(rows)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[Row] | Sequence[Mapping[str, str]]) -> str:
     """The same, for a page."""
-    cells = [[field.name for field in fields(Row)], ["---"] * len(fields(Row)), *map(astuple, rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in cells)
+    headings, *lines = _cells(rows)
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', '/') for cell in line)} |"
+        for line in (headings, ["---"] * len(headings), *lines)
+    )
+
+
+def _cells(rows: Sequence[Row] | Sequence[Mapping[str, str]]) -> list[list[str]]:
+    tables = [asdict(row) if isinstance(row, Row) else row for row in rows]
+    return [[*tables[0]], *([*table.values()] for table in tables)]
 
 
 def line(what: str, counts: Sequence[float], values: Sequence[float], unit: str, of: str) -> tuple[Row, float]:

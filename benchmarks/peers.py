@@ -1,13 +1,17 @@
-"""Bundles beside what scikit-image does without learning: threshold, distance transform, watershed.
+"""Bundles beside threshold, distance transform and watershed, and beside other networks: docs/peers.md.
 
 The classical pipeline of nuclei is that of `devonet`; settings were chosen on training images of BBBC050 and T98G.
-Scores are pooled over all images unless a row says otherwise. Seconds are those of an image in memory for the classical
-pipeline, and from file to files for the bundle, whose network is loaded.
+Scores are pooled over all images unless a row says otherwise. Time is what processors worked for an image, all threads
+together (median): of an image in memory for the classical pipeline and for other networks, and from file to files for
+the bundle, whose network is loaded. Memory is the largest of a process that segments: all images for other networks,
+one image for the bundle.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -17,14 +21,17 @@ from skimage.morphology import remove_small_holes, remove_small_objects
 from skimage.segmentation import watershed
 from tqdm import tqdm
 
-from benchmarks.bundles import SCORES, segmented, testing_data
+from benchmarks.bundles import SCORES, segmented, testing_data, tools_command
 from benchmarks.devonet import segment_classically
-from benchmarks.harness import Row, as_time
+from benchmarks.harness import as_time, run_measured
+from common.metrics.ratios import f1_ratio
+from common.names import stem
 from tools.segment.description import describe
 from tools.segment.loaded import load
-from tools.segment.results import read_mask
+from tools.segment.results import find_mask, read_mask
 
 TEXTURE_PX, CELL_PX, MIN_CELL_PX = 2.0, 20, 300
+CROWDED = 16  # more objects than this are a crowd: see devonet
 
 
 def cells(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
@@ -52,39 +59,90 @@ CLASSICAL: dict[str, Callable[[np.ndarray, Sequence[float]], np.ndarray]] = {
 }
 
 
+class Peer(NamedTuple):
+    """What benchmarks/learned wrote to a folder: labels, and what they took by name of the image, of the process."""
+
+    folder: Path
+    seconds: Mapping[str, float]
+    peak_bytes: int
+
+    def read(self, image: Path) -> tuple[np.ndarray, float]:
+        """Labels of an image, and their seconds."""
+        name = stem(image)
+        if name not in self.seconds:
+            raise ValueError(f"{self.folder}: no labels of {image.name}; predict this dataset with the peer")
+        return read_mask(find_mask(self.folder.iterdir(), name, "labels"))[0], self.seconds[name]
+
+
 def compare(
-    folder: Path, *, bundle: str = "swinunet_livecell", dataset_dir: str = "", num_images: int = 100
-) -> Iterator[str | list[Row]]:
-    """Options: bundle, nuclei, maskrcnn_2p5d or swinunet_livecell; dataset_dir, labels under testing; num_images."""
+    folder: Path, *, bundle: str = "swinunet_livecell", dataset_dir: str = "", num_images: int = 100, results: str = ""
+) -> Iterator[str | list[dict[str, str]]]:
+    """Options: bundle; dataset_dir, labels under testing; num_images; results of benchmarks/learned, NAME=FOLDER,..."""
     if bundle not in CLASSICAL:
         raise ValueError(f"--bundle {bundle}: choose one of {', '.join(CLASSICAL)}")
-    described = describe(bundle)
+    described, peers = describe(bundle), read_peers(results)
     items, about = testing_data("devonet_nsn" if bundle == "nuclei" else bundle, dataset_dir, folder, num_images)
     yield about
     network, output = load(described), folder / "results"
     output.mkdir()
     kind = "instances" if bundle != "nuclei" else described.mask_kind
-    results: dict[str, list[np.ndarray]] = {"ours": [], "classical": []}
-    seconds: dict[str, list[float]] = {"ours": [], "classical": []}
+    found: dict[str, list[np.ndarray]] = {way: [] for way in ("ours", "classical", *peers)}
+    seconds: dict[str, list[float]] = {way: [] for way in found}
     truths = []
     for item in tqdm(items, desc=bundle):
         path = Path(item["image"])
         image, spacing = read_mask(path)
-        started = time.perf_counter()
-        results["classical"].append(CLASSICAL[bundle](image, spacing))
-        between = time.perf_counter()
-        results["ours"].append(segmented(network, path, output, kind))
+        started = time.process_time()
+        found["classical"].append(CLASSICAL[bundle](image, spacing))
+        between = time.process_time()
+        found["ours"].append(segmented(network, path, output, kind))
         seconds["classical"].append(between - started)
-        seconds["ours"].append(time.perf_counter() - between)
+        seconds["ours"].append(time.process_time() - between)
+        for name, peer in peers.items():
+            labels, taken = peer.read(path)
+            found[name].append(labels)
+            seconds[name].append(taken)
         truths.append(read_mask(Path(item["label"]))[0])
-    rows = []
-    for title, ratio in SCORES.items():
+    alone = run_measured(tools_command("segment", bundle, items[0]["image"], folder / "alone"))
+    peaks = {"ours": alone.peak} | {name: peer.peak_bytes for name, peer in peers.items()}
+    yield [
+        *score(found, truths),
+        _row("time per image", {way: as_time(float(np.median(taken))) for way, taken in seconds.items()}),
+        _row("peak memory", {way: f"{peaks[way] / 1e9:.2f} GB" if way in peaks else "" for way in found}),
+    ]
+
+
+def read_peers(results: str) -> dict[str, Peer]:
+    """By name, from the text NAME=FOLDER,NAME=FOLDER."""
+    folders = {name: Path(place) for name, _, place in (word.partition("=") for word in results.split(",") if word)}
+    return {name: Peer(place, **json.loads((place / "used.json").read_text())) for name, place in folders.items()}
+
+
+def score(found: Mapping[str, Sequence[np.ndarray]], truths: Sequence[np.ndarray]) -> list[dict[str, str]]:
+    """A row for each score, with a column for each way that found labels; they are in the order of the truths."""
+    crowded, rows = np.array([len(np.unique(truth[truth > 0])) > CROWDED for truth in truths]), []
+    for title, ratio in (SCORES | {"AP50, TP/(TP+FP+FN)": ap50_ratio}).items():
         parts = {
-            way: np.array([ratio(*pair) for pair in zip(found, truths, strict=True)]) for way, found in results.items()
+            way: np.array([ratio(*pair) for pair in zip(labels, truths, strict=True)]) for way, labels in found.items()
         }
-        pooled = {way: part[:, 0].sum() / part[:, 1].sum() for way, part in parts.items()}
-        each = {way: np.mean(part[:, 0] / part[:, 1]) for way, part in parts.items()}
-        for name, score in ((title, pooled), (f"{title}, mean per image", each)):
-            ours, other = score["ours"], score["classical"]
-            rows.append(Row(name, f"{ours:.4f}", f"{other:.4f}", f"{ours - other:+.4f}"))
-    yield [*rows, Row("time per image", *(as_time(float(np.median(seconds[way]))) for way in ("ours", "classical")))]
+        rows.append(_row(title, {way: _pooled(part) for way, part in parts.items()}))
+        if title == "SEG" and crowded.any() and not crowded.all():
+            name = f"SEG, {crowded.sum()} images with more than {CROWDED} objects"
+            rows.append(_row(name, {way: _pooled(part[crowded]) for way, part in parts.items()}))
+        means = {way: f"{np.mean(part[:, 0] / part[:, 1]):.4f}" for way, part in parts.items()}
+        rows.append(_row(f"{title}, mean per image", means))
+    return rows
+
+
+def ap50_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
+    """Objects that are matched at an IoU above 0.5, and those of either image, a pair counted once."""
+    matched, objects = f1_ratio(result, truth)
+    return matched // 2, objects - matched // 2
+
+
+def _pooled(part: np.ndarray) -> str:
+    return f"{part[:, 0].sum() / part[:, 1].sum():.4f}"
+
+
+def _row(what: str, columns: Mapping[str, str]) -> dict[str, str]:
+    return {"what": what, **columns}
