@@ -181,7 +181,7 @@ def _read(
     if maker_of(path) is None and (identify(path) != "tiff" or (not is_stack and pick == Pick())):
         return read_image(path, labels=labels), None
     if has_images(path, pick, num_axes=3 if is_stack else 2):
-        found = read(path, pick)
+        found = read(path, pick, in_colours=not is_stack)
         z, y, x = found.spacing
         return found.pixels, None if z is None or y is None or x is None else (z, y, x)
     return read_volume(path, labels=labels), read_spacing(path)

@@ -150,30 +150,32 @@ def _check_claims(path: str | PathLike[str], scenes: list[Scene], *, has_pixels:
             raise InputError(f"{path}: says that {stored} bytes are {claimed} bytes of pixels; copy or export it again")
 
 
-def list_images(path: str | PathLike[str], pick: Pick | None = None) -> list[tuple[str, Pick]]:
+def list_images(
+    path: str | PathLike[str], pick: Pick | None = None, *, in_colours: bool = False
+) -> list[tuple[str, Pick]]:
     """Images of a file that are not left open by a user's pick: every scene and time point, one channel.
 
     Each comes with what its name has behind the file's, and as `read` takes it. InputError as `open_scenes`, or if what
-    is picked is not there, or several channels are and none is picked.
+    is picked is not there, or several channels are and none is picked, which ``in_colours`` are no colours.
     """
     with open_scenes(path) as scenes:
-        found = picked(path, scenes, pick or Pick())
+        found = picked(path, scenes, pick or Pick(), in_colours=in_colours)
         return [(_suffix(scenes, one), one) for one in found]
 
 
-def find_only_image(path: str | PathLike[str], pick: Pick | None = None) -> Pick:
+def find_only_image(path: str | PathLike[str], pick: Pick | None = None, *, in_colours: bool = False) -> Pick:
     """What `read` takes of a file that holds one image, as far as a pick leaves it open; InputError as `read`."""
     with open_scenes(path) as scenes:
-        return only_one(path, scenes, pick or Pick())
+        return only_one(path, scenes, pick or Pick(), in_colours=in_colours)
 
 
-def read(path: str | PathLike[str], pick: Pick | None = None) -> Image:
+def read(path: str | PathLike[str], pick: Pick | None = None, *, in_colours: bool = False) -> Image:
     """One image of a file, of which a pick leaves nothing open that there is more than one of.
 
     InputError as `list_images`.
     """
     with open_scenes(path) as scenes:
-        return read_scene(path, scenes, pick or Pick())
+        return read_scene(path, scenes, pick or Pick(), in_colours=in_colours)
 
 
 def _suffix(scenes: list[Scene], pick: Pick) -> str:

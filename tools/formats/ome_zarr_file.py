@@ -117,12 +117,14 @@ def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: s
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
     if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it again")
-    channels = tuple(str(channel.get("label", "")) for channel in about.get("omero", {}).get("channels", []))
+    shown = about.get("omero", {}).get("channels", [])
+    channels = tuple(str(channel.get("label", "")) for channel in shown)
+    hues = tuple(str(channel.get("color", "")).lstrip("#").upper() for channel in shown)
     sizes = dict(zip(axes, array.shape, strict=True))
     spacing = _spacing(path, multiscale, full, axes)
     # labels of nothing have no chunk
     check = None if "image-label" in about else functools.cache(lambda: _check_chunks(path, array))
-    return Scene.in_parts(name, sizes, spacing, channels, array.dtype, _window(array, axes, check))
+    return Scene.in_parts(name, sizes, spacing, channels, array.dtype, _window(array, axes, check), hues)
 
 
 def _check_codecs(path: Path, array: zarr.Array) -> None:

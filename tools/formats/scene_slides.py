@@ -9,7 +9,7 @@ import numpy as np
 from common.errors import InputError
 from common.reading.slides import Slide, open_slide, pixel_size_um
 from tools.formats.microscopes import maker_of, open_scenes
-from tools.formats.scenes import Pick, Scene, Window, only_one
+from tools.formats.scenes import Pick, Scene, Window, chosen
 
 __all__ = ["SceneSlide", "open_any_slide", "size_of_pixels"]
 
@@ -30,7 +30,7 @@ class SceneSlide:
         If it is not RGB of 8 bit, a stack, or in a format that is read by whole planes only.
     """
 
-    def __init__(self, path: Path, scene: Scene, pick: Pick) -> None:
+    def __init__(self, path: Path, scene: Scene, time: int, channel: int) -> None:
         self.shape = (scene.size("Y"), scene.size("X"), scene.size("S"))
         if scene.size("Z") > 1 or self.shape[2] != 3 or scene.dtype != np.uint8:
             raise InputError(
@@ -42,7 +42,7 @@ class SceneSlide:
                 f"{path}: its format can only be read as a whole, which slides are too large for; export it as OME-TIFF"
             )
         self._window: Window = scene.window
-        self._time, self._channel = int(pick.time or 0), int(pick.channel)
+        self._time, self._channel = time, channel
         _, height, width = scene.spacing
         is_square = height is not None and width is not None and abs(height - width) <= 0.01 * width
         self.pixel_size_um = width if is_square else None
@@ -55,14 +55,13 @@ class SceneSlide:
 
 @contextmanager
 def open_any_slide(path: Path) -> Iterator[Slide | SceneSlide]:
-    """A slide of any format, while the block runs; InputError as `open_slide`, `only_one` and `SceneSlide`."""
+    """A slide of any format, while the block runs; InputError as `open_slide`, `chosen` and `SceneSlide`."""
     if maker_of(path) is None:
         with open_slide(path) as slide:
             yield slide
         return
     with open_scenes(path) as scenes:
-        one = only_one(path, scenes, Pick())
-        yield SceneSlide(path, scenes[int(one.scene or 0)], one)
+        yield SceneSlide(path, *chosen(path, scenes, Pick(), in_colours=True))
 
 
 def size_of_pixels(slide: Slide | SceneSlide) -> float | None:

@@ -26,6 +26,9 @@ from tools.formats.scenes import Scene, Window
 
 __all__ = ["open_tiff_scenes"]
 
+# red, green and blue in OME: a number of 32 bit, mostly with a sign, of red, green, blue and how opaque they are
+HUES = {"-16776961": "FF0000", "4278190335": "FF0000", "16711935": "00FF00", "65535": "0000FF"}
+
 
 @contextmanager
 def open_tiff_scenes(path: Path) -> Iterator[list[Scene]]:
@@ -65,7 +68,8 @@ def _scenes(
     for place in [{axis: number} for axis in others for number in range(lengths[axis])] or [{}]:
         load, window = _loader(path, tiff, series, axes, place), _window(path, tiff, series, axes, place)
         full = " ".join(filter(None, (name, *(f"{axis}{number}" for axis, number in place.items()))))
-        yield Scene(full, lengths, told_spacing(tiff, series), channels, dtype, load, window if is_gray else None)
+        parts = window if is_gray else None
+        yield Scene(full, lengths, told_spacing(tiff, series), channels, dtype, load, parts, _hues(ome))
 
 
 def _ome_channels(path: Path, ome: ElementTree.Element, length: int) -> tuple[str, ...]:
@@ -76,6 +80,12 @@ def _ome_channels(path: Path, ome: ElementTree.Element, length: int) -> tuple[st
     parts = [(part, part.find("{*}UUID")) for part in ome.iterfind(".//{*}TiffData")]
     own = {int(part.get("FirstC", 0)) for part, file in parts if file is not None and file.get("FileName") == path.name}
     return names[min(own) :][:length] if len(own) == length else ()
+
+
+def _hues(ome: ElementTree.Element | None) -> tuple[str, ...]:
+    """Colours of the channels of an image, those that are pure ones."""
+    found = () if ome is None else ome.iterfind(".//{*}Channel")
+    return tuple(HUES.get(channel.get("Color", ""), "") for channel in found)
 
 
 def _channel_names(tiff: tifffile.TiffFile, length: int) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ class Description:
         Of that config, for all images.
     foreground : Description or None
         The bundle whose probabilities it separates into objects.
+    in_colours : bool
+        Whether its images are in red, green and blue.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Description:
     overrides: Mapping[str, object] = field(default_factory=dict)
     blocks: Blocks | None = None
     foreground: Description | None = None
+    in_colours: bool = False
 
     @property
     def configs(self) -> list[Path]:
@@ -117,6 +120,7 @@ def describe_bundle(
         num_axes=toolbox.num_axes,
         mask_kind=toolbox.result,
         suffixes=SUFFIXES[toolbox.input],
+        in_colours=toolbox.input == "slide",
         options=toolbox.options,
         object_name=toolbox.object_name,
         loaders=toolbox.loaders,

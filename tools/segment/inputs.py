@@ -25,7 +25,7 @@ from tools.convert.nifti import write_volume
 from tools.convert.spacing import check_spacing, parse_spacing
 from tools.formats.microscopes import maker_of, open_scenes, read
 from tools.formats.pictures import STRIP_ROWS, write_picture, write_strips
-from tools.formats.scenes import Pick, Spacing, only_one
+from tools.formats.scenes import Pick, Spacing, chosen
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
@@ -208,8 +208,7 @@ def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str
 def _copy_in_strips(path: Path, target: Path, pick: Pick) -> bool:
     """Write a picture without having all of it in memory, where its format allows that."""
     with open_scenes(path) as scenes:
-        one = only_one(path, scenes, pick)
-        scene, time, channel = scenes[int(one.scene or 0)], int(one.time or 0), int(one.channel)
+        scene, time, channel = chosen(path, scenes, pick)
         if scene.window is None or scene.size("Z") > 1:
             return False
         height, width = scene.size("Y"), scene.size("X")

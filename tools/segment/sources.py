@@ -100,14 +100,15 @@ def choose_image(image: Path, bundle: Description, options: Mapping[str, str]) -
     others = {name: value for name, value in options.items() if name not in PICKS}
     if not has_images(image, pick, num_axes=bundle.num_axes):
         return others
-    return others | find_only_image(image, pick).told()
+    return others | find_only_image(image, pick, in_colours=bundle.in_colours).told()
 
 
 def _sources_of(image: Path, bundle: Description, pick: Pick) -> list[Source]:
     stem = stem_of(image)
     if not has_images(image, pick, num_axes=bundle.num_axes):
         return [Source(image, stem)]
-    return [Source(image, f"{stem}{suffix}", one.told()) for suffix, one in list_images(image, pick)]
+    images = list_images(image, pick, in_colours=bundle.in_colours)
+    return [Source(image, f"{stem}{suffix}", one.told()) for suffix, one in images]
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -29,7 +29,7 @@ def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) ->
     kind = "" if is_raw else identify(path) or ""
     if is_raw or (kind == "tiff" and has_images(path, pick, num_axes=bundle.num_axes)):
         with open_scenes(path) as scenes:
-            return max((_needed_by(scene, bundle, options) for scene in _meant(path, scenes, pick)), default=0)
+            return max((_needed_by(scene, bundle, options) for scene in _meant(path, scenes, pick, bundle)), default=0)
     read = nifti if kind.startswith("nii") else tiff if kind == "tiff" else pictures
     num_values, num_bytes = read.decoded_size(path)
     own: tuple[float | None, ...] | None = None
@@ -38,10 +38,10 @@ def bytes_needed(path: Path, bundle: Description, options: Mapping[str, str]) ->
     return num_bytes + _work(num_values, own, bundle, options)
 
 
-def _meant(path: Path, scenes: Sequence[Scene], pick: Pick) -> list[Scene]:
+def _meant(path: Path, scenes: Sequence[Scene], pick: Pick, bundle: Description) -> list[Scene]:
     """The scenes that a request may mean; none if it picks what is not there, which is reported when it is read."""
     try:
-        found = picked(path, scenes, pick)
+        found = picked(path, scenes, pick, in_colours=bundle.in_colours)
     except InputError:
         return []
     return [scenes[int(one.scene or 0)] for one in found]

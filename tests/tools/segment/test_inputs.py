@@ -3,15 +3,19 @@ import gzip
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from common.errors import InputError
 from common.reading.formats import identify
+from tests.tools.formats.raw_files import write_zarr
 from tests.tools.serve.conftest import IMAGES, noise
+from tools.formats.scenes import Pick
 from tools.segment.description import Description
 from tools.segment.inputs import parse_boxes, prepare_image
+from tools.segment.sources import find_sources
 
-SLIDES = Description("slides", IMAGES.root, "", 2, "mask", (".tiff", ".tif"))
+SLIDES = Description("slides", IMAGES.root, "", 2, "mask", (".tiff", ".tif"), in_colours=True)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "nii", "nii.gz"])
@@ -77,3 +81,52 @@ def test_see_through_picture_is_refused(tmp_path):
     Image.new("LA", (9, 5), (100, 20)).save(tmp_path / "upload", format="PNG")
     with pytest.raises(InputError, match="upload: 2 channels, the last of which makes pixels transparent"):
         prepare_image(tmp_path / "upload", SLIDES, tmp_path / "job", {})
+
+
+RED, GREEN, BLUE = "FF0000", "00FF00", "0000FF"
+
+
+def write_channels(folder, ending, names, hues, dtype="uint8"):
+    """Three channels of one plane, so named and so coloured, in the order that they have as samples."""
+    path, pixels = folder / f"a{ending}", noise(0, (3, 24, 40)).astype(dtype)
+    if ending == ".zarr":
+        write_zarr(path, pixels[None, None, :, None])
+        shown = [{"label": name, "color": hue} for name, hue in zip(names, hues, strict=True)]
+        group = zarr.open_group(path)
+        group.attrs["ome"] = {**group.attrs["ome"], "omero": {"channels": shown}}
+    else:
+        told = {RED: -16776961, GREEN: 16711935, BLUE: 65535}
+        about = {"axes": "CYX", "Channel": {"Name": names, "Color": [told[hue] for hue in hues]}}
+        tifffile.imwrite(path, pixels, ome=True, photometric="minisblack", metadata=about)
+    return path, pixels
+
+
+@pytest.mark.parametrize("ending", [".zarr", ".ome.tif"])
+@pytest.mark.parametrize(
+    ("names", "hues", "order"),
+    [
+        (["Red", "Green", "Blue"], [RED, GREEN, BLUE], [0, 1, 2]),
+        (["B", "G", "R"], [RED, RED, RED], [2, 1, 0]),
+        (["Channel 0", "Channel 1", "Channel 2"], [BLUE, GREEN, RED], [2, 1, 0]),
+    ],
+)
+def test_channels_that_are_red_green_and_blue_are_a_slide(tmp_path, ending, names, hues, order):
+    path, pixels = write_channels(tmp_path, ending, names, hues)
+    (source,), failures = find_sources([path], SLIDES, Pick())
+    prepared = prepare_image(path, SLIDES, tmp_path / "job", source.options)
+    assert not failures
+    np.testing.assert_array_equal(tifffile.imread(prepared), np.moveaxis(pixels[order], 0, -1))
+    (failure,) = find_sources([path], IMAGES, Pick())[1]
+    assert f"3 channels, expected one: 0 {names[0]}, 1 {names[1]}" in failure and "give its --channel" in failure
+
+
+@pytest.mark.parametrize(
+    ("names", "dtype"), [(["DAPI", "FITC", "Cy5"], "uint8"), (["Channel 0", "Channel 1", "Channel 2"], "uint16")]
+)
+def test_channels_of_fluorescence_are_no_slide_unless_somebody_says_so(tmp_path, names, dtype):
+    path, pixels = write_channels(tmp_path, ".zarr", names, [RED, GREEN, BLUE], dtype)
+    (failure,) = find_sources([path], SLIDES, Pick())[1]
+    assert "3 channels, expected red, green and blue: 0 " in failure and "give --channel rgb if they are" in failure
+    (source,), _ = find_sources([path], SLIDES, Pick(channel="rgb"))
+    prepared = prepare_image(path, SLIDES, tmp_path / "job", source.options)
+    np.testing.assert_array_equal(tifffile.imread(prepared), np.moveaxis(pixels, 0, -1))
