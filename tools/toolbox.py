@@ -139,7 +139,8 @@ class Toolbox:
         overrides that key of inference.json; ``boxes`` become <image stem>_prompts.tsv beside the image, and
         ``prompt_source`` of inference.json becomes ``prompts``.
     result : str
-        Kind of the result that counts, ``<image stem>_<kind>``.
+        Kind of the result that counts, ``<image stem>_<kind>``. Of a ``mask`` the connected parts are the objects; one
+        of any other kind numbers them, as ``<image stem>_instances`` does, which goes before it.
     object_name : str
         What one of the objects in it is, such as ``cell``.
     inference : mapping of str to object

@@ -81,8 +81,9 @@ def _imagej_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
     unit = found.get("unit")
     if str(unit).strip().lower() in ("inch", "in"):  # dots of a printer, where nobody has set a scale
         return None, None, None
-    return (
-        length_um(found.get("spacing"), found.get("zunit", unit)),
+    step = found.get("spacing")
+    return (  # slices from top to bottom have a negative step, which ImageJ itself reads so
+        length_um(abs(step) if isinstance(step, (int, float)) else step, found.get("zunit", unit)),
         length_um(_per_pixel(tags.get("YResolution")), found.get("yunit", unit)),
         length_um(_per_pixel(tags.get("XResolution")), unit),
     )

@@ -56,8 +56,11 @@ class SequenceWriter:
     def write(self, name: str, frame: int, labels: np.ndarray, source: Path | None = None) -> int:
         """Write labels (Y, X) or (Z, Y, X) of the next frame to a file in the folder; number of objects.
 
-        InputError if they are no labels, more than 16 bits hold, or cannot be written; it names ``source``.
+        InputError if they are no labels, more than 16 bits hold, or cannot be written; it names ``source``. ValueError
+        if the frame does not come after those before.
         """
+        if frame <= max(self._frames, default=-1):
+            raise ValueError(f"{name}: frame {frame} after {max(self._frames)}; write frames in their order")
         path = self.folder / name
         labels = as_uint16(source or path, labels)
         own = (np.flatnonzero(np.bincount(labels.ravel(), minlength=1)[1:]) + 1).tolist()

@@ -22,10 +22,11 @@ from tools.runs.steps import Step
 from tools.runs.words import as_typed
 from tools.spreading import Spread, one_by_one
 
-__all__ = ["forget", "is_done", "run_chains", "run_plans", "run_step", "run_steps"]
+__all__ = ["REFUSED", "forget", "is_done", "run_chains", "run_plans", "run_step", "run_steps"]
 
 logger = logging.getLogger(__name__)
 
+REFUSED = "failed: error: "  # in the message of a step whose last words are those for bad input
 PROLONGING = ("max_epochs", "patience")  # with another value of these a training continues, and is no other one
 
 

@@ -37,13 +37,13 @@ def choose(given: str, text: str, known: Sequence[object]) -> tuple:
 
 
 def check_overrides(
-    overrides: Iterable[str], bundle: Path, command: Callable, own: Mapping[str, str] = MappingProxyType({})
+    overrides: Mapping[str, object], bundle: Path, command: Callable, own: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Refuse overrides that a bundle's train.json does not know, or that a verb sets itself; the closest key is named.
+    """Refuse overrides that a bundle's train.json does not know, that a verb sets itself, or whose values cannot work.
 
-    An object's arguments may be new, since train.json lists only some of those that its class takes. Keys are such as
-    ``max_epochs`` or ``train#trainer#max_epochs``; options of ``command``, the verb, may have been mistyped, too.
-    ``own`` are further keys that the verb sets for each run -> what to do instead, if anything.
+    The closest key is named. An object's arguments may be new, since train.json lists only some of those that its class
+    takes. Keys are such as ``max_epochs`` or ``train#trainer#max_epochs``; options of ``command``, the verb, may have
+    been mistyped, too. ``own`` are further keys that the verb sets for each run -> what to do instead, if anything.
     """
     train, own = read_json(bundle / "configs/train.json"), {**OWN_KEYS, **own}
     flags = [name for name, of in inspect.signature(command).parameters.items() if of.kind is of.KEYWORD_ONLY]
@@ -54,6 +54,14 @@ def check_overrides(
         if top not in train:
             raise InputError(f"unknown override --{key}; {hint(top, [*sorted(train), *flags], dashes='--')}")
         _check_inside(key, train)
+    if overrides:
+        from fire.parser import DefaultParseValue  # as MONAI reads its command line
+
+        from common.training.overrides import find_wrong_values  # imports MONAI
+
+        mistakes = find_wrong_values({key: DefaultParseValue(str(value)) for key, value in overrides.items()}, train)
+        if mistakes:
+            raise InputError("; ".join(mistakes))
 
 
 def _check_inside(key: str, train: Mapping[str, object]) -> None:

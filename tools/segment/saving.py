@@ -7,6 +7,7 @@ import numpy as np
 import tifffile
 
 from common.errors import InputError
+from common.names import stem as stem_of
 from common.reading.formats import identify
 from common.reading.tiff import read_pixel_size
 from common.reading.tiff_spacing import resolution_um
@@ -39,9 +40,9 @@ def save_labels(
 
 
 def read_objects(labels: Path, image: object = "") -> tuple[np.ndarray, tuple[float, ...]]:
-    """As `read_mask`, by object: of instances as they are, whatever number of parts one has, else as `as_objects`."""
+    """As `read_mask`, by object: of a result of the kind ``mask`` its parts; all others are numbered by object."""
     numbers, spacing = read_mask(labels)
-    return (numbers if "_instances." in labels.name else as_objects(numbers, image)), spacing
+    return (as_objects(numbers, image) if stem_of(labels).endswith("_mask") else numbers), spacing
 
 
 def is_saved(destination: Path, stem: str, save: Sequence[str]) -> bool:

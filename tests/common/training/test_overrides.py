@@ -16,6 +16,7 @@ KNOWN = {
     "spacing": [1.0, 1.0, 1.0],
     "patch_size": SIZE,
     "max_epochs": 5,
+    "noise": 0.15,
     "ckpt_path": "none",
 }
 
@@ -26,7 +27,7 @@ def test_mistyped_key_names_the_nearest():
 
 def test_key_like_no_other_lists_all():
     (mistake,) = find_mistakes({"zzz": 1}, KNOWN)
-    assert mistake.endswith("known keys are: amp, ckpt_path, fold, max_epochs, patch_size, spacing")
+    assert mistake.endswith("known keys are: amp, ckpt_path, fold, max_epochs, noise, patch_size, spacing")
 
 
 def test_new_key_that_an_override_refers_to_is_no_mistake():
@@ -54,6 +55,7 @@ def test_constant_that_arrives_as_a_word(word, meant):
         *[("ema_decay", value) for value in (-0.1, 1, "0.9")],
         *[("mode", value) for value in ("squash", 1)],
         *[("learning_rate", value) for value in (0, -0.1, float("inf"))],
+        *[("noise", value) for value in ("a", "0.1", True)],
     ],
 )
 def test_value_that_cannot_work(knob, value):

@@ -31,12 +31,12 @@ def test_one_file_becomes_one_testing_image(tmp_path):
     assert np.allclose(image.header.get_zooms(), (0.5, 0.8, 2.0)) and image.header.get_xyzt_units()[0] == "micron"
 
 
-@pytest.mark.parametrize("kind", ["imagej", "ome"])
+@pytest.mark.parametrize("kind", ["imagej", "from top to bottom", "ome"])
 def test_spacing_that_the_file_contradicts_is_told(tmp_path, caplog, kind):
     volume = np.ones((4, 6, 5), np.uint16)
-    if kind == "imagej":
+    if kind != "ome":
         about = {"imagej": True, "resolution": (1 / 0.4, 1 / 0.8)}
-        about["metadata"] = {"axes": "ZYX", "spacing": 2.0, "unit": "um"}
+        about["metadata"] = {"axes": "ZYX", "spacing": 2.0 if kind == "imagej" else -2.0, "unit": "um"}
     else:
         sizes = {"PhysicalSizeX": 400, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.8, "PhysicalSizeZ": 2.0}
         about = {"ome": True, "metadata": {"axes": "ZYX", **sizes}}

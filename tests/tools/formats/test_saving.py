@@ -228,7 +228,10 @@ def test_parts_of_a_mask_are_objects(caplog):
     np.testing.assert_array_equal(as_objects(np.array([[1, 0, 2]])), [[1, 0, 2]])
 
 
-@pytest.mark.parametrize(("name", "expected"), [("a_instances.png", [[7, 0, 7]]), ("a_mask.png", [[1, 0, 2]])])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a_instances.png", [[7, 0, 7]]), ("a_mask_fibres.png", [[7, 0, 7]]), ("a_mask.png", [[1, 0, 2]])],
+)
 def test_parts_of_a_single_instance_are_one_object(tmp_path, name, expected):
     Image.fromarray(np.array([[7, 0, 7]], np.uint8)).save(tmp_path / name)
     np.testing.assert_array_equal(read_objects(tmp_path / name)[0], expected)

@@ -71,7 +71,8 @@ def tune(
         The JSON file.
     trials : int
         Stop when this many have finished, complete or pruned, including those of earlier calls and other machines.
-        Others take the place of those that fail, until three more have failed than finished.
+        Others take the place of those that fail, until three more have failed than finished, or the first ones are
+        refused for what they are given.
     fold : str
         Validate on this fold.
     study_name : str
@@ -101,10 +102,12 @@ def tune(
     )
     metric = key_metric(root)
     url = check_url(storage or f"sqlite:///{(training.folder / 'study.db').resolve()}")
-    training.folder.mkdir(parents=True, exist_ok=True)
+    if not storage:  # a wrong one shall leave no folder behind
+        training.folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = open_study(open_storage(url), name, _record(training, dimensions, metric))
     check_folder(training.folder, study)
+    training.folder.mkdir(parents=True, exist_ok=True)
     os.environ[URL_VARIABLE] = url
     objective = partial(
         run_trial, training=training, space=dimensions, sampler_seed=sampler_seed, prune_after=prune_after

@@ -11,6 +11,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from common.errors import InputError
+from tools.runs.executor import REFUSED
 from tools.runs.tune.trials import FAILURE
 
 __all__ = ["count_states", "search"]
@@ -32,7 +33,7 @@ def search(
 
     ``objective`` runs a trial and gives its score; an `InputError` makes it a failed one, which does not count.
     Completed and pruned ones do. ``tell`` takes each trial that ended here. InputError if of the trials of this call
-    three more have failed than finished.
+    three more have failed than finished, or of all trials none has finished and one was refused for its input.
     """
     ended: list[FrozenTrial] = []
     is_waiting = False
@@ -48,7 +49,7 @@ def search(
         is_waiting = False
         study.optimize(objective, n_trials=1, catch=(InputError,), callbacks=[lambda _, trial: ended.append(trial)])
         tell(ended[-1])
-        _check_failures(ended)
+        _check_failures(ended, is_refusal_final=_count(study, FINISHED) == 0)
 
 
 def count_states(study: optuna.Study) -> Counter[TrialState]:
@@ -61,9 +62,10 @@ def _count(study: optuna.Study, wanted: Iterable[TrialState]) -> int:
     return sum(states[state] for state in wanted)
 
 
-def _check_failures(ended: list[FrozenTrial]) -> None:
+def _check_failures(ended: list[FrozenTrial], *, is_refusal_final: bool) -> None:
     failed = [trial for trial in ended if trial.state == TrialState.FAIL]
-    if len(failed) - (len(ended) - len(failed)) >= MAX_MORE_FAILURES:
+    is_refused = is_refusal_final and any(REFUSED in trial.user_attrs.get(FAILURE, "") for trial in failed)
+    if is_refused or len(failed) - (len(ended) - len(failed)) >= MAX_MORE_FAILURES:
         raise InputError(
             f"{len(failed)} of {len(ended)} trials failed; correct the search space or the overrides. Last: trial "
             f"{failed[-1].number}: {failed[-1].user_attrs.get(FAILURE)}"

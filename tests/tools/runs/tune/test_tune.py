@@ -210,6 +210,25 @@ class TestFailures:
             tuned(5)
         assert len(stub.configs) == 3 and not Path("out/best.json").exists()
 
+    def test_input_that_no_training_takes_is_refused_once(self, tuned, stub):
+        stub.failing = dict.fromkeys(range(9), InputError("the step 'trial 0' failed: error: a.tif: truncated"))
+        with pytest.raises(InputError, match="1 of 1 trials failed; .* error: a.tif: truncated"):
+            tuned(1)
+        del stub.failing[1]
+        tuned(1)
+        stub.failing.pop(3)  # what one training takes, others are refused for the values that they drew
+        tuned(2)
+        assert states() == ["FAIL", "COMPLETE", "FAIL", "COMPLETE"]
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [({"storage": "sqlite:///none/a.db"}, "cannot be opened"), ({"max_epochs": "abc"}, "max_epochs abc: expected")],
+    )
+    def test_what_cannot_be_used_leaves_no_folder(self, tuned, options, message):
+        with pytest.raises(InputError, match=message):
+            tuned(1, **options)
+        assert not Path("out").exists()
+
     def test_training_without_a_score_has_failed(self, tuned, stub):
         stub.courses[0] = [float("nan")] * 2
         tuned(1)

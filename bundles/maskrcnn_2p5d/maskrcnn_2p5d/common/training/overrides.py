@@ -148,7 +148,7 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
     Parameters
     ----------
     config, known : mapping
-        As for `find_mistakes`; what is a boolean in ``known`` has to be one.
+        As for `find_mistakes`; what is a boolean or a number in ``known`` has to be one.
 
     Returns
     -------
@@ -160,6 +160,11 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
         for key, default in known.items()
         if isinstance(default, bool)
     }
+    numbers = {
+        key: (_is_number, "a number")
+        for key, default in known.items()
+        if isinstance(default, (int, float)) and key not in switches
+    }
     default = known.get("patch_size")
     sizes = {key: _size_rule(default) for key in ("patch_size", "roi_size", "image_size") if isinstance(default, list)}
     unknown = known.get("pixel_size_um")  # 0 or none, as the bundle calls it
@@ -169,7 +174,7 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
     )
     return [
         f"--{key} {config[key]}: expected {expected}"
-        for key, (is_right, expected) in {**_RULES, **switches, **sizes}.items()
+        for key, (is_right, expected) in {**numbers, **_RULES, **switches, **sizes}.items()
         if key in config and not str(config[key]).startswith(("$", "@")) and not is_right(config[key])
     ]
 
