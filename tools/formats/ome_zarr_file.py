@@ -51,7 +51,8 @@ def _checked_zip(path: Path) -> str:
         raise InputError(
             f"{path}: a zip file of {stored} bytes that says it holds {packed}, unpacked {claimed}; zip the image again"
         )
-    groups = [PurePosixPath(file.filename).parent for file in files if Path(file.filename).name in ZARR_FILES]
+    groups = {PurePosixPath(file.filename).parent for file in files if Path(file.filename).name in ZARR_FILES}
+    groups = {group for group in groups if ".." not in group.parts}
     if not groups and any(file.filename.lower().endswith(".oif") for file in files):
         raise InputError(
             f"{path}: an OIF in a zip file, which is read from its own folder only; unzip it, or save it as OIB or "
@@ -59,7 +60,12 @@ def _checked_zip(path: Path) -> str:
         )
     if not groups:
         raise InputError(f"{path}: a zip file without an OME-Zarr in it; zip the folder of one image")
-    outermost = min(groups, key=lambda group: len(group.parts))
+    outermost, *others = sorted(group for group in groups if not groups & {*group.parents})
+    if others:
+        names = f"{outermost}, {', '.join(map(str, others[:9]))}"
+        raise InputError(
+            f"{path}: {1 + len(others)} images in one zip file ({names}), expected one; zip each by itself"
+        )
     return "" if outermost == PurePosixPath() else str(outermost)
 
 
@@ -90,9 +96,9 @@ def _images(path: Path, root: zarr.Group) -> list[tuple[str, zarr.Group]]:
 
 
 def _group(root: zarr.Group, name: str) -> zarr.Group:
-    group = root[name]
+    group = root.get(name)
     if not isinstance(group, zarr.Group):
-        raise ValueError(f"{name} is no group")
+        raise ValueError(f"{name} is no group in it")
     return group
 
 

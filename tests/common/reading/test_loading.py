@@ -34,6 +34,28 @@ def test_truncated_file(write_volume, name):
         load(path)
 
 
+def test_damage_that_only_the_checksum_tells(write_volume):
+    volume = np.random.default_rng(0).integers(0, 16, (16, 16, 16), dtype=np.uint8)
+    path = write_volume("a.nii.gz", volume)
+    content = path.read_bytes()
+    for place in range(600, len(content) - 8, 97):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        for read in (load, read_volume):
+            with pytest.raises(InputError, match=r"a.nii.gz: cannot be read as a gray volume"):
+                read(path)
+
+
+def test_voxels_do_not_begin_in_the_header(write_volume):
+    path = write_volume("a.nii", np.ones((4, 4, 4), np.uint8))
+    content = path.read_bytes()
+    path.write_bytes(content[:108] + bytes(4) + content[112:])
+    for read in (load, read_volume):
+        with pytest.raises(InputError, match=r"a.nii: .* first voxel at byte 0"):
+            read(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image"])
 def test_file_that_is_no_image(tmp_path, content):
     (tmp_path / "a.nii.gz").write_bytes(content)

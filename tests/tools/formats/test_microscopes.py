@@ -136,6 +136,14 @@ def test_ome_zarr_in_a_zip_file_is_read_where_it_is(tmp_path, is_inside):
     assert image.spacing[1:] == (0.5, 0.5) and maker_of(path) == "zarr" and stem(path) == "a"
 
 
+def test_zip_of_two_images_is_not_read_as_one_of_them(tmp_path):
+    for name in "ab":
+        write_zarr(tmp_path / "in" / f"{name}.zarr", drawn())
+    path = Path(shutil.make_archive(str(tmp_path / "c.zarr"), "zip", tmp_path / "in"))
+    with pytest.raises(InputError, match=r"c.zarr.zip: 2 images in one zip file \(a.zarr, b.zarr\), expected one"):
+        read(path)
+
+
 class Touch:
     """Makes a file when it is unpickled."""
 
