@@ -27,7 +27,7 @@ def test_interrupted_write_leaves_the_former_file(tmp_path):
 
 
 def test_a_dataset_without_a_name_has_that_of_its_folder(tmp_path):
-    (tmp_path / "dataset.json").write_text("{}")
+    (tmp_path / "dataset.json").write_text("{}", encoding="utf-8-sig")  # as editors on Windows save it
     assert read_dataset(tmp_path).name == tmp_path.name
 
 

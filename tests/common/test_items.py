@@ -90,6 +90,16 @@ def test_evaluation_takes_the_labelled_images_of_testing(write_datalist):
     assert names(evaluation_items(folder)) == ["b"]
 
 
+def test_scores_on_what_was_trained_on_are_told(write_datalist, caplog):
+    folder = write_datalist(
+        {"training": [item("a", fold=0), item("a", fold=1), item("b", fold=1)], "testing": [item("b")]}
+    )
+    evaluation_items(folder)
+    assert "1 of 1 images to measure on, such as images/b.nii.gz, are also trained on" in caplog.text
+    validation_items(folder, 0)
+    assert "1 of 1 images to measure on, such as images/a.nii.gz, are also trained on" in caplog.text
+
+
 @pytest.mark.parametrize("entry", [{"image": "c.nii.gz"}, item("e", annotated_slices=[3])])
 def test_evaluation_without_a_complete_truth(write_datalist, entry):
     with pytest.raises(InputError, match="no labelled image under 'testing' to evaluate on"):

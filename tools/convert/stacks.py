@@ -150,6 +150,7 @@ def find_stacks(source: Path) -> dict[str, Path]:
     if results:
         logger.info("%s: %d files are results, such as %s, and are left out", source, len(results), min(results).name)
     paths = [path for path in paths if path.name.lower().endswith(SUFFIXES) and path not in results]
+    paths = [path for path in paths if not path.is_dir() or is_ome_zarr(path)]
     if not paths:
         raise InputError(
             f"{source}: no stack there, expected *{', *'.join(SUFFIXES)}; export the stacks as TIFF or OME-Zarr"

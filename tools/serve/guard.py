@@ -1,10 +1,10 @@
 """Rules for every request and every answer."""
 
 import ipaddress
+import re
 import secrets
 from collections.abc import Iterable
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -89,8 +89,8 @@ class Guard:
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"host {host[:100]!r}: not a name of this server; start it with --allowed_hosts {host[:100]}",
             )
-        origin = urlsplit(headers.get("origin", f"//{host}"))
-        is_own = origin.netloc.lower() == host.lower() or origin.hostname in self.hosts  # behind another server
+        origin = headers.get("origin", f"//{host}").partition("//")[2].lower()
+        is_own = origin == host.lower() or _name_of(origin) in self.hosts  # behind another server
         if method not in SAFE_METHODS and not is_own:
             return _refusal(
                 HTTPStatus.FORBIDDEN,
@@ -109,7 +109,7 @@ def is_allowed_host(host: str, names: Iterable[str]) -> bool:
     >>> is_allowed_host("attacker.example", ["lab"])
     False
     """
-    name = (host[1:].split("]")[0] if host.startswith("[") else host.rsplit(":", 1)[0]).lower().rstrip(".")
+    name = _name_of(host)
     if name == "localhost" or name in names:
         return True
     try:
@@ -117,6 +117,12 @@ def is_allowed_host(host: str, names: Iterable[str]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _name_of(host: str) -> str:
+    """A host without its port; empty where it is none."""
+    found = re.fullmatch(r"(?:\[(.*)\]|([^:]*))(?::\d*)?", host)
+    return (found[1] or found[2] or "").lower().rstrip(".") if found else ""
 
 
 def _refusal(status: HTTPStatus, message: str) -> JSONResponse:

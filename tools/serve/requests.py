@@ -111,6 +111,8 @@ def check_query(request: Request) -> None:
 def check_fields(fields: Mapping[str, str], bundle: Description) -> None:
     """Refuse fields that a bundle does not use."""
     for name in fields:
+        if name == FIELD:
+            raise Failure(422, f"{FIELD}: text, expected a file; send it as one, curl -F {FIELD}=@FILE")
         if name not in (*bundle.options, *PICKS):
             known = ", ".join((FIELD, "bundle", *bundle.options, *PICKS))
             raise Failure(422, f"unknown field {name[:50]!r}; {bundle.name} knows {known}")

@@ -54,6 +54,7 @@ def test_spacing_of_a_file_that_does_not_say_it(tmp_path):
 
 
 def test_folder_of_stacks_in_order_of_their_names(tmp_path):
+    (tmp_path / "in" / "folder.tif").mkdir(parents=True)
     for name in ("b.TIFF", "a.tif", "notes.txt"):
         write_stack(tmp_path / "in" / name)
     tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")

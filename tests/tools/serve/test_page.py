@@ -1,6 +1,7 @@
 """The page's door: what it gives, and what it gives to nobody."""
 
 import io
+import itertools
 import json
 import struct
 import zipfile
@@ -135,7 +136,10 @@ def test_failure_is_told_in_words_and_leaves_nothing(page, tmp_path):
     until(lambda: not list((tmp_path / "results").iterdir()))
 
 
-@pytest.mark.parametrize("host", ["attacker.example", "attacker.example:80", "localhost.attacker.example", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["attacker.example", "attacker.example:80", "localhost.attacker.example", "[::1].attacker.example", "[::1", ""],
+)
 def test_names_of_others_are_refused(page, host):
     for path in ("", "bundles", "health", "metrics", "seg_mask", "static/page.js"):
         answer = httpx.get(f"{page.url}/{path}", headers={"host": host})
@@ -149,8 +153,8 @@ def test_own_names_and_numbers_are_allowed(host):
 
 def test_forms_of_other_pages_are_refused(page):
     files = {"image": ("a.png", png(noise(0)))}
-    for path in ("results", "seg_mask"):
-        answer = httpx.post(f"{page.url}/{path}", files=files, headers={"origin": "http://attacker.example"})
+    for path, origin in itertools.product(("results", "seg_mask"), ("http://attacker.example", "http://[::1", "null")):
+        answer = httpx.post(f"{page.url}/{path}", files=files, headers={"origin": origin})
         assert answer.status_code == 403
         assert "access-control-allow-origin" not in answer.headers
     assert httpx.post(f"{page.url}/seg_mask", files=files, headers={"origin": page.url}).status_code == 200

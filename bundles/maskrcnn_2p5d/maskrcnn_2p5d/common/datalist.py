@@ -117,7 +117,7 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
     if not path.exists():
         raise InputError(f"{path}: no such file; make it with: python -m tools convert <format> SRC {folder}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         sections = {section: tuple(dict(entry) for entry in content.pop(section, [])) for section in SECTIONS}
         name = content.pop("name", None) or path.resolve().parent.name
     except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:

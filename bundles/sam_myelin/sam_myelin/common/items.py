@@ -71,7 +71,9 @@ def validation_items(
     """Labelled items of ``training`` that belong to ``fold``; see `training_items`."""
     items = _with_truth(read_dataset(dataset_dir).training, truth)
     _check_fold(items, fold, dataset_dir)
-    return [_labelled(item, truth, extra, optional) for item in items if item.fold == fold]
+    chosen = [item for item in items if item.fold == fold]
+    _tell_known(chosen, [item for item in items if item.fold != fold])
+    return [_labelled(item, truth, extra, optional) for item in chosen]
 
 
 def evaluation_items(
@@ -81,12 +83,14 @@ def evaluation_items(
     optional: Sequence[str] = (),
 ) -> list[dict[str, str]]:
     """Labelled items of ``testing``; see `training_items`."""
-    items = _with_truth(read_dataset(dataset_dir).testing, truth)
+    dataset = read_dataset(dataset_dir)
+    items = _with_truth(dataset.testing, truth)
     if not items:
         raise InputError(
             f"{Path(dataset_dir, DATALIST)}: no labelled image under 'testing' to evaluate on; "
             "put some there (tools convert ... --test)"
         )
+    _tell_known(items, dataset.training)
     return [_labelled(item, truth, extra, optional) for item in items]
 
 
@@ -195,6 +199,21 @@ def _with_truth(listed: Sequence[Item], truth: Sequence[str]) -> list[Item]:
             len(labelled),
         )
     return items
+
+
+def _tell_known(items: Sequence[Item], trained: Sequence[Item]) -> None:
+    """Warn where images that scores are measured on are ones that a network is trained on, as no converter has it."""
+    places = {item.image.resolve() for item in trained}
+    known = [item for item in items if item.image.resolve() in places]
+    if known:
+        logger.warning(
+            "%s: %d of %d images to measure on, such as %s, are also trained on, so the scores are too good; list "
+            "every image once",
+            known[0].dataset,
+            len(known),
+            len(items),
+            known[0].name,
+        )
 
 
 def _check_fold(items: Sequence[Item], fold: int | str, dataset_dir: str | os.PathLike[str]) -> None:
