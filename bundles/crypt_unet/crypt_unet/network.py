@@ -24,7 +24,7 @@ CHANNELS = ("crypt", "core")
 ARCHITECTURES = {
     "unet": "timm-tf_efficientnet_lite2",
     "unetpp": "timm-tf_efficientnet_lite2",
-    "deeplabv3plus": "tu-xception41",
+    "deeplabv3plus": "timm-tf_efficientnet_lite2",
     "unetr": None,
 }
 SMP_CLASSES = {"unet": smp.Unet, "unetpp": smp.UnetPlusPlus, "deeplabv3plus": smp.DeepLabV3Plus}
