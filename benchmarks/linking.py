@@ -1,8 +1,8 @@
 """Slices linked into objects by maskrcnn_2p5d: SEG against connected components.
 
 SEG, pooled over the reference objects: all ways get the same detections, found once. ours: as inference.json does it;
-without cuts: not at dark slices, and without ends taken off. other: connected components of the volume that the
-detections cover.
+without cuts: not at dark slices, and without ends taken off; without smoothing: as painted slice by slice. other:
+connected components of the volume that the detections cover.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,13 @@ from common.labels.seg import count_overlaps, match
 
 # components: of every detection of every slice, whatever became of it in 3D
 UNCUT = {"max_valley": 0, "min_tail": 0}
-WAYS = {"linked and cut": {}, "without cuts": UNCUT, "components": {"max_gap": 0, "min_slices": 1, **UNCUT}}
+ROUGH = {"smoothing": [0, 0, 0]}
+WAYS = {
+    "linked, cut and smoothed": {},
+    "without cuts": UNCUT,
+    "without smoothing": ROUGH,
+    "components": {"max_gap": 0, "min_slices": 1, **UNCUT, **ROUGH},
+}
 
 
 def compare(folder: Path, *, dataset_dir: str = "", ckpt_path: str = "") -> Iterator[str | list[Row]]:
@@ -42,7 +48,7 @@ def compare(folder: Path, *, dataset_dir: str = "", ckpt_path: str = "") -> Iter
 
 def _score(parsers: Mapping[str, ConfigParser], items: Sequence[Mapping[str, str]]) -> dict[str, np.ndarray]:
     """For each way the IoU of every reference object of all volumes with its match."""
-    first = parsers["linked and cut"]
+    first = parsers["linked, cut and smoothed"]
     network, device = load_network(first), first.get_parsed_content("device")
     restore = Compose(first.get_parsed_content("postprocessing").transforms[:-1])  # the last one writes files
     inferers = {way: parser.get_parsed_content("inferer") for way, parser in parsers.items()}

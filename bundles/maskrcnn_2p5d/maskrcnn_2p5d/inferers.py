@@ -1,8 +1,9 @@
 """Instances of whole volumes from a network that looks at slices."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from .common.errors import InputError
 from .detections import SliceObjects, paint_detections
 from .linking import SliceLinker, link_slices
+from .smoothing import smooth_objects
 from .splitting import split_along_z
 from .targets import check_num_slices, stack_indices
 
@@ -21,7 +23,7 @@ SCORES = "instance_scores"
 
 
 class VolumeInstanceInferer(Inferer):
-    """Detects in a volume slice by slice, links what it finds, and cuts objects that lie on top of each other apart.
+    """Detects in a volume slice by slice, links what it finds, cuts what lies on top of each other, and smooths it.
 
     The volume may be of any depth. Beside volume and result, the detections of one slab, a few painted slices and,
     where the network shares them, the features of a slab are in memory. The volume may stay on the CPU; slabs go to
@@ -39,6 +41,10 @@ class VolumeInstanceInferer(Inferer):
         As for `SliceLinker`.
     max_valley, min_tail
         As for `split_along_z`.
+    smoothing : sequence of float
+        ``sigma`` of `smooth_objects`; all 0 leave objects as they were painted.
+    object_threshold : float
+        ``threshold`` of `smooth_objects`, which looks at the highest probability of all masks in a voxel.
     progress : bool
         Whether to show a bar that counts slices.
 
@@ -62,6 +68,8 @@ class VolumeInstanceInferer(Inferer):
         fill_gaps: bool = True,
         max_valley: float = 0.9,
         min_tail: float = 0.2,
+        smoothing: Sequence[float] = (0, 0, 0),
+        object_threshold: float = 0.5,
         progress: bool = False,
     ) -> None:
         super().__init__()
@@ -83,6 +91,12 @@ class VolumeInstanceInferer(Inferer):
         if not (0 <= max_valley <= 1 and 0 <= min_tail <= 1):
             raise InputError(f"max_valley is {max_valley}, min_tail {min_tail}: expected numbers from 0 to 1")
         self.splitting: dict[str, Any] = {"max_valley": max_valley, "min_tail": min_tail, "min_slices": min_slices}
+        if len(smoothing) != 3 or min(smoothing) < 0 or not 0 < object_threshold < 1:
+            raise InputError(
+                f"smoothing is {smoothing}, object_threshold {object_threshold}: expected three numbers from 0, in "
+                "voxels along Z, Y and X, and a probability between 0 and 1"
+            )
+        self.smoothing: dict[str, Any] = {"sigma": tuple(smoothing), "threshold": object_threshold}
         self.num_slices, self.slab, self.progress = num_slices, slab, progress
 
     @torch.no_grad()
@@ -102,8 +116,15 @@ class VolumeInstanceInferer(Inferer):
         volume = inputs.as_subclass(torch.Tensor)[0, 0]
         found = self._detect(volume, getattr(network, "module", network))
         shown = tqdm(found, total=len(volume), desc="slices", disable=not self.progress, leave=False)
-        linked = link_slices((self._paint(detections) for detections in shown), volume.shape, **self.linking)
+        probability = np.zeros(volume.shape, np.float16)
+        linked = link_slices(self._paint_all(shown, probability), volume.shape, **self.linking)
         pieces, parents = split_along_z(linked.labels, convert_to_numpy(volume), **self.splitting)
+        if any(self.smoothing["sigma"]):
+            pieces = smooth_objects(pieces, probability, **self.smoothing)
+            kept = np.unique(pieces[pieces > 0])
+            numbers = np.zeros(len(parents) + 1, np.int32)
+            numbers[kept] = np.arange(1, len(kept) + 1)
+            pieces, parents = numbers[pieces], parents[kept - 1]
         labels = MetaTensor(torch.from_numpy(pieces)[None, None].to(inputs.device))
         scores = torch.from_numpy(linked.scores[parents - 1])
         if isinstance(inputs, MetaTensor):
@@ -128,6 +149,11 @@ class VolumeInstanceInferer(Inferer):
         for centres in torch.arange(len(volume)).split(self.slab):
             yield from network.detect(volume[stack_indices(centres, len(volume), self.num_slices)].to(device))
 
-    def _paint(self, detections: Mapping[str, torch.Tensor]) -> SliceObjects:
-        boxes, scores, masks = (convert_to_numpy(detections[key].detach()) for key in ("boxes", "scores", "masks"))
-        return paint_detections(boxes, scores, masks, **self.painting)
+    def _paint_all(
+        self, found: Iterable[Mapping[str, torch.Tensor]], probability: np.ndarray
+    ) -> Iterator[SliceObjects]:
+        """Objects of each slice, and into its plane of ``probability`` the highest of all masks."""
+        for plane, detections in zip(probability, found, strict=True):
+            boxes, scores, masks = (convert_to_numpy(detections[key].detach()) for key in ("boxes", "scores", "masks"))
+            plane[:] = masks.reshape(-1, *plane.shape).max(axis=0, initial=0)
+            yield paint_detections(boxes, scores, masks, **self.painting)
