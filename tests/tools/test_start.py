@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tools.__main__ import VERBS
+from tools.segment.lean_monai import LEFT_OUT
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "monai", "ignite", "mlflow", "torchvision", "pandas", "sklearn", "dask", "xarray", "zarr", "ome_zarr"}
@@ -53,6 +54,11 @@ def test_a_call_that_a_server_answers_starts_without_scipy():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=600).returncode == 0
 
 
+def test_what_monai_is_imported_without_can_be_imported_later():
+    code = f"import importlib, tools.segment.loaded; [importlib.import_module(name) for name in {LEFT_OUT}]"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=600).returncode == 0
+
+
 def test_conversion_score_and_overlay_do_without_torch_and_monai(sequence, cells, tmp_path):
     sequence("01")
     truth, out = tmp_path / "source/01_GT", tmp_path / "out"
@@ -67,8 +73,8 @@ def test_conversion_score_and_overlay_do_without_torch_and_monai(sequence, cells
 
 
 @pytest.mark.slow
-def test_segmenting_a_picture_imports_no_engine_for_large_images(cells, tmp_path):
+def test_segmenting_a_picture_imports_no_engine_for_large_images_and_not_all_that_monai_takes_along(cells, tmp_path):
     imports_none_of(
-        {"dask", "distributed", "xarray", "ome_zarr", "fastapi_offline", "uvicorn", "nd2", "czifile"},
+        {"dask", "distributed", "xarray", "ome_zarr", "fastapi_offline", "uvicorn", "nd2", "czifile", *LEFT_OUT},
         ["segment", "swinunet_livecell", cells / "images", tmp_path / "results"],
     )

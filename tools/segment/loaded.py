@@ -10,6 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tools.segment.lean_monai import import_monai
+
+import_monai()  # before anything else does
+
+# ruff: noqa: E402
 from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
 
