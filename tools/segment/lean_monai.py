@@ -2,8 +2,8 @@
 
 It tries them when it is imported, and does without where they are missing: plots in notebooks and profiling
 (Matplotlib, pandas), tracking (MLflow), a metric of training (scikit-learn), and one transform of ultrasound
-(scipy.signal). They take a third of the time of the import. A bundle that uses one of them itself still can; the part of
-MONAI that needs one says in this process that it is not installed.
+(scipy.signal). They take a third of the time of the import. A bundle that uses one of them itself still can; that part
+of MONAI says in this process that it is not installed.
 """
 
 import sys
