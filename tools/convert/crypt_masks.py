@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 Shape = tuple[int, int]
 RLE_COLUMNS = ("rle", "encoding", "predicted", "encodedpixels", "expected", "annotation", "mask")
 TIFF_SUFFIXES = (".tif", ".tiff")
+OTHERS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 MEANT = "crypt"  # what the class of its annotations is called, in capitals or not, in one number or the other
 
 
@@ -151,6 +152,8 @@ def _masks_of_files(folder: Path, source: Path, stems: Collection[str]) -> dict[
             stem, make = path.name[: -len(suffix)].removesuffix("_crypts"), _mask_of_geojson
         elif suffix in TIFF_SUFFIXES and (is_mask or own_folder):
             stem, make = stem_of(path).removesuffix("_mask"), _mask_of_tiff
+        elif suffix in OTHERS and path.stem.endswith("_mask"):
+            raise InputError(f"{path}: a mask as {suffix[1:].upper()}, expected TIFF or GeoJSON; save it as TIFF")
         else:
             continue
         if stem not in stems:
@@ -177,6 +180,8 @@ def _mask_of_tiff(path: Path) -> Mask:
                 f"{path}: more than one value besides 0, from {lowest} to {highest}; expected 0 and one other "
                 "value; write a mask, in which crypts that do not touch are separate"
             )
+        if 2 * np.count_nonzero(mask) > mask.size:
+            logger.warning("%s: more than half of the slide is white, and so crypt; is the mask inverted?", path)
         return mask != 0
 
     return Mask(describe([path]), check, read)

@@ -83,7 +83,7 @@ def rasterise(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a point lies more than a pixel outside the image.
+        If a point lies more than a pixel outside the image, or all polygons together hold no pixel.
     """
     mask = np.zeros(shape, bool)
     for number, rings in enumerate(polygons, start=1):
@@ -97,6 +97,10 @@ def rasterise(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
             x, y = (ring - low - 0.5).T  # centres of pixels lie at half numbers
             part[polygon(y, x, part.shape)] = index == 0
         mask[low[1] : high[1], low[0] : high[0]] |= part
+    if polygons and not mask.any():
+        raise ValueError(
+            f"its {len(polygons)} polygons hold no pixel; export them in pixels at full resolution, not in other units"
+        )
     return mask
 
 

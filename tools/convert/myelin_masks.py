@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 CLASS_VALUES = (0, 127, 128, 255)
 MAX_GRAY_SHARE = 0.5  # of a mask's foreground; more is no mask
+DARKEST_WHITE = 64  # of a mask that is gray at edges; below, its values are numbers of objects
 
 
 def read_micrograph(path: Path, *, tell: Tell = logger.warning) -> np.ndarray:
@@ -102,6 +103,10 @@ def _read_mask(path: Path, tell: Tell) -> np.ndarray:
     values = _read_values(path, tell)
     highest = int(values.max())
     mask = values > highest / 2
+    if 1 < highest < DARKEST_WHITE and not np.isin(values, (0, highest)).all():
+        raise InputError(
+            f"{path}: values up to {highest}, expected 0 and one other; export a mask, no numbered objects"
+        )
     num_gray = int(np.count_nonzero((values != highest) & (values != 0)))
     _tell_gray(path, num_gray, int(np.count_nonzero(values)), f"0 or {highest}", tell)
     return mask

@@ -145,6 +145,13 @@ def test_slide_of_glass_is_converted_and_has_no_patch(put_slide, put_text, conve
     assert (summary["slides"], summary["patches"], summary["crypts"]) == (1, 0, 0)
 
 
+def test_mask_that_is_mostly_white_is_told(put_slide, put, convert_slides, caplog):
+    put_slide("s.tiff", np.full((40, 50, 3), 128, np.uint8))
+    put("s_mask.tif", np.pad(np.zeros((10, 10), np.uint8), ((20, 10), (20, 20)), constant_values=255))
+    convert_slides(folds=1)
+    assert "s_mask.tif: more than half of the slide is white, and so crypt; is the mask inverted?" in caplog.text
+
+
 def test_many_crypts_are_stored_with_32_bits(put_slide, put, convert_slides, tmp_path):
     mask = np.zeros((600, 600), np.uint8)
     mask[::2, ::2] = 1

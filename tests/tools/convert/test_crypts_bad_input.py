@@ -52,6 +52,7 @@ COLOURS = np.zeros((40, 50, 3), np.uint8)
         ),
         ({"s.tiff": COLOURS, "s_mask.tif": COLOURS}, "s_mask.tif: 3 samples per pixel .RGB., expected one gray value"),
         ({"s.tiff": COLOURS, "source/s.geojson": "{"}, "s.geojson: not a readable GeoJSON"),
+        ({"s.tiff": COLOURS, "source/s_mask.png": "PNG"}, "s_mask.png: a mask as PNG, expected TIFF or GeoJSON; save"),
         (
             {"s.tiff": COLOURS, "source/s.geojson": '[{"type": "Point", "coordinates": [1, 2]}]'},
             "s.geojson: feature 1: Point, expected Polygon",

@@ -30,6 +30,11 @@ def square(hole=False):
     return mask
 
 
+def test_polygons_in_other_units_are_not_taken_for_none():
+    with pytest.raises(ValueError, match="its 1 polygons hold no pixel; export them in pixels"):
+        draw(geometry("Polygon", [[[x / 100, y / 100] for x, y in SQUARE]]))
+
+
 @pytest.mark.parametrize(
     "document",
     [

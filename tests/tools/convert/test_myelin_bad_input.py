@@ -51,6 +51,14 @@ def test_picture_in_place_of_a_mask(put_subject, save_png, refuses):
     refuses("seg-axon-manual.png: .* pixels above 0 are gray, expected 0 or 25.; export a mask")
 
 
+def test_numbered_objects_in_place_of_a_mask(put_subject, save_png, refuses):
+    stem = put_subject("sub-a")
+    pixels = np.zeros(SHAPE, np.uint8)
+    pixels[:4, :4], pixels[6:10, 6:10] = 1, 2
+    save_png(f"derivatives/labels/{stem}_seg-axon-manual.png", pixels)
+    refuses("seg-axon-manual.png: values up to 2, expected 0 and one other; export a mask, no numbered objects")
+
+
 @pytest.mark.parametrize("name", ["{}.png", "derivatives/labels/{}_seg-axon-manual.png"])
 def test_file_that_is_no_image(tmp_path, put_subject, refuses, name):
     stem = put_subject("sub-a")
