@@ -43,6 +43,15 @@ def test_colours_that_are_equal_are_gray(write_image, name):
     np.testing.assert_array_equal(read_gray(write_image(name, np.stack([pixels] * 3, axis=-1))), pixels)
 
 
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_png_of_which_a_part_never_came_is_not_taken_for_whole(write_image, part):
+    path = write_image("a.png", np.random.default_rng(0).integers(0, 16, (64, 64, 3), np.uint8))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))].ljust(len(content), b"\0"))
+    with pytest.raises(InputError, match=r"a.png: cannot be read \(.*\); it may be damaged"):
+        read_pixels(path)
+
+
 def test_channels_that_lie_one_after_the_other_are_understood(write_image):
     path = write_image("a.tif", np.stack([RAMP.astype(np.uint8)] * 3), photometric="rgb", planarconfig="separate")
     np.testing.assert_array_equal(read_gray(path), RAMP)

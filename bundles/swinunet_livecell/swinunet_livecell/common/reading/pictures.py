@@ -225,6 +225,9 @@ def _check_header(path: str | os.PathLike[str], image: ImageFile.ImageFile) -> N
     _check_size(path, image)
     if not image.mode.startswith("I") and any("16" in str(tile.args) for tile in image.tile):
         raise InputError(f"{path}: colours of 16 bit, which Pillow cuts to 8; export 16 bit gray")
+    if image.format == "PNG":
+        with Image.open(path, formats=("PNG",)) as parts:
+            parts.verify()  # checksums, which Pillow passes over where it decodes: half of a download looks whole
 
 
 def _check_size(path: str | os.PathLike[str], image: ImageFile.ImageFile) -> None:
