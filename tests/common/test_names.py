@@ -1,8 +1,12 @@
 """Results are named after the image without its ending."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from common.names import stem
+from common.errors import InputError
+from common.names import by_name, stem
 
 
 @pytest.mark.parametrize(
@@ -24,3 +28,9 @@ from common.names import stem
 )
 def test_stem(path, name):
     assert stem(path) == name
+
+
+def test_name_that_is_no_text_is_refused():
+    path = Path(os.fsdecode(b"images/\xff.tif"))
+    with pytest.raises(InputError, match=r"images/\\udcff.tif: no UTF-8 in its name; rename it"):
+        by_name([(stem(path), path)])

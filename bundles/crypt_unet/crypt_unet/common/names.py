@@ -44,9 +44,11 @@ def stem(path: str | os.PathLike[str]) -> str:
 
 
 def by_name(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
-    """Files by the name that everything made from them gets; InputError where two get the same."""
+    """Files by the name that everything made from them gets; InputError where two get the same, or one is no text."""
     found: dict[str, Path] = {}
     for name, path in named:
+        if name != name.encode(errors="replace").decode():  # no table could hold it
+            raise InputError(f"{str(path).encode(errors='backslashreplace').decode()}: no UTF-8 in its name; rename it")
         other = found.setdefault(name, path)
         if other != path:
             raise InputError(f"{path}: its results would have the same name as those of {other}; rename one")

@@ -32,7 +32,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def find_input_error(error: BaseException | None) -> InputError | None:
-    """First `InputError` among an exception and its causes, also one of a full disk, no permission or a name; or None.
+    """First `InputError` among an exception and its causes, also one of a full disk or no permission; or None.
 
     MONAI wraps what a transform or a config expression raises into a RuntimeError, so the message that helps lies
     at the bottom of the chain. Of an error in a worker process of a DataLoader only the text arrives; the message is
@@ -44,9 +44,6 @@ def find_input_error(error: BaseException | None) -> InputError | None:
             return InputError(reported[1])
         if isinstance(cause, InputError):
             return cause
-        if isinstance(cause, UnicodeEncodeError) and cause.reason == "surrogates not allowed":  # bytes of a name
-            around = ascii(cause.object[max(0, cause.start - 20) : cause.end + 20])
-            return InputError(f"{around}: a file's name that is no UTF-8; rename the file")
         if isinstance(cause, OSError) and cause.errno in _UNWRITABLE:
             return InputError(
                 f"{cause.filename or 'a file'}: cannot be read or written ({cause.strerror}); check free space and "
