@@ -1,5 +1,6 @@
 """Where the images and annotations of a COCO dataset are: LIVECell's own folders, or one JSON with a folder."""
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +53,15 @@ def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple
     others: dict[str, Path] = {}
     for path in sorted(folder.rglob("[!.]*")):
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            found.setdefault(path.name, []).append(path)
+            found.setdefault(_composed(path.name), []).append(path)
         else:
             others[path.name] = path
     files: dict[str, Path] = {}
     missing = []
     for name in names:
-        exact = [path for path in found.get(Path(name).name, []) if path == folder / name]
-        candidates = exact if exact and len(Path(name).parts) > 1 else found.get(Path(name).name, [])
+        candidates = found.get(_composed(Path(name).name), [])
+        exact = [path for path in candidates if path == folder / name]
+        candidates = exact if exact and len(Path(name).parts) > 1 else candidates
         if len(candidates) > 1:
             raise InputError(f"{candidates[1]}: same file name as {candidates[0]}; remove or rename one of them")
         if candidates:
@@ -76,6 +78,11 @@ def match_images(folder: Path, names: Iterable[str], annotations: Path) -> tuple
             "add it or remove its record"
         )
     return files, sum(len(paths) for paths in found.values()) - len(files)
+
+
+def _composed(name: str) -> str:
+    """A name whose accents are one with their letters, which they are not in what a Mac zips."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _find_livecell(source: Path, images: Path | None) -> list[Split]:

@@ -167,6 +167,13 @@ def test_jpeg_2000_is_converted(tmp_path, put_split, convert_cells):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/images/a_1.png")), pixels)
 
 
+def test_name_is_the_same_however_its_accents_are_written(tmp_path, put_split, convert_cells):
+    put_split("val", {"a_\u00e9.tif": [CELL]})
+    place = tmp_path / "source" / FOLDER / "a_\u00e9.tif"
+    place.rename(place.with_name("a_e\u0301.tif"))  # as a Mac zips it
+    assert convert_cells()["images"] == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"no image at all", "truncated"])
 def test_file_that_is_no_image(good, tmp_path, refuses, content):
     path = tmp_path / "source" / FOLDER / "a_1.tif"
