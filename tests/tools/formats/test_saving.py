@@ -32,7 +32,7 @@ from tests.tables import read_records
 from tools.formats.object_table import measure
 from tools.formats.outlines import find_parts
 from tools.formats.saving import FORMATS, About, as_objects, parse_formats, saved_path, write
-from tools.formats.sequences import group_frames, write_sequence
+from tools.formats.sequences import SequenceWriter, group_frames, write_sequence
 from tools.segment.saving import read_objects
 
 ABOUT = About("cells.png", (None, 0.5, 0.25), "cell")
@@ -277,6 +277,13 @@ def test_sequence_is_valid_for_py_ctcmetrics_whatever_numbers_come_again(tmp_pat
             frames[frame][0, 10 * row : 10 * row + 6, 5 + frame : 15 + frame] = number
     assert evaluate(tmp_path, frames) == pytest.approx({"Valid": 1, "SEG": 1, "DET": 1, "TRA": 1})
     assert (tmp_path / "01_RES" / "res_track.txt").read_text() == tracks
+
+
+def test_frames_are_written_in_their_order(tmp_path):
+    writer = SequenceWriter(tmp_path)
+    writer.write("mask001.tif", 1, np.eye(4, dtype=np.uint16))
+    with pytest.raises(ValueError, match="mask000.tif: frame 0 after 1; write frames in their order"):
+        writer.write("mask000.tif", 0, np.eye(4, dtype=np.uint16))
 
 
 def test_frames_are_told_by_their_numbers():

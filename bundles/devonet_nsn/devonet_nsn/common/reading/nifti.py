@@ -67,8 +67,8 @@ class _CheckedGzip(gzip.GzipFile):
         return count
 
 
-def _open_checked(filename: str, mode: Any = "rb", **options: Any) -> io.IOBase:
-    return _CheckedGzip(filename, mode) if mode == "rb" else _open_gzip(filename, mode, **options)
+def _open_checked(filename: str, mode: Any = "rb", *further: Any, **options: Any) -> io.IOBase:
+    return _CheckedGzip(filename, mode) if mode in ("r", "rb") else _open_gzip(filename, mode, *further, **options)
 
 
 ImageOpener.compress_ext_map[".gz"] = _open_checked, _arguments
