@@ -8,7 +8,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.reading.slides import Slide, open_slide, pixel_size_um
-from tools.formats.microscopes import maker_of, open_scenes
+from tools.formats.microscopes import has_images, open_scenes
 from tools.formats.scenes import Pick, Scene, Window, chosen
 
 __all__ = ["SceneSlide", "open_any_slide", "size_of_pixels"]
@@ -56,7 +56,7 @@ class SceneSlide:
 @contextmanager
 def open_any_slide(path: Path) -> Iterator[Slide | SceneSlide]:
     """A slide of any format, while the block runs; InputError as `open_slide`, `chosen` and `SceneSlide`."""
-    if maker_of(path) is None:
+    if not has_images(path, Pick(), num_axes=2):
         with open_slide(path) as slide:
             yield slide
         return

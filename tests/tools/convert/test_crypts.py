@@ -213,6 +213,15 @@ def test_real_slide_keeps_its_pixels_and_its_runs(tmp_path):
     np.testing.assert_array_equal(image, source)
 
 
+def test_channels_that_are_red_green_and_blue_are_a_slide(put_slide, put, put_text, convert_slides, tmp_path):
+    pixels = put_slide("B1_a.tiff")
+    about = {"axes": "CYX", "Channel": {"Name": ["Blue", "Green", "Red"]}}
+    put("B1_a.tiff", np.moveaxis(pixels[..., ::-1], -1, 0).copy(), ome=True, metadata=about)
+    put_text("source.csv", "id,rle\nB1_a,1 5\n")
+    convert_slides(folds=1)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out/images/B1_a.tiff"), pixels)
+
+
 def test_czi_is_read_by_its_tiles(convert_slides, datalist, put_text, tmp_path):
     pixels = np.random.default_rng(0).integers(70, 210, (96, 160, 3), np.uint8)
     (tmp_path / "source").mkdir()
