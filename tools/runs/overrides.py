@@ -59,7 +59,11 @@ def check_overrides(
 
         from common.training.overrides import find_wrong_values  # imports MONAI
 
-        mistakes = find_wrong_values({key: DefaultParseValue(str(value)) for key, value in overrides.items()}, train)
+        read = {
+            key: int(text) if (text := str(of)).isdecimal() else DefaultParseValue(text)
+            for key, of in overrides.items()
+        }
+        mistakes = find_wrong_values(read, train)
         if mistakes:
             raise InputError("; ".join(mistakes))
 
