@@ -83,7 +83,8 @@ def segment(
     scene : str
         Position to segment, by its name or its number from 0; by default all.
     channel : str
-        Channel to segment, by its name or its number from 0; needed if there are several.
+        Channel to segment, by its name or its number from 0; needed if there are several. rgb for three of them that
+        are red, green and blue, where the file does not say so.
     time : str
         Time point to segment, by its number from 0; by default all.
     save : str
