@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from common.errors import InputError
-from common.reading.photometric import as_seen, check_colours, has_channels
+from common.reading.photometric import as_seen, check_alike, check_colours, has_channels
 from common.reading.tiff_file import (
     check_chain,
     check_completeness,
@@ -52,6 +52,8 @@ def _scenes(
 ) -> Iterator[Scene]:
     """The scene that a series is, or one for each of its positions, along an axis of any other name."""
     axes, page = series.axes, keyframe_of(next(one for one in series.pages if one is not None))
+    if series.dataoffset is None:
+        check_alike(path, (keyframe_of(one) for one in series.pages if one is not None))
     unnamed = [axis for axis in axes if axis in "IQ"]  # of pages
     if len(unnamed) == 1 and "Z" not in axes:
         axes = axes.replace(unnamed[0], "Z")

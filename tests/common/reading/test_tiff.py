@@ -105,6 +105,15 @@ def test_axes_are_told_by_their_names(put, ramp, order):
     np.testing.assert_array_equal(read_volume(path), volume)
 
 
+def test_pages_whose_palettes_differ_are_no_slices(ramp, tmp_path):
+    palette = np.stack([np.arange(256, dtype=np.uint16) * 257] * 3)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for colormap in (palette, palette[:, ::-1]):
+            writer.write(ramp((8, 9)).astype(np.uint8), photometric="palette", colormap=colormap, metadata=None)
+    with pytest.raises(InputError, match=r"a.tif: pages that are black, white or .*, not all alike; export all alike"):
+        read_volume(tmp_path / "a.tif")
+
+
 def test_two_volumes_in_one_file_are_not_one(put, ramp, tmp_path):
     with tifffile.TiffWriter(tmp_path / "two.tif") as writer:
         writer.write(ramp(), photometric="minisblack")

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from .photometric import as_seen, check_colours, has_channels, has_gray_palette, photometric_name
+from .photometric import as_seen, check_alike, check_colours, has_channels, has_gray_palette, photometric_name
 from .tiff_file import blaming, check_chain, check_completeness, check_page, keyframe_of, open_tiff, without_additions
 from .tiff_spacing import pixel_size_of, spacing_of
 
@@ -232,6 +232,7 @@ def _only_image(path: Path, series: list[tifffile.TiffPageSeries]) -> _Image:
     if len(kinds) > 1:
         found = ", ".join(f"{shape} {dtype}" for shape, dtype in sorted(kinds))
         raise InputError(f"{path}: pages of different shapes or types ({found}), expected slices of one volume")
+    check_alike(path, map(keyframe_of, pages))
     if only is not None and len(pages) == len(only.pages) and {"Y", "X"} <= set(only.axes):
         return _Image(pages, only, only.axes, only.shape)
     return _Image(pages, None, "Q" + pages[0].axes, (len(pages), *pages[0].shape))

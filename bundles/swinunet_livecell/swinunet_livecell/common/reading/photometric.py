@@ -1,5 +1,6 @@
 """What the numbers of a TIFF's pixels mean: black or white for zero, colours, palettes."""
 
+from collections.abc import Iterable
 from os import PathLike
 
 import numpy as np
@@ -8,8 +9,8 @@ import tifffile
 from ..errors import InputError
 
 __all__ = [
-    *("JPEG", "as_seen", "check_colours", "has_channels", "has_gray_palette", "is_rgb", "lossy_labels"),
-    "photometric_name",
+    *("JPEG", "as_seen", "check_alike", "check_colours", "has_channels", "has_gray_palette", "is_rgb"),
+    *("lossy_labels", "photometric_name"),
 ]
 
 JPEG = (6, 7, 33007, 34892)  # tifffile turns their YCbCr to RGB
@@ -42,6 +43,15 @@ def check_colours(path: str | PathLike[str], page: tifffile.TiffPage) -> None:
     if page.photometric not in _GRAY and not is_rgb(page):
         raise InputError(
             f"{path}: {photometric_name(page)} pixels, expected gray or RGB; export it as gray, or convert it to RGB"
+        )
+
+
+def check_alike(path: str | PathLike[str], pages: Iterable[tifffile.TiffPage]) -> None:
+    """Refuse pages of one image whose numbers mean different things, since all are read as the first one."""
+    meanings = {(page.photometric, b"" if page.colormap is None else page.colormap.tobytes()) for page in set(pages)}
+    if len(meanings) > 1:
+        raise InputError(
+            f"{path}: pages that are black, white or a palette's colours for zero, not all alike; export all alike"
         )
 
 
