@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ def all_bundles() -> list[Path]:
     return sorted(path.parents[1] for path in bundles_dir().glob(f"*/{METADATA}"))
 
 
-def find_bundle(name: str) -> Path:
-    """Folder of a bundle, by its name in bundles/ or its path; InputError, with a close name, if none is there."""
+def find_bundle(name: str, *, further: Sequence[str] = ()) -> Path:
+    """Folder of a bundle, by its name in bundles/ or its path; InputError, with a close name, if none is there.
+
+    ``further`` are names that would also have been understood, for the message.
+    """
     for folder in (bundles_dir() / name, Path(name)):
         if (folder / METADATA).is_file():
             return folder
-    names = [bundle.name for bundle in all_bundles()]
+    names = [*(bundle.name for bundle in all_bundles()), *further]
     word = Path(name).name
     closest = difflib.get_close_matches(word, names, n=1, cutoff=0.5) or [one for one in names if word and word in one]
     there = f"did you mean {closest[0]}? There" if closest else "there"

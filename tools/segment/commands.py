@@ -34,7 +34,7 @@ from tools.segment.remote import Server
 from tools.segment.results import IN_BLOCKS, MASKS, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
-from tools.segment.work import Whole, forget, segment_whole
+from tools.segment.work import UnusableNetworkError, Whole, forget, segment_whole
 from tools.spreading import Spread, one_by_one, open_cluster
 
 __all__ = ["segment", "segment_images"]
@@ -134,7 +134,8 @@ def segment(
         raise InputError(_all_of(failures, len(failures)))
     if SEQUENCES in formats:
         group_frames(source.stem for source in sources)
-    with open_cluster(workers, scheduler) as spread, remember_settings(destination, described, options):
+    remembered = {**options, **({"channel": channel} if channel else {})}  # names of results do not say the channel
+    with open_cluster(workers, scheduler) as spread, remember_settings(destination, described, remembered):
         return segment_images(
             described,
             sources,
@@ -218,6 +219,8 @@ def _segment_all(
     uncut = [source for source, plan in plans if plan is None]
     done = spread(functools.partial(segment_whole, whole), uncut)
     for source, error in tqdm(done, bundle.name, len(uncut), unit="image", file=terminal):
+        if isinstance(error, UnusableNetworkError):
+            raise error
         if isinstance(error, InputError):
             failures.append(str(error) if str(source.path) in str(error) else f"{source.path}: {error}")
         elif error is not None:

@@ -152,7 +152,8 @@ def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, objec
     """
     separating = find_combination(name)
     if separating is None:
-        return describe_bundle(find_bundle(name), backend=backend, overrides=overrides)
+        root = find_bundle(name, further=[*_combinations()])
+        return describe_bundle(root, backend=backend, overrides=overrides)
     instances = read_toolbox(separating).instances
     if instances is None:
         raise InputError(f"{separating}: separates nothing; its metadata changed meanwhile")
@@ -169,8 +170,10 @@ def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, objec
 
 def find_combination(name: str) -> Path | None:
     """The bundle that separates what another one finds, where both together are called so."""
-    for bundle in all_bundles():
-        instances = read_toolbox(bundle).instances
-        if instances is not None and instances.name == name:
-            return bundle
-    return None
+    return _combinations().get(name)
+
+
+def _combinations() -> dict[str, Path]:
+    """What two bundles are called together -> the one of them that separates what the other one finds."""
+    instances = {bundle: read_toolbox(bundle).instances for bundle in all_bundles()}
+    return {both.name: bundle for bundle, both in instances.items() if both is not None}

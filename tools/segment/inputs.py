@@ -56,14 +56,14 @@ def check_kind(path: Path, bundle: Description) -> str:
     kind = identify(path)
     if kind is None:
         raise InputError(
-            "not an image; send PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz), or what a microscope writes: CZI, ND2, LIF, "
+            "not an image; give PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz), or what a microscope writes: CZI, ND2, LIF, "
             "OIB, OME-Zarr in a zip file"
         )
     if bundle.num_axes == 2 and kind.startswith("nii"):
-        raise InputError(f"a NIfTI volume, but {bundle.name} takes 2D images; send PNG, JPEG or TIFF")
+        raise InputError(f"a NIfTI volume, but {bundle.name} takes 2D images; give PNG, JPEG or TIFF")
     if bundle.num_axes == 3 and kind in ("png", "jpeg", "jp2", "bmp"):
         raise InputError(
-            f"one {kind.upper()} picture, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI"
+            f"one {kind.upper()} picture, but {bundle.name} takes volumes; give a TIFF of several pages, or NIfTI"
         )
     return kind
 
@@ -178,7 +178,7 @@ def _linked_mirax(path: Path, target: Path) -> Path:
 def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: str | None) -> Path:
     volume = read_volume(path)
     if len(volume) == 1:
-        raise InputError(f"{path}: one page, but {bundle.name} takes volumes; send a TIFF of several pages, or NIfTI")
+        raise InputError(f"{path}: one page, but {bundle.name} takes volumes; give a TIFF of several pages, or NIfTI")
     known = parse_spacing(spacing) if spacing else read_spacing(path)
     _write_volume(path, target, volume, known)
     return target

@@ -59,6 +59,8 @@ def find_images(source: str, destination: Path) -> list[Path]:
         images = [item.file("image") for item in read_dataset(path).testing] if is_dataset else _images_in(path)
     elif path.is_symlink():
         raise no_such_file(path)
+    elif not glob.has_magic(source):
+        raise InputError(f"{source}: no such file or folder; give a file, a folder of images or a pattern in quotes")
     else:
         found = map(Path, glob.glob(source))  # noqa: PTH207  absolute patterns, too
         images = sorted(one for one in found if one.is_file() or is_ome_zarr(one))

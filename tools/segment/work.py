@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     from tools.segment.loaded import Loaded
     from tools.segment.remote import Server
 
-__all__ = ["Whole", "forget", "segment_block", "segment_whole"]
+__all__ = ["UnusableNetworkError", "Whole", "forget", "segment_block", "segment_whole"]
+
+
+class UnusableNetworkError(InputError):
+    """Weights or a setting that a network cannot be loaded with: no image's fault, and the same for all of them."""
 
 
 class _Kept:
@@ -53,7 +57,7 @@ class _Kept:
             try:
                 self.loaded = load(bundle)
             except InputError as error:
-                self.problem = error
+                self.problem = UnusableNetworkError(str(error))
             gc.collect()
             gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
         if self.loaded is None:

@@ -170,8 +170,8 @@ def check_slides(items: Sequence[Mapping[str, Any]], slide_um: float, pixel_um: 
     check_all(items, open_and_close, trouble="slides cannot be read")
     if unknown and not pixel_um:
         logger.warning(
-            "%s: no pixel size in %s; taken for %g um, give --pixel_size_um, or --downsample if crypts look larger or "
-            "smaller than usual",
+            "%s: no pixel size in %s, so %g µm is assumed; give the real one with --pixel_size_um, or --downsample if "
+            "crypts look larger or smaller than usual",
             ", ".join(unknown[:5]) + ("" if len(unknown) <= 5 else f" and {len(unknown) - 5} more"),
             "this file" if len(unknown) == 1 else "these files",
             slide_um,

@@ -65,7 +65,7 @@ def test_slides_without_pixel_size_are_named_and_the_size_asked_for(write_image,
     told = write_image("told.tiff", random_rgb(8, 8), resolution=(20000, 20000), resolutionunit=3)
     items = [{"image": str(told)}, {"image": str(write_image("silent.tiff", random_rgb(8, 8)))}]
     check_slides(items, slide_um=0.5)
-    assert "silent.tiff: no pixel size in this file; taken for 0.5 um, give --pixel_size_um" in caplog.text
+    assert "silent.tiff: no pixel size in this file, so 0.5 µm is assumed; give the real one with" in caplog.text
     assert "told.tiff" not in caplog.text
     caplog.clear()
     check_slides(items, slide_um=0.5, pixel_um=0.3)

@@ -127,6 +127,17 @@ def test_one_bad_file_does_not_keep_the_others_from_their_results(stand_in, imag
     assert len(list((tmp_path / "out").glob("*_mask.png"))) == len(ODD_NAMES) - 1
 
 
+def test_what_keeps_a_network_from_loading_is_said_once(stand_in, images, tmp_path, monkeypatch, capsys):
+    def mistyped(self, bundle):
+        raise InputError("unknown override --treshold; did you mean --threshold?")
+
+    monkeypatch.setattr(StandIn, "__init__", mistyped)
+    assert run(VERBS, ["segment", "swinunet_livecell", str(images), str(tmp_path / "out"), "--treshold", "0.4"]) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if "override" in line]
+    assert errors == ["error: unknown override --treshold; did you mean --threshold?"]
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("blocks", [[], ["--blocks", "64,64"]])
 def test_a_first_run_that_segments_nothing_leaves_nothing(stand_in, tmp_path, blocks):
     (tmp_path / "a.tif").write_bytes(b"no image")
@@ -157,6 +168,15 @@ def test_results_of_other_settings_are_not_mixed(stand_in, images, tmp_path):
     segment("swinunet_livecell", str(images), str(tmp_path / "out"))
     with pytest.raises(InputError, match="made with other settings .overrides.* choose another folder"):
         segment("swinunet_livecell", str(images), str(tmp_path / "out"), threshold=0.3)
+
+
+def test_results_of_another_channel_are_not_taken_for_those_of_this_one(stand_in, tmp_path):
+    WRITERS["a.czi"](tmp_path / "a.czi", drawn(channels=2))
+    call = ("swinunet_livecell", str(tmp_path / "a.czi"), str(tmp_path / "out"))
+    segment(*call, channel="DAPI")
+    with pytest.raises(InputError, match="made with other settings .*DAPI.*GFP.* choose another folder"):
+        segment(*call, channel="GFP")
+    assert segment(*call, channel="DAPI")["done before"] == 1
 
 
 @pytest.mark.parametrize("pattern", ["a*.tif", "[0-9]*.tif"])
@@ -190,7 +210,8 @@ def make_twins(folder):
 @pytest.mark.parametrize(
     ("make", "source", "options", "message"),
     [
-        (lambda folder: None, "none.tif", {}, "no image there; give a file, a folder"),
+        (lambda folder: None, "none.tif", {}, "none.tif: no such file or folder; give a file, a folder"),
+        (lambda folder: None, "*.tif", {}, "no image there; give a file, a folder"),
         (lambda folder: None, "", {}, "no image there"),
         (make_twins, "", {}, "same name as those of"),
         (make_twins, "a.tif", {"spacing": "1,2"}, "takes square pixels; give one number"),
@@ -204,6 +225,11 @@ def test_wrong_input_is_refused_before_anything_is_written(tmp_path, make, sourc
     with pytest.raises(InputError, match=message):
         segment("swinunet_livecell", str(folder / source), str(tmp_path / "out"), **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_mistyped_name_of_two_bundles_is_told_the_closest(images, tmp_path):
+    with pytest.raises(InputError, match=r"nucley: neither .*did you mean nuclei\? There are crypt_unet, .*nuclei"):
+        segment("nucley", str(images), str(tmp_path / "out"))
 
 
 def test_results_do_not_go_among_the_images(images):

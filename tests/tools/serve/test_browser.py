@@ -151,7 +151,7 @@ def test_bad_file_is_told_in_words_and_the_next_one_works(page, tmp_path):
     (tmp_path / "text.png").write_text("hello")
     upload(page, tmp_path / "text.png")
     page.click("#segment")
-    page.wait_for_selector("text=not an image; send PNG, JPEG, TIFF or NIfTI")
+    page.wait_for_selector("text=not an image; give PNG, JPEG, TIFF or NIfTI")
     assert "Traceback" not in page.inner_text("body")
     assert page.locator("#outlines img").count() == 0 and not page.locator("#mask").is_visible()
     page.locator("#samples >> text=.tif").first.click()
