@@ -60,9 +60,9 @@ def check_masks(source: Path, slides: dict[str, Slide], tested: set[str]) -> Non
 def _find_files(source: Path) -> dict[str, Path]:
     """Slide files by the name that everything made from them gets."""
     if not source.is_dir():
-        raise FileNotFoundError(f"{source}: no such folder, expected one of slides, *.tiff or *.svs")
+        raise FileNotFoundError(f"{source}: no such folder, expected one of slides ({', '.join(SUFFIXES)})")
     paths = [path for path in sorted(source.glob("[!.]*")) if path.suffix.lower() in SUFFIXES and path.is_file()]
     slides = by_name((stem(path), path) for path in paths if not stem(path).endswith("_mask"))
     if not slides:
-        raise InputError(f"{source}: no slide there, expected *.tif, *.tiff or *.svs right inside it; check the folder")
+        raise InputError(f"{source}: no slide there, expected {', '.join(SUFFIXES)} right inside it; check the folder")
     return slides

@@ -33,9 +33,8 @@ def assign_folds(groups: Iterable[str], num_folds: int) -> dict[str, int]:
         raise InputError(f"{num_folds} folds, expected at least 1; give --folds 5 or leave it out")
     groups = sorted(set(groups))
     if groups and len(groups) < num_folds:
-        logger.warning(
-            "%d folds wanted, but only %d groups to split: %d folds made", num_folds, len(groups), len(groups)
-        )
+        found = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+        logger.warning("%d folds wanted, but only %s to split: one fold for each", num_folds, found)
     return {group: index % min(num_folds, len(groups)) for index, group in enumerate(groups)}
 
 

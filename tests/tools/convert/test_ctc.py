@@ -163,7 +163,7 @@ def test_fewer_sequences_than_folds_make_fewer_folds_and_a_warning(sequence, con
     sequence("01")
     sequence("02")
     assert convert(folds=5)["folds"] == 2
-    assert "5 folds wanted, but only 2 groups" in caplog.text
+    assert "5 folds wanted, but only 2 groups to split: one fold for each" in caplog.text
 
 
 def test_sequence_without_truth_takes_no_fold(sequence, put, convert, datalist, ramp):
