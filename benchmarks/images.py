@@ -1,4 +1,4 @@
-"""Every bundle on small images: `segment` against the bundle's own loop, whose network is loaded once, too.
+"""Every bundle on its images: `segment` against the bundle's own loop, whose network is loaded once, too.
 
 ours: `segment` of one image after the other, from its file to all results under their names. other: the evaluator of
 inference.json over a folder with the same images, which is what PyTorch, MONAI and ignite take, and so the limit.
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.bundles import command, open_loop, repeated, tools_command
+from benchmarks.bundles import command, open_loop, repeated, testing_data, tools_command
 from benchmarks.harness import Row, run_measured, speed, take_turns
 from tools.bundles import all_bundles, find_bundle
 from tools.sample.formats import sample_images
@@ -18,11 +18,22 @@ from tools.segment.files import segment_file
 from tools.segment.loaded import LoadedBundle
 
 
-def compare(folder: Path, *, bundles: str = "", num_images: int = 6, rounds: int = 3) -> Iterator[list[Row]]:
-    """Options: bundles, names with commas between them, all without it; num_images, of a round; rounds."""
+def compare(
+    folder: Path, *, bundles: str = "", dataset_dir: str = "", num_images: int = 6, rounds: int = 3
+) -> Iterator[str | list[Row]]:
+    """Compare on small samples, or on images of your own.
+
+    Options: bundles, names with commas between them, all without it; dataset_dir, whose images under testing are taken
+    in the place of samples; num_images, of a round; rounds.
+    """
     for name in bundles.split(",") if bundles else [path.name for path in all_bundles()]:
         here, served = folder / name, describe_bundle(find_bundle(name))
-        found = sample_images(served.root, here / "samples")
+        if dataset_dir:
+            items, about = testing_data(name, dataset_dir, here, num_images)
+            found = [Path(item["image"]) for item in items]
+            yield about
+        else:
+            found = sample_images(served.root, here / "samples")
         images = repeated(found, num_images, here / "images")
         yield [*_loops(served, images, here, rounds), *_processes(served, found[:1], here)]
 
