@@ -135,7 +135,8 @@ def segment(
     if SEQUENCES in formats:
         group_frames(source.stem for source in sources)
     remembered = {**options, **({"channel": channel} if channel else {})}  # names of results do not say the channel
-    with open_cluster(workers, scheduler) as spread, remember_settings(destination, described, remembered):
+    images = {source.stem: source.path for source in sources}
+    with open_cluster(workers, scheduler) as spread, remember_settings(destination, described, remembered, images):
         return segment_images(
             described,
             sources,

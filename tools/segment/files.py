@@ -50,13 +50,17 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def remember_settings(destination: Path, bundle: Description, options: Mapping[str, str]) -> Iterator[None]:
-    """Write down what makes the results, and refuse to add to results that were made otherwise.
+def remember_settings(
+    destination: Path, bundle: Description, options: Mapping[str, str], images: Mapping[str, Path]
+) -> Iterator[None]:
+    """Write down what makes the results and of which images, and refuse to add to results that were made otherwise.
 
-    Where the block leaves no result, the folder is as it was before, or not there. InputError if it holds results of
-    another bundle, other weights or other settings, or cannot be written.
+    ``images`` are the files that the results are named after, by stem. Where the block leaves no result, the folder is
+    as it was before, or not there. InputError if it holds results of another bundle, other weights or other settings,
+    or of another image of the same name that still exists, or cannot be written.
     """
     settings = {**settings_of(bundle), "options": dict(options)}
+    known = {name: str(image.resolve()) for name, image in images.items()}
     path = destination / SETTINGS
     if path.is_file() and any(one.name != SETTINGS for one in destination.iterdir()):
         before = read_json(path, "remove it, or choose another folder")
@@ -66,11 +70,18 @@ def remember_settings(destination: Path, bundle: Description, options: Mapping[s
                 f"{destination}: its results were made with other settings ({different[0]}: "
                 f"{before.get(different[0])}, now {settings[different[0]]}); choose another folder, or remove it"
             )
+        others = before.get("images", {})
+        for name, image in known.items():
+            if Path(other := others.get(name, image)).exists() and other != image:
+                raise InputError(
+                    f"{image}: {destination} holds results of {other} under this name; choose another folder"
+                )
+        write_text(path, json.dumps({**settings, "images": {**others, **known}}, indent=2) + "\n")
         yield
         return
     new = [folder for folder in (destination, *destination.parents) if not folder.exists()]
     prepare_output_dir(destination)
-    write_text(path, json.dumps(settings, indent=2) + "\n")
+    write_text(path, json.dumps({**settings, "images": known}, indent=2) + "\n")
     written = path.stat().st_ino
     try:
         yield

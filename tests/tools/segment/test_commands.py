@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import struct
 import zlib
 
@@ -177,6 +178,19 @@ def test_results_of_another_channel_are_not_taken_for_those_of_this_one(stand_in
     with pytest.raises(InputError, match="made with other settings .*DAPI.*GFP.* choose another folder"):
         segment(*call, channel="GFP")
     assert segment(*call, channel="DAPI")["done before"] == 1
+
+
+def test_results_of_another_image_of_the_same_name_are_not_taken_for_those_of_this_one(stand_in, images, tmp_path):
+    first, second, out = images / "a b.tif", tmp_path / "plate 2" / "a b.tif", str(tmp_path / "out")
+    second.parent.mkdir()
+    shutil.copy(first, second)
+    segment("swinunet_livecell", str(first), out)
+    with pytest.raises(InputError, match="plate 2/a b.tif: .* holds results of .*a b.tif under this name"):
+        segment("swinunet_livecell", str(second), out)
+    assert segment("swinunet_livecell", str(images), out)["done before"] == 1  # the folder that it is in
+    for path in images.iterdir():
+        shutil.move(path, tmp_path / "plate 2" / path.name)
+    assert segment("swinunet_livecell", str(second), out)["done before"] == 1  # moved since
 
 
 @pytest.mark.parametrize("pattern", ["a*.tif", "[0-9]*.tif"])
