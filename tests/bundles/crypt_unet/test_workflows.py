@@ -147,7 +147,7 @@ def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workf
 def test_evaluation_of_an_ensemble_of_two(open_workflow, tmp_path):
     crypts(str(tmp_path / "source"), num_slides=1, size=256)
     convert_crypts(tmp_path / "source", tmp_path / "dataset", test=["all"])
-    torch.save(CryptNet("unetpp", "resnet18").state_dict(), tmp_path / "a.pt")
+    torch.save(CryptNet("unet", "resnet18").state_dict(), tmp_path / "a.pt")
     torch.save(CryptNet("deeplabv3plus", "resnet18").state_dict(), tmp_path / "b.pt")
     workflow = open_workflow(
         "train",
