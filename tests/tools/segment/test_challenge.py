@@ -111,7 +111,7 @@ def test_one_stack_without_truth(source, tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: None, "no image there; give a file, a folder"),
+        (lambda folder: None, "no such file or folder; give a file, a folder"),
         (lambda folder: folder.mkdir(), "no image there"),
         (lambda folder: (folder / "01").mkdir(parents=True), "no image found"),
     ],

@@ -175,7 +175,7 @@ def find_wrong_values(config: Mapping[str, Any], known: Mapping[str, Any]) -> li
     return [
         f"--{key} {config[key]}: expected {expected}"
         for key, (is_right, expected) in {**numbers, **_RULES, **switches, **sizes}.items()
-        if key in config and not str(config[key]).startswith(("$", "@")) and not is_right(config[key])
+        if config.get(key) is not None and not str(config[key]).startswith(("$", "@")) and not is_right(config[key])
     ]
 
 
