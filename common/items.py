@@ -55,8 +55,8 @@ def training_items(
     chosen = [_labelled(item, truth, extra, optional) for item in items if item.fold != fold]
     if not chosen:
         raise InputError(
-            f"{Path(dataset_dir, DATALIST)}: no completely labelled image outside fold {fold} to train on; "
-            f"there are {len(items)} labelled images, all in this fold. Convert with more sequences or --folds"
+            f"{Path(dataset_dir, DATALIST)}: no completely labelled image outside fold {fold} to train on, "
+            f"{len(items)} in it; give --fold none to train on all, or convert with more sequences or --folds"
         )
     return chosen
 

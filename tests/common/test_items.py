@@ -60,7 +60,7 @@ def test_further_keys_that_only_some_items_have(write_datalist):
 
 def test_single_fold_leaves_nothing_to_train_on(write_datalist):
     folder = write_datalist({"training": [item("a", fold=0), item("b", fold=0)]})
-    with pytest.raises(InputError, match="no completely labelled image outside fold 0 .* 2 labelled images"):
+    with pytest.raises(InputError, match="no completely labelled image outside fold 0 .* 2 in it; give --fold none"):
         training_items(folder, 0)
 
 
