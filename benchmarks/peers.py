@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.bundles import SCORES, segmented, testing_data, tools_command
 from benchmarks.devonet import segment_classically
 from benchmarks.harness import as_time, run_measured
-from common.metrics.ratios import f1_ratio
+from common.labels.objects import match_objects
 from common.names import stem
 from tools.segment.description import describe
 from tools.segment.loaded import load
@@ -136,8 +136,8 @@ def score(found: Mapping[str, Sequence[np.ndarray]], truths: Sequence[np.ndarray
 
 def ap50_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
     """Objects that are matched at an IoU above 0.5, and those of either image, a pair counted once."""
-    matched, objects = f1_ratio(result, truth)
-    return matched // 2, objects - matched // 2
+    num_pairs, num_found, num_true = match_objects(result, truth, 0.5)
+    return num_pairs, num_found + num_true - num_pairs
 
 
 def _pooled(part: np.ndarray) -> str:

@@ -1,6 +1,7 @@
 """What every learned peer does alike: read a converted dataset, train, predict, and write labels with what they took.
 
-A peer is a script beside this one, in an environment of its own (requirements.txt): it imports nothing of the project.
+A peer is a script beside this one, in an environment of its own (stardist.txt,
+cellpose.txt): it imports nothing of the project.
 """
 
 import argparse

@@ -25,8 +25,9 @@ SCORES = "instance_scores"
 class VolumeInstanceInferer(Inferer):
     """Detects in a volume slice by slice, links what it finds, cuts what lies on top of each other, and smooths it.
 
-    The volume may be of any depth. Beside volume and result, the detections of one slab, a few painted slices and,
-    where the network shares them, the features of a slab are in memory. The volume may stay on the CPU; slabs go to
+    The volume may be of any depth. Beside volume and result, the probabilities of all masks in half precision, the
+    detections of one slab, a few painted slices and, where the network shares them, the features of a slab are in
+    memory. The volume may stay on the CPU; slabs go to
     the network's device.
 
     Parameters
@@ -91,7 +92,7 @@ class VolumeInstanceInferer(Inferer):
         if not (0 <= max_valley <= 1 and 0 <= min_tail <= 1):
             raise InputError(f"max_valley is {max_valley}, min_tail {min_tail}: expected numbers from 0 to 1")
         self.splitting: dict[str, Any] = {"max_valley": max_valley, "min_tail": min_tail, "min_slices": min_slices}
-        if len(smoothing) != 3 or min(smoothing) < 0 or not 0 < object_threshold < 1:
+        if np.shape(smoothing) != (3,) or not np.all(np.asarray(smoothing) >= 0) or not 0 < object_threshold < 1:
             raise InputError(
                 f"smoothing is {smoothing}, object_threshold {object_threshold}: expected three numbers from 0, in "
                 "voxels along Z, Y and X, and a probability between 0 and 1"
@@ -121,7 +122,7 @@ class VolumeInstanceInferer(Inferer):
         pieces, parents = split_along_z(linked.labels, convert_to_numpy(volume), **self.splitting)
         if any(self.smoothing["sigma"]):
             pieces = smooth_objects(pieces, probability, **self.smoothing)
-            kept = np.unique(pieces[pieces > 0])
+            kept = np.flatnonzero(np.bincount(pieces.ravel())[1:]) + 1
             numbers = np.zeros(len(parents) + 1, np.int32)
             numbers[kept] = np.arange(1, len(kept) + 1)
             pieces, parents = numbers[pieces], parents[kept - 1]

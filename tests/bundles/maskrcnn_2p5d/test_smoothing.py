@@ -68,7 +68,9 @@ def test_an_object_that_is_smoothed_away_leaves_no_gap_in_numbers_and_scores():
     assert torch.unique(torch.as_tensor(smooth)).tolist() == [0, 1, 2] and smooth.meta[SCORES].shape == (1, 2)
 
 
-@pytest.mark.parametrize("settings", [{"smoothing": (1, 1)}, {"smoothing": (1, -1, 1)}, {"object_threshold": 1}])
+@pytest.mark.parametrize(
+    "settings", [{"smoothing": (1, 1)}, {"smoothing": 0}, {"smoothing": (1, -1, 1)}, {"object_threshold": 1}]
+)
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         VolumeInstanceInferer(3, **settings)
