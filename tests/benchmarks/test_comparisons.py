@@ -17,7 +17,6 @@ SLOW = (pytest.mark.slow, pytest.mark.benchmark)
 TINY = [
     pytest.param("cost --images 1,2", "2 workers, images per second", marks=SLOW),
     pytest.param("ctc --shrink 8 --rounds 1", "5 frames of 7x43x80", marks=SLOW),
-    pytest.param("devonet", "SEG, nuclei per volume all: 2 volumes", marks=SLOW),
     pytest.param("engines --bundles devonet_nsn --rounds 1", "devonet_nsn: torch.compile", marks=SLOW),
     pytest.param("finetuning --counts 1 --num_test 1 --max_epochs 1", "1 images: IoU", marks=SLOW),
     pytest.param("images --bundles devonet_ndn --num_images 1 --rounds 1", "devonet_ndn: peak memory", marks=SLOW),
@@ -31,7 +30,6 @@ TINY = [
     pytest.param("peers --bundle nuclei --dataset_dir {volumes}", "SEG, mean per image", marks=SLOW),
     pytest.param("reading --slices 3 --size 20 --rounds 1", "plain.tif, 3 x 20 x 20"),
     pytest.param("robustness --dataset_dir {volumes}", "SEG, Z 2 times as coarse", marks=SLOW),
-    pytest.param("sam --image_size 64 --images 1 --prompts 2 --rounds 1", "training step", marks=SLOW),
     pytest.param("scale --slides 600,1200 --slices 2,4 --size 64 --workers 3 --jobs 4", "slides: workers", marks=SLOW),
     pytest.param("serve --bundle devonet_ndn --num_images 3 --clients 2 --rounds 1", "latency, p95", marks=SLOW),
     pytest.param("start --bundle devonet_ndn --rounds 1", "segment --server, one image", marks=SLOW),

@@ -82,6 +82,7 @@ def test_each_way_has_a_column_and_crowded_images_a_row():
     half[:2] = 0
     rows = {row.pop("what"): row for row in score({"a": [few, many], "b": [half, 0 * many]}, [few, many])}
     assert rows["SEG"] == {"a": "1.0000", "b": "0.0120"}  # 0.6 of 50 objects
+    assert rows["SEG, 1 images with up to 4 objects"] == {"a": "1.0000", "b": "0.6000"}
     assert rows["SEG, 1 images with more than 16 objects"] == {"a": "1.0000", "b": "0.0000"}
     assert rows["SEG, mean per image"] == {"a": "1.0000", "b": "0.3000"}
     assert rows["AP50, TP/(TP+FP+FN)"] == {"a": "1.0000", "b": "0.0200"}
