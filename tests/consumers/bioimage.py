@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tools.bundles import read_metadata
 from tools.share.bioimage import write_package
-from tools.share.weights import load_network
+from tools.share.export import load_network
 
 SMALL = (16, 64, 64)  # voxels, so that it takes seconds
 TOLERANCE = 1e-3  # of the largest value that the network gives

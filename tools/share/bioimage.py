@@ -53,7 +53,7 @@ def write_package(bundle: Path, path: Path, *, free_size: Sequence[int] | None =
     bundle : Path
         The bundle's folder, checked; its network is built, so its code runs. Where what the bundle's network gives
         makes no sense as an image, ``bioimage`` under toolbox in the metadata names another: ``network``,
-        see `tools.share.weights.load_network`, with its ``<network>_data_format``, and ``pred_classes``. There, too:
+        see `tools.share.export.load_network`, with its ``<network>_data_format``, and ``pred_classes``. There, too:
         ``weights``, ``torchscript`` if not given, or ``onnx``; ``free_size``, as below.
     path : Path
         File to write or replace.

@@ -161,7 +161,7 @@ def _config_problems(bundle: Path) -> list[str]:
 def _weights_problems(bundle: Path) -> list[str]:
     if not (bundle / WEIGHTS).is_file():
         return [] if WEIGHTS in _large_files(bundle) else [f"no {WEIGHTS}, and {LARGE_FILES} does not name it"]
-    failed = run_module("tools.share.weights", str(bundle))
+    failed = run_module("tools.share.export", str(bundle))
     return [failed] if failed else []
 
 

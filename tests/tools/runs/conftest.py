@@ -5,9 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
-from monai.handlers.utils import write_metrics_reports
 
 from tools.bundles import VARIABLE
 from tools.runs import executor
@@ -66,18 +64,5 @@ def write_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
         monkeypatch.setenv(VARIABLE, str(tmp_path / "bundles"))
         monkeypatch.chdir(tmp_path)
         return tmp_path / "bundles"
-
-    return write
-
-
-@pytest.fixture
-def write_scores() -> Callable[..., None]:
-    """Function that leaves the files of MONAI's MetricsSaver: metric -> image -> score."""
-
-    def write(output_dir: Path, scores: Mapping[str, Mapping[Path, float]]) -> None:
-        details = {metric: np.array(list(of.values()), np.float32)[:, None] for metric, of in scores.items()}
-        overall = {metric: float(np.nanmean(values)) for metric, values in details.items()}
-        images = [str(image) for image in next(iter(scores.values()))]
-        write_metrics_reports(str(output_dir), images, overall, details, "*")
 
     return write

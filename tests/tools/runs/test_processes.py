@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from common.errors import InputError
-from tools.runs.processes import check_multi_gpu, count_processes
+from tools.runs.plan import check_multi_gpu, count_processes
 
 
 @pytest.fixture

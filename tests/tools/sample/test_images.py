@@ -57,11 +57,6 @@ def test_micrographs_are_gray_png(tmp_path):
             assert image.format == "PNG" and image.mode == "L" and min(image.size) >= 256
 
 
-def test_the_same_every_time(tmp_path):
-    first, second = (sample_images(find_bundle("sam_myelin"), tmp_path / name) for name in "ab")
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-
-
 def test_unknown_format_is_told_which_there_are(tmp_path):
     metadata = read_metadata(find_bundle("devonet_nsn"))
     metadata["toolbox"]["source"]["format"] = "czi"

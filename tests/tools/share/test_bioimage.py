@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,16 +15,12 @@ import torchvision
 import yaml
 
 from common.errors import InputError
+from tests.tools.share.conftest import BUNDLES, METADATA, SHIPPED
 from tools.share.bioimage import draw_input, write_package
-from tools.share.checks import CHECKS
 from tools.share.commands import share
-from tools.share.export import export
+from tools.share.export import export, load_network
 from tools.share.rdf import describe
-from tools.share.weights import load_network
 
-BUNDLES = Path(__file__).parents[3] / "bundles"
-SHIPPED = BUNDLES / "devonet_nsn"
-METADATA = json.loads((SHIPPED / "configs/metadata.json").read_text())
 FILES = dict.fromkeys(("README.md", "test_input.npy", "test_output.npy", "model.ts", "overlay.png"), "0" * 64)
 SMALL = (16, 32, 32)
 
@@ -50,11 +45,6 @@ def fake_export(bundle: Path, folder: Path, network_id: str, file: str) -> None:
     ]
     (folder / file).touch()
     np.save(folder / "test_output.npy", np.zeros((1, pred["num_channels"], *size), np.float32))
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(SHIPPED, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__")))
 
 
 def described(metadata: dict, shape: tuple[int, ...] = (1, 1, 16, 32, 32), **changes: object) -> dict:
@@ -163,9 +153,7 @@ def test_package_holds_what_it_describes(package):
 
 
 @pytest.mark.slow
-def test_share_writes_it_beside_the_zip(tmp_path, monkeypatch):
-    monkeypatch.setattr("tools.share.checks._schema_problems", lambda metadata: [])
-    monkeypatch.setitem(CHECKS, "weights", lambda bundle: [])
+def test_share_writes_it_beside_the_zip(quick_checks, tmp_path, monkeypatch):
     monkeypatch.setattr("tools.share.commands.check_bioimage", lambda: None)
     monkeypatch.setattr("tools.share.commands.write_package", lambda bundle, path: path.write_bytes(b"package"))
     written = share("devonet_nsn", str(tmp_path), bioimage=True)
@@ -175,9 +163,7 @@ def test_share_writes_it_beside_the_zip(tmp_path, monkeypatch):
     assert list(json.loads((tmp_path / "model_info.json").read_text())) == [stem]
 
 
-def test_a_package_that_fails_leaves_nothing_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("tools.share.checks._schema_problems", lambda metadata: [])
-    monkeypatch.setitem(CHECKS, "weights", lambda bundle: [])
+def test_a_package_that_fails_leaves_nothing_written(quick_checks, tmp_path, monkeypatch):
     monkeypatch.setattr("tools.share.commands.check_bioimage", lambda: None)
 
     def fail(bundle: Path, path: Path) -> None:

@@ -1,7 +1,6 @@
 """Bundles on the Hugging Face Hub: what would be uploaded, to a Hub that stands in for the real one."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +12,11 @@ from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import filter_repo_objects
 
 from common.errors import InputError
-from tools.share.checks import CHECKS
+from tests.tools.share.conftest import BUNDLES, METADATA, SHIPPED
 from tools.share.commands import share
 from tools.share.hub import check_hub, front_matter, hub_card, push
 
-BUNDLES = Path(__file__).parents[3] / "bundles"
-SHIPPED = BUNDLES / "devonet_nsn"
 REAL = huggingface_hub.HfApi
-METADATA = json.loads((SHIPPED / "configs/metadata.json").read_text())
 
 
 class Hub:
@@ -70,12 +66,10 @@ class Hub:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
+def hub(quick_checks: None, monkeypatch: pytest.MonkeyPatch) -> Hub:
     hub = Hub()
     monkeypatch.setattr(huggingface_hub, "HfApi", hub)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    monkeypatch.setattr("tools.share.checks._schema_problems", lambda metadata: [])
-    monkeypatch.setitem(CHECKS, "weights", lambda bundle: [])
     return hub
 
 
@@ -195,8 +189,7 @@ def test_a_real_client_without_a_network_is_told(monkeypatch):
         push(SHIPPED, "somebody/nuclei")
 
 
-def test_upload_leaves_nothing_in_the_bundle(hub, tmp_path):
-    copy = Path(shutil.copytree(SHIPPED, tmp_path / "devonet_nsn", ignore=shutil.ignore_patterns("__pycache__")))
+def test_upload_leaves_nothing_in_the_bundle(hub, copy):
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
     push(copy, "somebody/nuclei")
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before

@@ -14,31 +14,14 @@ import torch
 from monai.bundle import download
 
 from common.errors import InputError
+from tests.tools.share.conftest import METADATA, REAL_CHECK, SHIPPED
 from tools.card.sections import replace_section
 from tools.share.archive import write_archive
 from tools.share.checks import CHECKS, check_bundle
 from tools.share.commands import share, verify
-from tools.share.weights import load_network
+from tools.share.export import load_network
 
-SHIPPED = Path(__file__).parents[3] / "bundles" / "devonet_nsn"
-REAL_CHECK = CHECKS["weights"]
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of a bundle, to break."""
-    return Path(shutil.copytree(SHIPPED, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__")))
-
-
-@pytest.fixture(autouse=True)
-def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test asks for the schema, and one loads weights in a process; test_contract.py does, for all bundles."""
-    monkeypatch.setattr("tools.share.checks._schema_problems", lambda metadata: [])
-    monkeypatch.setitem(CHECKS, "weights", quick_weights)
-
-
-def quick_weights(bundle: Path) -> list[str]:
-    return [] if (bundle / "models/model.pt").is_file() else REAL_CHECK(bundle)
+pytestmark = pytest.mark.usefixtures("quick_checks")
 
 
 def edit(path: Path, change: Callable[[dict], object]) -> None:
@@ -186,8 +169,7 @@ def test_model_info_keeps_other_bundles_and_has_the_checksum(tmp_path):
     (tmp_path / "model_info.json").write_text(json.dumps(other))
     told = share("devonet_nsn", str(tmp_path), url="https://example.org/bundles/")
     info = json.loads((tmp_path / "model_info.json").read_text())
-    version = json.loads((SHIPPED / "configs/metadata.json").read_text())["version"]
-    archive = tmp_path / f"devonet_nsn_v{version}.zip"
+    archive = tmp_path / f"devonet_nsn_v{METADATA['version']}.zip"
     assert info.pop(archive.stem) == {
         "checksum": hashlib.sha1(archive.read_bytes()).hexdigest(),
         "source": f"https://example.org/bundles/{archive.name}",
@@ -249,7 +231,7 @@ def archive_with(member: str, path: Path) -> Path:
 @pytest.mark.parametrize("options", [{"version": "VERSION"}, {}], ids=["version", "latest version"])
 def test_release_assets_are_a_source_for_monais_download(tmp_path, monkeypatch, options):
     """As on GitHub: zip files are assets of the release, model_info.json lies in models/ of its tag."""
-    version = json.loads((SHIPPED / "configs/metadata.json").read_text())["version"]
+    version = METADATA["version"]
     share("devonet_nsn", str(tmp_path / "shared"))
     served = {
         f"https://github.com/o/r/releases/download/v1/devonet_nsn_v{version}.zip": f"devonet_nsn_v{version}.zip",

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -29,18 +31,27 @@ BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metada
 START_S = 90
 
 
+@pytest.fixture(scope="module")
+def write(tmp_path_factory) -> Callable[[Path], Path]:
+    """Function that writes the Space of a bundle, once."""
+
+    @cache
+    def write_once(bundle: Path) -> Path:
+        target = tmp_path_factory.mktemp("spaces") / bundle.name
+        write_space(bundle, target)
+        return target
+
+    return write_once
+
+
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda path: path.name)
-def folder(request, tmp_path_factory) -> Path:
-    target = tmp_path_factory.mktemp("spaces") / request.param.name
-    write_space(request.param, target)
-    return target
+def folder(request, write) -> Path:
+    return write(request.param)
 
 
 @pytest.fixture(scope="module")
-def livecell(tmp_path_factory) -> Path:
-    target = tmp_path_factory.mktemp("livecell") / "space"
-    write_space(ROOT / "bundles/swinunet_livecell", target)
-    return target
+def livecell(write) -> Path:
+    return write(ROOT / "bundles/swinunet_livecell")
 
 
 @pytest.fixture

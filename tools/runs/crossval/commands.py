@@ -12,15 +12,20 @@ from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import common_metric, find_bundles, key_metric, ranking_metrics, titles, why_no_probabilities
 from tools.runs.crossval.contest import pairs, ranking, worst_cases
 from tools.runs.crossval.datastats import summarise_datastats, write_datastats
-from tools.runs.crossval.ensembles import Member, best_n
-from tools.runs.crossval.evaluation import choose_ensembles, draw_worst, evaluate_ensemble, run_inference
+from tools.runs.crossval.ensembles import (
+    Member,
+    best_n,
+    choose_ensembles,
+    draw_worst,
+    evaluate_ensemble,
+    run_inference,
+)
 from tools.runs.crossval.report import report_blocks
 from tools.runs.executor import run_plans
 from tools.runs.files import write_json, write_text
 from tools.runs.folds import Folds, read_separate_folds
 from tools.runs.overrides import check_overrides
-from tools.runs.plan import Plan, validation_override
-from tools.runs.processes import check_multi_gpu, count_processes
+from tools.runs.plan import Plan, check_multi_gpu, count_processes, validation_override
 from tools.runs.progress import write_progress
 from tools.runs.results import described, finite, read_split, read_trainings
 from tools.runs.table import as_html, as_markdown

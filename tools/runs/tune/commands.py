@@ -18,10 +18,9 @@ from tools.runs.folds import Folds, read_folds
 from tools.runs.overrides import check_overrides, choose
 from tools.runs.steps import Training
 from tools.runs.tune.results import as_text, one_line, write_results
-from tools.runs.tune.search import search
 from tools.runs.tune.space import Space, check_fixed, read_space
 from tools.runs.tune.storage import URL_VARIABLE, check_url, open_storage, open_study
-from tools.runs.tune.trials import check_bundle, check_folder, run_trial
+from tools.runs.tune.trials import check_bundle, check_folder, run_trial, search
 
 __all__ = ["tune"]
 

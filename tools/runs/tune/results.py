@@ -17,9 +17,8 @@ from tools.runs.files import write_json
 from tools.runs.steps import Training
 from tools.runs.table import Block, Heading, Table, Text, as_markdown
 from tools.runs.tune.pruning import PRUNED
-from tools.runs.tune.search import count_states
 from tools.runs.tune.space import values_of
-from tools.runs.tune.trials import trial_folder
+from tools.runs.tune.trials import count_states, trial_folder
 from tools.runs.words import as_typed
 
 __all__ = ["as_text", "importances", "one_line", "write_results"]

@@ -1,27 +1,42 @@
-"""One trial: a training by the bundle's own train.json with the values that the study suggests."""
+"""Trials, until the study has enough of them, from all processes together.
 
+Each is a training by the bundle's own train.json with the values that the study suggests.
+"""
+
+import logging
 import math
 import re
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, TrialState
 
 from common.errors import InputError
 from common.json_file import read_json
-from tools.runs.executor import run_step
+from tools.runs.executor import REFUSED, run_step
 from tools.runs.files import write_json
 from tools.runs.steps import Training
 from tools.runs.tune.pruning import PRUNED
 from tools.runs.tune.space import Space, suggest
 from tools.runs.tune.storage import URL_VARIABLE, retry
 
-__all__ = ["FAILURE", "check_bundle", "check_folder", "run_trial", "trial_folder"]
+__all__ = ["check_bundle", "check_folder", "count_states", "run_trial", "search", "trial_folder"]
+
+logger = logging.getLogger(__name__)
 
 HANDLERS = "train#handlers"
 FAILURE = "failure"
 FOLDER = re.compile(r"trial_(\d{4,})")
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+MAX_MORE_FAILURES = 3
+WAIT_S = 5
 
 
 def check_bundle(bundle: Path) -> None:
@@ -91,7 +106,7 @@ def _handler(study_name: str, trial_id: int, prune_after: int) -> dict[str, Any]
     return {f"+{HANDLERS}": [handler]}
 
 
-def _best_score(trial: optuna.trial.FrozenTrial, log: Path) -> float:
+def _best_score(trial: FrozenTrial, log: Path) -> float:
     if PRUNED in trial.user_attrs and trial.user_attrs[PRUNED] == trial.last_step:  # a retried trial inherits the word
         raise optuna.TrialPruned
     scores = [score for score in trial.intermediate_values.values() if not math.isnan(score)]
@@ -100,5 +115,54 @@ def _best_score(trial: optuna.trial.FrozenTrial, log: Path) -> float:
     return max(scores)
 
 
-def _frozen(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:
+def _frozen(study: optuna.Study, number: int) -> FrozenTrial:
     return study.get_trials(deepcopy=False)[number]
+
+
+def search(
+    study: optuna.Study,
+    objective: Callable[[optuna.Trial], float],
+    num_trials: int,
+    tell: Callable[[FrozenTrial], None],
+) -> None:
+    """Run trials until so many have finished in the study, those of other processes and earlier calls included.
+
+    ``objective`` runs a trial and gives its score; an `InputError` makes it a failed one, which does not count.
+    Completed and pruned ones do. ``tell`` takes each trial that ended here. InputError if of the trials of this call
+    three more have failed than finished, or of all trials none has finished and one was refused for its input.
+    """
+    ended: list[FrozenTrial] = []
+    is_waiting = False
+    while _count(study, FINISHED) < num_trials:
+        with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
+            optuna.storages.fail_stale_trials(study)
+        if _count(study, (*FINISHED, TrialState.RUNNING)) >= num_trials:
+            if not is_waiting:
+                logger.info("waiting for trials of other processes; a killed one is given up after some minutes")
+            is_waiting = True
+            time.sleep(WAIT_S)
+            continue
+        is_waiting = False
+        study.optimize(objective, n_trials=1, catch=(InputError,), callbacks=[lambda _, trial: ended.append(trial)])
+        tell(ended[-1])
+        _check_failures(ended, is_refusal_final=_count(study, FINISHED) == 0)
+
+
+def count_states(study: optuna.Study) -> Counter[TrialState]:
+    """Number of trials in each state."""
+    return Counter(trial.state for trial in study.get_trials(deepcopy=False))
+
+
+def _count(study: optuna.Study, wanted: Iterable[TrialState]) -> int:
+    states = count_states(study)
+    return sum(states[state] for state in wanted)
+
+
+def _check_failures(ended: list[FrozenTrial], *, is_refusal_final: bool) -> None:
+    failed = [trial for trial in ended if trial.state == TrialState.FAIL]
+    is_refused = is_refusal_final and any(REFUSED in trial.user_attrs.get(FAILURE, "") for trial in failed)
+    if is_refused or len(failed) - (len(ended) - len(failed)) >= MAX_MORE_FAILURES:
+        raise InputError(
+            f"{len(failed)} of {len(ended)} trials failed; correct the search space or the overrides. Last: trial "
+            f"{failed[-1].number}: {failed[-1].user_attrs.get(FAILURE)}"
+        )

@@ -8,12 +8,11 @@ import pytest
 import yaml
 from monai.apps.auto3dseg import BundleGen
 
-import tools.runs.auto3dseg.templates
 from common.errors import InputError
 from tests.tools.runs.conftest import touch_files
 from tests.tools.sections import toolbox_section
-from tools.runs.auto3dseg.commands import auto3dseg
-from tools.runs.auto3dseg.templates import algo_name, score_override, template_settings, write_template
+from tools.runs.auto3dseg import commands
+from tools.runs.auto3dseg.commands import algo_name, auto3dseg, score_override, template_settings, write_template
 
 ROOT = Path(__file__).parents[4]
 BUNDLES = ROOT / "bundles"
@@ -111,7 +110,7 @@ def test_an_interrupted_template_leaves_nothing(bundle, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tools.runs.auto3dseg.templates, "_write_scripts", stop)
+    monkeypatch.setattr(commands, "_write_scripts", stop)
     (tmp_path / "templates").mkdir()
     with pytest.raises(KeyboardInterrupt):
         write_template(bundle, tmp_path / "templates")

@@ -1,25 +1,27 @@
-"""A tiny pair of ignite engines, whose validations have given scores; databases that need not outlive a power cut."""
+"""A tiny pair of ignite engines, whose validations have given scores; databases that nobody waits for."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy
 from ignite.engine import Engine, Events
 
-from tools.runs.tune import pruning
+from tools.runs.tune import pruning, storage
 from tools.runs.tune.pruning import ReportToStudy
 
 
 @pytest.fixture(autouse=True)
-def quick_databases() -> Iterator[None]:
-    """SQLite without waiting for the disk, which takes most of the time here."""
+def quick_databases(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """SQLite without waiting for the disk, which takes most of the time here, or for another process."""
 
     def hurry(connection: Any, record: Any) -> None:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA journal_mode = MEMORY")
 
+    monkeypatch.setattr(storage, "time", SimpleNamespace(sleep=lambda seconds: None))
     sqlalchemy.event.listen(sqlalchemy.Engine, "connect", hurry)
     yield
     sqlalchemy.event.remove(sqlalchemy.Engine, "connect", hurry)

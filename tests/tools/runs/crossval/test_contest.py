@@ -5,8 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tools.runs.crossval.contest import pairs, ranking, worst_cases
-from tools.runs.crossval.statistics import compare_pairs, holm, mean_ranks, rank_biserial, signed_rank_p
+from tools.runs.crossval.contest import (
+    compare_pairs,
+    holm,
+    mean_ranks,
+    pairs,
+    rank_biserial,
+    ranking,
+    signed_rank_p,
+    worst_cases,
+)
 
 NAN = float("nan")
 SOME = [0.3, -0.1, 0.2, 0.45, -0.05, 0.6, 0.15, 0.0]
