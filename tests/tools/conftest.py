@@ -1,7 +1,7 @@
-"""Helpers that draw small datasets as the field ships them."""
+"""Helpers that draw small datasets as the field ships them, and leave what an evaluation writes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,20 @@ def sequence(put: Callable, ramp: Callable) -> Callable[..., None]:
 def datalist(tmp_path: Path) -> Callable[[], dict]:
     """Function that reads the dataset.json in ``tmp_path/out``."""
     return lambda: json.loads((tmp_path / "out" / "dataset.json").read_text())
+
+
+@pytest.fixture
+def write_scores() -> Callable[..., None]:
+    """Function that leaves the files of MONAI's MetricsSaver: metric -> image -> score; ``pooled`` of some metrics."""
+    from monai.handlers.utils import write_metrics_reports  # slow to import, and few tests need it
+
+    def write(output_dir: Path, scores: Mapping[str, Mapping[Path, float]], **pooled: float) -> None:
+        details = {metric: np.array(list(of.values()), np.float32)[:, None] for metric, of in scores.items()}
+        overall = {metric: float(np.nanmean(values)) for metric, values in details.items()}
+        images = [str(image) for image in next(iter(scores.values()))]
+        write_metrics_reports(str(output_dir), images, overall | pooled, details, "*")
+
+    return write
 
 
 @pytest.fixture

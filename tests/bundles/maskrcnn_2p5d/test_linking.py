@@ -1,7 +1,6 @@
 """Objects of slices become objects of volumes."""
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -231,20 +230,3 @@ def test_shapes_are_interpolated_between_slices():
     assert np.sqrt(between.sum() / np.pi) == pytest.approx(8, abs=0.7)
     assert (interpolate_shape(small, large, 0.0) == small).all()
     assert (interpolate_shape(small, large, 1.0) == large).all()
-
-
-def test_many_objects_are_linked_fast():
-    """200 slices of 100 objects; time of the processor, as others may be using it."""
-    rows, columns = np.divmod(np.arange(512 * 512).reshape(512, 512), 512)
-    grid = (rows // 51).clip(max=9) * 10 + (columns // 51).clip(max=9) + 1
-    inside = np.hypot(rows % 51 - 25, columns % 51 - 25) < 18
-    random = np.random.default_rng(0)
-    stack = np.empty((200, 512, 512), np.int32)
-    for z in range(200):
-        names = np.append(0, random.permutation(100) + 1)
-        names[z % 100 + 1] = 0  # each object is missed in two slices far apart
-        stack[z] = np.roll(names[grid] * inside, (z % 3, z % 2), (0, 1))
-    start = time.process_time()
-    linked = link_stack(stack)
-    assert time.process_time() - start < 4  # 1 to 2 on the machine of the authors, busy as it was
-    assert len(linked.scores) == 100

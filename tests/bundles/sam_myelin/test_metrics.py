@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from monai.metrics import DiceMetric, MeanIoU
-from sam_myelin.common.metrics.ratios import ap_ratio
 from sam_myelin.fibres import AXON_VALUE as AXON
 from sam_myelin.fibres import MYELIN_VALUE as MYELIN
-from sam_myelin.metrics import AP_LAST_IOU, MyelinMetric, compare_sizes, compute_fibre_dice
+from sam_myelin.metrics import MyelinMetric, compare_sizes, compute_fibre_dice
 from skimage.measure import regionprops
 
 from tests.bundles.sam_myelin.conftest import disc
@@ -115,15 +114,6 @@ def ap_by_regions(truth, labels):
     return sum(precisions) / len(precisions)
 
 
-labelled = npst.arrays(np.int32, (5, 6), elements=st.integers(0, 3))
-
-
-@settings(deadline=None)
-@given(labelled.filter(np.any), labelled)
-def test_ap_is_that_of_regions(truth, labels):
-    assert ap_ratio(labels, truth, AP_LAST_IOU) == (pytest.approx(ap_by_regions(truth, labels)), 1)
-
-
 def test_ap_is_the_mean_over_images():
     images = random_images()
     expected = [ap_by_regions(truth["label"][0].numpy(), result[0].numpy()) for result, truth in images]
@@ -161,15 +151,6 @@ def test_dice_of_fibres_takes_those_from_boxes_and_pools_them():
     total, each = evaluate("fibre_dice", images)
     assert each == pytest.approx([np.mean(scores) if scores else np.nan for scores in expected], nan_ok=True)
     assert total == pytest.approx(np.mean(sum(expected, []))) and total != pytest.approx(np.nanmean(each))
-
-
-def test_dice_of_a_fibre_by_hand():
-    truth = np.array([[5, 5, 5, 5, 0, 9, 9, 0]])
-    myelin = np.array([[1, 1, 0, 1, 1, 1, 1, 0]])  # one pixel of it belongs to no fibre
-    tissue = np.array([[127, 127, 255, 0, 127, 127, 127, 127]])
-    found = np.array([[5, 5, 5, 5, 5, 4, 9, 9]])
-    images = [image(truth, box_labels=found, box_tissue=tissue, truth=truth, myelin=myelin)]
-    assert evaluate("fibre_dice", images)[0] == pytest.approx((2 * 2 / (3 + 3) + 2 * 1 / (2 + 2)) / 2)
 
 
 @pytest.mark.parametrize(

@@ -139,14 +139,3 @@ def test_boxes_of_axons_in_the_corners_are_cut_at_the_border():
     prompts = prompts_from_axons(axon, g_ratio=0.5)
     assert prompts.boxes.tolist() == [[0, 0, 5, 5], [34, 0, 39, 5], [0, 24, 5, 29], [34, 24, 39, 29]]
     check_inside(prompts, axon.shape, "a.tsv")
-
-
-def test_a_fibre_without_an_axon_has_a_box_and_no_point():
-    labels = np.zeros((8, 9), np.int32)
-    labels[:, :4], labels[:, 5:] = 1, 2
-    axon = np.zeros(labels.shape, bool)
-    axon[3:5, 6:8] = True
-    prompts = prompts_from_labels(labels, axon)
-    assert np.isnan(prompts.points[0]).all() and prompts.boxes[0].tolist() == [0, 0, 3, 7]
-    points, known = random_points(np.where(axon, labels, 0), prompts.ids, num_points=3, rng=np.random.default_rng(0))
-    assert known.tolist() == [[-1] * 3, [1] * 3] and not points[0].any() and axon[3, int(points[1, 0, 0])]

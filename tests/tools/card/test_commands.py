@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from monai.handlers.utils import write_metrics_reports
 
 from common.errors import InputError
 from tests.tools.sections import toolbox_section
@@ -67,15 +66,13 @@ def dataset(tmp_path):
 
 
 @pytest.fixture
-def evaluate(tmp_path):
-    """Function that writes what MetricsSaver does, by MONAI's own writer."""
+def evaluate(write_scores, tmp_path):
+    """Function that writes what MetricsSaver does; its folder."""
 
-    def write(images, scores=SCORES, overall=None):
-        folder = tmp_path / "evaluation"
-        details = {metric: np.array(values, np.float32)[:, None] for metric, values in scores.items()}
-        means = {metric: float(np.nanmean(values)) for metric, values in details.items()}
-        write_metrics_reports(str(folder), images, means | (overall or {}), details, "*")
-        return folder
+    def write(images, scores=SCORES, **pooled):
+        of_images = {metric: dict(zip(images, values, strict=True)) for metric, values in scores.items()}
+        write_scores(tmp_path / "evaluation", of_images, **pooled)
+        return tmp_path / "evaluation"
 
     return write
 
@@ -127,7 +124,7 @@ def test_second_run_changes_no_byte_and_leaves_nothing_beside(bundle, dataset, e
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")  # MONAI's writer, about the undefined case
 def test_pooled_score_keeps_the_mean_per_case_beside_it(bundle, dataset, evaluate):
-    output_dir = evaluate(dataset(), {"seg": [0.5, 0.7, np.nan, 0.9]}, overall={"seg": 0.65})
+    output_dir = evaluate(dataset(), {"seg": [0.5, 0.7, np.nan, 0.9]}, seg=0.65)
     entry = measured_metrics(output_dir, bundle)["seg"]
     assert (entry["mean"], entry["mean_per_case"]) == (0.65, pytest.approx(0.7))
     assert (entry["n"], entry["n_undefined"], entry["units"]) == (3, 1, 2)

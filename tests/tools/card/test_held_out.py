@@ -4,9 +4,7 @@ import hashlib
 import json
 import os
 
-import numpy as np
 import pytest
-from monai.handlers.utils import write_metrics_reports
 
 from common.errors import InputError
 from tests.tools.sections import toolbox_section
@@ -34,7 +32,7 @@ def bundle(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def evaluate(tmp_path):
+def evaluate(write_scores, tmp_path):
     """Function that leaves one slide out: its dataset, the weights of the other, and their evaluation."""
 
     def leave_out(tested: str, training: tuple[str, ...] = (), name: str = "crypts") -> tuple[str, str]:
@@ -47,9 +45,9 @@ def evaluate(tmp_path):
         weights = dataset / "model.pt"
         weights.write_text(f"without {tested}")
         os.utime(weights, (0, 0))
-        images = [str(dataset / item["image"]) for item in items[tested]]
-        scores = np.array([[DICE[image]] for image in SLIDES[tested]], np.float32)
-        write_metrics_reports(str(dataset / "scores"), images, {"dice": float(scores.mean())}, {"dice": scores}, "*")
+        write_scores(
+            dataset / "scores", {"dice": {dataset / "images" / image: DICE[image] for image in SLIDES[tested]}}
+        )
         return str(dataset / "scores"), str(weights)
 
     return leave_out
