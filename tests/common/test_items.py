@@ -29,11 +29,6 @@ def test_a_fold_is_validated_on_and_the_rest_trained_on(three_folds, fold, valid
     assert names(training_items(three_folds, fold)) == [name for name in "abcd" if name not in validation]
 
 
-def test_paths_are_absolute_and_nothing_else_is_handed_on(three_folds):
-    first = training_items(three_folds, 1)[0]
-    assert first == {key: str(three_folds / f"{key}s" / "a.nii.gz") for key in ("image", "label")}
-
-
 @pytest.mark.parametrize("items", [training_items, validation_items])
 @pytest.mark.parametrize("fold", [3, "all", "0", None])
 def test_fold_that_no_image_is_in(three_folds, items, fold):
@@ -69,25 +64,6 @@ def test_training_item_without_a_fold_is_named(write_datalist, fold):
     folder = write_datalist({"training": [item("a", fold=0), item("b", **fold)]})
     with pytest.raises(InputError, match=r"dataset.json: .*b.nii.gz needs a whole number as 'fold'"):
         training_items(folder, 0)
-
-
-def test_images_without_truth_are_not_trained_on(write_datalist):
-    folder = write_datalist({"training": [item("a", fold=0), item("b", fold=1), {"image": "c.nii.gz", "fold": 1}]})
-    assert names(training_items(folder, 0)) == ["b"]
-
-
-def test_images_with_single_annotated_slices_are_left_out_aloud(write_datalist, caplog):
-    folder = write_datalist(
-        {"training": [item("a", fold=0), item("b", fold=1), item("c", fold=1, annotated_slices=[3])]}
-    )
-    with caplog.at_level(logging.WARNING):
-        assert names(training_items(folder, 0)) == ["b"]
-    assert "1 of 3 labelled images are left out" in caplog.text
-
-
-def test_evaluation_takes_the_labelled_images_of_testing(write_datalist):
-    folder = write_datalist({"training": [item("a", fold=0)], "testing": [item("b"), {"image": "c.nii.gz"}]})
-    assert names(evaluation_items(folder)) == ["b"]
 
 
 def test_scores_on_what_was_trained_on_are_told(write_datalist, caplog):

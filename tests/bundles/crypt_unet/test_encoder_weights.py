@@ -25,12 +25,6 @@ def test_weights_go_into_the_encoder(network, monkeypatch, tmp_path):
     assert torch.equal(network.body.encoder.conv1.weight, pretrained.conv1.weight)
 
 
-def test_without_a_connection_the_word_none_is_named(network, monkeypatch, tmp_path):
-    monkeypatch.setattr(encoder_weights, "get_encoder", no_connection)
-    with pytest.raises(InputError, match="imagenet weights of resnet18 cannot be fetched .* --encoder_weights none"):
-        EncoderWeightsLoader(network, "imagenet", tmp_path / "resume.pt")()
-
-
 def test_weights_that_the_encoder_does_not_have(network, tmp_path):
     with pytest.raises(InputError, match=r"--encoder_weights imagenett: .*Available options.*encoder_weights none"):
         EncoderWeightsLoader(network, "imagenett", tmp_path / "resume.pt")()
@@ -48,10 +42,3 @@ def test_nothing_is_fetched_for_none_nor_when_a_training_goes_on(network, monkey
 def test_unetr_says_that_it_has_none(tmp_path, caplog):
     EncoderWeightsLoader(CryptNet("unetr", patch_size=(64, 64)), "imagenet", tmp_path / "resume.pt")()
     assert "unetr has no pretrained encoder" in caplog.text
-
-
-def test_a_file_comes_before_everything_else(network, monkeypatch, tmp_path):
-    wanted = get_encoder("resnet18", weights=None)
-    torch.save(wanted.state_dict(), tmp_path / "encoder.pt")
-    EncoderWeightsLoader(network, str(tmp_path / "encoder.pt"), tmp_path / "resume.pt")()
-    assert torch.equal(network.body.encoder.conv1.weight, wanted.conv1.weight)

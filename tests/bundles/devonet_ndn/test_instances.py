@@ -97,15 +97,6 @@ def test_marker_partly_outside_keeps_its_object_and_does_not_enlarge_it():
     assert instances.outside.size == 0
 
 
-@pytest.mark.parametrize("background", [False, True])
-def test_without_foreground_there_is_no_object(background):
-    markers = np.zeros((3, 4, 5), int)
-    markers[1, 1, 1] = int(background)
-    instances = segment_instances(np.zeros((3, 4, 5), bool), markers)
-    assert not instances.labels.any()
-    assert instances.outside.tolist() == [1] * background and instances.without_marker.size == 0
-
-
 @pytest.mark.parametrize("with_marker", [False, True])
 def test_foreground_everywhere_is_one_object(with_marker):
     markers = np.zeros((3, 4, 5), int)

@@ -15,10 +15,8 @@ from maskrcnn_2p5d.common.metrics.objects import ObjectMetric
 from maskrcnn_2p5d.objects import COLUMNS
 
 from tests.bundles.maskrcnn_2p5d.stand_ins import Components
-from tests.processes import run_module
 from tests.refusals import refusing
 
-ROOT = Path(__file__).parents[3] / "bundles" / "maskrcnn_2p5d"
 AFFINE = np.diag([0.8, 0.8, 2.0, 1.0])
 TURNED = np.array([[0, 0.8, 0, 9], [-0.8, 0, 0, 2], [0, 0, 2.0, -7], [0, 0, 0, 1.0]])
 
@@ -144,12 +142,3 @@ def test_a_plane_is_refused(tmp_path, run):
 def test_impossible_knobs_are_refused(tmp_path, run, knob, message):
     with refusing(re.escape(message)):
         run("train", dataset_dir=write_dataset(tmp_path, [balls()] * 2), **knob)
-
-
-@pytest.mark.slow
-def test_a_mistyped_fusion_is_one_line_on_the_terminal(tmp_path):
-    options = ["--dataset_dir", write_dataset(tmp_path, [balls()] * 2), "--output_dir", tmp_path / "output"]
-    command = ["monai.bundle", "run", "training", "--config_file", "configs/train.json", *options, "--fusion", "centre"]
-    code, output = run_module(*command, cwd=ROOT)
-    assert code == 1 and "Traceback" not in output, output[-2000:]
-    assert re.search("^error: .*give one of center, channel, se, windowed, pixel, late$", output, re.MULTILINE)

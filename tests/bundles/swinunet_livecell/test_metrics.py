@@ -1,14 +1,11 @@
 """The evaluation tells the scores of each cell type apart, by MONAI's own metrics."""
 
-import json
-
 import pytest
 import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.handlers import IgniteMetricHandler, MetricsSaver, from_engine
 from monai.metrics import DiceMetric, MeanIoU
-from swinunet_livecell.common.items import evaluation_items
 from swinunet_livecell.metrics import CellTypeTable, to_masks
 
 from tests.tables import read_records
@@ -60,14 +57,6 @@ def test_table_has_a_row_per_cell_type(tmp_path, batch_size, epochs):
     assert [(row["cell_type"], row["n"]) for row in rows] == [("A172", "1"), ("SKOV3", "3"), ("all", "4")]
     assert [float(row["iou_mean"]) for row in rows] == pytest.approx([1 / 2, 4 / 9, 11 / 24])
     assert [float(row["dice_mean"]) for row in rows] == pytest.approx([2 / 3, 1.5 / 3, (2 / 3 + 1.5) / 4])
-
-
-def test_datalist_hands_on_the_cell_type(tmp_path):
-    (tmp_path / "a.png").touch()
-    item = {"image": "a.png", "label": "a.png", "cell_type": "A172"}
-    (tmp_path / "dataset.json").write_text(json.dumps({"training": [], "testing": [item]}))
-    (handed_on,) = evaluation_items(tmp_path, extra=["cell_type"])
-    assert handed_on["cell_type"] == "A172"
 
 
 def test_masks_are_those_of_the_first_channel_and_of_all_cells():

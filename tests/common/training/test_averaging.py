@@ -49,19 +49,6 @@ def test_swapped_twice_all_is_as_before():
     torch.testing.assert_close(dict(average.weights()), averaged, rtol=0, atol=0)
 
 
-def test_it_goes_on_from_where_it_was():
-    network = nn.Linear(1, 1, bias=False)
-    whole, resumed = WeightAverage(network, 0.9), WeightAverage(network, 0.9)
-    for weight in (8.0, 4.0):
-        nn.init.constant_(network.weight, weight)
-        whole.update()
-    resumed.load_state_dict(whole.state_dict())
-    nn.init.constant_(network.weight, 0.0)
-    for average in (whole, resumed):
-        average.update()
-    assert resumed.weights()["weight"].item() == whole.weights()["weight"].item() > 0
-
-
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_no_average_with_such_a_decay(decay):
     with pytest.raises(ValueError, match="expected 0 <= decay < 1"):
