@@ -281,11 +281,6 @@ def test_bad_input_is_named_and_changes_nothing(bundle, dataset, evaluate, tmp_p
     assert {path: path.read_bytes() for path in bundle.rglob("*") if path.is_file()} == before
 
 
-def test_unknown_bundle_names_the_closest(bundle, tmp_path):
-    with pytest.raises(InputError, match="some_bundel: neither a bundle's name .* did you mean some_bundle?"):
-        card("some_bundel", str(tmp_path))
-
-
 def test_two_datasets_are_refused(bundle, dataset, evaluate, tmp_path):
     images = dataset()
     other = tmp_path / "other/images/9.nii.gz"

@@ -53,6 +53,7 @@ def test_shipped_bundle_passes_every_check():
         ),
         (lambda b: edit(b / "configs/metadata.json", lambda m: m.pop("licences")), "licences", "code, weights, data"),
         (lambda b: (b / "devonet_nsn/new.py").write_text("import pandas\n"), "packages", "new.py needs pandas, which"),
+        (lambda b: (b / "models/model.pt").unlink(), "weights", "no models/model.pt"),
         (lambda b: (b / "docs/data_license.txt").unlink(), "licences", "no docs/data_license.txt"),
         (lambda b: (b / "docs/README.md").unlink(), "model card", "no docs/README.md"),
         (lambda b: edit(b / "configs/train.json", lambda c: c.update(dataset_dir="/home/me/x")), "paths", "/home/me/x"),
@@ -191,13 +192,6 @@ def test_verify_tells_one_line_per_check_and_fails_as_a_whole(copy, capsys):
         verify(str(copy))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(CHECKS) and "NO  licences: no LICENSE" in lines and "ok  weights" in lines
-
-
-def test_bundle_without_weights_is_not_shared(copy, tmp_path):
-    (copy / "models/model.pt").unlink()
-    with pytest.raises(InputError, match="not shared: weights: no models/model.pt"):
-        share(str(copy), str(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
 
 
 def test_verify_looks_into_an_archive(tmp_path, capsys):

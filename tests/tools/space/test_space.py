@@ -21,7 +21,6 @@ from PIL import Image
 
 import tools.space.commands as commands
 from common.errors import InputError
-from tools.command_line import run
 from tools.imports import find_modules
 from tools.space.commands import write_space
 from tools.space.requirements import choose_pins, read_pins, requirements_text
@@ -133,13 +132,6 @@ def test_starts_alone_and_segments_a_sample(livecell, tmp_path):
     finally:
         server.terminate()
         server.wait(20)
-
-
-def test_an_unknown_bundle_is_told_which_there_are(tmp_path, capsys):
-    from tools.__main__ import VERBS
-
-    assert run(VERBS, ["space", "swinunet", str(tmp_path / "space")]) == 1
-    assert "There are crypt_unet, devonet_ndn" in capsys.readouterr().err and not any(tmp_path.iterdir())
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):

@@ -16,6 +16,7 @@ from tests.tools.runs.conftest import touch_files
 from tests.tools.sections import toolbox_section
 from tools.__main__ import VERBS
 from tools.command_line import run
+from tools.runs.crossval import pictures
 from tools.runs.crossval.commands import crossval
 
 TRAIN = {"dataset_dir": "", "fold": 0, "output_dir": "", "ckpt_path": "", "max_epochs": 9, "threshold": 0.5}
@@ -121,6 +122,19 @@ def validated(bundles, dataset, stub):
     return call
 
 
+@pytest.fixture
+def quick_pictures(monkeypatch):
+    """Instead of plots, which take most of the time, a dot."""
+
+    def draw(path, *_):
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (1, 1)).save(path)
+
+    monkeypatch.setattr(pictures, "draw_courses", draw)
+    monkeypatch.setattr(pictures, "draw_scores", draw)
+
+
+@pytest.mark.usefixtures("quick_pictures")
 class TestSteps:
     def test_every_fold_is_trained_evaluated_and_its_probabilities_written(self, validated, stub):
         validated("good", "shapes")
@@ -165,6 +179,7 @@ class TestSteps:
         assert stub.names == []
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_commands(validated, stub):
     validated(max_epochs="5", threshold="0.25")
     common = f"--bundle_root bundles/good --dataset_dir {Path.cwd()}/dataset"
@@ -185,6 +200,7 @@ def test_commands(validated, stub):
     )
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_only_trainings_go_over_several_processes(validated, stub, bundles):
     (bundles / "good/configs/multi_gpu_train.json").write_text("{}")
     validated(num_processes="2")
@@ -196,6 +212,7 @@ def test_only_trainings_go_over_several_processes(validated, stub, bundles):
     assert "torch.distributed.run" not in {word for name in stub.names[1:3] for word in stub.commands[name]}
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_overrides_inside_what_train_json_has_pass_through(validated, stub):
     validated(**{"optimizer#lr": "0.1", "optimizer::eps": "1e-6"})
     command = " ".join(stub.commands["good, fold 0: train"])
@@ -256,6 +273,7 @@ class TestReport:
         assert stub.names == [f"good, fold {fold}: {step}" for fold in (0, 1) for step in STEPS[:2]]
 
 
+@pytest.mark.usefixtures("quick_pictures")
 class TestEnsembles:
     def test_best_n_and_best_by_fold(self, validated):
         text, report = validated("poor", "good", num_best="3")
@@ -342,6 +360,7 @@ def test_bundles_without_a_common_metric_are_refused(validated, bundles, stub):
     assert stub.names == []
 
 
+@pytest.mark.usefixtures("quick_pictures")
 def test_command_line_takes_several_bundles_and_overrides_as_typed(bundles, dataset, stub, capsys):
     options = ["--dataset_dir", str(dataset), "--output_dir", "out", "--max_epochs", "05"]
     assert run(VERBS, ["crossval", "good", "poor", *options]) == 0
