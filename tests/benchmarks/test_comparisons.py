@@ -30,6 +30,7 @@ TINY = [
     pytest.param("peers --bundle nuclei --dataset_dir {volumes}", "SEG, mean per image", marks=SLOW),
     pytest.param("reading --slices 3 --size 20 --rounds 1", "plain.tif, 3 x 20 x 20"),
     pytest.param("robustness --dataset_dir {volumes}", "SEG, Z 2 times as coarse", marks=SLOW),
+    pytest.param("sam --image_size 64 --images 1 --prompts 2 --rounds 1", "training step", marks=SLOW),
     pytest.param("scale --slides 600,1200 --slices 2,4 --size 64 --workers 3 --jobs 4", "slides: workers", marks=SLOW),
     pytest.param("serve --bundle devonet_ndn --num_images 3 --clients 2 --rounds 1", "latency, p95", marks=SLOW),
     pytest.param("start --bundle devonet_ndn --rounds 1", "segment --server, one image", marks=SLOW),
