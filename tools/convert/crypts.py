@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from tqdm import tqdm
 
-from common.datalist import write_dataset
+from common.datalist import DATALIST, write_dataset
 from common.files import replacing, write_text
 from common.reading.slides import Slide as SlidePixels
 from common.reading.windows import TiffWindows
@@ -17,7 +17,7 @@ from common.tiled_tiff import write_tiled
 from tools.command_line import as_verb, at_least, listed, positive
 from tools.convert.crypt_masks import Mask, naming
 from tools.convert.crypt_slides import Slide, check_masks, find_slides
-from tools.convert.dataset import assign_folds, chosen_units, describe, prepare_dataset
+from tools.convert.dataset import assign_folds, chosen_units, describe, writing_dataset
 from tools.convert.patches import PatchRules, index_patches
 from tools.formats.scene_slides import SceneSlide, open_any_slide
 
@@ -110,21 +110,21 @@ def crypts(
     tested = chosen_units((slide.unit for slide in slides.values()), test, source, kind="slide")
     check_masks(source, slides, tested)
     fold_of = assign_folds({slide.unit for slide in slides.values()} - tested, folds)
-    datalist_path = prepare_dataset(destination, ("images", "labels", "patches"), slides)
-    datalist: dict[str, Any] = {
-        "name": name or source.resolve().name,
-        "licence": licence,
-        "patch_size": rules.patch_size,
-    }
-    datalist |= {"training": [], "testing": []}
-    num_crypts, indices = 0, []
-    for stem, slide in tqdm(slides.items(), desc="convert crypts", unit="slide"):
-        item, labels = _convert_slide(stem, slide, destination)
-        indices.append(_write_patches(destination / item["patches"], destination / item["image"], labels, rules))
-        num_crypts += 0 if labels is None else int(labels.max(initial=0))
-        fold = {"fold": fold_of[slide.unit]} if slide.unit in fold_of else {}
-        datalist["training" if fold else "testing"].append(item | fold)
-    write_dataset(destination, **datalist)
+    with writing_dataset(destination, ("images", "labels", "patches"), slides) as folder:
+        datalist: dict[str, Any] = {
+            "name": name or source.resolve().name,
+            "licence": licence,
+            "patch_size": rules.patch_size,
+        }
+        datalist |= {"training": [], "testing": []}
+        num_crypts, indices = 0, []
+        for stem, slide in tqdm(slides.items(), desc="convert crypts", unit="slide"):
+            item, labels = _convert_slide(stem, slide, folder)
+            indices.append(_write_patches(folder / item["patches"], folder / item["image"], labels, rules))
+            num_crypts += 0 if labels is None else int(labels.max(initial=0))
+            fold = {"fold": fold_of[slide.unit]} if slide.unit in fold_of else {}
+            datalist["training" if fold else "testing"].append(item | fold)
+        write_dataset(folder, **datalist)
     return {
         "slides": len(slides),
         "labelled": sum(slide.mask is not None for slide in slides.values()),
@@ -134,7 +134,7 @@ def crypts(
         "training": len(datalist["training"]),
         "testing": len(datalist["testing"]),
         "folds": len(set(fold_of.values())),
-        "dataset": datalist_path,
+        "dataset": destination / DATALIST,
     }
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from common.datalist import write_dataset
+from common.datalist import DATALIST, write_dataset
 from common.errors import InputError
 from common.reading.tiff import TiffHeader, read_header
 from tools.command_line import OrAlone, as_verb, at_least, listed
 from tools.convert.alignment import Offset, agreement, estimate_offset, move_labels
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.convert.dataset import assign_folds, chosen_units, prepare_dataset, read_ids, read_image, write_unless_whole
+from tools.convert.dataset import assign_folds, chosen_units, read_ids, read_image, write_unless_whole, writing_dataset
 from tools.convert.spacing import parse_spacing
 
 __all__ = ["ctc"]
@@ -93,26 +93,26 @@ def ctc(
     tested = chosen_units(sequences, test, source, kind="sequence")
     shapes = _check_frames(frames)
     fold_of = assign_folds({f.sequence for f in frames if f.sequence not in tested and _has_truth(f)}, folds)
-    datalist_path = prepare_dataset(destination, ("images", "labels", "markers"), (f.stem for f in frames))
-    offsets = {} if align == "none" else _measure_offsets(sequences)
-    moves = {name: offset.significant for name, offset in offsets.items() if offset and align == "move"}
-    title = source.resolve().name + (", truth aligned" if any(map(any, moves.values())) else "")
-    datalist: dict[str, Any] = {"name": name or title, "licence": licence, "spacing": list(spacing)}
-    if offsets:
-        datalist["alignment"] = {
-            name: offset.as_fact() | {"moved_by": [round(value, 3) for value in moves.get(name, (0.0, 0.0, 0.0))]}
-            for name, offset in offsets.items()
-            if offset
-        }
-    datalist |= {"training": [], "testing": []}
-    for frame in tqdm(frames, desc="convert ctc", unit="frame"):
-        move = moves.get(frame.sequence, (0.0, 0.0, 0.0))
-        item = _convert_frame(frame, destination, shapes[frame.stem], spacing, move)
-        trains = frame.sequence in fold_of and _has_truth(frame)
-        datalist["training" if trains else "testing"].append(
-            item | ({"fold": fold_of[frame.sequence]} if trains else {})
-        )
-    write_dataset(destination, **datalist)
+    with writing_dataset(destination, ("images", "labels", "markers"), (f.stem for f in frames)) as folder:
+        offsets = {} if align == "none" else _measure_offsets(sequences)
+        moves = {name: offset.significant for name, offset in offsets.items() if offset and align == "move"}
+        title = source.resolve().name + (", truth aligned" if any(map(any, moves.values())) else "")
+        datalist: dict[str, Any] = {"name": name or title, "licence": licence, "spacing": list(spacing)}
+        if offsets:
+            datalist["alignment"] = {
+                name: offset.as_fact() | {"moved_by": [round(value, 3) for value in moves.get(name, (0.0, 0.0, 0.0))]}
+                for name, offset in offsets.items()
+                if offset
+            }
+        datalist |= {"training": [], "testing": []}
+        for frame in tqdm(frames, desc="convert ctc", unit="frame"):
+            move = moves.get(frame.sequence, (0.0, 0.0, 0.0))
+            item = _convert_frame(frame, folder, shapes[frame.stem], spacing, move)
+            trains = frame.sequence in fold_of and _has_truth(frame)
+            datalist["training" if trains else "testing"].append(
+                item | ({"fold": fold_of[frame.sequence]} if trains else {})
+            )
+        write_dataset(folder, **datalist)
     return {
         "sequences": len(sequences),
         "frames": len(frames),
@@ -122,7 +122,7 @@ def ctc(
         "testing": len(datalist["testing"]),
         "folds": len(set(fold_of.values())),
         **{f"offset of {name}": _offset_text(offset, moves.get(name)) for name, offset in offsets.items()},
-        "dataset": datalist_path,
+        "dataset": destination / DATALIST,
     }
 
 

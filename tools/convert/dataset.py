@@ -2,25 +2,29 @@
 
 import logging
 import re
+import shutil
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from common.datalist import DATALIST, read_dataset
 from common.errors import InputError
+from common.files import FolderLock
 from common.names import stem
 from common.reading.tiff import read_volume
 from tools.convert.nifti import is_whole, write_volume
 
 __all__ = [
-    *("CORRECTED", "as_numbers", "assign_folds", "chosen_units", "describe", "find_unit", "prepare_dataset"),
-    *("read_ids", "read_image", "write_unless_whole"),
+    *("CORRECTED", "as_numbers", "assign_folds", "chosen_units", "describe", "find_unit", "read_ids", "read_image"),
+    *("write_unless_whole", "writing_dataset"),
 ]
 
 logger = logging.getLogger(__name__)
 
+PARTIAL = ".partial-dataset"  # of a destination: what becomes of it
 CORRECTED = "corrected"  # fact of a dataset of corrections: the bundle that they are for
 
 
@@ -69,23 +73,47 @@ def find_unit(name: str, group: str) -> str:
     return match[1]
 
 
-def prepare_dataset(destination: Path, folders: Sequence[str], images: Iterable[str]) -> Path:
-    """Make the folders of a dataset and remove the dataset.json of an earlier run; where the new one goes.
+@contextmanager
+def writing_dataset(destination: Path, folders: Iterable[str], images: Iterable[str]) -> Iterator[Path]:
+    """Give a folder to write a dataset to; all that it holds comes to the destination when the block ends well.
 
-    ``images`` are the names of the new images, without endings. InputError if the folder cannot be written, or holds a
-    dataset.json that no converter wrote, or one that lists none of these images.
+    What is there stays as it was until then, and where the block raises an error, which removes what it wrote. A run
+    that is killed or interrupted leaves its folder to the next one, which goes on with it. What an earlier run wrote to
+    ``folders`` is in it, too. ``images`` are the names of the new images, without endings. InputError if the
+    destination cannot be written, another process writes there, or it holds a dataset.json that no converter wrote, or
+    one that lists none of these images.
     """
-    path = destination / "dataset.json"
     _check_replaceable(destination, set(images))
+    folder = destination / PARTIAL
+    parents = {destination / parent for of in folders for parent in (Path(of), *Path(of).parents)}
+    new = [parent for parent in sorted(parents) if not parent.exists()]
+    lock = FolderLock(destination, "a conversion")
     try:
-        for folder in folders:
-            (destination / folder).mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        (destination / ".partial-dataset.json").touch()  # mkdir says nothing about a read-only folder that exists
-        (destination / ".partial-dataset.json").unlink()
+        destination.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        for of in folders:
+            (destination / of).mkdir(parents=True, exist_ok=True)
+            (folder / of).mkdir(parents=True, exist_ok=True)
+            _link_files(destination / of, folder / of)
     except OSError as error:
+        lock.release()
+        _remove(folder, new)
         raise InputError(f"{destination}: cannot be written ({error.strerror}); choose another folder") from error
-    return path
+    try:
+        yield folder
+        (destination / DATALIST).unlink(missing_ok=True)
+        written = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+        for path in sorted(written, key=lambda path: (path.name == DATALIST, path)):
+            shutil.move(folder / path, destination / path)  # renames, but where a folder is linked to another disk
+        _remove(folder)
+    except Exception as error:
+        lock.release()
+        _remove(folder, new)
+        if isinstance(error, InputError):
+            raise InputError(str(error).replace(str(folder), str(destination))) from error
+        raise
+    finally:
+        lock.release()
 
 
 def write_unless_whole(
@@ -163,3 +191,19 @@ def _check_replaceable(folder: Path, images: set[str]) -> None:
         raise InputError(
             f"{path}: lists {len(others)} other images, such as {min(others)}; remove it or choose another folder"
         )
+
+
+def _link_files(source: Path, target: Path) -> None:
+    """Let a folder have the files of another one that it has not; where links are unknown, they are made again."""
+    for path in source.iterdir():
+        if path.is_file() and not (target / path.name).exists():
+            with suppress(OSError):
+                (target / path.name).hardlink_to(path)
+
+
+def _remove(folder: Path, empty: Sequence[Path] = ()) -> None:
+    """Remove a folder, and of others those that are empty, the innermost first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for one in reversed(empty):
+        with suppress(OSError):
+            one.rmdir()

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from common.datalist import write_dataset
+from common.datalist import DATALIST, write_dataset
 from common.errors import InputError
 from tools.command_line import as_verb, at_least, listed, positive
 from tools.convert.coco import read_coco
 from tools.convert.contours import draw_labels, find_duplicates, find_hidden
-from tools.convert.dataset import assign_folds, chosen_units, find_unit, prepare_dataset
+from tools.convert.dataset import assign_folds, chosen_units, find_unit, writing_dataset
 from tools.convert.gray import copy_gray, is_whole_png, read_gray, target_suffix, write_png
 from tools.convert.livecell_flaws import Frame, drop_duplicates, find_leaks, find_sparse
 from tools.convert.livecell_layout import PLAIN, Split, find_splits, match_images
@@ -102,24 +102,27 @@ def livecell(
     unit_of = {id(frame): units[frame.stem] for frame in frames}
     has_groups = any(unit != stem for stem, unit in units.items())
     frames, report = _examine(frames, clean=clean, min_share=min_share)
-    datalist_path = prepare_dataset(destination, ("images", "labels"), (frame.stem for frame in frames))
-    datalist: dict[str, Any] = {"name": name or source.resolve().stem, "licence": licence or found_licence or "unknown"}
-    datalist |= ({"unit": "group"} if has_groups else {}) | {"training": [], "testing": []}
-    num_overlaid = 0
-    for frame in tqdm(frames, desc="convert livecell", unit="image"):
-        item, num_hidden = _write_frame(frame, destination)
-        num_overlaid += num_hidden
-        item |= {"group": unit_of[id(frame)]} if has_groups else {}
-        fold = fold_of.get(unit_of[id(frame)]) if plain else OFFICIAL_FOLDS.get(frame.split)
-        datalist["testing" if fold is None else "training"].append(item | ({} if fold is None else {"fold": fold}))
-    for part in ("training", "testing"):
-        datalist[part].sort(key=lambda item: item["image"])
-    if not plain and not any(item["fold"] == 0 for item in datalist["training"]):
-        logger.warning("%s: no val split, so no training item has fold 0, which bundles validate on", source)
-    write_dataset(destination, **datalist)
+    with writing_dataset(destination, ("images", "labels"), (frame.stem for frame in frames)) as folder:
+        datalist: dict[str, Any] = {
+            "name": name or source.resolve().stem,
+            "licence": licence or found_licence or "unknown",
+        }
+        datalist |= ({"unit": "group"} if has_groups else {}) | {"training": [], "testing": []}
+        num_overlaid = 0
+        for frame in tqdm(frames, desc="convert livecell", unit="image"):
+            item, num_hidden = _write_frame(frame, folder)
+            num_overlaid += num_hidden
+            item |= {"group": unit_of[id(frame)]} if has_groups else {}
+            fold = fold_of.get(unit_of[id(frame)]) if plain else OFFICIAL_FOLDS.get(frame.split)
+            datalist["testing" if fold is None else "training"].append(item | ({} if fold is None else {"fold": fold}))
+        for part in ("training", "testing"):
+            datalist[part].sort(key=lambda item: item["image"])
+        if not plain and not any(item["fold"] == 0 for item in datalist["training"]):
+            logger.warning("%s: no val split, so no training item has fold 0, which bundles validate on", source)
+        write_dataset(folder, **datalist)
     written = {"images": len(frames), "objects": sum(len(frame.objects) for frame in frames), "overlaid": num_overlaid}
     counts = {"training": len(datalist["training"]), "testing": len(datalist["testing"])}
-    return written | report | {"not_annotated": num_others} | counts | {"dataset": datalist_path}
+    return written | report | {"not_annotated": num_others} | counts | {"dataset": destination / DATALIST}
 
 
 def _read_frames(splits: list[Split]) -> tuple[list[Frame], str, int]:

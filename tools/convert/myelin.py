@@ -5,19 +5,20 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from common.datalist import write_dataset
+from common.datalist import DATALIST, write_dataset
 from common.errors import InputError
 from common.files import replacing, write_text
 from common.labels.fibres import label_axons
 from common.names import stem
 from tools.command_line import as_verb, at_least, listed
 from tools.convert.bids_microscopy import Micrograph, find_micrographs, read_description
-from tools.convert.dataset import assign_folds, chosen_units, prepare_dataset
+from tools.convert.dataset import assign_folds, chosen_units, writing_dataset
 from tools.convert.fibre_files import write_image, write_labelled
 from tools.convert.myelin_masks import read_classes, read_micrograph
 from tools.convert.prompts import COLUMNS
@@ -77,18 +78,18 @@ def myelin(
     for micrograph in tqdm(micrographs, desc="check myelin", unit="image"):
         _check(micrograph)
     fold_of = assign_folds({micrograph.subject for micrograph in micrographs} - tested, folds)
-    datalist_path = _prepare(source, destination, micrographs)
-    datalist: dict[str, Any] = {"name": name or str(description.get("Name") or source.resolve().name)}
-    datalist |= {"licence": licence or str(description.get("License") or "unknown"), "unit": "subject"}
-    datalist |= {"training": [], "testing": []}
-    sidecars = []
-    for micrograph in tqdm(micrographs, desc="convert myelin", unit="image"):
-        item, sidecar = _convert(micrograph, source, destination)
-        sidecars += [sidecar] if sidecar else []
-        fold = {"fold": fold_of[micrograph.subject]} if micrograph.subject in fold_of else {}
-        datalist["training" if fold else "testing"].append(item | fold)
-    _write_description(source, destination, description, datalist)
-    write_dataset(destination, **datalist)
+    with _writing(source, destination, micrographs) as folder:
+        datalist: dict[str, Any] = {"name": name or str(description.get("Name") or source.resolve().name)}
+        datalist |= {"licence": licence or str(description.get("License") or "unknown"), "unit": "subject"}
+        datalist |= {"training": [], "testing": []}
+        sidecars = []
+        for micrograph in tqdm(micrographs, desc="convert myelin", unit="image"):
+            item, sidecar = _convert(micrograph, source, folder)
+            sidecars += [sidecar] if sidecar else []
+            fold = {"fold": fold_of[micrograph.subject]} if micrograph.subject in fold_of else {}
+            datalist["training" if fold else "testing"].append(item | fold)
+        _write_description(source, folder, description, datalist)
+        write_dataset(folder, **datalist)
     return {
         "images": len(micrographs),
         "labelled": len(sidecars),
@@ -99,7 +100,7 @@ def myelin(
         "training": len(datalist["training"]),
         "testing": len(datalist["testing"]),
         "folds": len(set(fold_of.values())),
-        "dataset": datalist_path,
+        "dataset": destination / DATALIST,
     }
 
 
@@ -141,8 +142,8 @@ def _check(micrograph: Micrograph) -> None:
         )
 
 
-def _prepare(source: Path, destination: Path, micrographs: list[Micrograph]) -> Path:
-    """Make the folders of the dataset, unless they are the source's or somebody else's."""
+def _writing(source: Path, destination: Path, micrographs: list[Micrograph]) -> AbstractContextManager[Path]:
+    """As `writing_dataset`; InputError if the destination is the source, or somebody else's."""
     path = destination / "dataset_description.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"DatasetType": "derivative"}
@@ -152,7 +153,7 @@ def _prepare(source: Path, destination: Path, micrographs: list[Micrograph]) -> 
     if destination.resolve() == source.resolve() or not known:
         raise InputError(f"{destination}: holds a BIDS dataset of its own; choose an empty folder")
     folders = {folder for micrograph in micrographs for folder in _folders(micrograph, source)}
-    return prepare_dataset(destination, sorted(folders), (stem(micrograph.path.name) for micrograph in micrographs))
+    return writing_dataset(destination, sorted(folders), (stem(micrograph.path.name) for micrograph in micrographs))
 
 
 def _folders(micrograph: Micrograph, source: Path) -> tuple[str, str]:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from common.datalist import write_dataset
+from common.datalist import DATALIST, write_dataset
 from common.errors import InputError
 from common.names import by_name, own_results
 from common.names import stem as stem_of
 from common.reading.tiff import read_header, read_spacing
 from tools.command_line import as_verb
-from tools.convert.dataset import as_numbers, prepare_dataset, read_image, write_unless_whole
+from tools.convert.dataset import as_numbers, read_image, write_unless_whole, writing_dataset
 from tools.convert.spacing import check_spacing, parse_spacing
 from tools.formats.microscopes import ENDINGS, ZIPPED, has_images, is_ome_zarr, list_images, open_scenes, read
 from tools.formats.scenes import Pick
@@ -101,18 +101,18 @@ def tiff(
                 raise InputError(f"{path}: {stem}{suffix} is also what a part of another file is called; rename one")
             stacks[f"{stem}{suffix}"] = stack
     spacings = {stem: _spacing(stack, spacing) for stem, stack in stacks.items()}
-    datalist_path = prepare_dataset(destination, ("images",), stacks)
-    testing = []
-    for stem, stack in tqdm(stacks.items(), desc="convert tiff", unit="stack"):
-        testing.append({"image": f"images/{stem}.nii.gz"})
-        target = destination / testing[-1]["image"]
-        note = " ".join(stack.pick.told().values()) if stack.pick else ""
-        write_unless_whole(target, stack.sources(), partial(stack.read), stack.shape, spacings[stem], note)
-    facts = {"spacing": list(spacings.popitem()[1])} if len(set(spacings.values())) == 1 else {}
-    write_dataset(
-        destination, name=name or source.resolve().stem, training=[], testing=testing, licence="unknown", **facts
-    )
-    return {"images": len(testing), "dataset": datalist_path}
+    with writing_dataset(destination, ("images",), stacks) as folder:
+        testing = []
+        for stem, stack in tqdm(stacks.items(), desc="convert tiff", unit="stack"):
+            testing.append({"image": f"images/{stem}.nii.gz"})
+            target = folder / testing[-1]["image"]
+            note = " ".join(stack.pick.told().values()) if stack.pick else ""
+            write_unless_whole(target, stack.sources(), partial(stack.read), stack.shape, spacings[stem], note)
+        facts = {"spacing": list(spacings.popitem()[1])} if len(set(spacings.values())) == 1 else {}
+        write_dataset(
+            folder, name=name or source.resolve().stem, training=[], testing=testing, licence="unknown", **facts
+        )
+    return {"images": len(testing), "dataset": destination / DATALIST}
 
 
 def _stacks_of(path: Path, pick: Pick) -> Iterator[tuple[str, _Stack]]:

@@ -41,22 +41,49 @@ def test_second_run_touches_no_image_and_no_file_of_others(convert_small, tmp_pa
     assert not list((tmp_path / "out").rglob(".partial*"))
 
 
-def test_interrupted_run_leaves_no_dataset_and_the_next_one_goes_on(convert_small, tmp_path, monkeypatch):
+def stopped(number: int, error: type[BaseException]):
+    """A way to rename files that fails at one of them, and when which files were renamed."""
     written, replace = {}, Path.replace
 
-    def interrupt(partial: Path, path: Path) -> None:
-        if len(written) == 3:
-            raise KeyboardInterrupt("killed")
+    def rename(partial: Path, path: Path) -> None:
+        if len(written) == number:
+            raise error("killed")
         replace(partial, path)
         written[path] = path.stat().st_mtime_ns
 
+    return rename, written
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_interrupted_run_leaves_no_dataset_and_the_next_one_goes_on(convert_small, tmp_path, monkeypatch):
+    rename, written = stopped(3, KeyboardInterrupt)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="killed"):
-        patch.setattr(Path, "replace", interrupt)
+        patch.setattr(Path, "replace", rename)
         convert_small()
     assert {path for path in (tmp_path / "out").rglob("*") if path.is_file()} == set(written)
+    assert all(".partial-dataset" in path.parts for path in written)
     convert_small()
-    assert {path: path.stat().st_mtime_ns for path in written if path.suffix not in REMADE}.items() <= written.items()
-    assert (tmp_path / "out/dataset.json").exists()
+    kept = {tmp_path / "out" / path.relative_to(tmp_path / "out/.partial-dataset"): at for path, at in written.items()}
+    assert {path: path.stat().st_mtime_ns for path in kept if path.suffix not in REMADE}.items() <= kept.items()
+    assert (tmp_path / "out/dataset.json").exists() and not list((tmp_path / "out").glob(".*"))
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_run_that_fails_leaves_everything_as_it_was(convert_small, tmp_path, monkeypatch, is_there):
+    out = tmp_path / "out"
+    if is_there:
+        convert_small()
+        for image in (path for path in out.rglob("*.*") if path.suffix not in REMADE):
+            image.write_bytes(image.read_bytes()[:50])  # to be made again
+    before = contents(out)
+    rename, written = stopped(3, OSError)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
+        patch.setattr(Path, "replace", rename)
+        convert_small()
+    assert len(written) == 3 and contents(out) == before and out.exists() == is_there
 
 
 @pytest.mark.parametrize(
