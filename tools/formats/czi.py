@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from common.errors import InputError
+from common.reading.jpeg import check_jpeg
 from common.reading.lzw import decode_lzw
 from common.reading.units import length_um
 from tools.formats.bounded import BoundedFile
@@ -48,12 +49,14 @@ class _Block:
             pixels = self._unpacked(segment.data(raw=True))
         else:
             if self.entry.compression in (JPEG, JPEG_XR):
-                self._check_size(segment.data(raw=True))
+                self._check_packed(segment.data(raw=True))
             pixels = segment.data(resize=False)
         return pixels.reshape(self.shape["Y"], self.shape["X"], self.shape["0"])
 
-    def _check_size(self, data: bytes) -> None:
-        """Refuse a picture of another size than its block says, which could take any memory."""
+    def _check_packed(self, data: bytes) -> None:
+        """Refuse a picture that breaks off, or of another size than its block says, which could take any memory."""
+        if self.entry.compression == JPEG:
+            check_jpeg(data)
         for width, height in _xr_sizes(data) if self.entry.compression == JPEG_XR else [_jpeg_size(data)]:
             if (height, width) != (self.shape["Y"], self.shape["X"]):
                 expected = f"{self.shape['Y']} x {self.shape['X']}"

@@ -1,7 +1,9 @@
 """OME-Zarr (NGFF 0.4 and 0.5), a folder or one in a zip file: its full resolution, plane by plane."""
 
 import functools
-import re
+import itertools
+import logging
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from tools.formats.microscopes import ZARR_FILES
 from tools.formats.scenes import Scene, Spacing, Window
 
 __all__ = ["open_ome_zarr"]
+
+logger = logging.getLogger(__name__)
 
 # what turns bytes into numbers and no more: a file can name any codec that is installed, such as pickle, which runs
 # what it is told to
@@ -129,7 +133,7 @@ def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: s
     sizes = dict(zip(axes, array.shape, strict=True))
     spacing = _spacing(path, multiscale, full, axes)
     # labels of nothing have no chunk
-    check = None if "image-label" in about else functools.cache(lambda: _check_chunks(path, array))
+    check = None if "image-label" in about else functools.cache(functools.partial(_check_chunks, path, array, axes))
     return Scene.in_parts(name, sizes, spacing, channels, array.dtype, _window(array, axes, check), hues)
 
 
@@ -151,16 +155,36 @@ def _check_codecs(path: Path, array: zarr.Array) -> None:
         raise InputError(f"{path}: pixels of type {array.dtype}, expected numbers; export it again")
 
 
-def _check_chunks(path: Path, array: zarr.Array) -> None:
-    """Refuse an image without any chunk where its description says that they are, which would be read as black."""
-    if path.is_dir():
-        first = array.metadata.encode_chunk_key((0,) * array.ndim).split("/")[0]
-        pattern = re.sub("0", r"\\d+", re.escape(first))
-        found = any(re.fullmatch(pattern, one.name) for one in (path / array.path).iterdir())
-    else:
-        found = array.nchunks_initialized > 0
-    if not found:
+def _check_chunks(path: Path, array: zarr.Array, axes: Sequence[str], time: int, channel: int) -> None:
+    """Refuse an image without any chunk where its description says that they are, which would be read as black.
+
+    Where only some are not there, a warning says so: writers leave out what is all black, as the format allows.
+    """
+    sides = array.shards or array.chunks
+    at = {"T": time, "C": channel}
+    places = [
+        range(-(-length // side)) if axis not in at else [at[axis] // side]
+        for axis, length, side in zip(axes, array.shape, sides, strict=True)
+    ]
+    stored, num_chunks = _stored(path, array), math.prod(map(len, places))
+    num_lacking = sum(array.metadata.encode_chunk_key(place) not in stored for place in itertools.product(*places))
+    if num_lacking == num_chunks:
         raise InputError(f"{path}: no chunk of its pixels is where its description says; copy or export it again")
+    if num_lacking:
+        share = f"{num_lacking} of {num_chunks} chunks ({num_lacking / num_chunks:.0%}) are not stored"
+        logger.warning(
+            "%s: %s and are read as %s; if the image is not so there, its copy is incomplete: copy it again",
+            *(path, share, array.fill_value or 0),
+        )
+
+
+def _stored(path: Path, array: zarr.Array) -> set[str]:
+    """Keys of all files of an array."""
+    if path.is_dir():
+        root = path / array.path
+        return {file.relative_to(root).as_posix() for file in root.rglob("*")}
+    with zipfile.ZipFile(path) as archive:
+        return {name.removeprefix(f"{array.path}/") for name in archive.namelist()}
 
 
 def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:
@@ -168,10 +192,10 @@ def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:
     return multiscale.get("axes", "tczyx"[-num_axes:])
 
 
-def _window(array: zarr.Array, axes: Sequence[str], check: Callable[[], None] | None) -> Window:
+def _window(array: zarr.Array, axes: Sequence[str], check: Callable[[int, int], None] | None) -> Window:
     def read(time: int, channel: int, where: tuple[slice, ...]) -> np.ndarray:
         if check:
-            check()
+            check(time, channel)
         at: dict[str, int | slice] = {"T": time, "C": channel, **dict(zip("ZYX", where, strict=True))}
         pixels = np.asarray(array[tuple(at[axis] for axis in axes)])
         left = [axis for axis in axes if axis in "ZYX"]

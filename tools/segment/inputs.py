@@ -158,7 +158,8 @@ def _respaced(target: Path, spacing: str) -> Path:
     try:
         volume = cast(nib.Nifti1Image, nib.load(target))
         ratio = np.divide(wanted, voxel_sizes(volume.affine))
-        changed = type(volume)(np.asanyarray(volume.dataobj), volume.affine @ np.diag([*ratio, 1.0]), volume.header)
+        voxels, affine = np.asanyarray(volume.dataobj), volume.affine @ np.diag([*ratio, 1.0])
+        changed = type(volume)(voxels, affine, volume.header, dtype=voxels.dtype)  # floats where its header scales
         changed.header.set_xyzt_units("micron")
         path = target.with_name(f"{target.name.split('.nii')[0]}.nii")
         target.unlink()

@@ -266,3 +266,19 @@ def test_channels_that_are_samples_are_neither_colours_nor_alpha(put, ramp, num_
 def test_gray_with_alpha(put, ramp):
     path = put("alpha.tif", ramp((6, 5, 2), "uint8"), planarconfig="contig", extrasamples=["unassalpha"], metadata=None)
     np.testing.assert_array_equal(read_picture(path), ramp((6, 5, 2), "uint8"))
+
+
+@pytest.mark.parametrize("read", [read_picture, lambda path: TiffWindows(path).read(0, 0, 64, 64)])
+@pytest.mark.parametrize("compression", ["zlib", "lzw", "zstd", "packbits", "jpeg", "jpeg2000", "webp"])
+def test_strip_that_breaks_off_is_refused_whatever_packs_it(put, read, compression):
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    path = put("a.tif", pixels, photometric="rgb", compression=compression, rowsperstrip=32)
+    read(path)
+    with tifffile.TiffFile(path) as tiff:
+        counts = tiff.pages.first.tags["StripByteCounts"]
+        place, count = counts.valueoffset, counts.value[0]
+    content = bytearray(path.read_bytes())
+    content[place : place + 4] = (count // 2).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="a.tif: pixels cannot be decoded"):
+        read(path)

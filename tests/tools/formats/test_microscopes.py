@@ -12,6 +12,7 @@ import numpy as np
 import pylibCZIrw.czi
 import pytest
 import tifffile
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -237,6 +238,38 @@ def test_zarr_whose_chunks_are_not_where_it_says_is_not_taken_for_black(tmp_path
     assert len(list_images(path)) == 1, "it may be one of many"
     with pytest.raises(InputError, match=r"a.zarr\S*: no chunk of its pixels is where its description says"):
         read(path)
+
+
+@pytest.mark.parametrize("is_zipped", [False, True])
+@pytest.mark.parametrize("version", [2, 3])
+def test_chunks_that_are_not_stored_are_told_and_an_image_without_any_is_refused(tmp_path, caplog, version, is_zipped):
+    pixels, path = drawn(times=2, channels=2)[0], tmp_path / "a.zarr"
+    pixels[0, 1, 0, :12] = pixels[1] = 0  # which zarr leaves out
+    root = zarr.open_group(path, mode="w", zarr_format=version)
+    root.create_array("0", data=pixels, chunks=(1, 1, 1, 12, 40))
+    axes = [{"name": axis, "type": "space"} for axis in "tczyx"]
+    about = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": []}]}]
+    root.attrs.update({"ome": {"version": "0.5", "multiscales": about}} if version == 3 else {"multiscales": about})
+    path = zipped(tmp_path) if is_zipped else path
+    assert (read(path, Pick(channel="0", time="0")).pixels == pixels[0, 0]).all() and not caplog.text
+    assert (read(path, Pick(channel="1", time="0")).pixels == pixels[0, 1]).all()
+    assert "1 of 2 chunks (50%) are not stored and are read as 0" in caplog.text
+    with pytest.raises(InputError, match=r"a.zarr\S*: no chunk of its pixels is where its description says"):
+        read(path, Pick(channel="0", time="1"))
+
+
+def test_pyramids_of_several_series(tmp_path):
+    """As Bio-Formats writes slides and regions of one size into one file."""
+    pixels = drawn(scenes=2, channels=2, depth=2)[:, 0]
+    about = {"axes": "CZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+        for scene in pixels:
+            for level in (1, 2):
+                kind = {"subifds": 1, "metadata": about} if level == 1 else {"subfiletype": 1, "metadata": None}
+                writer.write(scene[..., ::level, ::level], photometric="minisblack", tile=(16, 16), **kind)
+    for scene, channel in np.ndindex(2, 2):
+        found = read(tmp_path / "a.ome.tif", Pick(scene=str(scene), channel=str(channel)))
+        assert (found.pixels == pixels[scene, channel]).all() and found.spacing == (2.0, 0.5, 0.5)
 
 
 @pytest.mark.parametrize("missing", ["zarr.json", "0/zarr.json", "s0/zarr.json"])

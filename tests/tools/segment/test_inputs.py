@@ -1,5 +1,6 @@
 import gzip
 
+import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
@@ -9,7 +10,7 @@ from PIL import Image
 from common.errors import InputError
 from common.reading.formats import identify
 from tests.tools.formats.raw_files import write_zarr
-from tests.tools.serve.conftest import IMAGES, noise
+from tests.tools.serve.conftest import IMAGES, VOLUMES, noise
 from tools.formats.scenes import Pick
 from tools.segment.description import Description
 from tools.segment.inputs import parse_boxes, prepare_image
@@ -130,3 +131,15 @@ def test_channels_of_fluorescence_are_no_slide_unless_somebody_says_so(tmp_path,
     (source,), _ = find_sources([path], SLIDES, Pick(channel="rgb"))
     prepared = prepare_image(path, SLIDES, tmp_path / "job", source.options)
     np.testing.assert_array_equal(tifffile.imread(prepared), np.moveaxis(pixels, 0, -1))
+
+
+def test_values_that_a_header_scales_stay_as_they_are_with_another_spacing(tmp_path):
+    volume = nib.Nifti1Image(np.arange(60, dtype=np.uint16).reshape(3, 4, 5), np.eye(4))
+    volume.header.set_slope_inter(2.5, 3)
+    nib.save(volume, tmp_path / "a.nii")
+    read, respaced = (
+        nib.load(prepare_image(tmp_path / "a.nii", VOLUMES, tmp_path / name, options))
+        for name, options in (("out", {}), ("respaced", {"spacing": "3,2,1"}))
+    )
+    np.testing.assert_array_equal(respaced.get_fdata(), read.get_fdata())
+    assert respaced.header.get_zooms() == (1, 2, 3)

@@ -13,7 +13,9 @@ from xml.etree import ElementTree
 import tifffile
 
 from ..errors import InputError
+from . import jpeg  # noqa: F401  by which tifffile decodes
 from .lzw import decode_lzw
+from .turns import check_turns
 
 __all__ = [
     "FREE_BYTES",
@@ -44,6 +46,7 @@ MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as
 OME_START = 2000  # characters that may stand before the first element of OME metadata
 tifffile.TIFF.DECOMPRESSORS._codecs[LZW] = decode_lzw  # type: ignore[attr-defined]  # a mapping without a way to add
 MOST_BITS = 64  # of a sample
+ALONE: dict[str, Any] = {"_multifile": False, "is_mmstack": False}  # which would read other files all the same
 _follow_bits = tifffile.TiffTag._fix_lsm_bitspersample
 
 
@@ -75,12 +78,15 @@ def open_tiff(path: str | PathLike[str]) -> tifffile.TiffFile:
     """
     with blaming(path):
         follow_chain(path)
-        tiff = tifffile.TiffFile(path, _multifile=False, is_mmstack=False)  # which would read others all the same
+        tiff = tifffile.TiffFile(path, **ALONE)
+        if len(tiff.pages) and tiff.pages.first.is_scanimage and not tiff.is_bigtiff:
+            tiff.close()
+            tiff = tifffile.TiffFile(path, **ALONE, is_scanimage=False)  # else without its last page
     try:
         with blaming(path):
             tiff.pages.cache = True  # pages are parsed once however often they are looked at
             if len(tiff.pages) and "<OME" in tiff.pages.first.description[:OME_START]:
-                _check_ome(path, tiff.pages.first.description)
+                _check_ome(path, tiff)
     except BaseException:
         tiff.close()
         raise
@@ -171,6 +177,7 @@ def check_chain(path: str | PathLike[str], tiff: tifffile.TiffFile) -> None:
     """Refuse a file whose chain of pages breaks off, or leads back to a page that was there before."""
     with blaming(path):
         handle, layout, pages = tiff.filehandle, tiff.tiff, tiff.pages
+        _ = tiff.series  # before the last page is parsed by itself, which makes series of lower levels fail
         handle.seek(pages[len(pages) - 1].offset)
         num_tags = int.from_bytes(handle.read(layout.tagnosize), _BYTE_ORDERS[tiff.byteorder])
         handle.seek(num_tags * layout.tagsize, 1)
@@ -195,6 +202,7 @@ def check_completeness(path: str | PathLike[str], tiff: tifffile.TiffFile, num_p
     ------
     InputError
     """
+    check_turns(path, tiff)
     announced = num_planes
     if tiff.is_imagej and tiff.pages.first.samplesperpixel == 1:
         told: dict[str, Any] = tiff.imagej_metadata or {}
@@ -279,12 +287,18 @@ def _is_of_set(tiff: tifffile.TiffFile) -> bool:
     return len({one.get("FileName") for one in found}) > 1
 
 
-def _check_ome(path: str | PathLike[str], text: str) -> None:
+def _check_ome(path: str | PathLike[str], tiff: tifffile.TiffFile) -> None:
     """Refuse OME metadata that is cut off, which tifffile passes over, or that announces more planes than there are."""
     try:
-        root = ElementTree.fromstring(text)
+        root = ElementTree.fromstring(tiff.pages.first.description)
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: its OME metadata cannot be read ({error}); export the image again") from error
+    elsewhere = root.find("{*}BinaryOnly")
+    if elsewhere is not None and len(tiff.pages) > 1:
+        raise InputError(
+            f"{path}: what its {len(tiff.pages)} pages are is told in {elsewhere.get('MetadataFile')} only, which is "
+            "not read; save each image as one OME-TIFF, such as with Fiji or bfconvert"
+        )
     for pixels in root.iterfind(".//{*}Pixels"):
         planes = math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT")
         if planes > MAX_PLANES:
