@@ -1,5 +1,6 @@
 """Leica's LIF, frame by frame."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from tools.formats.scenes import Scene, Spacing
 
 __all__ = ["open_lif"]
 
+logger = logging.getLogger(__name__)
+
 
 @contextmanager
 def open_lif(path: Path) -> Iterator[list[Scene]]:
@@ -22,6 +25,7 @@ def open_lif(path: Path) -> Iterator[list[Scene]]:
         scenes = []
         for image in file.images:
             if not isinstance(image, liffile.LifImage) or not {"Y", "X"} <= set(image.dims) <= {*"MTCZYXS"}:
+                logger.info("%s: %s has the axes %s and is left out", path, image.path, ", ".join(image.dims))
                 continue
             sizes, spacing, channels = dict(image.sizes), _spacing(image), _channel_names(image)
             for tile in range(sizes.pop("M", 1)):

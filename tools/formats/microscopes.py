@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 
 from common.errors import InputError, find_write_error
-from common.reading.formats import identify, no_such_file
+from common.reading.formats import find_foreign, identify, no_such_file
 from common.reading.tiff_file import FREE_BYTES, LARGEST_RATIO
 from tools.formats.scenes import Image, Pick, Scene, only_one, picked, read_scene
 
@@ -113,7 +113,9 @@ def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
     """
     kind = maker_of(path) or ("tiff" if Path(path).is_file() and identify(path) == "tiff" else None)
     if kind is None:
-        raise InputError(f"{path}: not a known microscope format ({', '.join(ENDINGS)}, TIFF)")
+        foreign = "" if Path(path).is_dir() else find_foreign(path)
+        known = f"not a known microscope format ({', '.join(ENDINGS)}, TIFF)"
+        raise InputError(f"{path}: {foreign or known}")
     maker = MAKERS[kind]
     try:
         reader: Reader = getattr(importlib.import_module(f"tools.formats.{maker.module}"), maker.reader)

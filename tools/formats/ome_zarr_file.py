@@ -38,7 +38,13 @@ FREE_BYTES = 64 << 20
 def open_ome_zarr(path: Path) -> Iterator[list[Scene]]:
     """The images of an OME-Zarr: one, those that bioformats2raw numbers, or the fields of a plate."""
     if path.is_dir():
-        yield _scenes(path, zarr.open_group(path, mode="r"))
+        try:
+            root = zarr.open_group(path, mode="r")
+        except zarr.errors.ContainsArrayError as error:
+            raise InputError(
+                f"{path}: a Zarr array by itself, expected an OME-Zarr; give the folder that holds its image"
+            ) from error
+        yield _scenes(path, root)
         return
     inside = _checked_zip(path)
     with zarr.storage.ZipStore(path, mode="r") as store:

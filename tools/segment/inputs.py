@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
 from common.errors import InputError
-from common.reading.formats import identify
+from common.reading.formats import find_foreign, identify
 from common.reading.pictures import opaque, read_pixels
 from common.reading.tiff import read_pixel_size, read_spacing, read_volume
 from tools.convert.dataset import as_numbers
@@ -56,8 +56,9 @@ def check_kind(path: Path, bundle: Description) -> str:
     kind = identify(path)
     if kind is None:
         raise InputError(
-            "not an image; give PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz), or what a microscope writes: CZI, ND2, LIF, "
-            "OIB, OME-Zarr in a zip file"
+            find_foreign(path)
+            or "not an image; give PNG, JPEG, TIFF or NIfTI (.nii, .nii.gz), or what a microscope writes: CZI, ND2, "
+            "LIF, OIB, OME-Zarr in a zip file"
         )
     if bundle.num_axes == 2 and kind.startswith("nii"):
         raise InputError(f"a NIfTI volume, but {bundle.name} takes 2D images; give PNG, JPEG or TIFF")

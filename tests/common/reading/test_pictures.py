@@ -13,6 +13,7 @@ from common.errors import InputError
 from common.reading.picture_transforms import ReadGrayd, ReadLabelsd
 from common.reading.pictures import decoded_size, read_gray, read_labels, read_pixels
 from common.reading.slides import open_labels
+from common.reading.tiff import read_volume
 
 RAMP = np.arange(5 * 9).reshape(5, 9)
 
@@ -257,3 +258,25 @@ def test_palette_is_turned_as_its_camera_was_held(tmp_path, labels):
 def test_mosaic_that_pillow_takes_for_an_attack_is_a_picture(tmp_path):
     Image.new("1", (16000, 12000)).save(tmp_path / "mosaic.png")
     assert decoded_size(tmp_path / "mosaic.png")[0] == 16000 * 12000
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"\x89HDF\r\n\x1a\n", "HDF5, such as Imaris' IMS, which is not read; save it as OME-TIFF"),
+        (bytes(128) + b"DICM", "DICOM, which is not read; save it as OME-TIFF"),
+        (bytes(208) + b"MAP ", "MRC, which is not read"),
+        (bytes(344) + b"ni1\0", "NIfTI in two files, which is not read; save it as one, .nii or .nii.gz"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "a pointer of Git LFS, .*; fetch the file itself: git lfs pull",
+        ),
+        (b"<!DOCTYPE html>", "a web page, which is not read; download the file itself"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_gray, read_volume])
+def test_file_of_a_format_that_is_not_read_is_named(tmp_path, start, told, read):
+    path = tmp_path / "a.tif"
+    path.write_bytes(start.ljust(600, b"\0"))
+    with pytest.raises(InputError, match=f"a.tif: {told}"):
+        read(path)

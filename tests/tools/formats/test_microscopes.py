@@ -272,6 +272,12 @@ def test_pyramids_of_several_series(tmp_path):
         assert (found.pixels == pixels[scene, channel]).all() and found.spacing == (2.0, 0.5, 0.5)
 
 
+def test_array_by_itself_is_no_ome_zarr(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", data=np.zeros((3, 4)))
+    with pytest.raises(InputError, match=r"a.zarr: a Zarr array by itself, expected an OME-Zarr"):
+        read(tmp_path / "a.zarr")
+
+
 @pytest.mark.parametrize("missing", ["zarr.json", "0/zarr.json", "s0/zarr.json"])
 def test_zarr_without_its_parts_is_refused(tmp_path, missing):
     write_zarr(tmp_path / "a.zarr", drawn())

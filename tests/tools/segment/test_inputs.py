@@ -9,8 +9,10 @@ from PIL import Image
 
 from common.errors import InputError
 from common.reading.formats import identify
+from common.reading.pictures import read_gray
 from tests.tools.formats.raw_files import write_zarr
 from tests.tools.serve.conftest import IMAGES, VOLUMES, noise
+from tools.formats.microscopes import read
 from tools.formats.scenes import Pick
 from tools.segment.description import Description
 from tools.segment.inputs import parse_boxes, prepare_image
@@ -143,3 +145,14 @@ def test_values_that_a_header_scales_stay_as_they_are_with_another_spacing(tmp_p
     )
     np.testing.assert_array_equal(respaced.get_fdata(), read.get_fdata())
     assert respaced.header.get_zooms() == (1, 2, 3)
+
+
+@pytest.mark.parametrize("read", [read_gray, lambda path: prepare_image(path, IMAGES, path.parent / "a", {}), read])
+@pytest.mark.parametrize(
+    ("name", "start", "told"),
+    [("a.vsi", b"II*\0", "Olympus' VSI, a TIFF of an overview only"), ("a.dcm", bytes(128) + b"DICM", "DICOM, which")],
+)
+def test_file_of_a_format_that_is_not_read_is_named(tmp_path, read, name, start, told):
+    (tmp_path / name).write_bytes(start.ljust(600, b"\0"))
+    with pytest.raises(InputError, match=f"{name}: {told}"):
+        read(tmp_path / name)

@@ -14,6 +14,7 @@ import tifffile
 
 from ..errors import InputError
 from . import jpeg  # noqa: F401  by which tifffile decodes
+from .formats import find_foreign
 from .lzw import decode_lzw
 from .turns import check_turns
 
@@ -67,6 +68,8 @@ def blaming(path: str | PathLike[str], what: str = "cannot be read as TIFF") -> 
     except (FileNotFoundError, InputError):
         raise
     except Exception as error:
+        if foreign := find_foreign(path):
+            raise InputError(f"{path}: {foreign}") from error
         reason = " ".join(str(error).split()) or "no page"
         raise InputError(f"{path}: {what} ({reason}); it may be damaged, copy or export it again") from error
 
