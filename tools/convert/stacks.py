@@ -25,7 +25,7 @@ __all__ = ["find_stacks", "tiff"]
 logger = logging.getLogger(__name__)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-SUFFIXES = (*TIFF_SUFFIXES, ".lsm", *ENDINGS, *ZIPPED)
+SUFFIXES = (*TIFF_SUFFIXES, ".lsm", ".stk", *ENDINGS, *ZIPPED)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def tiff(
     Parameters
     ----------
     source : Path
-        A TIFF file, LSM, CZI, ND2, LIF, OIF, OIB or OME-Zarr (a folder, or one in a zip file), or a folder of them.
-        Every position and every time point of a file is a volume.
+        A TIFF file, LSM, STK, CZI, ND2, LIF, OIF, OIB or OME-Zarr (a folder, or one in a zip file), or a folder of
+        them. Every position and every time point of a file is a volume.
     destination : Path
         Folder to write images/ and dataset.json to.
     spacing : tuple of float

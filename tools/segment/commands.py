@@ -72,7 +72,7 @@ def segment(
         A name in bundles/, or a bundle's folder (the code in its configs runs with your rights). Or nuclei: two bundles
         that work together, one finds the foreground, the other separates it into objects.
     source : str
-        An image (ND2, CZI, LIF, LSM, OIF, OIB, OME-Zarr, TIFF, NIfTI, PNG, JPEG; slides as SVS, NDPI, MRXS, SCN),
+        An image (ND2, CZI, LIF, LSM, STK, OIF, OIB, OME-Zarr, TIFF, NIfTI, PNG, JPEG; slides as SVS, NDPI, MRXS, SCN),
         a folder of images, a converted dataset, or a pattern in quotes; for nuclei also a dataset of the Cell Tracking
         Challenge, which is scored if it has truth.
     destination : str

@@ -21,8 +21,8 @@ __all__ = ["Source", "choose_image", "find_images", "find_sources"]
 logger = logging.getLogger(__name__)
 
 ENDINGS = (
-    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp", ".tif", ".tiff", ".btf", ".lsm", ".svs"),
-    *(".ndpi", ".scn", ".mrxs"),
+    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp", ".tif", ".tiff", ".btf", ".lsm", ".stk"),
+    *(".svs", ".ndpi", ".scn", ".mrxs"),
     *RAW_ENDINGS,
     *ZIPPED,
 )

@@ -283,6 +283,30 @@ def write_lsm(path: Path, pixels: np.ndarray, *, spacing=SPACING, photometric: s
         file.write(colours)
 
 
+def write_stk(path: Path, volume: np.ndarray, *, spacing=SPACING) -> None:
+    """MetaMorph's: planes one behind the other, of which the only page tells the first; and what is known of them."""
+    depth, height, width = volume.shape
+    step, *size = (struct.pack("<II", round(1000 * um), 1000) for um in spacing)
+    start, settings = 8, 8 + volume.nbytes
+    found = struct.pack("<8I", 4, settings + 32, 5, settings + 40, 6, settings + 48, 11, 1)
+    found += size[1] + size[0] + struct.pack("<I4s", 3, b"um\0")
+    planes, page = settings + len(found), settings + len(found) + 24 * depth
+    tags = [
+        (256, 3, 1, width),
+        (257, 3, 1, height),
+        (258, 3, 1, 16),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, 1, start),
+    ]
+    tags += [(277, 3, 1, 1), (278, 3, 1, height), (279, 4, 1, volume[0].nbytes)]
+    tags += [(33628, 4, 4, settings), (33629, 5, depth, planes)]
+    content = struct.pack("<2sHI", b"II", 42, page) + volume.tobytes() + found
+    content += b"".join(step + struct.pack("<4I", 2450000, z, 2450000, z) for z in range(depth))
+    content += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    path.write_bytes(content)
+
+
 def write_ome_tiff(path: Path, pixels: np.ndarray, *, spacing=SPACING) -> None:
     names = list(CHANNELS[: pixels.shape[2]])
     with tifffile.TiffWriter(path, ome=True) as writer:

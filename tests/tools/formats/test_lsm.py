@@ -1,4 +1,4 @@
-"""Zeiss' LSM, a TIFF whose size of voxels stands in a tag of its own."""
+"""Zeiss' LSM and MetaMorph's STK, TIFFs whose size of voxels stands in a tag of its own."""
 
 import struct
 
@@ -8,7 +8,7 @@ import pytest
 from common.errors import InputError
 from common.reading import nifti
 from common.reading.tiff import read_pixel_size, read_spacing, read_volume
-from tests.tools.formats.raw_files import drawn, write_lsm
+from tests.tools.formats.raw_files import drawn, write_lsm, write_stk
 from tools.convert.stacks import tiff
 from tools.formats.microscopes import list_images, read
 from tools.formats.scenes import Pick
@@ -63,3 +63,13 @@ def test_converter_takes_it(tmp_path):
     write_lsm(tmp_path / "a.lsm", drawn(depth=3))
     tiff(tmp_path, tmp_path / "data")
     assert nifti.read_spacing(tmp_path / "data" / "images" / "a.nii.gz") == pytest.approx((2.0, 0.5, 0.5))
+
+
+def test_stack_of_metamorph(tmp_path):
+    volume = drawn(depth=4)[0, 0, 0]
+    write_stk(tmp_path / "a.stk", volume)
+    image = read(tmp_path / "a.stk")
+    np.testing.assert_array_equal(image.pixels, volume)
+    assert image.spacing == read_spacing(tmp_path / "a.stk") == (2.0, 0.5, 0.5)
+    tiff(tmp_path, tmp_path / "out")
+    assert nifti.read_spacing(tmp_path / "out/images/a.nii.gz") == (2.0, 0.5, 0.5)

@@ -28,6 +28,7 @@ _OTHERS = (
     ".oib",
     ".oif",
     ".lsm",
+    ".stk",
 )
 _LONGEST_FIRST = sorted({*_OTHERS, *(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)}, key=len)[::-1]
 IMAGE_ENDINGS = (*_LONGEST_FIRST, ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".j2k")

@@ -1,4 +1,4 @@
-"""Pixel size from TIFF metadata: OME, ImageJ, Zeiss LSM, electron microscopes, and resolution tags."""
+"""Pixel size from TIFF metadata: OME, ImageJ, Zeiss LSM, MetaMorph, electron microscopes, and resolution tags."""
 
 from typing import Any
 from xml.etree import ElementTree
@@ -38,12 +38,14 @@ def told_spacing(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries | None
     Parameters
     ----------
     tiff : tifffile.TiffFile
-        ImageJ, OME, LSM, or of an electron microscope by FEI, Zeiss or Olympus; others do not give it.
+        ImageJ, OME, LSM, STK, or of an electron microscope by FEI, Zeiss or Olympus; others do not give it.
     series : tifffile.TiffPageSeries, optional
         The first one that is no addition if not given.
     """
     if not tiff.is_ome and tiff.is_lsm:
         return _lsm_spacing(tiff)
+    if tiff.is_stk:
+        return _stk_spacing(tiff)
     if not tiff.is_ome:
         return _imagej_spacing(tiff) if tiff.is_imagej else _electron_spacing(tiff)
     series = series or next(iter(without_additions(tiff.series)), None)
@@ -73,6 +75,17 @@ def _lsm_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
     told = tiff.lsm_metadata or {}
     z, y, x = (length_um(told.get(f"VoxelSize{axis}"), "m") for axis in "ZYX")
     return z, y, x
+
+
+def _stk_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
+    """The same of MetaMorph, which tells of each plane how far it is from the one before."""
+    told = tiff.stk_metadata or {}
+    unit, steps = told.get("CalibrationUnits"), {float(step) for step in told.get("ZDistance", ())[1:]}
+    return (
+        length_um(steps.pop() if len(steps) == 1 else None, unit),
+        length_um(told.get("YCalibration"), unit),
+        length_um(told.get("XCalibration"), unit),
+    )
 
 
 def _imagej_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
