@@ -99,6 +99,7 @@ def write(labels: np.ndarray, folder: Path, stem: str, name: str, about: About) 
     parse_formats(name, num_axes=labels.ndim)
     if labels.dtype.kind not in "uib" or (labels.size and labels.min() < 0):
         raise InputError(f"{stem}: labels of type {labels.dtype}, expected integers of at least 0")
+    labels = labels.astype(np.uint8) if labels.dtype == bool else labels
     chosen, path = FORMATS[name], saved_path(folder, stem, name)
     try:
         writer: Callable[[Path, np.ndarray, About], None] = importlib.import_module(

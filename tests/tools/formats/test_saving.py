@@ -188,8 +188,10 @@ def test_place_is_that_of_the_bundles_own_tables():
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_no_object_at_all(tmp_path, name):
-    assert write(np.zeros((5, 6), np.uint8), tmp_path, "a", name, ABOUT).exists()
+@pytest.mark.parametrize("dtype", [np.uint8, bool])
+@pytest.mark.parametrize("draw", [np.zeros, np.ones])
+def test_no_object_at_all_or_a_single_one_as_a_mask(tmp_path, name, dtype, draw):
+    assert write(draw((5, 6), dtype), tmp_path, "a", name, ABOUT).exists()
 
 
 @pytest.mark.parametrize("name", FORMATS)
