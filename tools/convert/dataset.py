@@ -102,7 +102,8 @@ def writing_dataset(destination: Path, folders: Iterable[str], images: Iterable[
     try:
         yield folder
         (destination / DATALIST).unlink(missing_ok=True)
-        files = (path for path in folder.rglob("[!.]*") if path.is_file())  # not what a killed run was writing
+        # but what a killed run was writing
+        files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".partial-"))
         written = [path.relative_to(folder) for path in files]
         for path in sorted(written, key=lambda path: (path.name == DATALIST, path)):
             shutil.move(folder / path, destination / path)  # renames, but where a folder is linked to another disk

@@ -69,7 +69,8 @@ async def read_form(request: Request, folder: Path) -> tuple[Path, dict[str, str
         upload = next((value for value in form.values() if isinstance(value, UploadFile)), None)
         if upload is None:
             raise Failure(422, f"no file; send one, curl -F {FIELD}=@FILE")
-        path = folder / "upload"
+        # only its name tells a VSI, which is refused, from the TIFF that it begins as
+        path = folder / ("upload.vsi" if (upload.filename or "").lower().endswith(".vsi") else "upload")
         with path.open("wb") as file:
             await run_in_threadpool(shutil.copyfileobj, upload.file, file, 1 << 20)
         fields = _once([(name, value) for name, value in form.multi_items() if isinstance(value, str)])

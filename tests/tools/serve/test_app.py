@@ -158,6 +158,11 @@ def test_wrong_input_is_told_in_json(server, content, fields, code, word):
     assert problem["message"].count("damaged") < 2 and "--" not in problem["message"]
 
 
+def test_overview_in_a_vsi_is_not_taken_for_the_slide(server):
+    answer = server.post(tiff(noise(0)), name="A.VSI")
+    assert answer.status_code == 415 and "an overview only" in answer.json()["message"]
+
+
 def test_format_that_cannot_hold_the_mask_is_refused(server):
     assert server.post(nifti(noise(0, (4, 4, 4))), "?format=png", bundle="volumes").status_code == 406
     assert server.post(png(noise(0)), "?format=bmp").status_code == 406
