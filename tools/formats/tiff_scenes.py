@@ -54,9 +54,16 @@ def _scenes(
     axes, page = series.axes, keyframe_of(next(one for one in series.pages if one is not None))
     if series.dataoffset is None:
         check_alike(path, (keyframe_of(one) for one in series.pages if one is not None))
-    unnamed = [axis for axis in axes if axis in "IQ"]  # of pages
-    if len(unnamed) == 1 and "Z" not in axes:
-        axes = axes.replace(unnamed[0], "Z")
+    unnamed = [number for number, axis in enumerate(axes) if axis in "IQ"]  # of pages
+    long = [number for number in unnamed if series.shape[number] > 1]
+    if len(long) > 1:
+        raise InputError(
+            f"{path}: axes {axes} {series.shape}, of which {len(long)} have no name; save it with names, such as with "
+            "tifffile's metadata={'axes': 'CZYX'}"
+        )
+    if unnamed and "Z" not in axes:
+        place = (long or unnamed)[0]
+        axes = f"{axes[:place]}Z{axes[place + 1 :]}"
     if "C" not in axes and has_channels(page):
         axes = axes.replace("S", "C")
     lengths = dict(zip(axes, series.shape, strict=True))

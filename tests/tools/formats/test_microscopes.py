@@ -20,6 +20,7 @@ from PIL import Image
 from common.errors import InputError
 from common.names import stem
 from common.reading import pictures
+from common.reading.tiff import read_volume
 from tests.tools.formats.raw_files import CHANNELS, WRITERS, drawn, write_czi, write_mosaic, write_ome_tiff, write_zarr
 from tools.formats import czi, microscopes
 from tools.formats.microscopes import list_images, maker_of, read
@@ -270,6 +271,22 @@ def test_pyramids_of_several_series(tmp_path):
     for scene, channel in np.ndindex(2, 2):
         found = read(tmp_path / "a.ome.tif", Pick(scene=str(scene), channel=str(channel)))
         assert (found.pixels == pixels[scene, channel]).all() and found.spacing == (2.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_volume"),
+    [((4, 24, 40), True), ((1, 4, 24, 40), True), ((4, 1, 24, 40), True), ((3, 4, 24, 40), False)],
+)
+def test_array_whose_axes_nobody_named_is_a_volume_only_where_one_is_long(tmp_path, shape, is_volume):
+    """As `tifffile.imwrite` saves any array."""
+    pixels, path = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape), tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, photometric="minisblack")
+    for reader in (read_volume, lambda path: read(path).pixels):
+        if is_volume:
+            np.testing.assert_array_equal(reader(path), pixels.squeeze())
+            continue
+        with pytest.raises(InputError, match=r"a.tif: axes QQYX \(3, 4, 24, 40\), "):
+            reader(path)
 
 
 def test_array_by_itself_is_no_ome_zarr(tmp_path):

@@ -258,12 +258,12 @@ def _check_volume(path: Path, image: _Image, *, labels: bool) -> None:
             "or if these are slices, write them as gray pages (photometric minisblack)"
         )
     check_colours(path, page)
-    long = {axis: length for axis, length in zip(image.axes, image.shape, strict=True) if length > 1}
-    if others := long.keys() - {*"YX", *SLICES}:
+    long = [axis for axis, length in zip(image.axes, image.shape, strict=True) if length > 1]
+    if others := {*long} - {*"YX", *SLICES}:
         what = "channel" if others & {*"CS"} else "position"
         raise InputError(
             f"{path}: axes {image.axes} {image.shape}, expected one {what}; export a single {what}, "
             "or if these are slices, name the axis Z"
         )
-    if len(long.keys() - {"Y", "X"}) > 1:
+    if sum(axis not in "YX" for axis in long) > 1:  # two of them may have no name
         raise InputError(f"{path}: axes {image.axes} {image.shape}, expected (Y, X) or (Z, Y, X); one file per frame")
