@@ -268,7 +268,12 @@ def test_gray_with_alpha(put, ramp):
     np.testing.assert_array_equal(read_picture(path), ramp((6, 5, 2), "uint8"))
 
 
-@pytest.mark.parametrize("read", [read_picture, lambda path: TiffWindows(path).read(0, 0, 64, 64)])
+def read_window(path):
+    with TiffWindows(path) as image:
+        return image.read(0, 0, 64, 64)
+
+
+@pytest.mark.parametrize("read", [read_picture, read_window])
 @pytest.mark.parametrize("compression", ["zlib", "lzw", "zstd", "packbits", "jpeg", "jpeg2000", "webp"])
 def test_strip_that_breaks_off_is_refused_whatever_packs_it(put, read, compression):
     pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)

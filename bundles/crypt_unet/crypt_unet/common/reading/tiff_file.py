@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
-from xml.etree import ElementTree
 
 import tifffile
 
@@ -16,6 +15,7 @@ from ..errors import InputError
 from . import jpeg  # noqa: F401  by which tifffile decodes
 from .formats import find_foreign
 from .lzw import decode_lzw
+from .ome_text import check_ome, names_other_files
 from .turns import check_turns
 
 __all__ = [
@@ -43,8 +43,6 @@ MAX_TAGS = 4096  # of a page that are looked at
 MAX_PAGES = 100_000
 ADDITIONS = r"thumb|label|macro|overview"
 LARGEST_ADDITION = 16  # an image of less than this part of the largest is an addition, whatever its name
-MAX_PLANES = 1 << 24  # that OME metadata may announce; tifffile makes a list as long
-OME_START = 2000  # characters that may stand before the first element of OME metadata
 tifffile.TIFF.DECOMPRESSORS._codecs[LZW] = decode_lzw  # type: ignore[attr-defined]  # a mapping without a way to add
 MOST_BITS = 64  # of a sample
 ALONE: dict[str, Any] = {"_multifile": False, "is_mmstack": False}  # which would read other files all the same
@@ -88,8 +86,7 @@ def open_tiff(path: str | PathLike[str]) -> tifffile.TiffFile:
     try:
         with blaming(path):
             tiff.pages.cache = True  # pages are parsed once however often they are looked at
-            if len(tiff.pages) and "<OME" in tiff.pages.first.description[:OME_START]:
-                _check_ome(path, tiff)
+            check_ome(path, tiff)
     except BaseException:
         tiff.close()
         raise
@@ -216,7 +213,7 @@ def check_completeness(path: str | PathLike[str], tiff: tifffile.TiffFile, num_p
         )
     if tiff.is_ome:
         pages = [page for one in tiff.series if one.dataoffset is None for page in one.pages]
-        if None in pages and not _is_of_set(tiff):
+        if None in pages and not names_other_files(tiff):
             lacking = pages.count(None)
             raise InputError(
                 f"{path}: truncated, its description announces {lacking} planes more than it has; copy it again"
@@ -282,27 +279,3 @@ def _num_segments(page: tifffile.TiffPage) -> int:
     planes = page.samplesperpixel if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE else 1
     depth = -(-page.imagedepth // max(page.tiledepth, 1)) if page.is_tiled else page.imagedepth
     return planes * depth * -(-page.imagelength // max(height, 1)) * -(-page.imagewidth // max(width, 1))
-
-
-def _is_of_set(tiff: tifffile.TiffFile) -> bool:
-    """Whether OME metadata name further files."""
-    found = ElementTree.fromstring(tiff.ome_metadata or "").iterfind(".//{*}UUID")
-    return len({one.get("FileName") for one in found}) > 1
-
-
-def _check_ome(path: str | PathLike[str], tiff: tifffile.TiffFile) -> None:
-    """Refuse OME metadata that is cut off, which tifffile passes over, or that announces more planes than there are."""
-    try:
-        root = ElementTree.fromstring(tiff.pages.first.description)
-    except ElementTree.ParseError as error:
-        raise InputError(f"{path}: its OME metadata cannot be read ({error}); export the image again") from error
-    elsewhere = root.find("{*}BinaryOnly")
-    if elsewhere is not None and len(tiff.pages) > 1:
-        raise InputError(
-            f"{path}: what its {len(tiff.pages)} pages are is told in {elsewhere.get('MetadataFile')} only, which is "
-            "not read; save each image as one OME-TIFF, such as with Fiji or bfconvert"
-        )
-    for pixels in root.iterfind(".//{*}Pixels"):
-        planes = math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT")
-        if planes > MAX_PLANES:
-            raise InputError(f"{path}: its OME metadata announces {planes} planes; export the image again")

@@ -1,0 +1,40 @@
+"""Metadata of OME in a TIFF, before anybody believes them."""
+
+import math
+from os import PathLike
+from xml.etree import ElementTree
+
+import tifffile
+
+from ..errors import InputError
+
+__all__ = ["check_ome", "names_other_files"]
+
+MAX_PLANES = 1 << 24  # that they may announce; tifffile makes a list as long
+START = 2000  # characters that may stand before their first element
+
+
+def check_ome(path: str | PathLike[str], tiff: tifffile.TiffFile) -> None:
+    """Refuse OME metadata that is cut off, which tifffile passes over, in another file, or of too many planes."""
+    if not len(tiff.pages) or "<OME" not in tiff.pages.first.description[:START]:
+        return
+    try:
+        root = ElementTree.fromstring(tiff.pages.first.description)
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path}: its OME metadata cannot be read ({error}); export the image again") from error
+    elsewhere = root.find("{*}BinaryOnly")
+    if elsewhere is not None and len(tiff.pages) > 1:
+        raise InputError(
+            f"{path}: what its {len(tiff.pages)} pages are is told in {elsewhere.get('MetadataFile')} only, which is "
+            "not read; save each image as one OME-TIFF, such as with Fiji or bfconvert"
+        )
+    for pixels in root.iterfind(".//{*}Pixels"):
+        planes = math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT")
+        if planes > MAX_PLANES:
+            raise InputError(f"{path}: its OME metadata announces {planes} planes; export the image again")
+
+
+def names_other_files(tiff: tifffile.TiffFile) -> bool:
+    """Whether OME metadata name further files."""
+    found = ElementTree.fromstring(tiff.ome_metadata or "").iterfind(".//{*}UUID")
+    return len({one.get("FileName") for one in found}) > 1
