@@ -62,8 +62,8 @@ def _scenes(
             "tifffile's metadata={'axes': 'CZYX'}"
         )
     if unnamed and "Z" not in axes:
-        place = (long or unnamed)[0]
-        axes = f"{axes[:place]}Z{axes[place + 1 :]}"
+        first = (long or unnamed)[0]
+        axes = f"{axes[:first]}Z{axes[first + 1 :]}"
     if "C" not in axes and has_channels(page):
         axes = axes.replace("S", "C")
     lengths = dict(zip(axes, series.shape, strict=True))
