@@ -34,6 +34,7 @@ TINY = [
     pytest.param("scale --slides 600,1200 --slices 2,4 --size 64 --workers 3 --jobs 4", "slides: workers", marks=SLOW),
     pytest.param("serve --bundle devonet_ndn --num_images 3 --clients 2 --rounds 1", "latency, p95", marks=SLOW),
     pytest.param("start --bundle devonet_ndn --rounds 1", "segment --server, one image", marks=SLOW),
+    pytest.param("usage --count 2 --images devonet_ndn={volumes}/image.nii.gz", "devonet_ndn", marks=SLOW),
     pytest.param("zooms --factors 0.5", "TEM x 0.5 (n = ", marks=SLOW),
 ]
 
