@@ -1,9 +1,9 @@
 """OME-Zarr (NGFF 0.4 and 0.5), a folder or one in a zip file: its full resolution, plane by plane."""
 
 import functools
-import itertools
 import logging
 import math
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -139,7 +139,7 @@ def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: s
     sizes = dict(zip(axes, array.shape, strict=True))
     spacing = _spacing(path, multiscale, full, axes)
     # labels of nothing have no chunk
-    check = None if "image-label" in about else functools.cache(functools.partial(_check_chunks, path, array, axes))
+    check = None if "image-label" in about else functools.cache(lambda: _check_chunks(path, array))
     return Scene.in_parts(name, sizes, spacing, channels, array.dtype, _window(array, axes, check), hues)
 
 
@@ -161,36 +161,34 @@ def _check_codecs(path: Path, array: zarr.Array) -> None:
         raise InputError(f"{path}: pixels of type {array.dtype}, expected numbers; export it again")
 
 
-def _check_chunks(path: Path, array: zarr.Array, axes: Sequence[str], time: int, channel: int) -> None:
+def _check_chunks(path: Path, array: zarr.Array) -> None:
     """Refuse an image without any chunk where its description says that they are, which would be read as black.
 
     Where only some are not there, a warning says so: writers leave out what is all black, as the format allows.
     """
     sides = array.shards or array.chunks
-    at = {"T": time, "C": channel}
-    places = [
-        range(-(-length // side)) if axis not in at else [at[axis] // side]
-        for axis, length, side in zip(axes, array.shape, sides, strict=True)
-    ]
-    stored, num_chunks = _stored(path, array), math.prod(map(len, places))
-    num_lacking = sum(array.metadata.encode_chunk_key(place) not in stored for place in itertools.product(*places))
-    if num_lacking == num_chunks:
+    num_chunks = math.prod(-(-length // side) for length, side in zip(array.shape, sides, strict=True))
+    key = re.compile(re.sub("0", r"\\d+", re.escape(array.metadata.encode_chunk_key((0,) * array.ndim))))
+    num_stored = sum(key.fullmatch(name) is not None for name in _files(path, array))
+    if not num_stored:
         raise InputError(f"{path}: no chunk of its pixels is where its description says; copy or export it again")
-    if num_lacking:
-        share = f"{num_lacking} of {num_chunks} chunks ({num_lacking / num_chunks:.0%}) are not stored"
+    if num_stored < num_chunks:
+        lacking = num_chunks - num_stored
         logger.warning(
-            "%s: %s and are read as %s; if the image is not so there, its copy is incomplete: copy it again",
-            *(path, share, array.fill_value or 0),
+            "%s: %d of %d chunks (%.0f%%) are not stored and are read as %s; if the image is not so there, its copy is "
+            "incomplete: copy it again",
+            *(path, lacking, num_chunks, 100 * lacking / num_chunks, array.fill_value or 0),
         )
 
 
-def _stored(path: Path, array: zarr.Array) -> set[str]:
-    """Keys of all files of an array."""
+def _files(path: Path, array: zarr.Array) -> Iterator[str]:
+    """Names of all files of an array, from its root."""
     if path.is_dir():
         root = path / array.path
-        return {file.relative_to(root).as_posix() for file in root.rglob("*")}
-    with zipfile.ZipFile(path) as archive:
-        return {name.removeprefix(f"{array.path}/") for name in archive.namelist()}
+        yield from (file.relative_to(root).as_posix() for file in root.rglob("*"))
+    else:
+        with zipfile.ZipFile(path) as archive:
+            yield from (name.removeprefix(f"{array.path}/") for name in archive.namelist())
 
 
 def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:
@@ -198,10 +196,10 @@ def _axes(multiscale: Mapping[str, Any], num_axes: int) -> Sequence[Any]:
     return multiscale.get("axes", "tczyx"[-num_axes:])
 
 
-def _window(array: zarr.Array, axes: Sequence[str], check: Callable[[int, int], None] | None) -> Window:
+def _window(array: zarr.Array, axes: Sequence[str], check: Callable[[], None] | None) -> Window:
     def read(time: int, channel: int, where: tuple[slice, ...]) -> np.ndarray:
         if check:
-            check(time, channel)
+            check()
         at: dict[str, int | slice] = {"T": time, "C": channel, **dict(zip("ZYX", where, strict=True))}
         pixels = np.asarray(array[tuple(at[axis] for axis in axes)])
         left = [axis for axis in axes if axis in "ZYX"]
