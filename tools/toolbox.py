@@ -104,8 +104,17 @@ class Blocks:
         Of neighbouring windows, as a part of their sides.
     copies : float
         How many times the pixels of an image, in 32 bit, a run needs at its peak.
-    mask, labels : str
-        Kinds of its results that are put together, a mask and numbered objects; empty if it has no such result.
+    mask, labels, classes : str
+        Kinds of its results that are put together, a mask, numbered objects and classes from 0 to 255; empty if it has
+        no such result.
+    table : str
+        Kind of its table of the objects, numbers alone, with their labels under ``id`` and places under ``y_px`` and
+        the like, that is put together; empty for none. An object is as the block has it that holds most of it.
+    look : int
+        Side, in pixels, of the part of an image that is segmented before all others, for what has to be decided only
+        once; 0 if nothing has to be. Then inference.json has a key ``looked``, a JSON file that this run writes, and
+        that the blocks follow. Of it the tools read ``window_px``, the windows in pixels of the image, from which it
+        follows how large the other pixels here are; and ``is_sure``: if not, another part may say more.
     only_with : mapping of str to object
         Values of inference.json without which an image cannot be cut.
     """
@@ -116,6 +125,9 @@ class Blocks:
     overlap: float = 0.25
     mask: str = ""
     labels: str = ""
+    classes: str = ""
+    table: str = ""
+    look: int = 0
     only_with: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -280,7 +292,7 @@ def _checked_blocks(blocks: Blocks, num_axes: int, place: str) -> Blocks:
             and all(isinstance(side, int) and side >= least for side in sides)
         ):
             raise InputError(f"{place}: {name} is {sides!r}, expected {num_axes} whole numbers, at least {least}")
-    for name, highest in (("copies", float("inf")), ("overlap", 1.0)):
+    for name, highest in (("copies", float("inf")), ("look", float("inf")), ("overlap", 1.0)):
         number: object = getattr(blocks, name)
         if not isinstance(number, (int, float)) or not 0 <= number < highest:
             raise InputError(f"{place}: {name} is {number!r}, expected a number of at least 0, below {highest}")

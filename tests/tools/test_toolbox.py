@@ -112,6 +112,7 @@ def test_blocks_are_read_as_whole_numbers():
         ({"window": [8, 0]}, "blocks: window is .* expected 2 whole numbers, at least 1"),
         ({"copies": "many"}, "blocks: copies is 'many', expected a number"),
         ({"overlap": 1}, "blocks: overlap is 1, expected a number"),
+        ({"look": -1}, "blocks: look is -1, expected a number"),
         ({"mask": ""}, "blocks: mask is '', expected text"),
         ({"hallo": [1, 1]}, "blocks: unknown key 'hallo'; did you mean 'halo'"),
     ],

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tools.segment.loaded import Loaded
     from tools.segment.remote import Server
 
-__all__ = ["UnusableNetworkError", "Whole", "forget", "segment_block", "segment_whole"]
+__all__ = ["UnusableNetworkError", "Whole", "forget", "look_at", "segment_block", "segment_whole"]
 
 
 class UnusableNetworkError(InputError):
@@ -124,6 +124,15 @@ def forget() -> None:
     _kept = _Kept()
 
 
+def look_at(plan: Plan, place: Block) -> None:
+    """Segment a part of an image for what its bundle decides by it, unless that is done; see `Plan.look`."""
+    if not plan.look(place).is_file():
+        with quiet(logging.WARNING):
+            _kept.network(plan.bundle, plan.run)
+        with quiet(), temporary_folder("segment") as folder:
+            _segment(plan, place, folder, plan.look(place))
+
+
 def segment_block(plan: Plan, block: Block) -> None:
     """Segment a block, unless that is done, and keep its mask (of its core) and its labels (of its region).
 
@@ -131,28 +140,35 @@ def segment_block(plan: Plan, block: Block) -> None:
     """
     if plan.result(block).is_file():
         return
-    pixels = _kept.image(plan).read(tuple(slice(*side) for side in block.region))
-    options = {key: value for key, value in plan.options.items() if key not in (*PICKS, "spacing")}
     with quiet(logging.WARNING), temporary_folder("segment") as folder:  # a block says little about the image
-        network = _kept.network(plan.bundle, plan.run)
-        (folder / "results").mkdir()
-        piece = _write(folder, plan, block, pixels)
-        del pixels
-        samples = [{"gray_sample": str(plan.sample(one))} for one in plan.bundle.networks]
-        given: dict[str, Any] = {"overrides": samples[-1]}
-        if len(samples) == 2:
-            given["foreground_overrides"] = samples[0]
-        result = network.segment(piece, folder, options, name=str(plan.image), **given)
-        arrays = {}
+        result = _segment(plan, block, folder, plan.looked)
+        core, arrays = within(block.core, block.region), {}
         if plan.mask_kind:
-            mask = _read(result, plan.mask_kind, block)[within(block.core, block.region)]
-            arrays["mask"] = (mask != 0).astype(np.uint8)
+            arrays["mask"] = (_read(result, plan.mask_kind, block)[core] != 0).astype(np.uint8)
+        if plan.classes_kind:
+            arrays["classes"] = _read(result, plan.classes_kind, block)[core]
         if plan.labels_kind:
             labels = _read(result, plan.labels_kind, block)
             arrays["labels"] = labels.astype(np.uint16 if labels.max(initial=0) < 1 << 16 else np.uint32)
+        if plan.table_kind:
+            arrays |= _table(result, plan.table_kind, block)
     with replacing(plan.result(block)) as partial:
         np.savez_compressed(partial, **arrays)
     gc.collect()
+
+
+def _segment(plan: Plan, block: Block, folder: Path, looked: Path | None) -> Result:
+    pixels = _kept.image(plan).read(tuple(slice(*side) for side in block.region))
+    options = {key: value for key, value in plan.options.items() if key not in (*PICKS, "spacing")}
+    network = _kept.network(plan.bundle, plan.run)
+    (folder / "results").mkdir()
+    piece = _write(folder, plan, block, pixels)
+    del pixels
+    samples = [{"gray_sample": str(plan.sample(one))} for one in plan.bundle.networks]
+    given: dict[str, Any] = {"overrides": samples[-1] | ({"looked": str(looked)} if looked else {})}
+    if len(samples) == 2:
+        given["foreground_overrides"] = samples[0]
+    return network.segment(piece, folder, options, name=str(plan.image), **given)
 
 
 def _write(folder: Path, plan: Plan, block: Block, pixels: np.ndarray) -> Path:
@@ -182,3 +198,15 @@ def _read(result: Result, kind: str, block: Block) -> np.ndarray:
     if array.shape != expected:
         raise InputError(f"{block.place}: {kind} of {array.shape} pixels, expected {expected}")
     return array
+
+
+def _table(result: Result, kind: str, block: Block) -> dict[str, np.ndarray]:
+    """Columns and rows of the table of the objects, with their places in the image."""
+    path = next(file for file in result.files if file.name == f"{STEM}_{kind}.csv")
+    with path.open(encoding="utf-8") as file:
+        columns = file.readline().strip().split(",")
+        lines = file.readlines()
+    rows = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.empty((0, len(columns)))
+    for axis, (start, _) in zip("zyx"[-len(block.region) :], block.region, strict=True):
+        rows[:, columns.index(f"{axis}_px")] += start
+    return {"columns": np.array(columns), "rows": rows}

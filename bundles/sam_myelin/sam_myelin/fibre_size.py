@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .automatic import find_fibres
-from .segmenter import CLASSES, WINDOW_PX, class_probabilities
+from .segmenter import CLASSES, class_probabilities, window_side
 
 __all__ = ["TYPICAL_PX", "choose_zoom", "typical_diameter"]
 
@@ -91,7 +91,7 @@ def typical_diameter(
     share : float
         Of the middle, that is covered by fibres which the segmenter is sure of.
     """
-    sides = [min(side, math.ceil(WINDOW_PX / zoom)) for side in image.shape[1:]]
+    sides = [min(side, window_side(zoom)) for side in image.shape[1:]]
     top, left = ((whole - side) // 2 for whole, side in zip(image.shape[1:], sides, strict=True))
     middle = image[:, top : top + sides[0], left : left + sides[1]]
     found = class_probabilities(middle, segment, device, zoom=zoom).numpy()

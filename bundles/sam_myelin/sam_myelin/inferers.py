@@ -16,6 +16,7 @@ from .common.errors import InputError
 from .fibre_size import choose_zoom
 from .fibres import Fibre, FibreMaps, fibres_of_logits, merge_fibres, moved
 from .fitting import fitting_fibres
+from .look import Look, read_look, write_look
 from .normalisation import Fit, to_input
 from .prompt_sources import as_prompts
 from .prompts import Prompts, check_inside
@@ -71,6 +72,9 @@ class FibreInferer(Inferer):
     tile_px : int or "auto"
         Side of the tiles in pixels of the image; ``auto``: see `choose_tile_px`, by ``pixel_size_um`` in the metadata,
         and where the segmenter has a part in the result, by the fibres that it sees, see `choose_zoom`.
+    looked : path or "none"
+        Where fibres are found without prompts, a file of the magnification, and whether myelin is bright: followed
+        where it exists, else written, so that all parts of an image are segmented alike; see `Look`.
     halo : float
         Share of a tile's side by which tiles at least reach over their cores.
     part : str
@@ -111,6 +115,7 @@ class FibreInferer(Inferer):
         *,
         automatic: bool = False,
         tile_px: int | str = "auto",
+        looked: str = NONE,
         halo: float = 0.2,
         part: str = "myelin",
         threshold: float = 0.5,
@@ -141,6 +146,7 @@ class FibreInferer(Inferer):
                 "and at least one prompt"
             )
         self.automatic, self.tile_px, self.halo, self.part = automatic, tile_px, halo, part
+        self.looked, self.look = looked, read_look(looked) if automatic else None
         if min_fit != NONE and (isinstance(min_fit, (str, bool)) or not 0 < min_fit <= 1):
             raise InputError(f"--min_fit {min_fit}: expected an IoU above 0, 1 at most, or none")
         self.threshold, self.min_visible, self.min_axon_px = threshold, min_visible, min_axon_px
@@ -193,7 +199,7 @@ class FibreInferer(Inferer):
         image = inputs.as_subclass(torch.Tensor)[0]
         bare: Any = getattr(network, "module", network)
         device = next((parameter.device for parameter in bare.parameters()), inputs.device)
-        zoom = self._zoom(image, bare, device, _pixel_size_um(inputs))
+        zoom = self.look.zoom if self.look else self._zoom(image, bare, device, _pixel_size_um(inputs))
         tile_px = round(SHOWN * bare.image_size / zoom)
         tiles = cut_tiles(image.shape[1:], tile_px=tile_px, halo_px=int(self.halo * tile_px))
         embeddings = TileEmbeddings(image, tiles, bare, device)
@@ -215,10 +221,14 @@ class FibreInferer(Inferer):
         shape, axon = tuple(embeddings.image.shape[1:]), None
         if prompts is None:
             classes = self._classes(embeddings, zoom)
-            options = self._options(embeddings, classes, zoom)
+            look = self._looked(embeddings, classes, zoom)
+            options = self._options(look)
             if not self.refine:
                 segmented = fibres_from_classes(*classes, **options, keep_bare_axons=self.keep_bare_axons)
-                return merge_fibres(segmented, shape, min_visible=self.min_visible)
+                maps = merge_fibres(segmented, shape, min_visible=self.min_visible)
+                if self.looked != NONE and self.look is None:
+                    write_look(self.looked, look, maps.labels)
+                return maps
             prompts, axon = prompts_from_classes(*classes, **options)
             fibres = self._draw_all(embeddings, prompts, axon if self.part == "fibre" else None)
             return merge_fibres(fibres, shape, ids=prompts.ids, min_visible=self.min_visible)
@@ -226,20 +236,24 @@ class FibreInferer(Inferer):
         if known and (self.part == "fibre" or self._may_fit):
             classes = self._classes(embeddings, zoom)
             if self._may_fit:
-                found = fibres_from_classes(*classes, **self._options(embeddings, classes, zoom))
+                look = self._looked(embeddings, classes, zoom)
+                found = fibres_from_classes(*classes, **self._options(look))
                 known = fitting_fibres(prompts, found, min_iou=float(self.min_fit))
             if self.part == "fibre":
                 axon = (classes[1] >= self.threshold) & (classes[1] >= classes[0])
         fibres = self._draw_all(embeddings, prompts, axon, known)
         return merge_fibres(fibres, shape, ids=prompts.ids)
 
-    def _options(self, embeddings: TileEmbeddings, classes: np.ndarray, zoom: float) -> dict[str, Any]:
+    def _looked(self, embeddings: TileEmbeddings, classes: np.ndarray, zoom: float) -> Look:
+        """What an earlier call decided, else what this image says."""
+        return self.look or Look(zoom, has_bright_myelin(convert_to_numpy(embeddings.image[0]), *classes))
+
+    def _options(self, look: Look) -> dict[str, Any]:
         """Parameters of `find_fibres` for an image."""
-        bright = has_bright_myelin(convert_to_numpy(embeddings.image[0]), *classes)
         return {
             "threshold": self.threshold,
-            "axon_share": self.axon_share_bright if bright else self.axon_share,
-            "min_axon_px": self.min_axon_px / zoom**2,
+            "axon_share": self.axon_share_bright if look.has_bright_myelin else self.axon_share,
+            "min_axon_px": self.min_axon_px / look.zoom**2,
             "min_solidity": self.min_solidity,
             "min_sheath": self.min_sheath,
         }

@@ -51,7 +51,7 @@ def fit_to(shape: Sequence[int], size: int) -> Fit:
     return Fit((int(shape[0]), int(shape[1])), (height, width), size)
 
 
-def to_rgb(image: np.ndarray) -> np.ndarray:
+def to_rgb(image: np.ndarray, *, sample: np.ndarray | None = None) -> np.ndarray:
     """Gray values from 0 to 255 in three channels.
 
     Parameters
@@ -59,6 +59,8 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     image : ndarray of uint8 or uint16, shape (Y, X), (Y, X, 1) or (Y, X, 3)
         It is stretched so that its 0.5 and 99.5 percentiles become 0 and 255: a pale image would be taken for one of
         those whose myelin is bright. A constant image becomes 0.
+    sample : ndarray, optional
+        Gray values whose percentiles are taken in the place of the image's: of all of what this image is a part of.
 
     Returns
     -------
@@ -75,7 +77,7 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3) or 0 in pixels.shape:
         raise InputError(f"an image of shape {image.shape}: expected (Y, X) or (Y, X, 3); drop the alpha channel")
     values = pixels.astype(np.float32)
-    black, white = np.percentile(values, _TAILS)
+    black, white = np.percentile(values if sample is None else sample.astype(np.float32), _TAILS)
     values = ((values - black) * (_WHITE / max(white - black, 1e-6))).clip(0, _WHITE).astype(np.float32)
     return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)).transpose(2, 0, 1))
 

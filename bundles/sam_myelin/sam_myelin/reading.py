@@ -164,6 +164,8 @@ class ReadMicrographd(MapTransform):
         Paths of images.
     pixel_size_um : float or "none"
         Side of a pixel in all images; otherwise what an item says under ``pixel_size_um``, or the image's sidecar.
+    sample : path or "none"
+        A file of gray values that NumPy reads, by which images are stretched in the place of their own.
 
     Raises
     ------
@@ -172,10 +174,15 @@ class ReadMicrographd(MapTransform):
     """
 
     def __init__(
-        self, keys: KeysCollection, pixel_size_um: float | str = "none", allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        pixel_size_um: float | str = "none",
+        sample: str | os.PathLike[str] = "none",
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.pixel_size_um = None if pixel_size_um == "none" else pixel_size_um
+        self.sample = None if sample == "none" else np.load(sample)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         data = dict(data)
@@ -183,7 +190,7 @@ class ReadMicrographd(MapTransform):
         for key in self.key_iterator(data):
             path = data[key]
             pixel_size_um = pixel_size_of(path, given)
-            tensor = to_tensor(to_rgb(luminance(read_micrograph(path))), path)
+            tensor = to_tensor(to_rgb(luminance(read_micrograph(path)), sample=self.sample), path)
             tensor.meta["pixel_size_um"] = math.nan if pixel_size_um is None else pixel_size_um
             data[key] = tensor
         return data

@@ -16,7 +16,7 @@ from .common.networks.padding import pad_to_multiple
 from .common.training.checkpoints import bare_network, read_weights
 from .views import undo_view, view_of
 
-__all__ = ["CLASSES", "SHOWN", "Segmenter", "SegmenterLoader", "class_probabilities"]
+__all__ = ["CLASSES", "SHOWN", "Segmenter", "SegmenterLoader", "class_probabilities", "window_side"]
 
 CLASSES = ("ground", "myelin", "axon")
 SHOWN = 0.5  # magnification of what it sees, as a share of that of Segment Anything's tiles
@@ -117,7 +117,7 @@ def class_probabilities(
     views: int = 1,
     progress: bool = False,
 ) -> torch.Tensor:
-    """Probabilities of `CLASSES` in every pixel of an image, found in windows at another magnification.
+    """Probabilities of `CLASSES` in every pixel of an image, found in windows that are shown magnified.
 
     Parameters
     ----------
@@ -138,23 +138,36 @@ def class_probabilities(
     Tensor of float32, shape (3, Y, X)
         On the CPU.
     """
-    size = [max(1, round(side * zoom)) for side in image.shape[1:]]
-    shown = F.interpolate(image[None].float(), size, mode="bilinear", align_corners=False, antialias=True)
+    whole = window_side(zoom)
+    sides = [min(whole, side) for side in image.shape[1:]]  # of a small image one window, filled up on all sides alike
+    height, width = (WINDOW_PX if side == whole else max(1, round(side * zoom)) for side in sides)
+    top, left = (-height % MULTIPLE // 2, -width % MULTIPLE // 2)
+    margins = (left, -width % MULTIPLE - left, top, -height % MULTIPLE - top)
 
     def of_window(window: torch.Tensor) -> torch.Tensor:
-        seen = [undo_view(segment(view_of(window, view)).float().softmax(dim=1), view) for view in range(views)]
-        return torch.stack(seen).mean(dim=0)
+        shown = F.interpolate(window, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        shown = F.pad(shown, margins, mode="replicate")
+        seen = [undo_view(segment(view_of(shown, view)).float().softmax(dim=1), view) for view in range(views)]
+        found = torch.stack(seen).mean(dim=0)[..., top : top + height, left : left + width]
+        return F.interpolate(found, sides, mode="bilinear", align_corners=False, antialias=True)
 
     found: Any = sliding_window_inference(  # one tensor, as of_window gives it
-        shown,
-        [min(WINDOW_PX, -(-side // MULTIPLE) * MULTIPLE) for side in size],  # of a small image one window
+        image[None].float(),
+        sides,
         sw_batch_size=1,
         predictor=of_window,
         overlap=WINDOW_OVERLAP,
         mode="gaussian",
-        padding_mode="replicate",
         sw_device=device,
         device=torch.device("cpu"),
         progress=progress,
     )
-    return F.interpolate(found, image.shape[1:], mode="bilinear", align_corners=False, antialias=True)[0]
+    return found[0]
+
+
+def window_side(zoom: float) -> int:
+    """Side of the windows that an image is seen in, in its pixels; windows overlap by a quarter, which is whole too.
+
+    So a part of an image that begins where a window does is seen as it is in the whole image.
+    """
+    return 4 * max(1, round(WINDOW_PX / zoom / 4))

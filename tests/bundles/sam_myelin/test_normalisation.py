@@ -37,6 +37,12 @@ def test_input_is_that_of_segment_anything(image):
         torch.testing.assert_close(given_in, expected, atol=2.01 / min(STD), rtol=0)  # two gray values: both round
 
 
+def test_a_part_is_stretched_as_the_whole_image_where_that_is_given():
+    whole = np.random.default_rng(0).integers(500, 9000, (40, 50), np.uint16)
+    sample = np.sort(whole.ravel())
+    np.testing.assert_allclose(to_rgb(whole[5:9, 5:9], sample=sample), to_rgb(whole)[:, 5:9, 5:9])
+
+
 def test_padding_is_the_mean(image):
     given_in, _ = normalise(image, size=64)
     assert not given_in[:, :, 40:].any() and given_in[:, :, :40].any()

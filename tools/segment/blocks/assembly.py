@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
+from common.tables import write_table
 from tools.formats.saving import About
 from tools.segment.blocks.cutting import Block, overlap, within
 from tools.segment.blocks.joining import number_through, same_objects
@@ -24,28 +25,32 @@ CHUNK_PX = {2: (1024, 1024), 3: (64, 256, 256)}
 def put_together(plan: Plan, destination: Path, stem: str) -> list[Path]:
     """Write the results of all blocks that are done as OME-Zarr, the mask that counts last; what was written.
 
-    They are ``<stem>_<kind>.ome.zarr``. What blocks that are not done cover is 0, and their places stand in an
-    attribute of the store. InputError if they cannot be written.
+    They are ``<stem>_<kind>.ome.zarr``, and a table ``<stem>_<kind>.csv``. What blocks that are not done cover is 0,
+    and their places stand in an attribute of the store. InputError if they cannot be written.
     """
     from tools.formats.label_zarr import write_parts  # slow to import
 
     done = [block for block in plan.blocks if plan.result(block).is_file()]
     missing = [block.place for block in plan.blocks if block not in done]
     remarks = {MISSING: missing} if missing else {}
-    wanted = sorted({plan.mask_kind, plan.labels_kind} - {""}, key=lambda kind: kind == plan.bundle.mask_kind)
+    kinds = {plan.mask_kind: "mask", plan.classes_kind: "classes", plan.labels_kind: "labels"}
+    wanted = sorted(kinds.keys() - {""}, key=lambda kind: kind == plan.bundle.mask_kind)
     paths = []
     for kind in wanted:
         path = destination / f"{stem}_{kind}{IN_BLOCKS}"
-        if kind == plan.labels_kind:
+        if kinds[kind] == "labels":
             present, numbers, num_objects = _number(plan, done)
             dtype = np.dtype(next(kind for kind in (np.uint16, np.uint32) if num_objects <= np.iinfo(kind).max))
             parts = _labels(plan, done, present, numbers)
             about = About(plan.image.name, plan.spacing, plan.bundle.object_name)
         else:
-            dtype, parts = np.dtype(np.uint8), _masks(plan, done)
+            dtype, parts = np.dtype(np.uint8), _planes(plan, done, kinds[kind])
             about = About(plan.image.name, plan.spacing, kind)
         built = plan.folder / path.name  # with which goes what a killed process leaves of it
         try:
+            if kinds[kind] == "labels" and plan.table_kind:
+                paths.append(destination / f"{stem}_{plan.table_kind}.csv")
+                write_table(paths[-1], *_table(plan, done, present, numbers))
             write_parts(built, plan.shape, dtype, parts, about, chunks=_chunks(plan), remarks=remarks)
             shutil.rmtree(path, ignore_errors=True)
             built.rename(path)
@@ -55,10 +60,29 @@ def put_together(plan: Plan, destination: Path, stem: str) -> list[Path]:
     return paths
 
 
-def _masks(plan: Plan, done: Sequence[Block]) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+def _planes(plan: Plan, done: Sequence[Block], name: str) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
     for block in done:
         with np.load(plan.result(block)) as arrays:
-            yield tuple(slice(*side) for side in block.core), arrays["mask"]
+            yield tuple(slice(*side) for side in block.core), arrays[name]
+
+
+def _table(
+    plan: Plan, done: Sequence[Block], present: Sequence[np.ndarray], numbers: Sequence[np.ndarray]
+) -> tuple[list[str], list[list[float]]]:
+    """Columns, and a row per object, of the block whose core holds most of it."""
+    columns: list[str] = []
+    best: dict[int, tuple[int, np.ndarray]] = {}
+    for block, old, new in zip(done, present, numbers, strict=True):
+        with np.load(plan.result(block)) as arrays:
+            columns, rows, labels = arrays["columns"].tolist(), arrays["rows"], arrays["labels"]
+        sizes = np.bincount(labels[within(block.core, block.region)].ravel())
+        row_of = {int(row[columns.index("id")]): row for row in rows}
+        for label, number in zip(old.tolist(), new.tolist(), strict=True):
+            if sizes[label] > best.get(number, (0, None))[0]:
+                best[number] = int(sizes[label]), row_of[label]
+    for number, (_, row) in best.items():
+        row[columns.index("id")] = number
+    return columns, [best[number][1].tolist() for number in sorted(best)]
 
 
 def _labels(

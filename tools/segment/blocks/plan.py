@@ -1,12 +1,13 @@
 """What is to be done to segment one image in blocks; torch is not needed for it."""
 
+import itertools
 import json
 import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from nibabel.affines import voxel_sizes
 
 from common.errors import InputError
 from common.files import prepare_output_dir, write_text
+from common.json_file import read_json
 from common.reading import nifti, pictures, tiff
 from common.reading.formats import identify
 from tools.convert.spacing import check_spacing, parse_spacing
@@ -26,8 +28,8 @@ from tools.segment.inputs import UNREADABLE
 from tools.segment.sources import Source
 
 __all__ = [
-    *("Cutting", "Plan", "check_blocks", "default_memory", "drop_if_empty", "open_image", "plan_blocks"),
-    "work_folder",
+    *("Cutting", "Plan", "check_blocks", "cut_as_looked", "default_memory", "drop_if_empty", "open_image"),
+    *("places_to_look", "plan_blocks", "work_folder"),
 ]
 
 Affine = tuple[tuple[float, ...], ...]
@@ -65,10 +67,14 @@ class Plan:
     affine : tuple or None
         Of a volume as it is written for the bundle, from (X, Y, Z).
     blocks : tuple of Block
+        Before a look at the image, as if the network saw it in its own size.
+    cutting : Cutting
     folder : Path
         Where finished blocks are kept.
     run : str
         Of this command, for which a process keeps the network.
+    looked : Path or None
+        The file of what a look at the image has decided.
     """
 
     bundle: Description
@@ -78,8 +84,10 @@ class Plan:
     spacing: Spacing
     affine: Affine | None
     blocks: tuple[Block, ...]
+    cutting: Cutting
     folder: Path
     run: str
+    looked: Path | None = None
 
     @property
     def mask_kind(self) -> str:
@@ -94,6 +102,16 @@ class Plan:
             return self.bundle.mask_kind
         return self.bundle.blocks.labels if self.bundle.blocks else ""
 
+    @property
+    def classes_kind(self) -> str:
+        """Of the classes that are put together; empty for none."""
+        return self.bundle.blocks.classes if self.bundle.blocks else ""
+
+    @property
+    def table_kind(self) -> str:
+        """Of the table of the objects; empty for none."""
+        return self.bundle.blocks.table if self.bundle.blocks else ""
+
     def ratios(self, network: Description) -> list[float]:
         """How many pixels of the image one is that a network looks at, along every axis."""
         return _ratios(network, self.spacing)
@@ -102,9 +120,14 @@ class Plan:
         """The file of gray values that stand for all of the image."""
         return self.folder / f"gray_sample_{network.root.name}.npy"
 
+    def look(self, place: Block) -> Path:
+        """The file of what a part of the image says of the whole."""
+        return self.folder / f"looked_{place.number}.json"
+
     def result(self, block: Block) -> Path:
-        """The file of a block that is done."""
-        return self.folder / f"{block.number:06d}.npz"
+        """The file of a block that is done, which is named after its place: a look may have cut others before."""
+        place = "_".join(f"{start}-{stop}" for start, stop in (*block.core, *block.region))
+        return self.folder / f"{block.number:06d}_{place}.npz"
 
 
 def default_memory() -> float:
@@ -137,7 +160,8 @@ def check_blocks(bundle: Description) -> None:
         for key, value in one.blocks.only_with.items():
             if one.overrides.get(key, value) != value:
                 raise InputError(
-                    f"--{key} {one.overrides[key]}: {one.root.name} segments in blocks only with {value}; leave it out"
+                    f"--{key} {one.overrides[key]}: {one.root.name} segments in blocks only with {value}; leave it out "
+                    "or segment the whole image, with more --memory and no --blocks"
                 )
 
 
@@ -172,9 +196,7 @@ def plan_blocks(
     with open_image(source.path, bundle, options, folder) as regions:
         shape, affine = regions.shape, _affine(source.path, bundle, regions, options)
         spacing = _spacing(regions, affine, options)
-    halo, grids = _halo(bundle, spacing), _grids(bundle, spacing)
-    size = cutting.size or choose_size(shape, halo, grids, copies=_copies(bundle, spacing), memory=cutting.memory)
-    blocks = tuple(cut(shape, size, halo, grids))
+    blocks = _cut(bundle, shape, spacing, cutting)
     if len(blocks) == 1 and not cutting.size:  # brought to the network's pixels it is small enough
         shutil.rmtree(folder)
         return None
@@ -183,8 +205,43 @@ def plan_blocks(
             f"{source.path}: --save {','.join(save)} takes its labels as a whole, {math.prod(shape) * BYTES / 1e9:.3g} "
             "GB, more than --memory; give more, or take the OME-Zarr that is written anyway"
         )
-    _remember(folder, source, {"shape": shape, "size": size, "halo": halo, "options": dict(options)})
-    return Plan(bundle, source.path.resolve(), dict(options), shape, spacing, affine, blocks, folder.resolve(), run)
+    _remember(folder, source, {"shape": shape, "options": dict(options)})
+    path, folder = source.path.resolve(), folder.resolve()
+    return Plan(bundle, path, dict(options), shape, spacing, affine, blocks, cutting, folder, run)
+
+
+def places_to_look(plan: Plan) -> list[Block]:
+    """Parts of an image in which to look for what is decided only once: its middle, then those of its ninths."""
+    side = plan.bundle.blocks.look if plan.bundle.blocks else 0
+    lengths = [min(side, length) - (length - min(side, length)) % 2 for length in plan.shape]  # in the very middle
+    places = []
+    for ninth in itertools.product((3, 1, 5), repeat=len(lengths)):
+        starts = [
+            min(max(0, (part * whole - 3 * length) // 6), whole - length)
+            for part, whole, length in zip(ninth, plan.shape, lengths, strict=True)
+        ]
+        places.append(tuple((start, start + length) for start, length in zip(starts, lengths, strict=True)))
+    return [Block(number, place, place) for number, place in enumerate(dict.fromkeys(places))]
+
+
+def cut_as_looked(plan: Plan, looked: Path) -> Plan:
+    """The plan as a look at the image has it: cut by the windows that the network sees it in."""
+    found = read_json(looked, "remove the folder that it is in")
+    window = plan.bundle.blocks.window if plan.bundle.blocks else ()
+    ratios = [own / of for own, of in zip(found["window_px"], window, strict=True)]
+    return replace(plan, looked=looked, blocks=_cut(plan.bundle, plan.shape, plan.spacing, plan.cutting, ratios))
+
+
+def _cut(
+    bundle: Description,
+    shape: tuple[int, ...],
+    spacing: Spacing,
+    cutting: Cutting,
+    ratios: Sequence[float] | None = None,
+) -> tuple[Block, ...]:
+    halo, grids = _halo(bundle, spacing, ratios), _grids(bundle, spacing, ratios)
+    size = cutting.size or choose_size(shape, halo, grids, copies=_copies(bundle, spacing), memory=cutting.memory)
+    return tuple(cut(shape, size, halo, grids))
 
 
 def open_image(
@@ -202,7 +259,7 @@ def _remember(folder: Path, source: Source, settings: Mapping[str, object]) -> N
     if path.is_file() and path.read_text(encoding="utf-8") == content:
         return
     for left in folder.iterdir():
-        if left.suffix in (".npz", ".npy"):
+        if left.suffix in (".npz", ".npy", ".json"):
             left.unlink()
     write_text(path, content)
 
@@ -234,20 +291,24 @@ def _ratios(bundle: Description, spacing: Spacing) -> list[float]:
     return [wanted / own if own else 1.0 for wanted, own in zip(bundle.spacing, spacing, strict=True)]
 
 
-def _halo(bundle: Description, spacing: Spacing) -> tuple[int, ...]:
+def _halo(bundle: Description, spacing: Spacing, ratios: Sequence[float] | None) -> tuple[int, ...]:
+    """Of blocks; the ratios are those of pictures that a network sees magnified, see `_ratios`."""
     halos = [
-        [math.ceil(side * ratio - 1e-6) for side, ratio in zip(one.blocks.halo, _ratios(one, spacing), strict=True)]
+        [
+            math.ceil(side * ratio - 1e-6)
+            for side, ratio in zip(one.blocks.halo, ratios or _ratios(one, spacing), strict=True)
+        ]
         for one in bundle.networks
         if one.blocks
     ]
     return tuple(map(max, zip(*halos, strict=True)))
 
 
-def _grids(bundle: Description, spacing: Spacing) -> list[Grid]:
+def _grids(bundle: Description, spacing: Spacing, given: Sequence[float] | None) -> list[Grid]:
     grids = []
     for one in bundle.networks:
         if one.blocks:
-            ratios, window, part = _ratios(one, spacing), _window(one), float(one.blocks.overlap)
+            ratios, window, part = given or _ratios(one, spacing), _window(one), float(one.blocks.overlap)
             interval = [max(1, int(side * (1 - part))) for side in window]  # as MONAI does
             grids.append(
                 Grid(

@@ -13,11 +13,12 @@ from tqdm import tqdm
 
 from common.errors import InputError, find_input_error, find_write_error
 from common.files import replacing
+from common.json_file import read_json
 from tools.formats.regions import Regions
 from tools.segment.blocks.assembly import put_together
 from tools.segment.blocks.cutting import Block
 from tools.segment.blocks.intensity import LOOKED_AT, gray_sample, on_grid
-from tools.segment.blocks.plan import Plan, open_image
+from tools.segment.blocks.plan import Plan, cut_as_looked, open_image, places_to_look
 from tools.segment.description import Description
 from tools.spreading import Spread
 
@@ -40,6 +41,8 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
 
     for network in plan.bundle.networks:
         _sample(plan, network)
+    if plan.bundle.blocks is not None and plan.bundle.blocks.look:
+        plan = cut_as_looked(plan, _look(plan, spread))
     todo = [block for block in plan.blocks if not plan.result(block).is_file()]
     failures = []
     done = spread(functools.partial(segment_block, plan), todo)
@@ -79,6 +82,23 @@ def _sample(plan: Plan, network: Description) -> None:
             raise InputError(known if str(plan.image) in known else f"{plan.image}: {known}") from error
     with replacing(path) as partial:
         np.save(partial, sample)
+
+
+def _look(plan: Plan, spread: Spread) -> Path:
+    """What is decided for all blocks by the first part of the image that says enough, else by its middle."""
+    from tools.segment.work import look_at
+
+    places, read = places_to_look(plan), []
+    for place in places:
+        ((_, error),) = spread(functools.partial(look_at, plan), [place])
+        if error is not None:
+            if find_write_error(error) is not None or isinstance(error, InputError):
+                raise error
+            raise InputError(f"{plan.image}: {place.place}: {_reason(plan, error)}") from error
+        read.append(plan.look(place))
+        if read_json(read[-1], "remove it")["is_sure"]:
+            return read[-1]
+    return read[0]
 
 
 def _resampled(plan: Plan, ratios: list[float], regions: Regions, block: Block) -> np.ndarray:

@@ -14,6 +14,7 @@ import tifffile
 from common.labels.objects import match_objects
 from tools.convert.nifti import write_volume
 from tools.sample.embryo import SPACING_UM, draw_image, draw_labels, place_nuclei
+from tools.sample.nerve import draw_nerve
 from tools.sample.phase_contrast import CELL_TYPES, draw_field
 from tools.segment.commands import segment
 from tools.segment.results import read_mask
@@ -30,8 +31,8 @@ def assert_equal(whole: Path, parts: Path, ending: str) -> None:
     assert_same_objects(whole, parts, ending)
 
 
-def assert_same_objects(whole: Path, parts: Path, ending: str) -> None:
-    labels = [read_mask(whole / f"a_instances{ending}")[0], read_mask(parts / "a_instances.ome.zarr")[0]]
+def assert_same_objects(whole: Path, parts: Path, ending: str, kind: str = "instances") -> None:
+    labels = [read_mask(whole / f"a_{kind}{ending}")[0], read_mask(parts / f"a_{kind}.ome.zarr")[0]]
     found, num_parts, num_whole = match_objects(*labels, min_iou=0.9)
     assert num_whole > 20 and 2 * found / (num_parts + num_whole) >= 0.99
     assert sorted(np.unique(labels[1])) == list(range(num_whole + 1))
@@ -87,3 +88,18 @@ def test_nuclei_slice_by_slice(embryos, tmp_path):
     segment("maskrcnn_2p5d", str(embryos), str(tmp_path / "whole"))
     segment("maskrcnn_2p5d", str(embryos), str(tmp_path / "parts"), blocks="24,32,150")
     assert_same_objects(tmp_path / "whole", tmp_path / "parts", ".nii.gz")
+
+
+def test_fibres_of_a_size_that_is_estimated(tmp_path):
+    pixels, _, _ = draw_nerve(np.random.default_rng(0), 900)
+    tifffile.imwrite(tmp_path / "a.tif", pixels.astype(np.uint16) * 100 + 500, photometric="minisblack")
+    segment("sam_myelin", str(tmp_path / "a.tif"), str(tmp_path / "whole"))
+    segment("sam_myelin", str(tmp_path / "a.tif"), str(tmp_path / "parts"), blocks="330,450")
+    whole = read_mask(tmp_path / "whole" / "a_axonmyelin.png")[0]
+    assert (read_mask(tmp_path / "parts" / "a_axonmyelin.ome.zarr")[0] == whole).mean() >= 0.999
+    assert_same_objects(tmp_path / "whole", tmp_path / "parts", ".png", "fibres")
+    paths = [tmp_path / folder / "a_morphometrics.csv" for folder in ("whole", "parts")]
+    tables = [np.sort(np.genfromtxt(path, delimiter=",", names=True), order=["y_px", "x_px"]) for path in paths]
+    assert len(tables[0]) == len(tables[1])
+    for name in ("y_px", "x_px", "g_ratio", "touches_border"):
+        assert np.isclose(tables[0][name], tables[1][name], rtol=0.01, equal_nan=True).mean() >= 0.99

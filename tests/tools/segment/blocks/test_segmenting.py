@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from scipy import ndimage
 
 from common.errors import InputError
 from tests.tools.formats.raw_files import write_zarr
@@ -18,7 +19,7 @@ from tools.segment.results import read_mask
 VERBS = {"segment": ("tools.segment.commands:segment", "")}
 SMALL = {"roi_size": [32, 32]}
 SMALL_3D = {"roi_size": [8, 16, 16]}
-CELLS, NUCLEI = "swinunet_livecell", "nuclei"
+CELLS, NUCLEI, FIBRES = "swinunet_livecell", "nuclei", "sam_myelin"
 
 
 def same_partition(labels: np.ndarray, expected: np.ndarray) -> bool:
@@ -145,6 +146,8 @@ def test_labels_are_saved_in_further_formats(stand_in, picture, tmp_path):
         (CELLS, {"blocks": "60,70,80"}, "--blocks 60,70,80: swinunet_livecell takes Y,X"),
         (CELLS, {"blocks": "60,0"}, "--blocks 60,0: expected the size of a block in pixels"),
         (CELLS, {"blocks": "60,70", "mode": "resize"}, "--mode resize: swinunet_livecell segments in blocks only with"),
+        (FIBRES, {"blocks": "60,70", "prompt_source": "prompts"}, "--prompt_source prompts: .* only with auto"),
+        (FIBRES, {"blocks": "60,70", "refine": True}, "--refine True: .* only with False"),
         (CELLS, {"memory": "none"}, "--memory none: expected a number above 0"),
         (CELLS, {"memory": "0.0001"}, "the smallest blocks, .* give more"),
         (CELLS, {"memory": "0.00001", "blocks": "9,9", "save": "csv"}, "--save csv takes its labels as a whole"),
@@ -167,6 +170,50 @@ def test_volume_without_pixel_size_and_damaged_pixels_are_told_in_one_line(stand
     assert run(VERBS, [*command, "--spacing", "2,1,1", "--destination", str(tmp_path / "other")]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "a.ome.zarr: " in error and "cut short" in error
+
+
+def test_what_is_decided_once_is_decided_by_the_middle_and_classes_and_table_are_put_together(
+    stand_in, picture, tmp_path
+):
+    image, pixels = picture(shape=(2201, 2300))
+    segment(FIBRES, str(image), str(tmp_path / "out"), blocks="1000,1200")
+    (middle,) = stand_in.looked
+    np.testing.assert_array_equal(middle, pixels[77 : 77 + 2047, 126 : 126 + 2048])
+    assert stand_in.followed == ["looked_0.json"] * 6
+    names = {"a_axonmyelin.ome.zarr", "a_fibres.ome.zarr", "a_morphometrics.csv"}
+    assert results(tmp_path / "out") == names | {"segment.json"}
+    mask, labels = bright_objects(pixels)
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / "a_axonmyelin.ome.zarr")[0], 127 * mask)
+    found = read_mask(tmp_path / "out" / "a_fibres.ome.zarr")[0]
+    assert same_partition(found, labels)
+    table = np.loadtxt(tmp_path / "out" / "a_morphometrics.csv", delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(table[:, 0], np.arange(1, labels.max() + 1))
+    np.testing.assert_array_equal(table[:, 3], np.bincount(found.ravel())[1:])
+    np.testing.assert_allclose(table[:, 1:3], ndimage.center_of_mass(mask, found, table[:, 0].astype(int)), rtol=1e-5)
+
+
+def test_where_the_middle_says_nothing_it_is_looked_elsewhere_once(stand_in, picture, tmp_path):
+    image, pixels = picture(shape=(2201, 2300))
+    corner = pixels[:2047, :2048]
+    stand_in.is_sure = lambda seen: np.array_equal(seen, corner)
+    stand_in.before = lambda seen: len(stand_in.followed) < 2 or _stop()
+    with pytest.raises(KeyboardInterrupt):
+        segment(FIBRES, str(image), str(tmp_path / "out"), blocks="1000,1200")
+    stand_in.before = lambda seen: None
+    segment(FIBRES, str(image), str(tmp_path / "out"), blocks="1000,1200")
+    assert len(stand_in.looked) == 5 and np.array_equal(stand_in.looked[-1], corner)
+    assert stand_in.followed == ["looked_4.json"] * 6
+
+
+def test_blocks_follow_the_middle_where_no_part_says_anything(stand_in, picture, tmp_path):
+    image, _ = picture(shape=(2060, 2100))
+    stand_in.is_sure = lambda seen: False
+    segment(FIBRES, str(image), str(tmp_path / "out"), blocks="2060,1100")
+    assert len(stand_in.looked) == 9 and stand_in.followed == ["looked_0.json"] * 2
+
+
+def _stop() -> None:
+    raise KeyboardInterrupt
 
 
 def test_stores_say_that_they_are_labels_and_what_of(stand_in, picture, tmp_path):
