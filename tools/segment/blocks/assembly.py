@@ -71,18 +71,18 @@ def _table(
 ) -> tuple[list[str], list[list[float]]]:
     """Columns, and a row per object, of the block whose core holds most of it."""
     columns: list[str] = []
-    best: dict[int, tuple[int, np.ndarray]] = {}
+    best: dict[int, tuple[int, list[float]]] = {}
     for block, old, new in zip(done, present, numbers, strict=True):
         with np.load(plan.result(block)) as arrays:
-            columns, rows, labels = arrays["columns"].tolist(), arrays["rows"], arrays["labels"]
+            columns, rows, labels = arrays["columns"].tolist(), arrays["rows"].tolist(), arrays["labels"]
         sizes = np.bincount(labels[within(block.core, block.region)].ravel())
-        row_of = {int(row[columns.index("id")]): row for row in rows}
+        place = columns.index("id")
+        row_of = {int(row[place]): row for row in rows}
         for label, number in zip(old.tolist(), new.tolist(), strict=True):
             if sizes[label] > best.get(number, (0, None))[0]:
                 best[number] = int(sizes[label]), row_of[label]
-    for number, (_, row) in best.items():
-        row[columns.index("id")] = number
-    return columns, [best[number][1].tolist() for number in sorted(best)]
+                best[number][1][place] = number
+    return columns, [best[number][1] for number in sorted(best)]
 
 
 def _labels(
