@@ -13,12 +13,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from common.errors import find_write_error
+from common.errors import InputError, find_write_error
 from tools.segment.description import Description
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.endpoint import Endpoint
-from tools.serve.failures import Failure, no_room
+from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure, no_room
 from tools.serve.guard import Guard
 from tools.serve.requests import FIELD, check_query
 from tools.serve.results import MEDIA_TYPES
@@ -126,7 +127,9 @@ def create_app(
     app.exception_handler(Failure)(_answer_failure)
     app.exception_handler(HTTPException)(_answer_http_exception)
     app.exception_handler(RequestValidationError)(_answer_wrong_request)
-    app.exception_handler(OSError)(_answer_os_error)
+    app.exception_handler(ClientDisconnect)(_answer_nobody)
+    for kind in (OSError, InputError):  # as which a full disk is told
+        app.exception_handler(kind)(_answer_write_error)
     app.exception_handler(Exception)(_answer_any)
     app.post(
         "/seg_mask",
@@ -166,7 +169,13 @@ def _answer_wrong_request(request: Request, error: RequestValidationError) -> JS
     return _answer_failure(request, Failure(422, "; ".join(problem["msg"] for problem in error.errors())))
 
 
-def _answer_os_error(request: Request, error: OSError) -> JSONResponse:
+def _answer_nobody(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _answer_write_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, FileNotFoundError):  # removed while it was being answered
+        return _answer_failure(request, Failure(HTTPStatus.NOT_FOUND, "no longer there; send the image again"))
     if find_write_error(error) is None:
         raise error
     return _answer_failure(request, no_room())

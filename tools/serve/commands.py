@@ -22,6 +22,8 @@ __all__ = ["serve", "serve_bundles"]
 
 logger = logging.getLogger(__name__)
 
+UNREAD_MS = 60_000
+
 
 @as_verb(
     **dict.fromkeys(("max_upload_mb", "timeout_s", "max_memory_gb", "grace_s"), positive),
@@ -135,6 +137,7 @@ def serve_bundles(
     import uvicorn
 
     from tools.serve.app import create_app
+    from tools.serve.connections import Connection
     from tools.serve.dispatcher import Dispatcher
     from tools.serve.ending import EndingServer
     from tools.serve.page import mount_page
@@ -165,7 +168,7 @@ def serve_bundles(
                 logger.info("serving at %s, for: python -m tools segment BUNDLE ... --server %s", host, host)
             else:
                 logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
-            config = uvicorn.Config(app, log_level="warning")
+            config = uvicorn.Config(app, log_level="warning", http=Connection, ws="none")
             EndingServer(config, limits.grace_s, dispatcher.close).run(sockets=[listening])
         finally:
             dispatcher.close()
@@ -191,6 +194,8 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform == "linux":  # for a client that takes nothing of its answer, which waits in memory
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         bound.bind((host, port))
     except (OSError, OverflowError) as error:

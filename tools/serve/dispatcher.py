@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_GUESS_S = 5.0  # of how long an image takes, before one was seen
 SHARE_OF_GRACE = 0.2  # of the time to end, that a worker has to end by itself
+AGAIN_S = 0.5  # until a job whose client has gone is told once more
 MEMORY = 0.8  # weight of what was seen before, in the running mean
 
 
@@ -82,12 +83,18 @@ class Dispatcher:
         return future
 
     def leave(self, future: Future) -> None:
-        """Give up a job whose client has gone: one that waits is not begun, one that runs ends within seconds."""
-        if not future.cancel():
-            with self._changed:
-                worker = self._worker if self._running is future else None
-            if worker is not None:
-                worker.interrupt()
+        """Give up a job whose client has gone: one that waits is not begun, one that runs ends within seconds.
+
+        It is told so until it ends: a process that is only starting, or reads a header, does not hear of it.
+        """
+        if future.cancel() or future.done():
+            return
+        with self._changed:  # so that it is not the next job that is told
+            if self._running is future and self._worker is not None:
+                self._worker.interrupt()
+        again = threading.Timer(AGAIN_S, self.leave, [future])
+        again.daemon = True
+        again.start()
 
     def position(self, future: Future) -> int:
         """How many jobs are before this one, the running one among them; 0 when it runs or is done."""
@@ -127,7 +134,8 @@ class Dispatcher:
             try:
                 self._run(future, job)
             finally:
-                self._running = None
+                with self._changed:
+                    self._running = None
 
     def _run(self, future: Future, job: Job) -> None:
         try:

@@ -5,7 +5,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -31,7 +30,6 @@ from tools.serve.uploads import check_start
 __all__ = ["Endpoint", "Received"]
 
 MAX_UPLOADS = 64  # at a time; an upload that is slow takes no place of those that wait
-DRAIN_S = 5.0  # for what a client sends that is refused
 POLL_S = 0.2  # how often it is looked whether a waiting client is still there
 
 
@@ -101,7 +99,7 @@ class Endpoint:
             raise
         except ClientDisconnect:
             code = CLIENT_CLOSED_REQUEST
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
+            raise
         finally:
             self.metrics.requests.labels(names["bundle"], str(int(code))).inc()
 
@@ -193,10 +191,6 @@ class Endpoint:
         limit = MAX_FIELD_BYTES if is_json else self.limits.max_upload_bytes + MAX_FIELD_BYTES
         request = Request(request.scope, limited(request.receive, request.headers, limit))
         if self.num_uploading >= MAX_UPLOADS or self.dispatcher.num_waiting >= self.limits.max_queue:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_S):  # a client that cannot send all does not see the answer
-                    async for _ in request.stream():
-                        pass
             raise self.dispatcher.full()
         self.num_uploading += 1
         try:
@@ -206,6 +200,8 @@ class Endpoint:
             raise Failure(
                 HTTPStatus.REQUEST_TIMEOUT, f"the upload took longer than {self.limits.timeout_s:g} seconds"
             ) from error
+        except UnicodeError as error:
+            raise Failure(HTTPStatus.BAD_REQUEST, "not text of the charset that it names; send UTF-8") from error
         finally:
             self.num_uploading -= 1
 
@@ -223,7 +219,7 @@ class Endpoint:
         while not (await asyncio.wait([waiting], timeout=POLL_S))[0]:
             if await request.is_disconnected():
                 self.dispatcher.leave(future)
-                await asyncio.wait([waiting])  # it still writes to its folder
+                await asyncio.gather(waiting, return_exceptions=True)  # it still writes to its folder
                 raise ClientDisconnect
         return waiting.result()
 

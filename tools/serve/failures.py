@@ -21,6 +21,7 @@ class Failure(Exception):
 
     def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
         message = _AS_OPTION.sub(lambda found: found[1] + ("=" if found[2] else ""), message)
+        message = message.encode(errors="replace").decode()  # what a client wrote may be no text that can be sent
         super().__init__(message)
         known = status in HTTPStatus.__members__.values()
         self.status = HTTPStatus(status) if known else status

@@ -1,9 +1,11 @@
 """Rules for every request and every answer."""
 
+import asyncio
 import ipaddress
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +23,7 @@ DOCUMENTED = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src '
 DOCUMENTATION = ("/docs", "/redoc")
 COOKIE = "token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+DRAIN_S = 5.0  # for what a client sends that nobody reads: one that cannot send all does not see the answer
 
 
 class Guard:
@@ -54,10 +57,25 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        is_read, is_asked_for = False, "expect" not in headers
+
+        async def receive_and_note() -> Message:
+            nonlocal is_read, is_asked_for
+            is_asked_for = True
+            message = await receive()
+            is_read = not message.get("more_body")
+            return message
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 added = MutableHeaders(scope=message)
+                if is_asked_for and message["status"] != HTTPStatus.REQUEST_TIMEOUT:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(DRAIN_S):
+                            while not is_read:
+                                await receive_and_note()
+                if not is_read:
+                    added["Connection"] = "close"
                 policy = DOCUMENTED if scope["path"].startswith(DOCUMENTATION) else OWN
                 added["Content-Security-Policy"] = policy + self.frames
                 added["X-Content-Type-Options"] = "nosniff"
@@ -65,7 +83,7 @@ class Guard:
             await send(message)
 
         answer = self._refuse(scope["method"], headers) or self._ask_for_token(Request(scope))
-        await (answer or self.app)(scope, receive, send_with_headers)
+        await (answer or self.app)(scope, receive_and_note, send_with_headers)
 
     def _ask_for_token(self, request: Request) -> Response | None:
         if not self.token or request.url.path == "/health":
@@ -121,7 +139,7 @@ def is_allowed_host(host: str, names: Iterable[str]) -> bool:
 
 def _name_of(host: str) -> str:
     """A host without its port; empty where it is none."""
-    found = re.fullmatch(r"(?:\[(.*)\]|([^:]*))(?::\d*)?", host)
+    found = re.fullmatch(r"(?:\[([^%\]]*)\]|([^:]*))(?::\d*)?", host)
     return (found[1] or found[2] or "").lower().rstrip(".") if found else ""
 
 

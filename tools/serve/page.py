@@ -23,10 +23,12 @@ import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from PIL import Image
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from common.errors import InputError
+from common.files import replacing
 from tools.corrections import classes_of
 from tools.segment.description import Description
 from tools.segment.results import Result, read_mask, renamed
@@ -43,7 +45,7 @@ __all__ = ["mount_page"]
 logger = logging.getLogger(__name__)
 
 STATIC = Path(__file__).with_name("static")
-VIEW = "view.npy"
+VIEW, ARCHIVE = "view.npy", "all.zip"
 POLL_S = 0.3  # between two lines of progress, and so until a client that has left is noticed
 MAX_ROWS = 200  # of a table on the page; the file has all
 SESSION_S = 3600.0  # after which results that nobody looks at are removed
@@ -119,11 +121,16 @@ class _Page:
         except BaseException:
             await asyncio.shield(run_in_threadpool(_remove, folder))
             raise
-        return StreamingResponse(self._tell(future, received, folder), media_type="application/x-ndjson")
+        # not at the end of `_tell`, which a client that has left already does not begin
+        cleared = BackgroundTask(self._clear, future, folder)
+        return StreamingResponse(
+            self._tell(future, received, folder), media_type="application/x-ndjson", background=cleared
+        )
 
     def forget(self, key: str) -> Response:
-        if key in self.shown:
-            _remove(self.shown.pop(key).folder)
+        shown = self.shown.pop(key, None)
+        if shown:
+            _remove(shown.folder)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     def draw(self, key: str, name: str, z: int, change: str = "") -> Response:
@@ -175,21 +182,19 @@ class _Page:
         names = shown.files()
         if name not in names:
             raise Failure(HTTPStatus.NOT_FOUND, "no such file")
-        if name == "zip":
-            content = encode(shown.result, "zip", shown.stem)
-        else:
-            path = shown.result.labels if name == "mask" else shown.result.table
-            if path is None:
-                raise Failure(HTTPStatus.NOT_FOUND, "no such file")
-            content = path.read_bytes()
-        return _attachment(content, names[name])
+        archive = shown.folder / ARCHIVE
+        if name == "zip" and not archive.exists():
+            with replacing(archive) as partial:
+                partial.write_bytes(encode(shown.result, "zip", shown.stem))
+        path = {"mask": shown.result.labels, "csv": shown.result.table, "zip": archive}[name]
+        return _attachment(path, names[name])
 
     def sample(self, bundle: str, index: int) -> Response:
         """A sample image by its number."""
         paths = self.endpoint.samples.get(bundle, ())
         if not 0 <= index < len(paths):
             raise Failure(HTTPStatus.NOT_FOUND, "no such sample")
-        return _attachment(paths[index].read_bytes(), paths[index].name)
+        return _attachment(paths[index], paths[index].name)
 
     def _find(self, key: str) -> _Shown:
         if key not in self.shown:
@@ -201,7 +206,6 @@ class _Page:
         return shown
 
     async def _tell(self, future: Future, received: Received, folder: Path) -> AsyncIterator[str]:
-        is_kept = False
         try:
             async for told in self._progress(future):
                 yield _line(told)
@@ -209,21 +213,24 @@ class _Page:
             about = await run_in_threadpool(_describe, shown)
             key = secrets.token_urlsafe(16)
             self._make_room()
-            self.shown[key], is_kept = shown, True
+            self.shown[key] = shown
             yield _line({"state": "done", "id": key, "corrects": self._corrects(received.bundle), **about})
         except Failure as failure:
             yield _line({"state": "failed", "message": failure.message})
         except Exception as error:
             logger.error("the page failed", exc_info=error)
             yield _line({"state": "failed", "message": "something went wrong; see the server's log"})
-        finally:
-            if not is_kept:  # a job that runs still writes there
-                self.endpoint.dispatcher.leave(future)
-                future.add_done_callback(lambda _: _remove(folder))
+
+    def _clear(self, future: Future, folder: Path) -> None:
+        """Give up what came to no result; a job that runs still writes to its folder."""
+        if not any(shown.folder == folder for shown in [*self.shown.values()]):
+            self.endpoint.dispatcher.leave(future)
+            future.add_done_callback(lambda _: _remove(folder))
 
     async def _progress(self, future: Future) -> AsyncIterator[dict[str, object]]:
         """The place in the queue, then seconds, until a job is done."""
         finished, started = asyncio.wrap_future(future), time.monotonic()
+        finished.add_done_callback(lambda of: of.cancelled() or of.exception())  # else a log says that nobody asked
         while not finished.done():
             before = self.endpoint.dispatcher.position(future)
             if before:
@@ -241,7 +248,7 @@ class _Page:
         late = time.monotonic() - SESSION_S
         for number, key in enumerate(oldest):
             if self.shown[key].seen < late or len(oldest) - number >= MAX_SHOWN:
-                _remove(self.shown.pop(key).folder)
+                self.forget(key)
 
 
 def _describe(shown: _Shown) -> dict[str, object]:
@@ -266,10 +273,14 @@ def _line(told: Mapping[str, object]) -> str:
     return json.dumps(told) + "\n"
 
 
-def _attachment(content: bytes, name: str) -> Response:
-    """A download, which no browser shows instead of a page."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return Response(content, media_type="application/octet-stream", headers=headers)
+def _attachment(path: Path | None, name: str) -> Response:
+    """A download, which no browser shows instead of a page; a client that is slow to take it takes no memory."""
+    if path is None:
+        raise Failure(HTTPStatus.NOT_FOUND, "no such file")
+    headers = {"Cache-Control": "no-store"}
+    return FileResponse(
+        path, media_type="application/octet-stream", filename=name, headers=headers, stat_result=path.stat()
+    )
 
 
 def _remove(folder: Path) -> None:

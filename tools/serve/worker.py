@@ -139,10 +139,10 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
     gc.freeze()  # so that collecting after each image, whose engines are cycles, takes milliseconds
     while (job := _receive_job(connection)) is not None:
         try:
-            check_work(job.image, loaded[job.bundle].bundle, job.options, limits)
-            options = choose_image(job.image, loaded[job.bundle].bundle, job.options)
-            connection.send(CHECKED)
             with interruption:
+                check_work(job.image, loaded[job.bundle].bundle, job.options, limits)
+                options = choose_image(job.image, loaded[job.bundle].bundle, job.options)
+                connection.send(CHECKED)
                 result = loaded[job.bundle].segment(job.image, job.folder, options, stem=job.stem)
                 if job.view:
                     write_view(result.image, job.view)

@@ -26,6 +26,7 @@ from tools.segment.inputs import prepare_image
 from tools.segment.results import Result
 from tools.segment.sources import choose_image
 from tools.serve.app import create_app
+from tools.serve.connections import Connection
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job, Limits
@@ -123,7 +124,7 @@ def running(
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", http=Connection, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         until(lambda: server.started)

@@ -140,6 +140,70 @@ def test_client_that_hangs_up_while_it_is_segmented_harms_nobody(server):
     assert server.post(png(noise(0))).status_code == 200
 
 
+def test_who_has_left_is_told_until_the_job_ends(server):
+    """A process that is only starting, or reads a header, does not hear of it."""
+    server.worker.gate.clear()
+
+    def interrupt():
+        server.worker.num_interrupted += 1
+        if server.worker.num_interrupted == 2:
+            server.worker.gate.set()
+
+    server.worker.interrupt = interrupt
+    body = _form(png(noise(1)))
+    connection = _begin(server, body, len(body))
+    until(lambda: server.dispatcher.is_busy)
+    connection.close()
+    until(server.is_idle)
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["first", "second"])
+def test_connection_over_which_no_request_comes_is_ended(server, monkeypatch, before):
+    monkeypatch.setattr("tools.serve.connections.HEAD_S", 0.5)
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(before + b"GET /health HTTP/1.1\r\nHost: loc")
+        answers = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answers.count(b" 200 OK") == bool(before)
+
+
+HEAD = b"POST /seg_mask HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: %d\r\n%b\r\n"
+
+
+def test_who_sends_much_that_is_refused_sees_the_answer(server):
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(HEAD % (3 << 20, b"Connection: close\r\n") + bytes(3 << 20))
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 421 ") and b"not a name of this server" in answer
+
+
+def test_who_sends_without_end_what_is_refused_is_cut_off(server, monkeypatch):
+    monkeypatch.setattr("tools.serve.guard.DRAIN_S", 0.3)
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(HEAD % (10**12, b""))
+        with pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
+            while True:
+                connection.sendall(bytes(1 << 16))
+
+
+def test_who_asks_first_is_refused_without_sending(server):
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(HEAD % (3 << 20, b"Expect: 100-continue\r\n"))
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.startswith(b"HTTP/1.1 421 ")
+
+
+def test_form_that_is_not_in_its_charset(server):
+    headers = {"Content-Type": "multipart/form-data; charset=undefined; boundary=b"}
+    answer = httpx.post(f"{server.url}/seg_mask", content=_form(png(noise(0))), headers=headers)
+    assert answer.status_code == 400 and "charset" in answer.json()["message"]
+
+
+def test_words_of_a_client_that_are_no_text_can_be_answered(server):
+    content = '{"image_path": "a", "\\ud800": 1, "\\ud800": 2}'
+    answer = httpx.post(f"{server.url}/seg_mask", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422 and answer.json()["message"] == "?: given 2 times, expected once"
+
+
 @pytest.mark.slow
 def test_two_hundred_at_once(server):
     """None lost, none mixed up: refused ones come again when they are told to, and all get the mask of their image."""

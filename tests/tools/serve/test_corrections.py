@@ -1,15 +1,19 @@
 """A result is corrected on the page and kept to learn from; only where whoever runs the server wants that."""
 
+import errno
 import json
 
 import httpx
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.draw import polygon2mask
 
 from common.datalist import read_dataset
 from common.reading.images import read_image
 from tests.tools.serve.conftest import png, running
-from tools.serve.corrections import MAX_POINTS, drawn, erased
+from tools.serve.corrections import MAX_POINTS, drawn, enclosed, erased
 from tools.serve.jobs import Limits
 
 SQUARE = np.array([[2.0, 2.0], [2.0, 6.0], [6.0, 6.0], [6.0, 2.0]]) - 0.5
@@ -38,6 +42,24 @@ def test_what_is_drawn_over_an_object_of_the_next_slice_goes_on_with_it(labels):
     assert set(np.unique(drawn(labels, 1, SQUARE)[1, 2:6, 2:6])) == {2}
     shifted = drawn(labels, 1, SQUARE + (0, 3))
     assert set(np.unique(shifted[1, 2:6, 5:9])) == {5}
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.floats(-1, 11), st.floats(-1, 13)), min_size=3, max_size=8))
+def test_pixels_in_an_outline_are_those_of_scikit_image(points):
+    """But for centres that lie on it."""
+    outline = np.array(points)
+    sides = zip(outline, np.roll(outline, -1, axis=0), strict=True)
+    grid = np.moveaxis(np.indices((10, 12)), 0, -1)
+    distances = [distance(grid, start, end) for start, end in sides]
+    clear = np.min(distances, axis=0) > 1e-6
+    np.testing.assert_array_equal(enclosed((10, 12), outline)[clear], polygon2mask((10, 12), outline)[clear])
+
+
+def distance(grid: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """From points (..., 2) to a line."""
+    along = ((grid - start) @ (end - start)) / max(((end - start) ** 2).sum(), 1e-300)
+    return np.linalg.norm(grid - start - along.clip(0, 1)[..., None] * (end - start), axis=-1)
 
 
 @pytest.fixture
@@ -85,6 +107,7 @@ def test_objects_are_removed_and_drawn_and_kept(corrected):
         '{"z": -1, "points": [[0, 0]]}',
         '{"z": 1, "points": [[0, 0]]}',
         '{"z": 0.5, "points": [[0, 0]]}',
+        '{"z": false, "points": [[0, 0]]}',
         '{"z": 0, "points": [[0, 0, 0]]}',
         '{"z": 0, "points": [[0, 0], [1, 1]]}',
         '{"z": 0, "points": [[2, 0]]}',
@@ -96,6 +119,15 @@ def test_what_is_no_change_is_refused(corrected, body):
     url, _ = corrected
     answer = httpx.post(f"{url}/change", content=body)
     assert answer.status_code == 422 and ("expected" in answer.text or "there are 1 slices" in answer.text)
+
+
+def test_change_on_a_full_disk_is_told(corrected, monkeypatch):
+    def fail(file, labels):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", fail)
+    answer = change(corrected[0], [0.2, 0.2])
+    assert answer.status_code == 507 and "no room" in answer.json()["message"]
 
 
 def test_what_cannot_be_kept_says_so_without_a_path(corrected):

@@ -3,7 +3,11 @@
 import io
 import itertools
 import json
+import shutil
+import socket
 import struct
+import threading
+import time
 import zipfile
 
 import httpx
@@ -129,6 +133,48 @@ def test_who_leaves_gives_up_the_place_in_the_queue(page, tmp_path):
     assert len(page.worker.jobs) == 1
 
 
+def upload(server: Server, share: float) -> socket.socket:
+    """A connection over which a part of an upload to the page was sent."""
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    form = httpx.Request("POST", server.url, files={"image": ("a.png", png(noise(0)))})
+    body = form.read()
+    head = f"POST /results HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    head += f"Content-Type: {form.headers['content-type']}\r\n\r\n"
+    connection.sendall(head.encode() + body[: int(share * len(body))])
+    return connection
+
+
+def test_upload_that_is_cut_off_leaves_no_file_and_no_traceback(page, tmp_path, caplog):
+    connection = upload(page, 0.5)
+    until(lambda: list((tmp_path / "results").iterdir()))
+    connection.close()
+    until(lambda: not list((tmp_path / "results").iterdir()))
+    assert not caplog.records
+
+
+def test_who_leaves_before_the_answer_begins_leaves_no_job_and_no_file(page, tmp_path, monkeypatch):
+    begun, left = threading.Event(), threading.Event()
+    monkeypatch.setattr("tools.serve.endpoint.check_start", lambda *given: (begun.set(), left.wait(20)))
+    page.worker.gate.clear()
+    connection = upload(page, 1)
+    assert begun.wait(20)
+    connection.close()
+    time.sleep(0.2)  # until the server knows
+    left.set()
+    until(lambda: not list((tmp_path / "results").iterdir()))
+    assert page.is_idle()
+
+
+def test_result_that_is_removed_while_it_is_shown(page, tmp_path):
+    done = ask(page, png(noise(0)))[-1]
+    shutil.rmtree(next((tmp_path / "results").iterdir()))
+    for path in ("image/0", "outlines/0", "files/mask", "files/zip"):
+        answer = get(page, done, path)
+        assert answer.status_code == 404 and answer.json()["status"] == "error"
+    for _ in range(2):
+        assert httpx.post(f"{page.url}/results/{done['id']}/forget").status_code == 204
+
+
 def test_failure_is_told_in_words_and_leaves_nothing(page, tmp_path):
     assert ask(page, png(noise(0))[:60])[-1]["state"] == "failed"
     refused = httpx.post(f"{page.url}/results", files={"image": ("a.png", b"<script>alert(1)</script>")})
@@ -149,6 +195,11 @@ def test_names_of_others_are_refused(page, host):
 @pytest.mark.parametrize("host", ["127.0.0.1:50", "localhost", "LOCALHOST:1", "[::1]:80", "10.0.0.5", "lab", "Lab:80"])
 def test_own_names_and_numbers_are_allowed(host):
     assert is_allowed_host(host, {"lab"})
+
+
+@pytest.mark.parametrize("host", ["", "evil", "[::1%#]", "[::1%lab]", "lab@evil", "0x7f.1"])
+def test_other_names_are_not(host):
+    assert not is_allowed_host(host, {"lab"})
 
 
 def test_forms_of_other_pages_are_refused(page):
