@@ -23,7 +23,6 @@ import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from PIL import Image
-from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
@@ -121,11 +120,7 @@ class _Page:
         except BaseException:
             await asyncio.shield(run_in_threadpool(_remove, folder))
             raise
-        # not at the end of `_tell`, which a client that has left already does not begin
-        cleared = BackgroundTask(self._clear, future, folder)
-        return StreamingResponse(
-            self._tell(future, received, folder), media_type="application/x-ndjson", background=cleared
-        )
+        return StreamingResponse(self._tell(future, received, folder), media_type="application/x-ndjson")
 
     def forget(self, key: str) -> Response:
         shown = self.shown.pop(key, None)
@@ -206,6 +201,7 @@ class _Page:
         return shown
 
     async def _tell(self, future: Future, received: Received, folder: Path) -> AsyncIterator[str]:
+        is_kept = False
         try:
             async for told in self._progress(future):
                 yield _line(told)
@@ -213,19 +209,17 @@ class _Page:
             about = await run_in_threadpool(_describe, shown)
             key = secrets.token_urlsafe(16)
             self._make_room()
-            self.shown[key] = shown
+            self.shown[key], is_kept = shown, True
             yield _line({"state": "done", "id": key, "corrects": self._corrects(received.bundle), **about})
         except Failure as failure:
             yield _line({"state": "failed", "message": failure.message})
         except Exception as error:
             logger.error("the page failed", exc_info=error)
             yield _line({"state": "failed", "message": "something went wrong; see the server's log"})
-
-    def _clear(self, future: Future, folder: Path) -> None:
-        """Give up what came to no result; a job that runs still writes to its folder."""
-        if not any(shown.folder == folder for shown in [*self.shown.values()]):
-            self.endpoint.dispatcher.leave(future)
-            future.add_done_callback(lambda _: _remove(folder))
+        finally:
+            if not is_kept:  # a job that runs still writes there
+                self.endpoint.dispatcher.leave(future)
+                future.add_done_callback(lambda _: _remove(folder))
 
     async def _progress(self, future: Future) -> AsyncIterator[dict[str, object]]:
         """The place in the queue, then seconds, until a job is done."""
