@@ -11,6 +11,7 @@ import logging
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
@@ -84,6 +85,7 @@ class _Shown:
     stem: str
     bundle: Description
     seen: float = field(default_factory=time.monotonic)
+    writing: threading.Lock = field(default_factory=threading.Lock)  # two quick clicks are two requests at once
 
     @property
     def kind(self) -> str:
@@ -146,9 +148,15 @@ class _Page:
 
     async def change(self, key: str, request: Request) -> Response:
         """Remove an object from a result, or draw one."""
-        correction = self._to_correct(key).correction
+        shown = self._to_correct(key)
         limited_request = Request(request.scope, limited(request.receive, request.headers, MAX_FIELD_BYTES))
-        await run_in_threadpool(correction.change, await limited_request.body())
+        body = await limited_request.body()
+
+        def change() -> None:
+            with shown.writing:
+                shown.correction.change(body)
+
+        await run_in_threadpool(change)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     def keep(self, key: str) -> dict[str, str]:
@@ -178,9 +186,10 @@ class _Page:
         if name not in names:
             raise Failure(HTTPStatus.NOT_FOUND, "no such file")
         archive = shown.folder / ARCHIVE
-        if name == "zip" and not archive.exists():
-            with replacing(archive) as partial:
-                partial.write_bytes(encode(shown.result, "zip", shown.stem))
+        with shown.writing:
+            if name == "zip" and not archive.exists():
+                with replacing(archive) as partial:
+                    partial.write_bytes(encode(shown.result, "zip", shown.stem))
         path = {"mask": shown.result.labels, "csv": shown.result.table, "zip": archive}[name]
         return _attachment(path, names[name])
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -119,6 +120,19 @@ def test_what_is_no_change_is_refused(corrected, body):
     url, _ = corrected
     answer = httpx.post(f"{url}/change", content=body)
     assert answer.status_code == 422 and ("expected" in answer.text or "there are 1 slices" in answer.text)
+
+
+def test_changes_at_once_are_all_made(corrected):
+    url, dataset = corrected
+    corners = [(x / 10, 0.45) for x in range(8)]
+    squares = [[[x, y], [x + 0.05, y], [x + 0.05, y + 0.05], [x, y + 0.05]] for x, y in corners]
+    with ThreadPoolExecutor(8) as pool:
+        answers = [*pool.map(lambda square: change(url, *square), squares)]
+        archives = [*pool.map(lambda _: httpx.get(f"{url}/files/zip"), squares)]
+    assert {answer.status_code for answer in answers} == {204} and {answer.status_code for answer in archives} == {200}
+    httpx.post(f"{url}/keep")
+    (item,) = read_dataset(dataset).training
+    assert len(np.unique(read_image(item.file("label"), labels=True))) == 3 + len(squares)
 
 
 def test_change_on_a_full_disk_is_told(corrected, monkeypatch):
