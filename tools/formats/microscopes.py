@@ -132,7 +132,8 @@ def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
     except Exception as error:  # a damaged file makes the readers raise almost anything
         if find_write_error(error) is not None:  # of what is written while the file is open
             raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        told = str(error).replace(f"{path}", Path(path).name)  # before it is cut, as who sent it should not see where
+        reason = " ".join(told.split())[:200] or type(error).__name__
         raise InputError(
             f"{path}: cannot be read as {maker.name} ({reason}); it may be damaged, copy or export it again"
         ) from error

@@ -32,6 +32,7 @@ CODECS = {
 UNSCALED = ("translation", "identity")  # what leaves the size of pixels as it is
 LARGEST_RATIO = 1040  # of deflate: what a zip file says that it holds beyond that is not there
 FREE_BYTES = 64 << 20
+METADATA, MAX_METADATA_BYTES = {*ZARR_FILES, ".zarray", ".zmetadata"}, 64 << 20  # which are read as a whole
 
 
 @contextmanager
@@ -60,6 +61,11 @@ def _checked_zip(path: Path) -> str:
     if claimed > FREE_BYTES + LARGEST_RATIO * stored or packed > stored:
         raise InputError(
             f"{path}: a zip file of {stored} bytes that says it holds {packed}, unpacked {claimed}; zip the image again"
+        )
+    longest = max((file.file_size for file in files if Path(file.filename).name in METADATA), default=0)
+    if longest > MAX_METADATA_BYTES:
+        raise InputError(
+            f"{path}: its metadata are {longest} bytes, expected at most {MAX_METADATA_BYTES}; export it again"
         )
     groups = {PurePosixPath(file.filename).parent for file in files if Path(file.filename).name in ZARR_FILES}
     groups = {group for group in groups if ".." not in group.parts}

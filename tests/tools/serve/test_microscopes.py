@@ -135,6 +135,23 @@ def test_zip_that_is_no_image(server):
     assert answer.json()["message"] == "a zip file without an OME-Zarr in it; zip the folder of one image"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("/etc/.zgroup", b'{"zarr_format": 2}', "cannot be read as OME-Zarr"),
+        ("a/.zattrs", bytes(80 << 20), "its metadata are 83886080 bytes, expected at most 67108864; export it again"),
+    ],
+)
+def test_zip_that_leads_out_of_itself_or_swells(server, name, content, told):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/.zgroup" if name.startswith("a") else "etc/x", b'{"zarr_format": 2}')
+        archive.writestr(name, content)
+    answer = server.post(buffer.getvalue(), name="a.zip", bundle="images")
+    assert answer.status_code == 415 and told in answer.json()["message"]
+    assert "request-" not in answer.json()["message"], "a path of ours"
+
+
 def test_oif_without_its_folder(server, tmp_path):
     WRITERS["a.oif"](tmp_path / "a.oif", drawn())
     answer = server.post((tmp_path / "a.oif").read_bytes(), name="a.oif")
