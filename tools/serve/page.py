@@ -29,6 +29,7 @@ from starlette.staticfiles import StaticFiles
 
 from common.errors import InputError
 from common.files import replacing
+from common.reading.images import read_slice
 from tools.corrections import classes_of
 from tools.segment.description import Description
 from tools.segment.results import Result, read_mask, renamed
@@ -140,7 +141,7 @@ class _Page:
         picture = np.stack([picture] * 3, axis=-1) if picture.ndim == 2 else picture
         if name == "outlines":
             changed = shown.correction.plane(z)
-            labels = pictures.plane_of(shown.result.labels, z) if changed is None else changed
+            labels = read_slice(shown.result.labels, z) if changed is None else changed
             picture = pictures.draw_outlines(picture, pictures.enlarge(labels))
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, format="PNG", compress_level=1)

@@ -9,16 +9,13 @@ from skimage.measure import label
 from skimage.transform import downscale_local_mean
 
 from common.labels import drawing
-from common.reading import nifti
-from common.reading.images import is_volume, read_image, read_slice
+from common.reading.images import is_volume, read_image
 from common.tables import from_cell
 
 __all__ = [
     "contrast_limits",
     "draw_outlines",
     "enlarge",
-    "num_planes",
-    "plane_of",
     "read_table",
     "shrink",
     "summarize",
@@ -30,16 +27,6 @@ COLOUR = (255, 0, 255)  # seen on gray and on H&E alike
 LONGEST_PX = 1500  # of a picture on the page
 ENLARGED_PX = 600  # longest side up to which small images are enlarged
 PERCENTILES = (0.5, 99.8)
-
-
-def num_planes(path: Path) -> int:
-    """Slices along Z of a NIfTI volume; 1 for an image."""
-    return int((*nifti.check_nifti(path).get_data_shape(), 1)[2]) if is_volume(path) else 1
-
-
-def plane_of(path: Path, z: int) -> np.ndarray:
-    """Slice (Y, X) of a NIfTI volume, or an image (Y, X) or (Y, X, C) as it is."""
-    return read_slice(path, z)
 
 
 def contrast_limits(path: Path) -> tuple[float, float]:
