@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from common.errors import InputError
 from tests.tools.serve.conftest import server_process, until
 from tools.bundles import find_bundle
 from tools.sample.formats import sample_images
-from tools.serve.commands import serve, serve_bundles
+from tools.serve.commands import _bind, serve, serve_bundles
 from tools.temporary import temporary_folder
 
 ROOT = Path(__file__).parents[3]
@@ -37,6 +38,18 @@ def test_other_machines_are_let_in_only_when_that_is_said(host):
         serve("devonet_ndn", host=host)
     with pytest.raises(InputError, match="neither a bundle's name"):  # which is asked next
         serve("none", host=host, insecure=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends such connections")
+def test_who_takes_nothing_of_an_answer_is_given_up(monkeypatch):
+    monkeypatch.setattr("tools.serve.commands.UNREAD_MS", 500)
+    with _bind("127.0.0.1", 0) as listening:
+        listening.listen()
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as connection:
+            connection.settimeout(20)
+            with pytest.raises(OSError, match="Errno"):  # not the timeout of this test, which has no number
+                while True:
+                    connection.sendall(bytes(1 << 20))
 
 
 @pytest.mark.slow
