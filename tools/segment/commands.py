@@ -219,7 +219,7 @@ def _segment_all(
     failures, bundle, destination = [], whole.bundle, whole.destination
     uncut = [source for source, plan in plans if plan is None]
     done = spread(functools.partial(segment_whole, whole), uncut)
-    for source, error in tqdm(done, bundle.name, len(uncut), unit="image", file=terminal):
+    for source, error in tqdm(done, bundle.name, len(uncut), unit="image", file=terminal, disable=not uncut):
         if isinstance(error, UnusableNetworkError):
             raise error
         if isinstance(error, InputError):

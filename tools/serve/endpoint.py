@@ -151,7 +151,7 @@ class Endpoint:
         is_json = request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json"
         upload, fields, stem = await self._read(request, folder, is_json)
         if "bundle" not in fields and len(self.bundles) > 1:
-            names["note"] = f"; the request names no bundle, of {', '.join(self.bundles)} the first one was asked"
+            names["note"] = f"; no bundle was named, so the first of {', '.join(self.bundles)} was asked"
         bundle = self._bundle(fields.pop("bundle", None))
         names["bundle"] = bundle.name
         image_path = fields.pop("image_path") if is_json else ""

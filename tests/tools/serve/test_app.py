@@ -100,7 +100,7 @@ def test_single_page_is_no_volume(server):
 
 def test_request_that_names_no_bundle_is_told_which_was_asked(server):
     message = server.post(nifti(noise(0, (4, 4, 4)))).json()["message"]
-    assert message.endswith("the request names no bundle, of images, volumes the first one was asked")
+    assert message.endswith("no bundle was named, so the first of images, volumes was asked")
 
 
 def test_file_may_have_any_field_name(server):

@@ -42,7 +42,7 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
     for network in plan.bundle.networks:
         _sample(plan, network)
     if plan.bundle.blocks is not None and plan.bundle.blocks.look:
-        plan = cut_as_looked(plan, _look(plan, spread))
+        plan = cut_as_looked(plan, _look(plan, spread, stem, terminal))
     todo = [block for block in plan.blocks if not plan.result(block).is_file()]
     failures = []
     done = spread(functools.partial(segment_block, plan), todo)
@@ -84,12 +84,12 @@ def _sample(plan: Plan, network: Description) -> None:
         np.save(partial, sample)
 
 
-def _look(plan: Plan, spread: Spread) -> Path:
+def _look(plan: Plan, spread: Spread, stem: str, terminal: TextIO) -> Path:
     """What is decided for all blocks by the first part of the image that says enough, else by its middle."""
     from tools.segment.work import look_at
 
     places, read = places_to_look(plan), []
-    for place in places:
+    for place in tqdm(places, f"{stem}: first look", unit="place", file=terminal, leave=False):
         ((_, error),) = spread(functools.partial(look_at, plan), [place])
         if error is not None:
             if find_write_error(error) is not None or isinstance(error, InputError):

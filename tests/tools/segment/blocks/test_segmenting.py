@@ -205,11 +205,13 @@ def test_where_the_middle_says_nothing_it_is_looked_elsewhere_once(stand_in, pic
     assert stand_in.followed == ["looked_4.json"] * 6
 
 
-def test_blocks_follow_the_middle_where_no_part_says_anything(stand_in, picture, tmp_path):
+def test_blocks_follow_the_middle_where_no_part_says_anything(stand_in, picture, tmp_path, capsys):
     image, _ = picture(shape=(2060, 2100))
     stand_in.is_sure = lambda seen: False
     segment(FIBRES, str(image), str(tmp_path / "out"), blocks="2060,1100")
     assert len(stand_in.looked) == 9 and stand_in.followed == ["looked_0.json"] * 2
+    shown = capsys.readouterr().err
+    assert "a: first look:   0%" in shown and "image" not in shown  # a bar of no images would never fill
 
 
 def _stop() -> None:
