@@ -49,6 +49,15 @@ def settings_of(bundle: Description) -> dict[str, object]:
 logger = logging.getLogger(__name__)
 
 
+def _difference(name: str, before: Mapping[str, object], now: Mapping[str, object]) -> str:
+    """What differs under a name, in words; of options by their names, as they are typed."""
+    old, new = before.get(name), now.get(name)
+    if isinstance(old, dict) and isinstance(new, dict):
+        key = next(key for key in sorted({**old, **new}) if old.get(key) != new.get(key))
+        return _difference(key, old, new)
+    return f"{name}: {'not given' if old is None else old}, now {'not given' if new is None else new}"
+
+
 @contextmanager
 def remember_settings(
     destination: Path, bundle: Description, options: Mapping[str, str], images: Mapping[str, Path]
@@ -67,8 +76,8 @@ def remember_settings(
         different = [key for key, value in settings.items() if before.get(key) != value]
         if different:
             raise InputError(
-                f"{destination}: its results were made with other settings ({different[0]}: "
-                f"{before.get(different[0])}, now {settings[different[0]]}); choose another folder, or remove it"
+                f"{destination}: its results were made with other settings "
+                f"({_difference(different[0], before, settings)}); choose another folder, or remove it"
             )
         others = before.get("images", {})
         for name, image in known.items():
