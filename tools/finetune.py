@@ -1,5 +1,6 @@
 """From the weights that a bundle ships to those for your own images."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,16 +55,17 @@ def finetune(
     training = training_from_shipped(f"{root.resolve().name}, fine-tuned", root, dataset_dir, output_dir, overrides)
     tested = [item for item in dataset.testing if item.is_complete]
     run_steps([training.train()])
-    gains = {}
+    gains = {"gain": "not measured, no image is kept back to test on"}
     if tested:
         run_steps([training.evaluate(BEFORE, weights=root / WEIGHTS), training.evaluate(AFTER)])
         before, after = (scores_of(training.folder / name, root) for name in (BEFORE, AFTER))
         gains = {title: f"{before[title]:.4f} before, {after[title]:.4f} after, n = {len(tested)}" for title in after}
+    weights = f"--{training.weights_key} {shlex.quote(str(training.weights))}"
     return {
         "trained on": sum(item.is_complete for item in dataset.training),
         **gains,
         "weights": training.weights,
-        "use them": f"python -m tools segment {bundle} IMAGES results --{training.weights_key} {training.weights}",
+        "use them": f"python -m tools segment {bundle} IMAGES results {weights}",
     }
 
 

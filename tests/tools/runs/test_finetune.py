@@ -67,8 +67,14 @@ def test_all_images_are_trained_on_from_the_shipped_weights(ran, write_dataset):
     text = " ".join(command)
     assert "--fold none" in text and "--rate 0.5" in text and "--max_epochs 20" in text
     assert "bundles/some_bundle/models/model.pt" in command[command.index("--finetune_checkpoint") + 1]
-    assert told["trained on"] == 1 and "IoU" not in told
+    assert told["trained on"] == 1 and "IoU" not in told and "not measured" in told["gain"]
     assert "--ckpt_path tuned/model.pt" in told["use them"]
+
+
+def test_weights_in_a_folder_with_a_space_are_named_as_a_shell_takes_them(ran, write_dataset):
+    write_dataset()
+    told = finetune("some_bundle", dataset_dir="dataset", output_dir="my cells")
+    assert told["use them"].endswith("--ckpt_path 'my cells/model.pt'")
 
 
 def test_what_it_gained_is_measured_where_there_are_images_to_test_on(ran, write_dataset):

@@ -167,7 +167,7 @@ def test_picture_that_says_it_is_immense_is_left_to_be_told_when_it_is_segmented
 
 def test_results_of_other_settings_are_not_mixed(stand_in, images, tmp_path):
     segment("swinunet_livecell", str(images), str(tmp_path / "out"))
-    with pytest.raises(InputError, match="made with other settings .threshold: not given, now 0.3.; choose another folder"):
+    with pytest.raises(InputError, match="with other settings .threshold: not given, now 0.3.; choose another"):
         segment("swinunet_livecell", str(images), str(tmp_path / "out"), threshold=0.3)
 
 
