@@ -73,6 +73,8 @@ def correct(
         raise InputError(f"{labels}: no such file; give the corrected labels")
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare_image(image, described, Path(folder, "image"), options)
+        if is_volume(labels) and not is_volume(prepared):
+            raise InputError(f"{labels}: a volume, but {image.name} is a picture; give its labels as TIFF or PNG")
         corrected = nifti.read_volume_onto(labels, prepared) if is_volume(labels) else read_labels(labels, described)
         item = add_correction(dataset_dir, described, prepared, corrected, image.name, test=test)
     dataset = read_dataset(dataset_dir)
@@ -162,9 +164,12 @@ def _maps_of(labels: np.ndarray, classes: list[str], name: str) -> dict[str, np.
 
 
 def _check(image: Path, labels: np.ndarray, name: str, classes: list[str]) -> None:
-    shape = read_image(image).shape[: 3 if is_volume(image) else 2]
+    pixels = read_image(image)
+    shape = pixels.shape[: 3 if is_volume(image) else 2]
     if labels.shape != shape:
         raise InputError(f"{name}: labels of shape {labels.shape}, expected {shape}, which the image has")
+    if labels.max(initial=0) > 1 and np.array_equal(labels, pixels):
+        raise InputError(f"{name}: its labels are the image itself; give the corrected labels")
     if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0 or labels.max(initial=0) > MAX_LABEL:
         raise InputError(f"{name}: labels are {labels.dtype}, expected whole numbers from 0 to {MAX_LABEL}")
     if len(classes) > 1 and labels.max(initial=0) > len(classes):

@@ -121,3 +121,13 @@ def test_files_are_corrected_on_the_command_line(tmp_path):
         correct("nuclei", tmp_path / "notes.txt", tmp_path / "drawn.tif", tmp_path / "kept #1", spacing="2,1,1")
     with pytest.raises(InputError, match=r"lost\.tif: no such file; give the corrected labels"):
         correct("nuclei", tmp_path / "raw.tif", tmp_path / "lost.tif", tmp_path / "kept #1", spacing="2,1,1")
+
+
+def test_an_image_given_as_its_labels_and_a_volume_for_a_picture_are_refused(tmp_path, picture):
+    image = picture()
+    with pytest.raises(InputError, match=r"cells\.png: its labels are the image itself; give the corrected labels"):
+        correct(PICTURES.root.name, image, image, tmp_path / "kept")
+    volume = write_volume(tmp_path / "drawn.nii.gz", np.ones((3, *LABELS.shape), np.uint8))
+    with pytest.raises(InputError, match=r"drawn\.nii\.gz: a volume, but cells\.png is a picture; give its labels as"):
+        correct(PICTURES.root.name, image, volume, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
