@@ -1,10 +1,13 @@
 """What all converters do alike: nothing is redone, nothing of others is replaced, errors are one line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
+from tools.convert.dataset import writing_dataset
 
 REMADE = (".json", ".tsv")  # by every run, as they cost nothing
 CELL = [[5, 5, 12, 5, 12, 12]]
@@ -86,6 +89,25 @@ def test_run_that_fails_leaves_everything_as_it_was(convert_small, tmp_path, mon
         patch.setattr(Path, "replace", rename)
         convert_small()
     assert len(written) == 3 and contents(out) == before and out.exists() == is_there
+
+
+FIRST = """import pathlib, sys; from tools.convert.dataset import writing_dataset
+with writing_dataset(pathlib.Path(sys.argv[1]), ["images"], "a"):
+    print(flush=True)
+    sys.stdin.read()"""
+
+
+def test_second_run_at_once_is_refused_and_takes_nothing_from_the_first(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", FIRST, tmp_path], stdin=-1, stdout=-1) as first:
+        assert first.stdout.readline()
+        with (
+            pytest.raises(InputError, match=r"a conversion by process \d+ on .* writes there; wait for it"),
+            writing_dataset(tmp_path, ["images"], "a"),
+        ):
+            pass
+        assert (tmp_path / ".partial-dataset/images").is_dir()
+        first.stdin.close()
+    assert first.returncode == 0
 
 
 @pytest.mark.parametrize(

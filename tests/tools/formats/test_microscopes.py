@@ -242,19 +242,20 @@ def test_zarr_whose_chunks_are_not_where_it_says_is_not_taken_for_black(tmp_path
 
 
 @pytest.mark.parametrize("is_zipped", [False, True])
-@pytest.mark.parametrize("version", [2, 3])
-def test_chunks_that_are_not_stored_are_told(tmp_path, caplog, version, is_zipped):
+@pytest.mark.parametrize(("version", "shards", "fill"), [(2, None, 0), (3, None, 0), (3, (1, 1, 1, 12, 40), 9)])
+def test_chunks_that_are_not_stored_are_told(tmp_path, caplog, version, shards, fill, is_zipped):
     pixels, path = drawn(times=2, channels=2)[0], tmp_path / "a.zarr"
-    pixels[0, 1, 0, :12] = pixels[1] = 0  # which zarr leaves out
+    pixels[0, 1, 0, :12] = pixels[1] = fill  # which zarr leaves out
     root = zarr.open_group(path, mode="w", zarr_format=version)
-    root.create_array("0", data=pixels, chunks=(1, 1, 1, 12, 40))
+    chunks = (1, 1, 1, 12, 20 if shards else 40)  # in one file each, or as many as a shard holds
+    root.create_array("0", data=pixels, chunks=chunks, shards=shards, fill_value=fill)
     axes = [{"name": axis, "type": "space"} for axis in "tczyx"]
     about = [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": []}]}]
     root.attrs.update({"ome": {"version": "0.5", "multiscales": about}} if version == 3 else {"multiscales": about})
     path = zipped(tmp_path) if is_zipped else path
     for time, channel in np.ndindex(2, 2):
         assert (read(path, Pick(channel=str(channel), time=str(time))).pixels == pixels[time, channel]).all()
-    assert "5 of 8 chunks (62%) are not stored and are read as 0" in caplog.text
+    assert f"5 of 8 chunks (62%) are not stored and are read as {fill}" in caplog.text
 
 
 def test_pyramids_of_several_series(tmp_path):
