@@ -37,6 +37,7 @@ def of_micro_manager(of_page) -> list[list[tuple]]:
         (lambda number: {"ChannelIndex": 0, "SliceIndex": number}, True),
         (lambda number: {"ChannelIndex": number % 2, "SliceIndex": number // 2}, False),
         (lambda number: {"PositionIndex": number // 4, "SliceIndex": number % 4}, False),
+        (lambda number: {"FrameIndex": number // 4, "SliceIndex": number % 4}, False),
         (lambda number: {"Axes": {"z": number}}, True),
         (lambda number: {"Axes": {"channel": "DAPI" if number < 4 else "GFP", "z": number % 4}}, False),
     ],
