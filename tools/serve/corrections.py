@@ -42,9 +42,10 @@ def drawn(labels: np.ndarray, z: int, outline: np.ndarray) -> np.ndarray:
     number = int(labels.max(initial=0)) + 1
     for other in (z - 1, z + 1):
         if 0 <= other < len(labels) and inside.any():
-            found, counts = np.unique(labels[other][inside], return_counts=True)
-            if found[counts.argmax()] and 2 * counts.max() >= np.count_nonzero(inside):
-                number = int(found[counts.argmax()])
+            counts = np.bincount(labels[other][inside])
+            counts[0] = 0  # of background
+            if 2 * counts.max() >= np.count_nonzero(inside):
+                number = int(counts.argmax())
                 break
     changed = labels.copy()
     changed[z][inside] = number
