@@ -1,8 +1,9 @@
-"""Every kind of bad Cell Tracking Challenge input ends in one clear message, and never in a dataset.json."""
+"""Every kind of bad Cell Tracking Challenge input ends in one clear message, and never in a new dataset.json."""
 
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from tools.convert.ctc import ctc as convert_ctc
 
 VOLUME = np.arange(4 * 6 * 5, dtype=np.uint16).reshape(4, 6, 5)
@@ -112,11 +113,14 @@ def test_pixels_that_cannot_be_decoded(sequence, put, refuses):
     refuses("t001.tif: pixels cannot be decoded", in_pixels=True)
 
 
-def test_earlier_datalist_does_not_outlive_a_failed_run(sequence, put, ramp, refuses, tmp_path):
+def test_earlier_dataset_stays_as_it_was_after_a_failed_run(sequence, put, tmp_path):
     sequence()
     convert_ctc(tmp_path / "source", tmp_path / "out", spacing=(2, 1, 1))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     put("01/t001.tif", np.full((4, 6, 5), np.nan, np.float32))
-    refuses("t001.tif: 120 voxels are NaN", in_pixels=True)
+    with pytest.raises(InputError, match=r"t001.tif: 120 voxels are NaN"):
+        convert_ctc(tmp_path / "source", tmp_path / "out", spacing=(2, 1, 1))
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
