@@ -1,6 +1,7 @@
 """Slides and their label maps, read band by band at the resolution that the network works at."""
 
 import logging
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
@@ -41,10 +41,10 @@ def block_mean(pixels: np.ndarray, factor: int) -> np.ndarray:
     -------
     ndarray of float32, shape (ceil(Y / factor), ceil(X / factor), C)
     """
-    channels_first = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float()
-    if factor > 1:
-        channels_first = F.avg_pool2d(channels_first, factor, ceil_mode=True, count_include_pad=False)
-    return channels_first.permute(1, 2, 0).numpy()
+    starts = [np.arange(0, side, factor) for side in pixels.shape[:2]]
+    heights, widths = (np.diff([*first, side]) for first, side in zip(starts, pixels.shape[:2], strict=True))
+    rows = np.add.reduceat(pixels, starts[0], axis=0, dtype=np.float32)  # rows first: never all pixels as float32
+    return np.add.reduceat(rows, starts[1], axis=1) / np.outer(heights, widths)[..., None].astype(np.float32)
 
 
 def read_scaled(image: Slide, factor: int, *, labels: bool = False) -> np.ndarray:
@@ -87,15 +87,18 @@ def _fitted(pixels: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 def _read_bands(image: Slide, factor: int, *, labels: bool) -> np.ndarray:
     height, width = image.shape[:2]
     band = max(1, BAND // factor) * factor
-    bands = []
+    shrunk = [-(-side // factor) for side in (height, width)]
+    # made first: with results of bands in between, malloc cannot use the memory of one band for the next
+    pixels = np.empty((*shrunk, math.prod(image.shape[2:])), np.int32 if labels else np.uint8)
     for first in range(0, height, band):
         rows = image.read(first, 0, min(band, height - first), width)
         rows = rows.reshape(*rows.shape[:2], -1)
+        place = pixels[first // factor : -(-(first + len(rows)) // factor)]
         if labels:
-            bands.append(np.where(block_mean(rows > 0, factor) >= 0.5, _block_max(rows, factor), 0))
+            place[:] = np.where(block_mean(rows > 0, factor) >= 0.5, _block_max(rows, factor), 0)
         else:
-            bands.append(np.rint(block_mean(rows, factor)).astype(np.uint8))
-    return np.concatenate(bands)
+            np.rint(block_mean(rows, factor), out=place, casting="unsafe")
+    return pixels
 
 
 def _block_max(pixels: np.ndarray, factor: int) -> np.ndarray:
