@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from common.errors import InputError
+from common.malloc import ARENA_MAX, set_malloc
 from tools.bundles import all_bundles, find_bundle
 from tools.command_line import as_verb, at_least, listed, positive
 from tools.sample.formats import sample_images
@@ -148,6 +149,7 @@ def serve_bundles(
     bundles = {root.resolve().name: describe_bundle(root, backend=backend, overrides=overrides) for root in roots}
     logger.info("loading %s", ", ".join(f"{bundle.name} ({bundle.backend})" for bundle in bundles.values()))
     dispatcher = Dispatcher(partial(Worker, list(bundles.values()), limits), limits)
+    set_malloc(ARENA_MAX, 2)  # else each of its threads keeps memory of its own, a little more with every request
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # what uvicorn raises again when it has ended
     with temporary_folder("serve") as folder:
         try:

@@ -1,7 +1,5 @@
 """What makes training and inference fast on a CPU; on a GPU MONAI's own AMP does the work."""
 
-import ctypes
-import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +8,9 @@ from monai.inferers import Inferer
 from torch import nn
 
 from ..errors import InputError
+from ..malloc import MMAP_MAX, TRIM_THRESHOLD, set_malloc
 
 __all__ = ["AutocastInferer", "has_fast_bfloat16", "to_device"]
-
-# mallopt's parameter numbers in glibc's malloc.h
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def has_fast_bfloat16() -> bool:
@@ -34,10 +30,9 @@ def to_device(network: nn.Module, device: torch.device | str) -> nn.Module:
     except (RuntimeError, AssertionError) as error:  # of PyTorch without CUDA, or a device that there is not
         reason = str(error).partition("\n")[0]
         raise InputError(f"--device {device}: cannot be used ({reason}); give cpu, or another") from error
-    if torch.device(device).type == "cpu" and platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    if torch.device(device).type == "cpu":
+        set_malloc(MMAP_MAX, 0)
+        set_malloc(TRIM_THRESHOLD, 2**31 - 1)
     is_3d = any(isinstance(module, nn.Conv3d) for module in network.modules())
     return network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
 
