@@ -263,8 +263,10 @@ def _describe(shown: _Shown) -> dict[str, object]:
         columns, rows = pictures.read_table(result.table)
         num_objects, table = len(rows), {"columns": columns, "rows": rows[:MAX_ROWS]}
     view = np.load(shown.folder / VIEW, mmap_mode="r", allow_pickle=False)
+    labels, _ = read_mask(result.labels)
     return {
-        "summary": pictures.summarize(read_mask(result.labels)[0], num_objects),
+        "summary": pictures.summarize(labels, num_objects),
+        "size": labels.shape[-2:],
         "seconds": result.seconds,
         "kind": shown.kind,
         "planes": len(view),

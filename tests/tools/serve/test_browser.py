@@ -209,6 +209,43 @@ def test_nothing_is_asked_of_other_machines(page, url):
     assert page.asked and all(asked.startswith((url, "data:", "blob:")) for asked in page.asked)
 
 
+def move(page, name: str, shape: tuple[int, int], *places: tuple[int, int]) -> None:
+    """The mouse goes over a picture, its button down, from one pixel (Y, X) of the image to the next."""
+    shown = page.locator(f"#{name} img")
+    shown.evaluate("image => image.decode()")  # before that it has no size
+    shown.scroll_into_view_if_needed()  # the mouse reaches what can be seen
+    box = shown.bounding_box()
+    for number, (y, x) in enumerate(places):
+        page.mouse.move(box["x"] + x / shape[1] * box["width"], box["y"] + y / shape[0] * box["height"])
+        if number == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def test_boxes_are_drawn_with_the_mouse(browser, tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(png(noise(0, (40, 60))))
+    (tmp_path / "results").mkdir()
+    with running(Limits(), page_folder=tmp_path / "results") as server:
+        page = browser.new_page()
+        page.goto(server.url)
+        upload(page, tmp_path / "a.png")
+        assert not page.locator("#prompt").is_visible()
+        segment(page)
+        move(page, "image", (40, 60), (20, 30), (8, 40), (4, 6))
+        move(page, "image", (40, 60), (30, 40), (36, 55))
+        assert page.input_value("#boxes") == "[[6,4,30,20],[40,30,55,36]]"
+        assert page.locator("#image polyline.box").count() == 2
+        move(page, "image", (40, 60), (10, 10))
+        assert page.input_value("#boxes") == "[[40,30,55,36]]"
+        segment(page)
+        assert [job.options.get("boxes") for job in server.worker.jobs] == [None, "[[40,30,55,36]]"]
+        assert page.locator("#image polyline.box").count() == 1
+        upload(page, tmp_path / "b.png")
+        assert page.input_value("#boxes") == "" and page.locator("#image img").count() == 0
+        page.close()
+
+
 def test_objects_are_removed_and_drawn_with_the_mouse(browser, tmp_path, monkeypatch):
     for place in ("tools.serve.page", "tools.corrections"):
         monkeypatch.setattr(f"{place}.classes_of", lambda bundle: ["object"])
@@ -223,15 +260,8 @@ def test_objects_are_removed_and_drawn_with_the_mouse(browser, tmp_path, monkeyp
         segment(page)
 
         def drag(*places):
-            shown = page.locator("#outlines img")
-            shown.evaluate("image => image.decode()")  # before that it has no size
-            shown.scroll_into_view_if_needed()  # the mouse reaches what can be seen
-            box, before = shown.bounding_box(), shown.evaluate("image => image.src")
-            for number, (y, x) in enumerate(places):
-                page.mouse.move(box["x"] + x / 40 * box["width"], box["y"] + y / 40 * box["height"])
-                if number == 0:
-                    page.mouse.down()
-            page.mouse.up()
+            before = page.locator("#outlines img").evaluate("image => image.src")
+            move(page, "outlines", (40, 40), *places)
             changed = "old => (i => i.src != old && i.naturalWidth)(document.querySelector('#outlines img'))"
             page.wait_for_function(changed, arg=before)
 

@@ -8,12 +8,14 @@ const FIELDS = {
   scene: ["Scene", "if the file has several positions: name, or number from 0"],
   channel: ["Channel", "if the file has several channels: name, or number from 0"],
   time: ["Time point", "of a time series: number from 0"],
-  boxes: ["Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; leave empty to find all objects"],
+  boxes: ["Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels, or drawn over a result; leave empty to find all objects"],
 };
 const WANTED = {
   YX: "Image: PNG, JPEG, TIFF, CZI, ND2, LIF, OIB, zipped OME-Zarr",
   ZYX: "Volume: NIfTI, TIFF stack, CZI, ND2, LIF, OIB, zipped OME-Zarr",
 };
+
+const SVG = "http://www.w3.org/2000/svg";
 
 const at = (id) => document.getElementById(id);
 let bundles = [], file = null, result = null, abort = null, changes = 0;
@@ -41,7 +43,7 @@ function choose() {
   at("fields").replaceChildren(...bundle.fields.map((name) => {
     const [title, hint] = FIELDS[name] ?? [name, ""];
     const label = element("label", title);
-    label.append(element("small", hint), element("input", "", { id: name }));
+    label.append(element("small", hint), element("input", "", { id: name, oninput: name === "boxes" ? showBoxes : null }));
     return label;
   }));
   at("samples").replaceChildren(...bundle.samples.map((name, index) => {
@@ -54,6 +56,8 @@ function choose() {
 }
 
 function take(given) {
+  if (result) clear(); // boxes that are drawn over it would be of another image
+  if (file && at("boxes")) at("boxes").value = "";
   file = given;
   at("dropped").textContent = file ? `${file.name} (${Math.ceil(file.size / 1024)} KiB)` : "or drop it here";
 }
@@ -70,7 +74,7 @@ function clear(counts = "") {
   abort = null;
   forget();
   at("counts").textContent = counts;
-  for (const id of ["progress", "error", "slice", "correct", "mask", "csv", "zip", "table"]) at(id).hidden = true;
+  for (const id of ["progress", "error", "slice", "prompt", "correct", "mask", "csv", "zip", "table"]) at(id).hidden = true;
   for (const id of ["image", "outlines", "table"]) at(id).replaceChildren();
   at("segment").disabled = false;
 }
@@ -139,6 +143,7 @@ function show(told) {
   at("plane").max = told.planes - 1;
   at("plane").value = Math.floor(told.planes / 2);
   at("slice").hidden = told.planes === 1;
+  at("prompt").hidden = !at("boxes");
   at("correct").hidden = !told.corrects;
   at("kept").textContent = "";
   draw();
@@ -163,40 +168,84 @@ function draw() {
   at("z").textContent = z;
   for (const [id, title] of [["image", "Image"], ["outlines", `Outlines: ${result.kind}`]]) {
     const picture = element("img", "", { src: `results/${result.id}/${id}/${z}?change=${changes}`, alt: title });
-    at(id).replaceChildren(element("figcaption", title), picture);
+    const frame = element("div", "", { className: "frame" });
+    frame.append(picture, document.createElementNS(SVG, "svg"));
+    frame.lastChild.setAttribute("viewBox", "0 0 1 1");
+    frame.lastChild.setAttribute("preserveAspectRatio", "none");
+    at(id).replaceChildren(element("figcaption", title), frame);
   }
-  at("outlines").classList.toggle("corrects", result.corrects);
-  if (result.corrects) correct(at("outlines").querySelector("img"));
+  if (at("boxes")) {
+    follow("image", (points) => around(points[0], points.at(-1)), box);
+    showBoxes();
+  }
+  if (result.corrects) follow("outlines", (points) => points, correct);
 }
 
-// Points are sent as parts of the picture's sides, whatever its size: one point removes an object, several draw one.
-function correct(picture) {
-  let points = [];
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const line = svg.appendChild(document.createElementNS(svg.namespaceURI, "polyline"));
+function addLine(id, points = []) {
+  const line = at(id).querySelector("svg").appendChild(document.createElementNS(SVG, "polyline"));
+  line.setAttribute("points", points.join(" "));
+  return line;
+}
+
+// The way of a pointer over a picture, in parts of its sides; `shape` is the line that is seen meanwhile.
+function follow(id, shape, done) {
+  const picture = at(id).querySelector("img"), line = addLine(id);
   const part = (value) => Math.min(Math.max(value, 0), 1);
-  svg.setAttribute("viewBox", "0 0 1 1");
-  svg.setAttribute("preserveAspectRatio", "none");
-  const follow = (event) => {
-    const box = picture.getBoundingClientRect();
-    points.push([part((event.clientX - box.left) / box.width), part((event.clientY - box.top) / box.height)]);
-    line.setAttribute("points", points.join(" "));
+  let points = [];
+  const add = (event) => {
+    const place = picture.getBoundingClientRect();
+    points.push([part((event.clientX - place.left) / place.width), part((event.clientY - place.top) / place.height)]);
+    line.setAttribute("points", shape(points).join(" "));
   };
+  picture.classList.add("followed");
   picture.draggable = false;
   picture.onpointerdown = (event) => {
     points = [];
-    const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = picture;
-    const sides = { left: offsetLeft, top: offsetTop, width: offsetWidth, height: offsetHeight };
-    for (const [side, value] of Object.entries(sides)) svg.style[side] = `${value}px`;
-    picture.after(svg);
     picture.setPointerCapture(event.pointerId);
-    follow(event);
+    add(event);
   };
-  picture.onpointermove = (event) => { if (picture.hasPointerCapture(event.pointerId)) follow(event); };
+  picture.onpointermove = (event) => { if (picture.hasPointerCapture(event.pointerId)) add(event); };
   picture.onpointerup = () => {
-    const isClick = points.every(([x, y]) => Math.hypot(x - points[0][0], y - points[0][1]) < 0.01);
-    change(isClick ? points.slice(0, 1) : points.concat(points).slice(0, Math.max(points.length, 3)));
+    line.setAttribute("points", "");
+    done(points, points.every(([x, y]) => Math.hypot(x - points[0][0], y - points[0][1]) < 0.01));
   };
+}
+
+const around = ([x, y], [x2, y2]) => [[x, y], [x2, y], [x2, y2], [x, y2], [x, y]];
+
+// Boxes stand in their field, in pixels: what is drawn is added, and a click removes those that it is in.
+function boxes() {
+  try {
+    const given = JSON.parse(at("boxes").value);
+    return given.every((box) => box.length === 4) ? given : [];
+  } catch {
+    return []; // nothing yet, or what the server will refuse in words
+  }
+}
+
+function box(points, isClick) {
+  const [height, width] = result.size;
+  const [[x, y], [x2, y2]] = [points[0], points.at(-1)].map(([x, y]) => [
+    Math.min(Math.round(x * width), width - 1), Math.min(Math.round(y * height), height - 1)]);
+  const kept = isClick
+    ? boxes().filter(([left, top, right, bottom]) => x < left || x > right || y < top || y > bottom)
+    : [...boxes(), [Math.min(x, x2), Math.min(y, y2), Math.max(x, x2), Math.max(y, y2)]];
+  at("boxes").value = kept.length ? JSON.stringify(kept) : "";
+  showBoxes();
+}
+
+function showBoxes() {
+  if (!result) return;
+  const [height, width] = result.size;
+  at("image").querySelectorAll("polyline.box").forEach((line) => line.remove());
+  for (const [x, y, x2, y2] of boxes()) {
+    addLine("image", around([x / width, y / height], [x2 / width, y2 / height])).classList.add("box");
+  }
+}
+
+// One point removes an object, several draw one.
+function correct(points, isClick) {
+  change(isClick ? points.slice(0, 1) : points.concat(points).slice(0, Math.max(points.length, 3)));
 }
 
 async function post(what, body) {
