@@ -128,6 +128,8 @@ def outcome(consumer: Consumer, python: Path, bundle: str, work: Path) -> str:
     # a script says last what came out; what libraries warn of goes the other way
     told = done.stdout if done.returncode == 0 else done.stdout + done.stderr
     lines = told.strip().splitlines() or ["no output"]
+    if done.returncode:
+        print(told, file=sys.stderr)  # a warning may come after the reason
     print(f"{consumer.name}, {bundle}: {'ok' if done.returncode == 0 else 'FAILED'}: {lines[-1]}", flush=True)
     return lines[-1] if done.returncode == 0 else f"fails: {lines[-1]}"
 
