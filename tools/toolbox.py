@@ -18,7 +18,7 @@ __all__ = [
 KEY = "toolbox"
 INPUTS = ("volume", "picture", "slide")
 LOADERS = {"checkpoint_loader": "ckpt_path"}
-OPTIONS = ("boxes", "pixel_size_um", "spacing")
+OPTIONS = ("boxes", "pixel_size_um", "points", "spacing")
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ class Toolbox:
         What it reads: NIfTI, PNG or TIFF, large TIFF.
     options : tuple of str
         Fields that a request to segment an image may carry: ``spacing`` is written into a volume; ``pixel_size_um``
-        overrides that key of inference.json; ``boxes`` become <image stem>_prompts.tsv beside the image, and
-        ``prompt_source`` of inference.json becomes ``prompts``.
+        overrides that key of inference.json; ``boxes`` and ``points`` become <image stem>_prompts.tsv beside the
+        image, and ``prompt_source`` of inference.json becomes ``prompts``.
     result : str
         Kind of the result that counts, ``<image stem>_<kind>``. Of a ``mask`` the connected parts are the objects; one
         of any other kind numbers them, as ``<image stem>_instances`` does, which goes before it.

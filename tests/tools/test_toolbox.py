@@ -82,7 +82,7 @@ def test_overrides_are_typed_as_on_a_command_line():
         ({"result": 3}, "toolbox: result is 3, expected text"),
         ({"input": "film"}, "toolbox: input is 'film', expected one of volume, picture, slide"),
         ({"options": "boxes"}, "toolbox: options is 'boxes', expected a list of words"),
-        ({"options": ["magic"]}, "toolbox: options has 'magic', known are boxes, pixel_size_um, spacing"),
+        ({"options": ["magic"]}, "toolbox: options has 'magic', known are boxes, pixel_size_um, points, spacing"),
         ({"metrics": {"iou": {}}}, "toolbox: metrics: iou: lacks title"),
         ({"metrics": {"iou": "IoU"}}, "toolbox: metrics: iou is 'IoU', expected an object"),
         ({"source": {"format": "ctc", "folds": 3}}, "toolbox: source: unknown key 'folds'"),

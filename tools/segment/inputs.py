@@ -1,6 +1,5 @@
 """Files of users: their kind, by their first bytes, and the form in which a bundle reads them."""
 
-import json
 import math
 import struct
 import zlib
@@ -29,9 +28,8 @@ from tools.formats.scenes import Pick, Spacing, chosen
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
-__all__ = ["PROMPT_COLUMNS", "UNREADABLE", "check_kind", "one_line", "parse_boxes", "prepare_image", "told_pixel_size"]
+__all__ = ["UNREADABLE", "check_kind", "one_line", "prepare_image", "told_pixel_size"]
 
-PROMPT_COLUMNS = ("id", "x", "y", "x_min", "y_min", "x_max", "y_max")
 MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail
 # what the readers raise for files that are damaged, or are not what they begin like
 UNREADABLE = (
@@ -124,33 +122,6 @@ def told_pixel_size(path: Path) -> dict[str, str]:
     """The option ``pixel_size_um`` as OME or ImageJ wrote it; empty without it, or if pixels are not square."""
     size = read_pixel_size(path) if identify(path) == "tiff" else None
     return {"pixel_size_um": f"{size[1]:.6g}"} if size and math.isclose(*size, rel_tol=0.01) else {}
-
-
-def parse_boxes(text: str) -> np.ndarray:
-    """Boxes of a request.
-
-    Parameters
-    ----------
-    text : str
-        JSON: a list of [x_min, y_min, x_max, y_max] in pixels.
-
-    Returns
-    -------
-    ndarray of float, shape (k, 4)
-
-    Raises
-    ------
-    InputError
-        If it is something else.
-    """
-    wanted = "boxes: expected JSON, [[x_min, y_min, x_max, y_max], ...] in pixels, at least one box"
-    try:
-        boxes = np.array(json.loads(text), float)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise InputError(wanted) from error
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes) or not np.isfinite(boxes).all():
-        raise InputError(wanted)
-    return boxes
 
 
 def _respaced(target: Path, spacing: str) -> Path:

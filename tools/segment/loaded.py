@@ -19,9 +19,9 @@ from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.errors import InputError
-from common.tables import write_table
 from tools.segment.description import Description
-from tools.segment.inputs import PROMPT_COLUMNS, parse_boxes, prepare_image, told_pixel_size
+from tools.segment.inputs import prepare_image, told_pixel_size
+from tools.segment.prompts import PROMPTS, parse_prompts, write_prompts
 from tools.segment.results import STEM, Result, find_mask
 from tools.segment.words import find_input_error, for_user, refusing
 
@@ -67,7 +67,8 @@ class LoadedBundle:
         folder : Path
             An empty folder for this image, which the results are written to. The caller removes it.
         options : mapping of str to str
-            Options of the image: ``spacing`` (Z,Y,X in micrometres), ``pixel_size_um``, ``boxes`` (JSON).
+            Options of the image: ``spacing`` (Z,Y,X in micrometres), ``pixel_size_um``, ``boxes`` and ``points``
+            (JSON).
         overrides : mapping of str to object
             Of the config, for this image only.
         name : str
@@ -193,11 +194,9 @@ def _warnings_of(package: str, messages: list[str]) -> Iterator[None]:
 def _as_overrides(options: Mapping[str, str], image: Path, stem: str) -> dict[str, object]:
     """The options of an image as overrides of the config."""
     overrides: dict[str, object] = {}
-    if "boxes" in options:
-        table = image.with_name(f"{stem}_prompts.tsv")
-        boxes = enumerate(parse_boxes(options["boxes"]).tolist(), start=1)
-        rows = ([number, "n/a", "n/a", *box] for number, box in boxes)
-        write_table(table, PROMPT_COLUMNS, rows, digits=None, delimiter="\t")
+    prompts = {name: parse_prompts(name, options[name]) for name in PROMPTS if name in options}
+    if prompts:
+        write_prompts(image.with_name(f"{stem}_prompts.tsv"), **prompts)
         overrides["prompt_source"] = "prompts"
     if "pixel_size_um" in options:
         overrides["pixel_size_um"] = _positive(options["pixel_size_um"])

@@ -33,7 +33,7 @@ def for_user(message: str, image: Path, folder: Path, name: str, stem: str = STE
     """A bundle's message about an image, which it saw as ``stem`` in a folder of ours, with the user's name of it."""
     for place in (folder / "images", folder / "results", folder):  # names of ours are no help
         message = message.replace(f"{place}/", "").replace(f"{place.resolve()}/", "")
-    message = message.replace(f"{stem}_prompts.tsv", "boxes")  # as which they are written
+    message = message.replace(f"{stem}_prompts.tsv", "prompts")  # as which they are written
     message = re.sub(
         rf"(?<![\w/]){re.escape(stem)}(\.nii\.gz|\.nii|\.tiff?|\.png|\.jpg)\b", lambda found: name, message
     )

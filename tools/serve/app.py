@@ -32,6 +32,7 @@ _PICKS = {
     "channel": {"type": "string", "description": "which of several channels, by its name or its number from 0"},
     "time": {"type": "string", "description": "which of several time points, by its number from 0"},
 }
+_LISTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
 _BODY = {
     "requestBody": {
         "required": True,
@@ -45,6 +46,7 @@ _BODY = {
                         "bundle": {"type": "string", "description": "where several are served"},
                         "spacing": {"type": "string", "description": "Z,Y,X in micrometres, for TIFF volumes"},
                         "boxes": {"type": "string", "description": "[[x_min, y_min, x_max, y_max], ...] in pixels"},
+                        "points": {"type": "string", "description": "[[x, y], ...] in pixels"},
                         "pixel_size_um": {"type": "string", "description": "side of a pixel in micrometres"},
                         **_PICKS,
                     },
@@ -58,7 +60,7 @@ _BODY = {
                         "image_path": {"type": "string", "description": "below the server's data folder"},
                         "bundle": {"type": "string"},
                         "spacing": {"type": "string"},
-                        "boxes": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+                        **dict.fromkeys(("boxes", "points"), _LISTS),
                         "pixel_size_um": {"type": "number"},
                         **_PICKS,
                     },

@@ -26,8 +26,8 @@ class Job:
     folder : Path
         An empty folder of the job's own; what is written is written there. The caller removes it.
     options : mapping of str to str
-        Fields of the request: ``spacing`` (Z,Y,X in micrometres), ``pixel_size_um``, ``boxes`` (JSON); ``scene``,
-        ``channel`` and ``time`` of a microscope's file.
+        Fields of the request: ``spacing`` (Z,Y,X in micrometres), ``pixel_size_um``, ``boxes`` and ``points`` (JSON);
+        ``scene``, ``channel`` and ``time`` of a microscope's file.
     view : Path or None
         Where to write the image as it is shown: see `write_view`. The image is a stranger's, so that only the process
         that segments opens it.

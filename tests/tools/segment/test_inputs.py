@@ -15,7 +15,7 @@ from tests.tools.serve.conftest import IMAGES, VOLUMES, noise
 from tools.formats.microscopes import read
 from tools.formats.scenes import Pick
 from tools.segment.description import Description
-from tools.segment.inputs import parse_boxes, prepare_image
+from tools.segment.inputs import prepare_image
 from tools.segment.sources import find_sources
 
 SLIDES = Description("slides", IMAGES.root, "", 2, "mask", (".tiff", ".tif"), in_colours=True)
@@ -39,21 +39,6 @@ def test_image_that_the_bundle_reads_keeps_its_bytes(image_files):
 def test_png_becomes_tiff_where_only_tiff_is_read(image_files):
     prepared = prepare_image(image_files / "png", SLIDES, image_files / "job", {})
     np.testing.assert_array_equal(tifffile.imread(prepared), noise(0, (4, 5, 3)))
-
-
-HUGE = f"[[1{400 * '0'},1,2,3]]"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "1", "[]", "[[1,2,3]]", '[["a",1,2,3]]', "[[1,2,3,NaN]]", "[" * 5000, pytest.param(HUGE, id="huge")]
-)
-def test_what_is_no_boxes(text):
-    with pytest.raises(InputError, match="boxes: expected JSON"):
-        parse_boxes(text)
-
-
-def test_boxes():
-    np.testing.assert_array_equal(parse_boxes("[[1, 2, 3.5, 4]]"), [[1, 2, 3.5, 4]])
 
 
 @pytest.mark.parametrize("kind", ["gray and alpha", "palette", "ink", "turned"])

@@ -34,7 +34,7 @@ from tools.serve.page import mount_page
 from tools.serve.pictures import write_view
 from tools.serve.uploads import check_work
 
-IMAGES = Description("images", Path("images"), "a threshold", 2, "mask", (".png", ".tif", ".tiff"), ("boxes",))
+IMAGES = Description("images", Path("images"), "a threshold", 2, "mask", (".png", ".tif", ".tiff"), ("boxes", "points"))
 VOLUMES = Description("volumes", Path("volumes"), "a threshold", 3, "mask", (".nii.gz", ".nii"), ("spacing",))
 BUNDLES = {bundle.name: bundle for bundle in (IMAGES, VOLUMES)}
 THRESHOLD = 127

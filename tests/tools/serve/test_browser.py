@@ -222,7 +222,7 @@ def move(page, name: str, shape: tuple[int, int], *places: tuple[int, int]) -> N
     page.mouse.up()
 
 
-def test_boxes_are_drawn_with_the_mouse(browser, tmp_path):
+def test_boxes_and_points_are_given_with_the_mouse(browser, tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(png(noise(0, (40, 60))))
     (tmp_path / "results").mkdir()
@@ -238,11 +238,17 @@ def test_boxes_are_drawn_with_the_mouse(browser, tmp_path):
         assert page.locator("#image polyline.box").count() == 2
         move(page, "image", (40, 60), (10, 10))
         assert page.input_value("#boxes") == "[[40,30,55,36]]"
+        for place in [(2, 50), (20, 50), (2, 50)]:
+            move(page, "image", (40, 60), place)
+        assert page.input_value("#points") == "[[50,20]]"
         segment(page)
-        assert [job.options.get("boxes") for job in server.worker.jobs] == [None, "[[40,30,55,36]]"]
-        assert page.locator("#image polyline.box").count() == 1
+        assert server.worker.jobs[0].options == {}
+        assert server.worker.jobs[1].options == {"boxes": "[[40,30,55,36]]", "points": "[[50,20]]"}
+        assert page.locator("#image polyline.box").count() == page.locator("#image polyline.point").count() == 1
         upload(page, tmp_path / "b.png")
-        assert page.input_value("#boxes") == "" and page.locator("#image img").count() == 0
+        assert (
+            page.input_value("#boxes") == page.input_value("#points") == "" and page.locator("#image img").count() == 0
+        )
         page.close()
 
 

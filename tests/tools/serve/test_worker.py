@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from common.errors import InputError
 from tests.processes import finish, start_module
@@ -73,10 +74,15 @@ def test_result_is_that_of_the_bundle_run_by_monai(name, segment, tmp_path):
     assert (served.table is not None) == (name != "devonet_nsn")
 
 
-def test_boxes_choose_the_fibres(segment, tmp_path):
+def test_boxes_and_points_choose_the_fibres(segment, tmp_path):
     (image, *_) = sample_images(find_bundle("sam_myelin"), tmp_path / "samples")
     labels, _ = read_mask(segment("sam_myelin", image, boxes="[[10, 10, 80, 80], [90, 90, 140, 150]]").mask)
     assert set(np.unique(labels)) <= {0, 1, 2}
+    fibres, _ = read_mask(segment("sam_myelin", image).labels)
+    depth = ndimage.distance_transform_edt(ndimage.minimum_filter(fibres, 3) == ndimage.maximum_filter(fibres, 3))
+    y, x = np.unravel_index(np.where(fibres > 0, depth, 0).argmax(), depth.shape)
+    chosen, _ = read_mask(segment("sam_myelin", image, points=f"[[{x}, {y}]]").labels)
+    np.testing.assert_array_equal(chosen > 0, fibres == fibres[y, x])
     with pytest.raises(Failure, match="boxes: expected JSON") as caught:
         segment("sam_myelin", image, boxes="nonsense")
     assert caught.value.status == 422

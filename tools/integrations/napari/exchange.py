@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import InputError
-from common.tables import from_cell, write_table
+from common.tables import from_cell
 from tools.convert.nifti import write_volume
 from tools.corrections import add_correction
 from tools.formats.pictures import write_picture
+from tools.segment import prompts
 from tools.segment.description import Description
-from tools.segment.inputs import PROMPT_COLUMNS
 from tools.segment.results import STEM, Result, read_mask
 
 __all__ = ["keep_correction", "parse_sizes", "read_result", "write_image", "write_prompts"]
@@ -91,13 +91,13 @@ def write_prompts(folder: Path, points: Sequence[np.ndarray], corners: Sequence[
     dict of str to object
         Empty where there are no prompts.
     """
-    rows: list[list[object]] = [[*_xy(point), *["n/a"] * 4] for point in points]
-    for shape in corners:
-        rows.append(["n/a", "n/a", *_xy(shape.min(axis=0)), *_xy(shape.max(axis=0))])
-    if not rows:
+    if not (points or corners):
         return {}
-    numbered = [[number, *row] for number, row in enumerate(rows, start=1)]
-    write_table(folder / f"{STEM}_prompts.tsv", PROMPT_COLUMNS, numbered, digits=None, delimiter="\t")
+    prompts.write_prompts(
+        folder / f"{STEM}_prompts.tsv",
+        points=[_xy(point) for point in points],
+        boxes=[[*_xy(shape.min(axis=0)), *_xy(shape.max(axis=0))] for shape in corners],
+    )
     return {"prompt_source": "prompts", "prompts_dir": str(folder)}
 
 

@@ -8,8 +8,10 @@ const FIELDS = {
   scene: ["Scene", "if the file has several positions: name, or number from 0"],
   channel: ["Channel", "if the file has several channels: name, or number from 0"],
   time: ["Time point", "of a time series: number from 0"],
-  boxes: ["Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels, or drawn over a result; leave empty to find all objects"],
+  boxes: ["Boxes", "[[x_min, y_min, x_max, y_max], ...] in pixels; without boxes and points all objects are found"],
+  points: ["Points", "[[x, y], ...] in pixels, in the middle of each object"],
 };
+const PROMPTS = { boxes: 4, points: 2 }; // numbers of each
 const WANTED = {
   YX: "Image: PNG, JPEG, TIFF, CZI, ND2, LIF, OIB, zipped OME-Zarr",
   ZYX: "Volume: NIfTI, TIFF stack, CZI, ND2, LIF, OIB, zipped OME-Zarr",
@@ -43,7 +45,7 @@ function choose() {
   at("fields").replaceChildren(...bundle.fields.map((name) => {
     const [title, hint] = FIELDS[name] ?? [name, ""];
     const label = element("label", title);
-    label.append(element("small", hint), element("input", "", { id: name, oninput: name === "boxes" ? showBoxes : null }));
+    label.append(element("small", hint), element("input", "", { id: name, oninput: showPrompts }));
     return label;
   }));
   at("samples").replaceChildren(...bundle.samples.map((name, index) => {
@@ -56,8 +58,8 @@ function choose() {
 }
 
 function take(given) {
-  if (result) clear(); // boxes that are drawn over it would be of another image
-  if (file && at("boxes")) at("boxes").value = "";
+  if (result) clear(); // what is drawn over it would be of another image
+  if (file) prompted().forEach((name) => { at(name).value = ""; });
   file = given;
   at("dropped").textContent = file ? `${file.name} (${Math.ceil(file.size / 1024)} KiB)` : "or drop it here";
 }
@@ -143,7 +145,7 @@ function show(told) {
   at("plane").max = told.planes - 1;
   at("plane").value = Math.floor(told.planes / 2);
   at("slice").hidden = told.planes === 1;
-  at("prompt").hidden = !at("boxes");
+  at("prompt").hidden = !prompted().length;
   at("correct").hidden = !told.corrects;
   at("kept").textContent = "";
   draw();
@@ -174,16 +176,15 @@ function draw() {
     frame.lastChild.setAttribute("preserveAspectRatio", "none");
     at(id).replaceChildren(element("figcaption", title), frame);
   }
-  if (at("boxes")) {
-    follow("image", (points) => around(points[0], points.at(-1)), box);
-    showBoxes();
-  }
+  if (prompted().length) follow("image", (points) => around(points[0], points.at(-1)), prompt);
+  showPrompts();
   if (result.corrects) follow("outlines", (points) => points, correct);
 }
 
-function addLine(id, points = []) {
+function addLine(id, points = [], kind = "") {
   const line = at(id).querySelector("svg").appendChild(document.createElementNS(SVG, "polyline"));
   line.setAttribute("points", points.join(" "));
+  line.setAttribute("class", kind);
   return line;
 }
 
@@ -213,34 +214,41 @@ function follow(id, shape, done) {
 
 const around = ([x, y], [x2, y2]) => [[x, y], [x2, y], [x2, y2], [x, y2], [x, y]];
 
-// Boxes stand in their field, in pixels: what is drawn is added, and a click removes those that it is in.
-function boxes() {
+const prompted = () => Object.keys(PROMPTS).filter((name) => at(name));
+
+// What a field holds, as far as it can be drawn; the rest the server will refuse in words.
+function prompts(name) {
   try {
-    const given = JSON.parse(at("boxes").value);
-    return given.every((box) => box.length === 4) ? given : [];
+    const given = JSON.parse(at(name).value);
+    return given.every((one) => one.length === PROMPTS[name]) ? given : [];
   } catch {
-    return []; // nothing yet, or what the server will refuse in words
+    return [];
   }
 }
 
-function box(points, isClick) {
-  const [height, width] = result.size;
-  const [[x, y], [x2, y2]] = [points[0], points.at(-1)].map(([x, y]) => [
+// A drag adds a box to those in the field, a click a point, or it removes what is there.
+function prompt(way, isClick) {
+  const [height, width] = result.size, near = 0.01 * Math.max(height, width);
+  const [[x, y], [x2, y2]] = [way[0], way.at(-1)].map(([x, y]) => [
     Math.min(Math.round(x * width), width - 1), Math.min(Math.round(y * height), height - 1)]);
-  const kept = isClick
-    ? boxes().filter(([left, top, right, bottom]) => x < left || x > right || y < top || y > bottom)
-    : [...boxes(), [Math.min(x, x2), Math.min(y, y2), Math.max(x, x2), Math.max(y, y2)]];
-  at("boxes").value = kept.length ? JSON.stringify(kept) : "";
-  showBoxes();
+  const isThere = {
+    points: ([px, py]) => Math.hypot(px - x, py - y) <= near,
+    boxes: ([left, top, right, bottom]) => left <= x && x <= right && top <= y && y <= bottom,
+  };
+  const hit = isClick && ["points", "boxes"].find((name) => prompts(name).some(isThere[name]));
+  const name = hit || (isClick ? "points" : "boxes");
+  const added = isClick ? [x, y] : [Math.min(x, x2), Math.min(y, y2), Math.max(x, x2), Math.max(y, y2)];
+  const kept = hit ? prompts(hit).filter((one) => !isThere[hit](one)) : [...prompts(name), added];
+  at(name).value = kept.length ? JSON.stringify(kept) : "";
+  showPrompts();
 }
 
-function showBoxes() {
+function showPrompts() {
   if (!result) return;
-  const [height, width] = result.size;
-  at("image").querySelectorAll("polyline.box").forEach((line) => line.remove());
-  for (const [x, y, x2, y2] of boxes()) {
-    addLine("image", around([x / width, y / height], [x2 / width, y2 / height])).classList.add("box");
-  }
+  const [height, width] = result.size, part = ([x, y]) => [x / width, y / height];
+  at("image").querySelectorAll(".box, .point").forEach((line) => line.remove());
+  for (const [x, y, x2, y2] of prompts("boxes")) addLine("image", around(part([x, y]), part([x2, y2])), "box");
+  for (const place of prompts("points")) addLine("image", [part(place), part(place)], "point");
 }
 
 // One point removes an object, several draw one.
