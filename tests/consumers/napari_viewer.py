@@ -21,6 +21,10 @@ from pixels import read
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
+
+from tools.corrections import classes_of  # noqa: E402
+from tools.segment.description import describe  # noqa: E402
+
 LIMIT_S = 600
 
 
@@ -62,7 +66,8 @@ def main(bundle_root: str, dataset_dir: str, _second: str, work_dir: str, _overr
     if made.data.shape != layer.data.shape[: made.data.ndim] or not np.array_equal(made.scale, layer.scale):
         sys.exit(f"labels {made.data.shape} {made.scale}, layer {layer.data.shape} {layer.scale}")
     said = f"{widget.status.value}, {len(made.features)} rows of the table"
-    if widget.boxes.visible:
+    bundle = describe(Path(bundle_root).name)
+    if "boxes" in bundle.options:
         rows, columns = np.nonzero(read(Path(dataset_dir, item["label"])) == 1)
         corners = np.array([[rows.min(), columns.min()], [rows.max(), columns.max()]])
         viewer.add_shapes([corners], shape_type="rectangle")
@@ -72,6 +77,8 @@ def main(bundle_root: str, dataset_dir: str, _second: str, work_dir: str, _overr
         wait(widget)
         said += f"; of one box {widget.status.value}"
     widget.process.end()
+    if made.data.max() > 1 and len(classes_of(bundle)) > 1:
+        made = viewer.add_labels(np.minimum(made.data, 1))  # it learns classes, not objects
     widget.reset_choices()
     widget.image.value, widget.corrected.value = layer, made
     widget.dataset.value = Path(work_dir, "kept")
