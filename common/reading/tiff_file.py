@@ -42,7 +42,7 @@ INTEGERS = {1: 1, 3: 2, 4: 4}  # kinds of tags that are whole numbers, and their
 MAX_TAGS = 4096  # of a page that are looked at
 MAX_PAGES = 100_000
 ADDITIONS = r"thumb|label|macro|overview"
-LARGEST_ADDITION = 16  # an image of less than this part of the largest is an addition, whatever its name
+LARGEST_ADDITION = 16  # what is less than this part of the largest image is an addition, unless OME names a gray one
 tifffile.TIFF.DECOMPRESSORS._codecs[LZW] = decode_lzw  # type: ignore[attr-defined]  # a mapping without a way to add
 MOST_BITS = 64  # of a sample
 ALONE: dict[str, Any] = {"_multifile": False, "is_mmstack": False}  # which would read other files all the same
@@ -240,7 +240,10 @@ def without_additions(series: Sequence[tifffile.TiffPageSeries]) -> list[tifffil
         one
         for one in series
         if math.prod(one.shape) == largest
-        or (math.prod(one.shape) * LARGEST_ADDITION > largest and not re.search(ADDITIONS, one.name, re.IGNORECASE))
+        or (
+            not re.search(ADDITIONS, one.name, re.IGNORECASE)
+            and (math.prod(one.shape) * LARGEST_ADDITION > largest or _is_field(one))
+        )
     ]
 
 
@@ -255,6 +258,11 @@ def _is_reduced(series: tifffile.TiffPageSeries) -> bool:
     """Whether it says of itself that it is another image made smaller, as LSM has one of every plane."""
     first = next((page for page in series.pages if page is not None), None)
     return first is not None and keyframe_of(first).is_reduced
+
+
+def _is_field(series: tifffile.TiffPageSeries) -> bool:
+    """Whether it is an image of its own however small: gray, as no scanner's additions are, and named in OME."""
+    return series.kind == "ome" and bool(series.name) and "S" not in series.axes
 
 
 _BYTE_ORDERS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}

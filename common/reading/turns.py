@@ -53,6 +53,6 @@ def _place(page: tifffile.TiffPage) -> dict[str, Any]:
 
 def _refusal(path: str | PathLike[str], num_pages: int, found: str) -> InputError:
     return InputError(
-        f"{path}: {num_pages} pages, {found}, expected the slices of one volume; save each channel and time point as "
-        "OME-TIFF, such as with Fiji"
+        f"{path}: {num_pages} pages, {found}, expected the slices of one volume; open it where it was taken, or with "
+        "Fiji, and save each channel and time point as OME-TIFF"
     )

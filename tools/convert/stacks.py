@@ -25,7 +25,7 @@ __all__ = ["find_stacks", "tiff"]
 logger = logging.getLogger(__name__)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-SUFFIXES = (*TIFF_SUFFIXES, ".lsm", ".stk", *ENDINGS, *ZIPPED)
+SUFFIXES = (*TIFF_SUFFIXES, ".btf", ".lsm", ".stk", *ENDINGS, *ZIPPED)
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,13 @@ def tiff(
                 raise InputError(f"{path}: {stem}{suffix} is also what a part of another file is called; rename one")
             stacks[f"{stem}{suffix}"] = stack
     spacings = {stem: _spacing(stack, spacing) for stem, stack in stacks.items()}
+    flat = [stack.path for stack in stacks.values() if stack.shape[0] == 1]
+    if len(flat) > 1:
+        logger.warning(
+            "%s and %d others: single slices, each of which becomes a volume of its own; if they are the slices of one "
+            "volume, save them as one stack",
+            *(flat[0], len(flat) - 1),
+        )
     with writing_dataset(destination, ("images",), stacks) as folder:
         testing = []
         for stem, stack in tqdm(stacks.items(), desc="convert tiff", unit="stack"):

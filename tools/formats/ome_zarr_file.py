@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 
 from common.errors import InputError
+from common.reading.formats import find_foreign
 from common.reading.units import length_um
 from tools.formats.microscopes import ZARR_FILES
 from tools.formats.scenes import Scene, Spacing, Window
@@ -75,7 +76,8 @@ def _checked_zip(path: Path) -> str:
             "OME-TIFF"
         )
     if not groups:
-        raise InputError(f"{path}: a zip file without an OME-Zarr in it; zip the folder of one image")
+        foreign = find_foreign(path) or "a zip file without an OME-Zarr in it; zip the folder of one image"
+        raise InputError(f"{path}: {foreign}")
     outermost, *others = sorted(group for group in groups if not groups & {*group.parents})
     if others:
         names = f"{outermost}, {', '.join(map(str, others[:9]))}"

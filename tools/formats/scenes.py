@@ -215,7 +215,10 @@ def _channel(path: str | PathLike[str], scene: Scene, wanted: str, *, in_colours
             "in colours"
         )
     if not wanted and len(names) > 1:
-        raise InputError(f"{path}: {len(names)} channels, expected one: {_listed(names)}; give its --channel")
+        slices = (
+            ", or if these are slices, save it with Z as their axis" if scene.size("Z") == 1 and not any(names) else ""
+        )
+        raise InputError(f"{path}: {len(names)} channels, expected one: {_listed(names)}; give its --channel{slices}")
     return _as_text(_find(path, "channel", wanted, names) if wanted else 0, names)
 
 

@@ -29,9 +29,10 @@ from tools.segment.blocks.plan import (
 )
 from tools.segment.description import Description, describe
 from tools.segment.files import remember_settings
+from tools.segment.inputs import check_told_size
 from tools.segment.quiet import quiet
 from tools.segment.remote import Server
-from tools.segment.results import IN_BLOCKS, MASKS, is_complete
+from tools.segment.results import IN_BLOCKS, MASKS, count_objects, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
 from tools.segment.sources import Source, find_images, find_sources
 from tools.segment.work import UnusableNetworkError, Whole, forget, segment_whole
@@ -191,6 +192,7 @@ def segment_images(
         for source in todo:
             given = {**options, **source.options}
             try:
+                check_told_size(source.path, bundle, given)  # before a network is loaded
                 plan = cutting and plan_blocks(bundle, source, destination, given, cutting, save=save, run=run)
             except InputError as error:
                 failures.append(str(error))
@@ -209,7 +211,11 @@ def segment_images(
         raise InputError(_all_of(failures, len(todo) + num_failed))
     if SEQUENCES in save:
         save_sequences(sources, destination, bundle.mask_kind)
-    return {"images": len(todo), "done before": len(sources) - len(todo), "results": destination}
+    counts = count_objects(destination, (source.stem for source in sources))
+    found: dict[str, object] = {"objects": sum(counts)} if counts else {}
+    if len(counts) > 1:
+        found["objects per image"] = f"{min(counts)} to {max(counts)}"
+    return {"images": len(todo), "done before": len(sources) - len(todo), **found, "results": destination}
 
 
 def _segment_all(

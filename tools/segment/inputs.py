@@ -16,9 +16,10 @@ from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
 from common.errors import InputError
+from common.reading import nifti
 from common.reading.formats import find_foreign, identify
 from common.reading.pictures import opaque, read_pixels
-from common.reading.tiff import read_pixel_size, read_spacing, read_volume
+from common.reading.tiff import read_header, read_pixel_size, read_spacing, read_volume
 from tools.convert.dataset import as_numbers
 from tools.convert.nifti import write_volume
 from tools.convert.spacing import check_spacing, parse_spacing
@@ -28,7 +29,7 @@ from tools.formats.scenes import Pick, Spacing, chosen
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
-__all__ = ["UNREADABLE", "check_kind", "one_line", "prepare_image", "told_pixel_size"]
+__all__ = ["UNREADABLE", "check_kind", "check_told_size", "one_line", "prepare_image", "told_pixel_size"]
 
 MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail
 # what the readers raise for files that are damaged, or are not what they begin like
@@ -65,6 +66,25 @@ def check_kind(path: Path, bundle: Description) -> str:
             f"one {kind.upper()} picture, but {bundle.name} takes volumes; give a TIFF of several pages, or NIfTI"
         )
     return kind
+
+
+def check_told_size(path: Path, bundle: Description, options: Mapping[str, str]) -> None:
+    """Refuse a volume whose voxels have no size that is known, from its header; InputError also as it is read.
+
+    What is no volume is left to be told by `prepare_image`.
+    """
+    if bundle.num_axes != 3 or "spacing" in options:
+        return
+    if maker_of(path) is not None or Pick.of(options) != Pick():
+        with open_scenes(path) as scenes:
+            scene = scenes[int(options.get("scene") or 0)]
+            if scene.size("Z") > 1 and scene.size("S") == 1:
+                check_spacing(path, scene.spacing)
+    elif (kind := identify(path)) == "tiff":
+        if read_header(path).shape[0] > 1:
+            check_spacing(path, read_spacing(path))
+    elif kind in ("nii", "nii.gz"):
+        check_spacing(path, nifti.read_spacing(path))
 
 
 def prepare_image(path: Path, bundle: Description, folder: Path, options: Mapping[str, str], stem: str = STEM) -> Path:

@@ -2,18 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from common.names import stem as stem_of
 from common.reading import nifti
 from common.reading.images import is_volume, read_image
 
 __all__ = [
     *("IN_BLOCKS", "MASKS", "MISSING", "STEM", "Result"),
-    *("find_mask", "is_complete", "read_mask", "renamed", "safe_stem"),
+    *("count_objects", "find_mask", "find_table", "is_complete", "read_mask", "renamed", "safe_stem"),
 ]
 
 STEM = "image"  # of every file that a bundle sees: what users call their files is no part of any path there
@@ -55,9 +56,25 @@ class Result:
     @property
     def table(self) -> Path | None:
         """CSV file with a row for each object, if there is one."""
-        return next(
-            (path for path in self.files if path.name.startswith(f"{self.stem}_") and path.suffix == ".csv"), None
-        )
+        return find_table([path for path in self.files if path.name.startswith(f"{self.stem}_")])
+
+
+def find_table(files: Sequence[Path]) -> Path | None:
+    """The table of the objects among the results of one image; that of the markers only where there is no other."""
+    tables = sorted(path for path in files if path.suffix == ".csv")
+    pictures = {stem_of(path) for path in files if path not in tables}
+    return next((path for path in tables if stem_of(path) not in pictures), next(iter(tables), None))
+
+
+def count_objects(destination: Path, stems: Iterable[str]) -> list[int]:
+    """Number of objects of each image that has a table of them, among the results in a folder."""
+    files: dict[str, list[Path]] = {}
+    for path in destination.iterdir():
+        stem, _, kind = path.name.rpartition("_")
+        if not kind.startswith("labels."):  # what --save adds
+            files.setdefault(stem, []).append(path)
+    tables = filter(None, (find_table(files.get(stem, [])) for stem in stems))
+    return [len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in tables]
 
 
 def find_mask(files: Iterable[Path], stem: str, kind: str) -> Path:

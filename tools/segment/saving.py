@@ -83,7 +83,7 @@ def save_sequences(sources: Sequence[Source], destination: Path, kind: str) -> N
 def _spacing(told: tuple[float, ...], labels: Path, image: Path, options: Mapping[str, str]) -> Spacing:
     """From the result if it has one, else as the user gives it, else from the image."""
     if told:
-        z, y, x = told
+        z, y, x = (float(f"{step:.7g}") for step in told)  # as NIfTI holds them
         return z, y, x
     if "pixel_size_um" in options:
         size = float(options["pixel_size_um"])

@@ -69,6 +69,13 @@ def find_images(source: str, destination: Path) -> list[Path]:
                 f"{destination}: results beside their images would be taken for images; choose another folder"
             )
         images = _without_results(images)
+    inside = (
+        next((one.parent for one in sorted(path.glob("[!.]*/[!.]*")) if _is_image(one)), None) if not images else None
+    )
+    if inside is not None:
+        raise InputError(
+            f"{source}: no image right inside it, but in folders below, such as {inside}; give one of them"
+        )
     if not images:
         raise InputError(
             f"{source}: no image there; give a file, a folder of images ({', '.join(ENDINGS)}) or a pattern in quotes"
@@ -113,10 +120,15 @@ def _sources_of(image: Path, bundle: Description, pick: Pick) -> list[Source]:
     return [Source(image, f"{stem}{suffix}", one.told()) for suffix, one in images]
 
 
+def _is_image(path: Path) -> bool:
+    """By its name."""
+    return path.name.lower().endswith(ENDINGS)
+
+
 def _images_in(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     files = [path for path in files if path.is_file() or path.is_symlink() or is_ome_zarr(path)]
-    images = [path for path in files if path.name.lower().endswith(ENDINGS)]
+    images = [path for path in files if _is_image(path)]
     others = [path.name for path in files if path not in images]
     if images and others:
         logger.info("%s: %d files are no images and are left out: %s ...", folder, len(others), others[0])

@@ -240,3 +240,17 @@ def test_header_that_says_no_place_for_its_slices_is_refused(tmp_path, row):
     for read in (load, read_spacing):
         with pytest.raises(InputError, match=r"a.nii: spacing \(.*\) in its header, expected numbers above 0"):
             read(tmp_path / "a.nii")
+
+
+def test_size_of_nothing_is_not_taken_for_a_micrometre(tmp_path, caplog):
+    volume = nib.Nifti1Image(LABELS, None)
+    volume.header["pixdim"][1:4] = (0.5, 0, 2)
+    content = bytearray(volume.to_bytes())
+    content[76:92] = np.array((1, 0.5, 0, 2), "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+    for read in (load, read_spacing):
+        with pytest.raises(
+            InputError, match=r"a.nii: spacing \(2.0, 0.0, 0.5\) in its header, expected numbers above 0"
+        ):
+            read(tmp_path / "a.nii")
+    assert "pixdim" not in caplog.text  # in words of nibabel

@@ -280,3 +280,10 @@ def test_file_of_a_format_that_is_not_read_is_named(tmp_path, start, told, read)
     path.write_bytes(start.ljust(600, b"\0"))
     with pytest.raises(InputError, match=f"a.tif: {told}"):
         read(path)
+
+
+@pytest.mark.parametrize(("name", "told"), [("a_nuclei.csv", "a table"), ("a_labels.geojson", "outlines or settings")])
+def test_what_lies_beside_images_is_told_from_a_damaged_one(tmp_path, name, told):
+    (tmp_path / name).write_text("id,y,x\n")
+    with pytest.raises(InputError, match=f"{name}: {told}, no image; give the image, or of a result the mask"):
+        read_pixels(tmp_path / name)

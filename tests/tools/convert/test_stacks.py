@@ -147,3 +147,11 @@ def test_results_beside_their_images_are_not_converted(tmp_path):
     for name in ("a.tif", "a_mask.tif", "a_instances.tif", "b_mask.tif"):
         write_stack(tmp_path / "in" / name)
     assert set(find_stacks(tmp_path / "in")) == {"a", "b_mask"}
+
+
+def test_single_slices_of_one_folder_are_told(tmp_path, caplog):
+    for z in range(3):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / "in" / f"z{z}.btf", np.full((6, 5), z, np.uint16), photometric="minisblack")
+    assert tiff(str(tmp_path / "in"), str(tmp_path / "out"), spacing="1,1,1")["images"] == 3
+    assert "z0.btf and 2 others: single slices, each of which becomes a volume of its own" in caplog.text

@@ -189,6 +189,17 @@ def test_pixel_size_is_that_of_the_image_not_of_the_macro_image_before_it(tmp_pa
         assert pixel_size_um(slide) == 0.5
 
 
+def test_field_that_has_a_name_is_an_image_however_small(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        writer.write(VOLUME, photometric="minisblack", metadata={"axes": "ZYX", "Name": "stack", **SIZED})
+        writer.write(VOLUME[0, :4, :4], photometric="minisblack", metadata={"axes": "YX", "Name": "snapshot"})
+    assert [suffix for suffix, _ in list_images(path)] == ["_stack", "_snapshot"]
+    np.testing.assert_array_equal(read(path, Pick("snapshot")).pixels, VOLUME[0, :4, :4])
+    with pytest.raises(InputError, match=r"a.ome.tif: 2 images in one file \(stack, snapshot\)"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize("compression", [None, "zlib"])
 def test_positions_in_one_series_are_images_not_slices(tmp_path, compression):
     planes = np.stack([VOLUME, VOLUME + 1], axis=1)

@@ -80,6 +80,12 @@ def test_several_channels_are_listed_and_one_is_taken_by_name(tmp_path, name):
         read(path, Pick(channel="RFP"))
 
 
+def test_channels_without_names_may_be_meant_as_slices(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", drawn(depth=4)[0, 0, 0], imagej=True)  # which calls them so by itself
+    with pytest.raises(InputError, match="4 channels.*give its --channel, or if these are slices, save it with Z"):
+        read(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("name", SPACED)
 def test_each_position_and_each_frame_is_an_image(tmp_path, name):
     pixels = drawn(scenes=2, times=2)

@@ -228,6 +228,7 @@ def make_twins(folder):
         (lambda folder: None, "*.tif", {}, "no image there; give a file, a folder"),
         (lambda folder: None, "", {}, "no image there"),
         (make_twins, "", {}, "same name as those of"),
+        (make_twins, "..", {}, "no image right inside it, but in folders below, such as .*images; give one of them"),
         (make_twins, "a.tif", {"spacing": "1,2"}, "takes square pixels; give one number"),
         (make_twins, "a.tif", {"backend": "tensorrt"}, "choose one of auto, torch, onnx"),
     ],
@@ -321,8 +322,26 @@ def test_size_that_a_volume_needs_and_nobody_told_is_refused_and_may_be_given(st
     WRITERS["a.czi"](tmp_path / "a.czi", drawn(depth=3), spacing=None)
     with pytest.raises(InputError, match=r"a.czi: gives no voxel size; give the spacing"):
         segment("devonet_nsn", str(tmp_path / "a.czi"), str(tmp_path / "out"))
+    tifffile.imwrite(tmp_path / "a.tif", noise(0, (3, 5, 6)), photometric="minisblack")
+    write_volume(tmp_path / "a.nii.gz", noise(0, (3, 5, 6)), (3000.0, 1.0, 1.0))
+    for name, message in (("a.tif", "gives no voxel size"), ("a.nii.gz", "gives a voxel size of 3000 x 1 x 1 um")):
+        with pytest.raises(InputError, match=f"{name}: {message}"):
+            segment("devonet_nsn", str(tmp_path / name), str(tmp_path / "out"))
+    assert not stand_in.loaded
     segment("devonet_nsn", str(tmp_path / "a.czi"), str(tmp_path / "out"), spacing="3,1,1")  # nothing is there yet
     assert read_mask(tmp_path / "out" / "a_mask.nii.gz")[1] == pytest.approx((3, 1, 1))
+
+
+def test_objects_are_counted_in_the_tables_of_them(stand_in, images, tmp_path):
+    out = tmp_path / "out"
+    assert "objects" not in segment("swinunet_livecell", str(images), str(out))
+    for number, name in enumerate(ODD_NAMES):
+        stem = name.removesuffix(".tif")
+        (out / f"{stem}_cells.csv").write_text("id\n" + "1\n" * number)
+        for other in ("markers.csv", "markers.png", "labels.csv"):  # neither beside markers, nor as --save adds it
+            (out / f"{stem}_{other}").write_text("id\n" + "1\n" * 9)
+    again = segment("swinunet_livecell", str(images), str(out))
+    assert (again["objects"], again["objects per image"]) == (10, "0 to 4")
 
 
 def test_own_results_are_no_images(stand_in, images, tmp_path):

@@ -35,6 +35,11 @@ _FOREIGN = (
     (0, b"<!DOCTYPE", "a web page", "download the file itself"),
     (0, b"<html", "a web page", "download the file itself"),
 )
+# what our results and other programs write beside images, by its name
+_BESIDE = {
+    (".csv", ".tsv", ".xlsx"): "a table",
+    (".geojson", ".json", ".roi", ".roi.zip"): "outlines or settings",
+}
 _PICTURES = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "bmp": b"BM"}
 
 
@@ -68,6 +73,9 @@ def find_foreign(path: str | PathLike[str]) -> str:
     """What a file is that no reader here takes, and what to do with it, in words; empty where that is not known."""
     if _is_overview(path):
         return f"Olympus' VSI, a TIFF of an overview only, its pixels are in the folder beside it; {_EXPORT} or QuPath"
+    for endings, name in _BESIDE.items():
+        if Path(path).name.lower().endswith(endings):
+            return f"{name}, no image; give the image, or of a result the mask or the labels"
     with Path(path).open("rb") as file:
         start = file.read(NIFTI_HEADER_BYTES)
     found = (

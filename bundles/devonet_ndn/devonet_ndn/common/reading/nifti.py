@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import logging
 import math
 import zlib
 from os import PathLike
@@ -54,6 +55,7 @@ UNREADABLE = (
     OverflowError,
 )
 
+nib.imageglobals.logger.setLevel(logging.ERROR)  # what it puts right is no news to a user
 _open_gzip, _arguments = ImageOpener.compress_ext_map[".gz"]
 
 
@@ -107,6 +109,10 @@ def check_nifti(path: str | PathLike[str]) -> nib.Nifti1Header:
         reader = nib.Nifti1Header if start[344:348] in NIFTI_1 else nib.Nifti2Header
         header = reader.from_fileobj(io.BytesIO(start))  # nibabel's own opening goes by the file's name
         shape, dtype, offset = header.get_data_shape(), header.get_data_dtype(), float(header["vox_offset"])
+        told = reader.from_fileobj(io.BytesIO(start), check=False)["pixdim"]
+        for axis, length in enumerate(shape[:3], start=1):
+            if length > 1 and told[axis] == 0:
+                header["pixdim"][axis] = 0  # of which nibabel makes 1
     except FileNotFoundError as error:
         raise no_such_file(path) from error
     except InputError:

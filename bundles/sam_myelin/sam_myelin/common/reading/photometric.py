@@ -126,7 +126,7 @@ def has_gray_palette(page: tifffile.TiffPage) -> bool:
 
 def photometric_name(page: tifffile.TiffPage) -> str:
     """The meaning of its samples in a word, or its number if it is unknown."""
-    return getattr(_photometric(page), "name", str(page.photometric))
+    return getattr(_photometric(page), "name", str(page.photometric)).replace("SEPARATED", "CMYK")
 
 
 def _photometric(page: tifffile.TiffPage) -> int:
