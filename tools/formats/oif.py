@@ -12,6 +12,7 @@ from common.errors import InputError
 from common.reading.tiff_file import check_page
 from common.reading.units import length_um
 from tools.formats.compound import check_chains
+from tools.formats.microscopes import maker_of
 from tools.formats.scenes import Scene, Spacing
 
 __all__ = ["open_oif"]
@@ -23,6 +24,12 @@ MOST_CHANNELS = 64  # of which settings are looked for
 def open_oif(path: Path) -> Iterator[list[Scene]]:
     """The only scene of an OIF or OIB file, while the block runs."""
     check_chains(path)
+    if maker_of(path) == "oib":
+        with oiffile.CompoundFile(path) as parts:
+            if "OibInfo.txt" not in parts.files():
+                raise InputError(
+                    f"{path}: a compound file but no OIB, such as Zeiss' ZVI; save it as OME-TIFF, such as with Fiji"
+                )
     with oiffile.OifFile(path) as file:
         planes = file.series[0]  # the longest
         lengths = dict(zip(planes.axes, planes.shape, strict=True))

@@ -213,7 +213,7 @@ def segment_images(
         save_sequences(sources, destination, bundle.mask_kind)
     counts = count_objects(destination, (source.stem for source in sources))
     found: dict[str, object] = {"objects": sum(counts)} if counts else {}
-    if len(counts) > 1:
+    if len({*counts}) > 1:
         found["objects per image"] = f"{min(counts)} to {max(counts)}"
     return {"images": len(todo), "done before": len(sources) - len(todo), **found, "results": destination}
 

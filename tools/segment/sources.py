@@ -69,17 +69,14 @@ def find_images(source: str, destination: Path) -> list[Path]:
                 f"{destination}: results beside their images would be taken for images; choose another folder"
             )
         images = _without_results(images)
-    inside = (
-        next((one.parent for one in sorted(path.glob("[!.]*/[!.]*")) if _is_image(one)), None) if not images else None
-    )
-    if inside is not None:
-        raise InputError(
-            f"{source}: no image right inside it, but in folders below, such as {inside}; give one of them"
-        )
     if not images:
-        raise InputError(
-            f"{source}: no image there; give a file, a folder of images ({', '.join(ENDINGS)}) or a pattern in quotes"
+        below = next((one.parent for one in sorted(path.glob("[!.]*/[!.]*")) if _is_image(one)), None)
+        told = (
+            f"no image right inside it, but in {below}; give that"
+            if below
+            else (f"no image there; give a file, a folder of images ({', '.join(ENDINGS)}) or a pattern in quotes")
         )
+        raise InputError(f"{source}: {told}")
     by_name((stem_of(image), image) for image in images)
     return images
 

@@ -57,8 +57,8 @@ class SaveCellsd(WritesResults):
     pixel_size_um : float or "none"
         Side of a pixel in micrometres, where it is known: sizes are written in micrometres then, too.
     trained_area : float
-        Area in pixels of a usual cell that the network has learned from. Where cells come out far from it, a warning
-        says so: the image has another magnification.
+        Area of a usual cell that the network has learned from, in pixels of the image before it was brought to another
+        scale. Where cells come out far from it, a warning says so: the image has another magnification.
     cells_key, scores_key : str
         What `FindCellsd` found, for the instances.
 
@@ -131,7 +131,7 @@ class SaveCellsd(WritesResults):
         usual = float(np.median(areas))
         if not 1 / FAR < usual / self.trained_area < FAR:
             logger.warning(
-                "%s: half of the cells have less than %.0f pixels, the network has learned from cells of %.0f: another "
+                "%s: half of the cells have less than %.0f pixels, the network expects cells of %.0f: another "
                 "magnification? Give the diameter of your cells in pixels as --cell_diameter, and look at the result",
                 source,
                 usual,

@@ -93,7 +93,7 @@ def test_labels_are_read_as_they_are(write_image):
         (np.zeros((32, 32, 4), np.uint8), {"photometric": "rgb", "extrasamples": [2]}, "without the alpha channel"),
         (np.zeros((32, 32), np.uint8), {}, "1 samples per pixel .* export the slide in colour"),
         (np.zeros((32, 32, 3), np.uint16), {}, "type uint16, expected 3 .RGB. of type uint8"),
-        (np.zeros((32, 32, 4), np.uint8), {"photometric": "separated"}, "SEPARATED.* convert it to RGB"),
+        (np.zeros((32, 32, 4), np.uint8), {"photometric": "separated"}, "CMYK.* convert it to RGB"),
     ],
     ids=["RGBA", "gray", "16 bit", "CMYK"],
 )

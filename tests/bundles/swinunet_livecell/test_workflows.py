@@ -112,6 +112,14 @@ def test_cells_of_another_magnification_are_brought_to_the_trained_size(write_im
         assert float(row["area_um2"]) == 4 * float(row["area"])
 
 
+def test_cells_of_the_size_that_is_given_are_as_expected(write_image, run, caplog):
+    labels = cells()[::6, ::6]
+    diameter = 2 * float(np.sqrt(np.median(np.bincount(labels.ravel())[1:]) / np.pi))
+    folder = write_image("images/a.png", photograph(labels)).parent
+    results = run("inference", dataset_dir=folder, cell_diameter=diameter, min_area=5)
+    assert len(read_records(results / "a_cells.csv")) > 1 and "magnification" not in caplog.text
+
+
 def test_cells_without_a_size(write_image, run):
     folder = write_image("images/a.png", photograph(cells(100, 140))).parent
     with refusing("--cell_diameter 0: expected a number above 0, or none"):

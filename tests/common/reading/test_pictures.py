@@ -271,6 +271,7 @@ def test_mosaic_that_pillow_takes_for_an_attack_is_a_picture(tmp_path):
             b"version https://git-lfs.github.com/spec/v1\n",
             "a pointer of Git LFS, .*; fetch the file itself: git lfs pull",
         ),
+        (b"\0\0\0\3", "Gatan's DM3, which is not read"),
         (b"<!DOCTYPE html>", "a web page, which is not read; download the file itself"),
     ],
 )

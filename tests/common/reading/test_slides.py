@@ -148,7 +148,7 @@ def test_pixel_size_is_what_the_file_tells_where_that_is_plausible(put, picture,
         (
             np.zeros((9, 9, 4), "u1"),
             {"photometric": "separated"},
-            r"4 samples per pixel \(SEPARATED\).*convert it to RGB",
+            r"4 samples per pixel \(CMYK\).*convert it to RGB",
         ),
         (np.zeros((2, 9, 9, 3), "u1"), {"photometric": "rgb"}, "several planes, expected one image"),
         (np.zeros((3, 9, 9), "u1"), {"photometric": "minisblack"}, "several planes, expected one image"),

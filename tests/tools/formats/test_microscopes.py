@@ -21,7 +21,16 @@ from common.errors import InputError
 from common.names import stem
 from common.reading import pictures
 from common.reading.tiff import read_volume
-from tests.tools.formats.raw_files import CHANNELS, WRITERS, drawn, write_czi, write_mosaic, write_ome_tiff, write_zarr
+from tests.tools.formats.raw_files import (
+    CHANNELS,
+    WRITERS,
+    _compound,
+    drawn,
+    write_czi,
+    write_mosaic,
+    write_ome_tiff,
+    write_zarr,
+)
 from tools.formats import czi, microscopes
 from tools.formats.microscopes import list_images, maker_of, read
 from tools.formats.scenes import Pick
@@ -198,6 +207,12 @@ def test_sectors_of_an_oib_that_lead_in_a_circle_are_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match="a.oib: its sectors lead back to an earlier one"):
         read(path)
+
+
+def test_compound_file_of_another_maker_is_named(tmp_path):
+    (tmp_path / "a.zvi").write_bytes(_compound({"Contents": bytes(5000)}))
+    with pytest.raises(InputError, match="a.zvi: a compound file but no OIB, such as Zeiss' ZVI; save it as OME-TIFF"):
+        read(tmp_path / "a.zvi")
 
 
 def test_tiles_of_a_czi_are_put_together(tmp_path):

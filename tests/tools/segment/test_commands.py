@@ -228,7 +228,7 @@ def make_twins(folder):
         (lambda folder: None, "*.tif", {}, "no image there; give a file, a folder"),
         (lambda folder: None, "", {}, "no image there"),
         (make_twins, "", {}, "same name as those of"),
-        (make_twins, "..", {}, "no image right inside it, but in folders below, such as .*images; give one of them"),
+        (make_twins, "..", {}, "no image right inside it, but in .*images; give that"),
         (make_twins, "a.tif", {"spacing": "1,2"}, "takes square pixels; give one number"),
         (make_twins, "a.tif", {"backend": "tensorrt"}, "choose one of auto, torch, onnx"),
     ],

@@ -27,6 +27,8 @@ _FOREIGN = (
     (0, b"ObjectType = ", "MetaImage", _EXPORT),
     (0, b"OLYMPUSRAWFORMAT", "Olympus' OIR", _EXPORT),
     (96, b"\xa0\xc0", "DeltaVision", _EXPORT),
+    (0, b"\0\0\0\3", "Gatan's DM3", _EXPORT),
+    (0, b"\0\0\0\4", "Gatan's DM4", _EXPORT),
     (0, b"\x93NUMPY", "an array of NumPy", "write it with tifffile"),
     (0, b"RIFF", "WebP or a film", "save each image as PNG or TIFF"),
     (0, b"GIF8", "GIF", "save each image as PNG or TIFF"),
