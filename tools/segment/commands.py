@@ -29,7 +29,7 @@ from tools.segment.blocks.plan import (
 )
 from tools.segment.description import Description, describe
 from tools.segment.files import remember_settings
-from tools.segment.inputs import check_told_size
+from tools.segment.inputs import check_header
 from tools.segment.quiet import quiet
 from tools.segment.remote import Server
 from tools.segment.results import IN_BLOCKS, MASKS, count_objects, is_complete
@@ -192,7 +192,7 @@ def segment_images(
         for source in todo:
             given = {**options, **source.options}
             try:
-                check_told_size(source.path, bundle, given)  # before a network is loaded
+                check_header(source.path, bundle, given)  # before a network is loaded
                 plan = cutting and plan_blocks(bundle, source, destination, given, cutting, save=save, run=run)
             except InputError as error:
                 failures.append(str(error))
@@ -263,8 +263,8 @@ def _full_disk(error: BaseException | None) -> InputError | None:
 
 
 def _all_of(failures: Sequence[str], num_images: int) -> str:
-    """The first failure; the others are logged."""
-    for failure in failures[1:]:
+    """The first failure; the others are logged, each of them once."""
+    for failure in [*dict.fromkeys(failures)][1:]:
         logger.error("%s", failure)
     return failures[0] + (f" ({len(failures)} of {num_images} images were not segmented)" if num_images > 1 else "")
 

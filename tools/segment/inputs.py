@@ -29,7 +29,15 @@ from tools.formats.scenes import Pick, Spacing, chosen
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
-__all__ = ["UNREADABLE", "check_kind", "check_told_size", "one_line", "prepare_image", "told_pixel_size"]
+__all__ = [
+    "UNREADABLE",
+    "check_header",
+    "check_kind",
+    "check_told_size",
+    "one_line",
+    "prepare_image",
+    "told_pixel_size",
+]
 
 MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail
 # what the readers raise for files that are damaged, or are not what they begin like
@@ -68,22 +76,23 @@ def check_kind(path: Path, bundle: Description) -> str:
     return kind
 
 
-def check_told_size(path: Path, bundle: Description, options: Mapping[str, str]) -> None:
-    """Refuse a volume whose voxels have no size that is known, from its header; InputError also as it is read.
+def check_header(path: Path, bundle: Description, options: Mapping[str, str]) -> None:
+    """Refuse a picture where volumes are needed, slices where pictures are, and voxels whose size is not known.
 
-    What is no volume is left to be told by `prepare_image`.
+    InputError also as the header is read. What else keeps an image from being used is left to `prepare_image`.
     """
-    if bundle.num_axes != 3 or "spacing" in options:
-        return
+    needs_size, kind = bundle.num_axes == 3 and "spacing" not in options, identify(path) if path.is_file() else ""
     if maker_of(path) is not None or Pick.of(options) != Pick():
         with open_scenes(path) as scenes:
             scene = scenes[int(options.get("scene") or 0)]
-            if scene.size("Z") > 1 and scene.size("S") == 1:
+            axes = "".join(axis for axis in "ZYXS" if axis in "YX" or scene.size(axis) > 1)
+            _check_axes(path, axes, scene.size("Z"), bundle)
+            if needs_size:
                 check_spacing(path, scene.spacing)
-    elif (kind := identify(path)) == "tiff":
+    elif needs_size and kind == "tiff":
         if read_header(path).shape[0] > 1:
             check_spacing(path, read_spacing(path))
-    elif kind in ("nii", "nii.gz"):
+    elif needs_size and kind in ("nii", "nii.gz"):
         check_spacing(path, nifti.read_spacing(path))
 
 
@@ -183,19 +192,24 @@ def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str
     if bundle.num_axes == 2 and _copy_in_strips(path, picture, pick):
         return picture
     image = read(path, pick)
+    _check_axes(path, image.axes, len(image.pixels), bundle)
     if bundle.num_axes == 3:
-        if image.axes != "ZYX":
-            raise InputError(f"{path}: one picture ({image.axes}), but {bundle.name} takes gray volumes; give a stack")
         target = target.with_name(f"{target.name}.nii")
         _write_volume(path, target, image.pixels, parse_spacing(spacing) if spacing else image.spacing)
         return target
-    if image.axes.startswith("Z"):
-        raise InputError(
-            f"{path}: {len(image.pixels)} slices, but {bundle.name} takes 2D images; export a projection, or "
-            "the slice that is in focus"
-        )
     write_picture(picture, image.pixels, image.spacing)
     return picture
+
+
+def _check_axes(path: Path, axes: str, depth: int, bundle: Description) -> None:
+    """Refuse a picture for a bundle that takes volumes, and slices for one that takes pictures."""
+    if bundle.num_axes == 3 and axes != "ZYX":
+        raise InputError(f"{path}: one picture ({axes}), but {bundle.name} takes gray volumes; give a stack")
+    if bundle.num_axes == 2 and axes.startswith("Z"):
+        raise InputError(
+            f"{path}: {depth} slices, but {bundle.name} takes 2D images; export a projection, or the slice that is in "
+            "focus"
+        )
 
 
 def _copy_in_strips(path: Path, target: Path, pick: Pick) -> bool:

@@ -316,6 +316,7 @@ def test_other_number_of_axes_is_refused(stand_in, tmp_path, bundle, sizes, mess
     WRITERS["a.czi"](tmp_path / "a.czi", drawn(**sizes))
     with pytest.raises(InputError, match=f"a.czi: {message}"):
         segment(bundle, str(tmp_path / "a.czi"), str(tmp_path / "out"))
+    assert not stand_in.loaded
 
 
 def test_size_that_a_volume_needs_and_nobody_told_is_refused_and_may_be_given(stand_in, tmp_path):
