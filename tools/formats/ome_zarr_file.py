@@ -40,17 +40,23 @@ METADATA, MAX_METADATA_BYTES = {*ZARR_FILES, ".zarray", ".zmetadata"}, 64 << 20 
 def open_ome_zarr(path: Path) -> Iterator[list[Scene]]:
     """The images of an OME-Zarr: one, those that bioformats2raw numbers, or the fields of a plate."""
     if path.is_dir():
-        try:
-            root = zarr.open_group(path, mode="r")
-        except zarr.errors.ContainsArrayError as error:
-            raise InputError(
-                f"{path}: a Zarr array by itself, expected an OME-Zarr; give the folder that holds its image"
-            ) from error
-        yield _scenes(path, root)
+        about = [path / name for name in ZARR_FILES if (path / name).is_file()]
+        yield _in_folder(path, *(file.stat().st_mtime_ns for file in about))
         return
     inside = _checked_zip(path)
     with zarr.storage.ZipStore(path, mode="r") as store:
         yield _scenes(path, zarr.open_group(store, path=inside, mode="r"))
+
+
+@functools.lru_cache(maxsize=1)  # a plate of hundreds of fields is opened for each of them again
+def _in_folder(path: Path, *changed: int) -> list[Scene]:
+    """The images of a folder, as of when its own metadata were ``changed``."""
+    try:
+        return _scenes(path, zarr.open_group(path, mode="r"))
+    except zarr.errors.ContainsArrayError as error:
+        raise InputError(
+            f"{path}: a Zarr array by itself, expected an OME-Zarr; give the folder that holds its image"
+        ) from error
 
 
 def _checked_zip(path: Path) -> str:

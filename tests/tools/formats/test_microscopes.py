@@ -31,7 +31,7 @@ from tests.tools.formats.raw_files import (
     write_ome_tiff,
     write_zarr,
 )
-from tools.formats import czi, microscopes
+from tools.formats import czi, microscopes, ome_zarr_file
 from tools.formats.microscopes import list_images, maker_of, read
 from tools.formats.scenes import Pick
 
@@ -125,7 +125,7 @@ def test_numbers_that_are_names_of_others_are_not_mixed_up(tmp_path):
             assert int(pick.channel) == channel
 
 
-def test_plate_of_ome_zarr_has_its_fields(tmp_path):
+def test_plate_of_ome_zarr_has_its_fields_which_are_looked_for_once(tmp_path, monkeypatch):
     import ome_zarr.writer
     import zarr
 
@@ -136,6 +136,7 @@ def test_plate_of_ome_zarr_has_its_fields(tmp_path):
         ome_zarr.writer.write_well_metadata(group, ["0"])
         write_zarr(tmp_path / "plate.zarr" / well / "0", drawn(seed=number))
     assert [suffix for suffix, _ in list_images(tmp_path / "plate.zarr")] == ["_A_1_0", "_A_2_0"]
+    monkeypatch.setattr(ome_zarr_file, "_scenes", None)
     np.testing.assert_array_equal(read(tmp_path / "plate.zarr", Pick(scene="A/2/0")).pixels, drawn(seed=1)[0, 0, 0, 0])
 
 
