@@ -189,10 +189,13 @@ def segment_images(
     if todo:
         run = uuid.uuid4().hex
         plans: list[tuple[Source, Plan | None]] = []
+        usable: set[Path] = set()
         for source in todo:
             given = {**options, **source.options}
             try:
-                check_header(source.path, bundle, given)  # before a network is loaded
+                if source.path not in usable:  # one image of a file speaks for the others
+                    check_header(source.path, bundle, given)
+                    usable.add(source.path)
                 plan = cutting and plan_blocks(bundle, source, destination, given, cutting, save=save, run=run)
             except InputError as error:
                 failures.append(str(error))

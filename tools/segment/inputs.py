@@ -81,7 +81,7 @@ def check_header(path: Path, bundle: Description, options: Mapping[str, str]) ->
 
     InputError also as the header is read. What else keeps an image from being used is left to `prepare_image`.
     """
-    needs_size, kind = bundle.num_axes == 3 and "spacing" not in options, identify(path) if path.is_file() else ""
+    needs_size = bundle.num_axes == 3 and "spacing" not in options
     if maker_of(path) is not None or Pick.of(options) != Pick():
         with open_scenes(path) as scenes:
             scene = scenes[int(options.get("scene") or 0)]
@@ -89,11 +89,12 @@ def check_header(path: Path, bundle: Description, options: Mapping[str, str]) ->
             _check_axes(path, axes, scene.size("Z"), bundle)
             if needs_size:
                 check_spacing(path, scene.spacing)
-    elif needs_size and kind == "tiff":
-        if read_header(path).shape[0] > 1:
+    elif path.suffix.lower() != MIRAX:
+        kind = _kind_of(path, bundle)
+        if needs_size and kind == "tiff" and read_header(path).shape[0] > 1:
             check_spacing(path, read_spacing(path))
-    elif needs_size and kind in ("nii", "nii.gz"):
-        check_spacing(path, nifti.read_spacing(path))
+        elif needs_size and kind.startswith("nii"):
+            check_spacing(path, nifti.read_spacing(path))
 
 
 def prepare_image(path: Path, bundle: Description, folder: Path, options: Mapping[str, str], stem: str = STEM) -> Path:
@@ -127,10 +128,7 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
         return _from_microscope(path, bundle, folder / stem, spacing, pick)
     if path.suffix.lower() == MIRAX and bundle.suffixes[0] == ".tiff":
         return _linked_mirax(path, folder / f"{stem}{MIRAX}")
-    try:
-        kind = check_kind(path, bundle)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    kind = _kind_of(path, bundle)
     if bundle.num_axes == 3 and kind == "tiff":
         return _volume_from_tiff(path, bundle, folder / f"{stem}.nii.gz", spacing)
     suffix = ".jpg" if kind == "jpeg" else f".{kind}"
@@ -145,6 +143,14 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
     else:
         tifffile.imwrite(target, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
     return target
+
+
+def _kind_of(path: Path, bundle: Description) -> str:
+    """As `check_kind`, which leaves the name to who calls it."""
+    try:
+        return check_kind(path, bundle)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def told_pixel_size(path: Path) -> dict[str, str]:

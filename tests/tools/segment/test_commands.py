@@ -325,7 +325,12 @@ def test_size_that_a_volume_needs_and_nobody_told_is_refused_and_may_be_given(st
         segment("devonet_nsn", str(tmp_path / "a.czi"), str(tmp_path / "out"))
     tifffile.imwrite(tmp_path / "a.tif", noise(0, (3, 5, 6)), photometric="minisblack")
     write_volume(tmp_path / "a.nii.gz", noise(0, (3, 5, 6)), (3000.0, 1.0, 1.0))
-    for name, message in (("a.tif", "gives no voxel size"), ("a.nii.gz", "gives a voxel size of 3000 x 1 x 1 um")):
+    Image.fromarray(noise(0)).save(tmp_path / "a.png")
+    for name, message in (
+        ("a.tif", "gives no voxel size"),
+        ("a.nii.gz", "gives a voxel size of 3000 x 1 x 1 um"),
+        ("a.png", "one PNG picture"),
+    ):
         with pytest.raises(InputError, match=f"{name}: {message}"):
             segment("devonet_nsn", str(tmp_path / name), str(tmp_path / "out"))
     assert not stand_in.loaded
