@@ -1,5 +1,6 @@
 """Documents of strangers: datalists, COCO, GeoJSON, tables, bundles in zip files."""
 
+import contextlib
 import io
 import json
 import zipfile
@@ -13,7 +14,7 @@ from common.errors import InputError
 from tests.fuzz.conftest import mutated, mutated_document
 from tools.convert.coco import read_coco
 from tools.convert.crypt_masks import find_masks
-from tools.segment.inputs import parse_boxes
+from tools.segment.prompts import PROMPTS, parse_prompts
 from tools.share import checks
 from tools.share.commands import verify
 from tools.share.packages import package_of
@@ -102,9 +103,11 @@ def test_run_lengths(fuzz, tmp_path):
     fuzz(mutated([b"id,rle\na,1 20 40 3\n", b"\xef\xbb\xbfid,predicted\na,0 0\n"]), ".csv", read)
 
 
-def test_boxes(fuzz):
+def test_prompts(fuzz):
     def read(path):
-        parse_boxes(path.read_text(errors="replace"))
+        for name in PROMPTS:
+            with contextlib.suppress(InputError):
+                parse_prompts(name, path.read_text(errors="replace"))
 
     fuzz(texts([[1, 2, 3, 4], [5.0, 6.0, 7.0, 8.0]]), ".json", read)
 

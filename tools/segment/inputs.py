@@ -33,7 +33,6 @@ __all__ = [
     "UNREADABLE",
     "check_header",
     "check_kind",
-    "check_told_size",
     "one_line",
     "prepare_image",
     "told_pixel_size",
