@@ -23,13 +23,14 @@ from tools.serve.data_folder import find_image, keep_mask
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
 from tools.serve.jobs import Job
-from tools.serve.requests import MAX_FIELD_BYTES, check_fields, limited, read_form, read_json
+from tools.serve.requests import MAX_FIELD_BYTES, Limited, check_fields, read_form, read_json
 from tools.serve.results import MEDIA_TYPES, SUFFIXES, choose_format, encode
 from tools.serve.uploads import check_start
 
 __all__ = ["Endpoint", "Received"]
 
 MAX_UPLOADS = 64  # at a time; an upload that is slow takes no place of those that wait
+SLOW_BYTES_PER_S = 20_000  # an upload that comes slower than this gives way to others
 POLL_S = 0.2  # how often it is looked whether a waiting client is still there
 
 
@@ -82,7 +83,7 @@ class Endpoint:
         self.settings = settings
         self.limits, self.metrics = dispatcher.limits, _Metrics(dispatcher)
         self.samples: Mapping[str, Sequence[Path]] = {}
-        self.num_uploading = 0
+        self._uploads: dict[asyncio.Timeout, Limited] = {}
 
     async def seg_mask(self, request: Request, format: str | None = None) -> Response:
         """Segment an image: an upload to a mask, or a file below the data folder to one in its ``results``."""
@@ -189,21 +190,36 @@ class Endpoint:
     async def _read(self, request: Request, folder: Path, is_json: bool) -> tuple[Path | None, dict[str, str], str]:
         """The uploaded file, the other fields, and what the user calls the file."""
         limit = MAX_FIELD_BYTES if is_json else self.limits.max_upload_bytes + MAX_FIELD_BYTES
-        request = Request(request.scope, limited(request.receive, request.headers, limit))
-        if self.num_uploading >= MAX_UPLOADS or self.dispatcher.num_waiting >= self.limits.max_queue:
+        receive = Limited(request.receive, request.headers, limit)
+        request = Request(request.scope, receive)
+        if self.dispatcher.num_waiting >= self.limits.max_queue:
             raise self.dispatcher.full()
-        self.num_uploading += 1
+        if len(self._uploads) >= MAX_UPLOADS:
+            self._end_slowest()
         try:
-            async with asyncio.timeout(self.limits.timeout_s):
+            async with asyncio.timeout(self.limits.timeout_s) as timeout:
+                self._uploads[timeout] = receive
                 return (None, read_json(await request.body()), STEM) if is_json else await read_form(request, folder)
         except TimeoutError as error:
             raise Failure(
-                HTTPStatus.REQUEST_TIMEOUT, f"the upload took longer than {self.limits.timeout_s:g} seconds"
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"the upload took longer than {self.limits.timeout_s:g} seconds, or was the slowest of too many",
             ) from error
-        except UnicodeError as error:
-            raise Failure(HTTPStatus.BAD_REQUEST, "not text of the charset that it names; send UTF-8") from error
         finally:
-            self.num_uploading -= 1
+            self._uploads.pop(timeout, None)
+
+    def _end_slowest(self) -> None:
+        """Make room for an upload: some clients that send next to nothing would hold up all others."""
+        slowest = min(self._uploads, key=lambda upload: self._uploads[upload].bytes_per_s)
+        if self._uploads[slowest].bytes_per_s > SLOW_BYTES_PER_S:
+            raise Failure(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"{MAX_UPLOADS} images are being sent already; try again in a few seconds",
+                retry_after_s=self.dispatcher.retry_after_s(),
+            )
+        del self._uploads[slowest]
+        if not slowest.expired():
+            slowest.reschedule(0)
 
     def _bundle(self, name: str | None) -> Description:
         if name is None:

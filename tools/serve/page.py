@@ -38,7 +38,7 @@ from tools.serve.corrections import Correction
 from tools.serve.endpoint import Endpoint, Received
 from tools.serve.failures import Failure
 from tools.serve.jobs import Job
-from tools.serve.requests import MAX_FIELD_BYTES, limited
+from tools.serve.requests import MAX_FIELD_BYTES, Limited
 from tools.serve.results import encode
 
 __all__ = ["mount_page"]
@@ -150,7 +150,7 @@ class _Page:
     async def change(self, key: str, request: Request) -> Response:
         """Remove an object from a result, or draw one."""
         shown = self._to_correct(key)
-        limited_request = Request(request.scope, limited(request.receive, request.headers, MAX_FIELD_BYTES))
+        limited_request = Request(request.scope, Limited(request.receive, request.headers, MAX_FIELD_BYTES))
         body = await limited_request.body()
 
         def change() -> None:

@@ -10,48 +10,57 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from tools.formats.scenes import PICKS
 from tools.segment.description import Description
 from tools.segment.results import safe_stem
 from tools.serve.failures import Failure
 
-__all__ = ["FIELD", "MAX_FIELD_BYTES", "check_fields", "check_query", "limited", "read_form", "read_json"]
+__all__ = ["FIELD", "MAX_FIELD_BYTES", "Limited", "check_fields", "check_query", "read_form", "read_json"]
 
 FIELD = "image"
 MAX_FIELD_BYTES = 1 << 20
 STALL_S, MIN_BYTES_PER_S = 30.0, 5000  # an upload without a byte for so long, or slower than this, is ended
+HEAD_START_BYTES = 1 << 16  # which an upload is taken to have sent before it began
 
 
-def limited(receive, headers: Mapping[str, str], max_bytes: int):
-    """Receive as before, but refuse a body that is, or says that it is, too long, and one that hardly comes."""
-    refused = Failure(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"an upload of more than {max_bytes} bytes; crop or compress the image"
-    )
-    received, started = 0, time.monotonic()
+class Limited:
+    """Receives as before, but refuses a body that is, or says that it is, too long, and one that hardly comes."""
 
-    async def limited():
-        nonlocal received
-        announced = headers.get("content-length", "0")
-        if announced.isdigit() and int(announced) > max_bytes:
+    def __init__(self, receive: Receive, headers: Mapping[str, str], max_bytes: int) -> None:
+        self._receive, self._max_bytes = receive, max_bytes
+        self._announced = int(headers.get("content-length", "0"))
+        self._received, self._started = 0, time.monotonic()
+
+    @property
+    def bytes_per_s(self) -> float:
+        """So far; of one that has just begun it is high."""
+        return (self._received + HEAD_START_BYTES) / (1 + time.monotonic() - self._started)
+
+    async def __call__(self) -> Message:
+        refused = Failure(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"an upload of more than {self._max_bytes} bytes; crop or compress the image",
+        )
+        if self._announced > self._max_bytes:
             raise refused
         try:
             async with asyncio.timeout(STALL_S):
-                message = await receive()
+                message = await self._receive()
         except TimeoutError as error:
             raise _stalled() from error
-        received += len(message.get("body", b""))
-        seconds = time.monotonic() - started
-        if message.get("more_body") and seconds > STALL_S and received < seconds * MIN_BYTES_PER_S:
+        self._received += len(message.get("body", b""))
+        seconds = time.monotonic() - self._started
+        if message.get("more_body") and seconds > STALL_S and self._received < seconds * MIN_BYTES_PER_S:
             raise _stalled()
-        if received > max_bytes:
+        if self._received > self._max_bytes:
             raise refused
         return message
-
-    return limited
 
 
 def _stalled() -> Failure:
@@ -65,6 +74,9 @@ async def read_form(request: Request, folder: Path) -> tuple[Path, dict[str, str
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             f"expected multipart/form-data with a file as {FIELD}, or application/json with image_path",
         )
+    charset = parse_options_header(request.headers["content-type"])[1].get(b"charset", b"utf-8")
+    if charset.lower() != b"utf-8":  # Python knows some that take minutes, such as punycode, and hold the server
+        raise Failure(HTTPStatus.BAD_REQUEST, f"charset {charset[:50].decode('latin-1')!r}, expected UTF-8")
     async with request.form(max_files=1, max_fields=10, max_part_size=MAX_FIELD_BYTES) as form:
         upload = next((value for value in form.values() if isinstance(value, UploadFile)), None)
         if upload is None:

@@ -1,6 +1,7 @@
 """What clients do that mean no good, or are in a hurry."""
 
 import json
+import select
 import socket
 import struct
 import threading
@@ -114,6 +115,26 @@ def test_slow_uploads_block_nobody_and_are_ended(server, monkeypatch):
         assert b" 408 " in connection.recv(1 << 16)
 
 
+def answered(connections: list[socket.socket]) -> list[socket.socket]:
+    return select.select(connections, [], [], 0)[0]
+
+
+def test_slow_uploads_in_all_places_give_way(server, monkeypatch):
+    monkeypatch.setattr("tools.serve.endpoint.MAX_UPLOADS", 2)
+    monkeypatch.setattr("tools.serve.endpoint.SLOW_BYTES_PER_S", 0)
+    body = _form(png(noise(0)))
+    slow = [_begin(server, body[:100], len(body)) for _ in range(3)]
+    until(lambda: len(answered(slow)) == 1)
+    answer = server.post(png(noise(0)))
+    assert answer.status_code == 429 and "2 images are being sent already" in answer.json()["message"]
+    monkeypatch.setattr("tools.serve.endpoint.SLOW_BYTES_PER_S", 10**9)
+    assert server.post(png(noise(0))).status_code == 200
+    until(lambda: len(answered(slow)) == 2)
+    assert {connection.recv(1 << 16)[9:12] for connection in answered(slow)} == {b"408", b"429"}
+    for connection in slow:
+        connection.close()
+
+
 def test_client_that_hangs_up_frees_its_place(server):
     server.worker.gate.clear()
     with ThreadPoolExecutor() as pool:
@@ -166,6 +187,16 @@ def test_connection_over_which_no_request_comes_is_ended(server, monkeypatch, be
     assert answers.count(b" 200 OK") == bool(before)
 
 
+def test_who_sends_on_while_an_image_is_segmented_is_cut_off(server):
+    server.worker.gate.clear()
+    body = _form(png(noise(1)))
+    with _begin(server, body, len(body)) as connection, pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
+        connection.settimeout(20)
+        while True:
+            connection.sendall(bytes(1 << 16))
+    until(server.is_idle)
+
+
 HEAD = b"POST /seg_mask HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: %d\r\n%b\r\n"
 
 
@@ -192,8 +223,18 @@ def test_who_asks_first_is_refused_without_sending(server):
     assert answer.startswith(b"HTTP/1.1 421 ")
 
 
-def test_form_that_is_not_in_its_charset(server):
-    headers = {"Content-Type": "multipart/form-data; charset=undefined; boundary=b"}
+def test_body_in_tiny_pieces_is_refused(server):
+    """Each takes the server as long as a large one; six clients would hold up all others for a minute."""
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        head = b"POST /seg_mask HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        connection.sendall(head + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + b"1\r\n-\r\n" * 2000)
+        assert b" 400 " in connection.recv(1 << 16)
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode"])
+def test_form_in_another_charset(server, charset):
+    """Some take Python minutes, in which nobody else would be answered."""
+    headers = {"Content-Type": f"multipart/form-data; charset={charset}; boundary=b"}
     answer = httpx.post(f"{server.url}/seg_mask", content=_form(png(noise(0))), headers=headers)
     assert answer.status_code == 400 and "charset" in answer.json()["message"]
 
