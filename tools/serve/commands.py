@@ -171,7 +171,7 @@ def serve_bundles(
             else:
                 logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
             config = uvicorn.Config(app, log_level="warning", http=Connection, ws="none")
-            EndingServer(config, limits.grace_s, dispatcher.close).run(sockets=[listening])
+            EndingServer(config, limits.grace_s, app.state.endpoint.give_up).run(sockets=[listening])
         finally:
             dispatcher.close()
             if _is_file(host):

@@ -12,7 +12,7 @@ from tools.serve.failures import Failure
 from tools.serve.jobs import Job, Limits
 from tools.serve.worker import Worker
 
-__all__ = ["Dispatcher"]
+__all__ = ["Dispatcher", "ending"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Dispatcher:
         future: Future = Future()
         with self._changed:
             if self._is_closed:
-                raise _ending()
+                raise ending()
             if len(self._waiting) >= self.limits.max_queue:
                 raise self.full()
             self._waiting.append((future, job))
@@ -111,7 +111,7 @@ class Dispatcher:
             self._changed.notify()
         for future, _ in waiting:
             if future.set_running_or_notify_cancel():
-                future.set_exception(_ending())
+                future.set_exception(ending())
         if worker is not None:
             worker.stop(SHARE_OF_GRACE * self.limits.grace_s)
 
@@ -144,7 +144,7 @@ class Dispatcher:
                 worker = self._replace()
             result = worker.run(job, self.limits.timeout_s)
         except Exception as error:
-            future.set_exception(_ending() if self._is_closed else error)
+            future.set_exception(ending() if self._is_closed else error)
         else:
             self.num_done += 1
             self.seconds_per_job = MEMORY * self.seconds_per_job + (1 - MEMORY) * result.seconds
@@ -165,5 +165,6 @@ class Dispatcher:
         return self._worker
 
 
-def _ending() -> Failure:
+def ending() -> Failure:
+    """The answer to who waits when the server has to stop."""
     return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "the server is ending")

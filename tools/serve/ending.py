@@ -18,8 +18,8 @@ TO_SEGMENT, TO_TELL = 0.5, 0.85
 class EndingServer(uvicorn.Server):
     """Uvicorn's server with a last moment: ``grace_s`` seconds after the first signal the process is gone.
 
-    What it leaves behind, its kernel ends and its next start removes. When half of that time is over, ``give_up`` ends,
-    in a thread, what requests wait for.
+    What it leaves behind, its kernel ends and its next start removes. When half of that time is over, ``give_up`` ends
+    what requests wait for.
     """
 
     def __init__(self, config: uvicorn.Config, grace_s: float, give_up: Callable[[], None]) -> None:
@@ -29,8 +29,7 @@ class EndingServer(uvicorn.Server):
         self.grace_s, self.give_up = grace_s, give_up
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(TO_SEGMENT * self.grace_s, loop.run_in_executor, None, self.give_up)
+        asyncio.get_running_loop().call_later(TO_SEGMENT * self.grace_s, self.give_up)
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

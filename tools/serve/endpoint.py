@@ -20,7 +20,7 @@ from tools.formats.scenes import PICKS
 from tools.segment.description import Description
 from tools.segment.results import STEM, Result
 from tools.serve.data_folder import find_image, keep_mask
-from tools.serve.dispatcher import Dispatcher
+from tools.serve.dispatcher import Dispatcher, ending
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure
 from tools.serve.jobs import Job
 from tools.serve.requests import MAX_FIELD_BYTES, Limited, check_fields, read_form, read_json
@@ -84,6 +84,7 @@ class Endpoint:
         self.limits, self.metrics = dispatcher.limits, _Metrics(dispatcher)
         self.samples: Mapping[str, Sequence[Path]] = {}
         self._uploads: dict[asyncio.Timeout, Limited] = {}
+        self._is_ending = False
 
     async def seg_mask(self, request: Request, format: str | None = None) -> Response:
         """Segment an image: an upload to a mask, or a file below the data folder to one in its ``results``."""
@@ -103,6 +104,13 @@ class Endpoint:
             raise
         finally:
             self.metrics.requests.labels(names["bundle"], str(int(code))).inc()
+
+    def give_up(self) -> None:
+        """End what is uploaded, waits and runs; clients get an answer. For the thread that answers them."""
+        self._is_ending = True
+        for upload in [*self._uploads]:
+            self._end_upload(upload)
+        asyncio.get_running_loop().run_in_executor(None, self.dispatcher.close)
 
     def list_bundles(self) -> list[dict[str, object]]:
         """The bundles that are served, and what each takes."""
@@ -201,6 +209,8 @@ class Endpoint:
                 self._uploads[timeout] = receive
                 return (None, read_json(await request.body()), STEM) if is_json else await read_form(request, folder)
         except TimeoutError as error:
+            if self._is_ending:
+                raise ending() from error
             raise Failure(
                 HTTPStatus.REQUEST_TIMEOUT,
                 f"the upload took longer than {self.limits.timeout_s:g} seconds, or was the slowest of too many",
@@ -217,9 +227,12 @@ class Endpoint:
                 f"{MAX_UPLOADS} images are being sent already; try again in a few seconds",
                 retry_after_s=self.dispatcher.retry_after_s(),
             )
-        del self._uploads[slowest]
-        if not slowest.expired():
-            slowest.reschedule(0)
+        self._end_upload(slowest)
+
+    def _end_upload(self, upload: asyncio.Timeout) -> None:
+        del self._uploads[upload]
+        if not upload.expired():
+            upload.reschedule(0)
 
     def _bundle(self, name: str | None) -> Description:
         if name is None:

@@ -23,6 +23,7 @@ DOCUMENTED = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src '
 DOCUMENTATION = ("/docs", "/redoc")
 COOKIE = "token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+AT_ONCE = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE)  # to who is slow, or while the server ends
 DRAIN_S = 5.0  # for what a client sends that nobody reads: one that cannot send all does not see the answer
 
 
@@ -69,7 +70,7 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 added = MutableHeaders(scope=message)
-                if is_asked_for and message["status"] != HTTPStatus.REQUEST_TIMEOUT:
+                if is_asked_for and message["status"] not in AT_ONCE:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(DRAIN_S):
                             while not is_read:

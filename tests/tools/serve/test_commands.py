@@ -19,6 +19,10 @@ from tools.serve.commands import _bind, serve, serve_bundles
 from tools.temporary import temporary_folder
 
 ROOT = Path(__file__).parents[3]
+BEGUN = (
+    b"POST /seg_mask HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    b"Content-Length: 1000\r\n\r\n--b\r\n"
+)
 
 
 def test_port_that_is_taken_is_told_before_anything_is_loaded():
@@ -72,10 +76,16 @@ def test_server_ends_in_time_whatever_runs_and_what_a_killed_one_left_is_removed
         worker.suspend()
         waiting = pool.submit(httpx.post, f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=60)
         until(lambda: httpx.get(f"{url}/health").json()["queue"]["running"] == 1)
-        process.send_signal(signal.SIGTERM)
-        process.wait(5)
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 20) as upload:
+            upload.sendall(BEGUN)
+            until(lambda: len([*(tmp_path / "tmp").rglob("request-*")]) == 2)
+            process.send_signal(signal.SIGTERM)
+            process.wait(5)
+            assert b"the server is ending" in upload.recv(1 << 16)
         until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
         assert waiting.result().status_code == 503 and "the server is ending" in waiting.result().text
+    assert "Traceback" not in (tmp_path / "log").read_text()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     with temporary_folder("serve") as folder:
         assert list((tmp_path / "tmp").glob("*serve*")) == [folder]
