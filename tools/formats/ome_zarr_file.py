@@ -33,6 +33,7 @@ CODECS = {
 UNSCALED = ("translation", "identity")  # what leaves the size of pixels as it is
 LARGEST_RATIO = 1040  # of deflate: what a zip file says that it holds beyond that is not there
 FREE_BYTES = 64 << 20
+MAX_LACKING = 100_000  # chunks beyond ten for each file: each is looked for
 METADATA, MAX_METADATA_BYTES = {*ZARR_FILES, ".zarray", ".zmetadata"}, 64 << 20  # which are read as a whole
 
 
@@ -144,6 +145,7 @@ def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: s
     levels = [(_array(group, level["path"]), level) for level in multiscale["datasets"]]
     array, full = max(levels, key=lambda level: level[0].size)  # which should be the first
     _check_codecs(path, array)
+    _check_number(path, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
     if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it again")
@@ -175,13 +177,24 @@ def _check_codecs(path: Path, array: zarr.Array) -> None:
         raise InputError(f"{path}: pixels of type {array.dtype}, expected numbers; export it again")
 
 
+def _num_chunks(array: zarr.Array) -> int:
+    sides = array.shards or array.chunks
+    return math.prod(-(-length // side) for length, side in zip(array.shape, sides, strict=True))
+
+
+def _check_number(path: Path, array: zarr.Array) -> None:
+    """Refuse an image of which nearly no chunk can be stored: a few bytes would be read for hours."""
+    number = _num_chunks(array)
+    if number > MAX_LACKING and number > MAX_LACKING + 10 * (stored := sum(1 for _ in _files(path, array))):
+        raise InputError(f"{path}: says that it has {number} chunks, in {stored} files; copy or export it again")
+
+
 def _check_chunks(path: Path, array: zarr.Array) -> None:
     """Refuse an image without any chunk where its description says that they are, which would be read as black.
 
     Where only some are not there, a warning says so: writers leave out what is all black, as the format allows.
     """
-    sides = array.shards or array.chunks
-    num_chunks = math.prod(-(-length // side) for length, side in zip(array.shape, sides, strict=True))
+    num_chunks = _num_chunks(array)
     key = re.compile(re.sub("0", r"\\d+", re.escape(array.metadata.encode_chunk_key((0,) * array.ndim))))
     num_stored = sum(key.fullmatch(name) is not None for name in _files(path, array))
     if not num_stored:

@@ -179,7 +179,8 @@ class Endpoint:
             (folder / "job").mkdir()
             # an archive holds tables that name the image, as its user calls it in letters that harm nobody
             named = stem if chosen == "zip" else STEM
-            job = Job(bundle.name, received.image, folder / "job", received.fields, stem=named)
+            place = self.data_dir if image_path else None
+            job = Job(bundle.name, received.image, folder / "job", received.fields, stem=named, data_dir=place)
             result = await self._segment(request, job)
             if chosen is None:
                 response: Response = await run_in_threadpool(

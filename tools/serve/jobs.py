@@ -33,6 +33,8 @@ class Job:
         that segments opens it.
     stem : str
         That names of results, and tables, call the image.
+    data_dir : Path or None
+        Which the image has to lie in still when it is opened: it may have become a link while it waited.
     """
 
     bundle: str
@@ -41,6 +43,7 @@ class Job:
     options: Mapping[str, str] = field(default_factory=dict)
     view: Path | None = None
     stem: str = STEM
+    data_dir: Path | None = None
 
 
 def _most_memory() -> int:

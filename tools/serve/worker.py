@@ -17,6 +17,7 @@ from common.errors import InputError, causes, find_write_error
 from tools.lifeline import end_with_parent
 from tools.segment.description import Description
 from tools.segment.results import Result
+from tools.serve.data_folder import find_image
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure, no_room
 from tools.serve.jobs import Job, Limits
 from tools.serve.uploads import check_work
@@ -140,6 +141,8 @@ def _serve(connection: Connection, bundles: Sequence[Description], limits: Limit
     while (job := _receive_job(connection)) is not None:
         try:
             with interruption:
+                if job.data_dir:
+                    find_image(job.data_dir, str(job.image))
                 check_work(job.image, loaded[job.bundle].bundle, job.options, limits)
                 options = choose_image(job.image, loaded[job.bundle].bundle, job.options)
                 connection.send(CHECKED)

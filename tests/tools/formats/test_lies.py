@@ -75,6 +75,13 @@ def write_levels(folder: Path, order: list[int], axes: str = "zyx") -> Path:
     return folder / "a.zarr"
 
 
+def claim_chunks(path: Path, shape: list[int]) -> Path:
+    """Which would be looked for one by one, for minutes."""
+    about = path / "0" / ".zarray"
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"shape": shape, "chunks": [1, 4, 20]}))
+    return path
+
+
 def write_macro_first(folder: Path) -> Path:
     with tifffile.TiffWriter(folder / "a.ome.tif", ome=True) as writer:
         macro = {"axes": "YX", "Name": "macro", "PhysicalSizeY": 50, "PhysicalSizeX": 50}
@@ -112,6 +119,10 @@ REFUSED = {
     "OME-Zarr whose level is gone": (
         lambda folder: shutil.rmtree(write_levels(folder, [0]) / "0") or folder / "a.zarr",
         "0 is no array in it",
+    ),
+    "OME-Zarr of very many chunks": (
+        lambda folder: claim_chunks(write_levels(folder, [0]), [400, 400, 400]),
+        "says that it has 800000 chunks, in 14 files",
     ),
 }
 

@@ -46,7 +46,13 @@ def test_jpeg_is_taken(server):
 
 
 @pytest.mark.parametrize(
-    ("query", "accept"), [("?format=tiff", None), ("", "image/tiff"), ("?format=tiff", "image/png")]
+    ("query", "accept"),
+    [
+        ("?format=tiff", None),
+        ("", "image/tiff"),
+        ("?format=tiff", "image/png"),
+        ("", "image/png;q=0.5, image/tiff"),
+    ],
 )
 def test_tiff_by_query_or_accept(server, query, accept):
     answer = server.post(png(noise(1)), query, headers={"accept": accept} if accept else None)

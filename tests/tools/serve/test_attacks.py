@@ -115,6 +115,13 @@ def test_slow_uploads_block_nobody_and_are_ended(server, monkeypatch):
         assert b" 408 " in connection.recv(1 << 16)
 
 
+def test_upload_that_hardly_comes_is_ended(server, monkeypatch):
+    monkeypatch.setattr("tools.serve.requests.STALL_S", 0.5)
+    with _begin(server, b"--b\r\n", 1 << 20) as connection:
+        until(lambda: connection.send(b"-") and answered([connection]))
+        assert b" 408 " in connection.recv(1 << 16)
+
+
 def answered(connections: list[socket.socket]) -> list[socket.socket]:
     return select.select(connections, [], [], 0)[0]
 

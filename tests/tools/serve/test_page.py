@@ -194,7 +194,9 @@ def test_names_of_others_are_refused(page, host):
         assert answer.status_code in (400, 421), "a page elsewhere could read this"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:50", "localhost", "LOCALHOST:1", "[::1]:80", "10.0.0.5", "lab", "Lab:80"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:50", "localhost", "LOCALHOST:1", "[::1]:80", "10.0.0.5", "lab", "Lab:80", "lab.:80"]
+)
 def test_own_names_and_numbers_are_allowed(host):
     assert is_allowed_host(host, {"lab"})
 
@@ -233,7 +235,7 @@ def test_without_the_token_nothing_is_answered_but_health(tmp_path):
         with httpx.Client(base_url=server.url) as browser:
             first = browser.get("/?token=word")
             assert first.status_code == 303 and first.headers["location"] == "/"
-            assert "httponly" in first.headers["set-cookie"].lower()
+            assert {"httponly", "samesite=strict"} <= {*first.headers["set-cookie"].lower().split("; ")}
             assert browser.get("/").status_code == 200
         assert len(server.worker.jobs) == 1
 

@@ -111,6 +111,16 @@ def test_stack_of_pages_is_refused_by_a_bundle_of_images(segment, tmp_path):
     assert caught.value.status == 422
 
 
+def test_image_that_became_a_link_while_it_waited_is_not_opened(dispatcher, tmp_path):
+    write_volume(tmp_path / "secret.nii.gz", noise(0, (4, 8, 8)), (1.75, 0.8, 0.8))
+    (tmp_path / "data").mkdir()
+    image = tmp_path / "data" / "a.nii.gz"
+    image.symlink_to(tmp_path / "secret.nii.gz")
+    job = Job("devonet_ndn", image, tmp_path / "job", data_dir=tmp_path / "data")
+    with pytest.raises(Failure, match="outside the data folder"):
+        dispatcher.submit(job).result(120)
+
+
 def test_image_whose_client_has_gone_is_given_up(dispatcher, tmp_path):
     volume = np.random.default_rng(0).integers(0, 200, (32, 256, 256)).astype(np.uint16)
     write_volume(tmp_path / "large.nii.gz", volume, (1.75, 1.6, 1.6))
