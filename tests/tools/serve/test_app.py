@@ -13,8 +13,10 @@ import tifffile
 from PIL import Image
 
 from tests.tools.serve.conftest import THRESHOLD, noise, png, running
-from tools.segment.results import safe_stem
+from tools.segment.results import Result, safe_stem
+from tools.serve.failures import Failure
 from tools.serve.jobs import Limits
+from tools.serve.results import encode
 
 
 def decoded(content: bytes) -> np.ndarray:
@@ -58,6 +60,13 @@ def test_tiff_by_query_or_accept(server, query, accept):
     answer = server.post(png(noise(1)), query, headers={"accept": accept} if accept else None)
     assert answer.headers["content-type"] == "image/tiff"
     np.testing.assert_array_equal(tifffile.imread(io.BytesIO(answer.content)), (noise(1) > THRESHOLD) * 255)
+
+
+def test_mask_of_more_objects_than_a_png_holds_is_refused_as_such(tmp_path):
+    tifffile.imwrite(tmp_path / "a_mask.tif", np.full((4, 4), 70_000, np.uint32))
+    result = Result(tmp_path / "a.png", tmp_path / "a_mask.tif", (), 0.0)
+    with pytest.raises(Failure, match="more than 65535 objects, which a PNG cannot hold"):
+        encode(result, "png")
 
 
 def test_image_as_nifti_has_x_first(server):
