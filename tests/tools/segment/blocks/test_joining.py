@@ -1,4 +1,5 @@
 import itertools
+from types import SimpleNamespace
 
 import hypothesis.extra.numpy as npst
 import numpy as np
@@ -7,11 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tools.segment.blocks.cutting import cut, overlap, within
+from tools.segment.blocks.assembly import _chunks
+from tools.segment.blocks.cutting import Block, cut, overlap, within
 from tools.segment.blocks.joining import number_through, same_objects
 
 label_images = npst.arrays(np.uint8, (5, 6), elements=st.integers(0, 3))
 masks = npst.arrays(bool, (9, 11))
+
+
+@pytest.mark.parametrize(
+    ("core", "chunks"), [((1000, 1025), (1000, 1024)), ((1500, 3000), (750, 1000)), ((2053, 64), (1024, 64))]
+)
+def test_blocks_are_whole_chunks_which_are_no_larger_than_others_read_well(core, chunks):
+    extent = tuple((7, 7 + side) for side in core)
+    assert _chunks(SimpleNamespace(blocks=[Block(0, extent, extent)])) == chunks
 
 
 @given(label_images, label_images)
