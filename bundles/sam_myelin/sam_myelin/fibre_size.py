@@ -38,8 +38,8 @@ def choose_zoom(
     device : device
         Of the network.
     expected : float, optional
-        What the size of pixels suggests: kept where fibres have a usual size at this magnification, none are found, or
-        another one that they suggest shows less of them.
+        What the size of pixels suggests: where fibres are looked at. Kept where none are found, or where they have an
+        unusual size at it but less of them is shown at the magnification that they suggest.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def choose_zoom(
     for zoom in ZOOMS if expected is None else (expected,):
         diameter, share = typical_diameter(image, segment, device, zoom=zoom)
         if expected is not None and USUAL[0] <= diameter / TYPICAL_PX <= USUAL[1]:
-            return expected
+            return expected * TYPICAL_PX / diameter  # fibres of one nerve are thicker than those of another
         if (shown := _shown(diameter, share)) > most:
             best, most = zoom * TYPICAL_PX / diameter, shown
     if expected is None:
