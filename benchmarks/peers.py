@@ -93,9 +93,10 @@ def fibres(image: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
             if np.count_nonzero(axons) > np.count_nonzero(best[0]):
                 best = axons.astype(np.int32), sheath
     axons, sheath = best
-    whole = watershed(ndimage.distance_transform_edt(axons == 0), axons, mask=(axons > 0) | sheath)
+    distance = ndimage.distance_transform_edt(axons == 0)
+    whole = watershed(distance, axons, mask=(axons > 0) | sheath)
     reach = 0.8 * np.sqrt(np.bincount(axons.ravel()) / np.pi)
-    return np.where(ndimage.distance_transform_edt(axons == 0) <= reach[whole], whole, 0)
+    return np.where(distance <= reach[whole], whole, 0)
 
 
 CLASSICAL: dict[str, Callable[[np.ndarray, Sequence[float]], np.ndarray]] = {

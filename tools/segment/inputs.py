@@ -29,14 +29,7 @@ from tools.formats.scenes import Pick, Spacing, chosen
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
-__all__ = [
-    "UNREADABLE",
-    "check_header",
-    "check_kind",
-    "one_line",
-    "prepare_image",
-    "told_pixel_size",
-]
+__all__ = ["UNREADABLE", "check_header", "check_kind", "one_line", "prepare_image", "told_pixel_size"]
 
 MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail
 # what the readers raise for files that are damaged, or are not what they begin like

@@ -74,7 +74,7 @@ def find_images(source: str, destination: Path) -> list[Path]:
         told = (
             f"no image right inside it, but in {below}; give that"
             if below
-            else (f"no image there; give a file, a folder of images ({', '.join(ENDINGS)}) or a pattern in quotes")
+            else f"no image there; give a file, a folder of images ({', '.join(ENDINGS)}) or a pattern in quotes"
         )
         raise InputError(f"{source}: {told}")
     by_name((stem_of(image), image) for image in images)

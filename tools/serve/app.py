@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from common.errors import InputError, find_write_error
 from tools.segment.description import Description
+from tools.segment.prompts import PROMPTS
 from tools.serve.dispatcher import Dispatcher
 from tools.serve.endpoint import Endpoint
 from tools.serve.failures import CLIENT_CLOSED_REQUEST, Failure, no_room
@@ -32,6 +33,10 @@ _PICKS = {
     "channel": {"type": "string", "description": "which of several channels, by its name or its number from 0"},
     "time": {"type": "string", "description": "which of several time points, by its number from 0"},
 }
+_PROMPTS = {
+    name: {"type": "string", "description": f"[[{', '.join(columns)}], ...] in pixels"}
+    for name, columns in PROMPTS.items()
+}
 _LISTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
 _BODY = {
     "requestBody": {
@@ -45,8 +50,7 @@ _BODY = {
                         FIELD: {"type": "string", "format": "binary", "description": _IMAGES},
                         "bundle": {"type": "string", "description": "where several are served"},
                         "spacing": {"type": "string", "description": "Z,Y,X in micrometres, for TIFF volumes"},
-                        "boxes": {"type": "string", "description": "[[x_min, y_min, x_max, y_max], ...] in pixels"},
-                        "points": {"type": "string", "description": "[[x, y], ...] in pixels"},
+                        **_PROMPTS,
                         "pixel_size_um": {"type": "string", "description": "side of a pixel in micrometres"},
                         **_PICKS,
                     },
@@ -60,7 +64,7 @@ _BODY = {
                         "image_path": {"type": "string", "description": "below the server's data folder"},
                         "bundle": {"type": "string"},
                         "spacing": {"type": "string"},
-                        **dict.fromkeys(("boxes", "points"), _LISTS),
+                        **dict.fromkeys(PROMPTS, _LISTS),
                         "pixel_size_um": {"type": "number"},
                         **_PICKS,
                     },
