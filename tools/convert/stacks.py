@@ -17,7 +17,16 @@ from common.reading.tiff import read_header, read_spacing
 from tools.command_line import as_verb
 from tools.convert.dataset import as_numbers, read_image, write_unless_whole, writing_dataset
 from tools.convert.spacing import check_spacing, parse_spacing
-from tools.formats.microscopes import ENDINGS, ZIPPED, has_images, is_ome_zarr, list_images, open_scenes, read
+from tools.formats.microscopes import (
+    ENDINGS,
+    TIFF_ENDINGS,
+    ZIPPED,
+    has_images,
+    is_ome_zarr,
+    list_images,
+    open_scenes,
+    read,
+)
 from tools.formats.scenes import Pick
 
 __all__ = ["find_stacks", "tiff"]
@@ -25,7 +34,7 @@ __all__ = ["find_stacks", "tiff"]
 logger = logging.getLogger(__name__)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-SUFFIXES = (*TIFF_SUFFIXES, ".btf", ".lsm", ".stk", *ENDINGS, *ZIPPED)
+SUFFIXES = (*TIFF_ENDINGS, *ENDINGS, *ZIPPED)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tools.formats.scenes import Image, Pick, Scene, only_one, picked, read_scen
 
 __all__ = [
     "ENDINGS",
+    "TIFF_ENDINGS",
     "ZARR_FILES",
     "ZIPPED",
     "find_only_image",
@@ -52,6 +53,7 @@ MAKERS = {
 }
 ENDINGS = (".nd2", ".czi", ".lif", ".oib", ".oif", ".ome.zarr", ".zarr")
 ZIPPED = (".zarr.zip", ".ozx")
+TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".lsm", ".stk")  # of TIFF by whatever name
 MAX_PLANES = 100_000  # time points and channels, beyond one for each byte
 LONGEST_START = max(len(start) for maker in MAKERS.values() for start in maker.starts)
 ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs")

@@ -12,7 +12,7 @@ from common.names import by_name, own_results
 from common.names import stem as stem_of
 from common.reading.formats import no_such_file
 from tools.formats.microscopes import ENDINGS as RAW_ENDINGS
-from tools.formats.microscopes import ZIPPED, find_only_image, has_images, is_ome_zarr, list_images
+from tools.formats.microscopes import TIFF_ENDINGS, ZIPPED, find_only_image, has_images, is_ome_zarr, list_images
 from tools.formats.scenes import PICKS, Pick
 from tools.segment.description import Description
 
@@ -21,7 +21,8 @@ __all__ = ["Source", "choose_image", "find_images", "find_sources"]
 logger = logging.getLogger(__name__)
 
 ENDINGS = (
-    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp", ".tif", ".tiff", ".btf", ".lsm", ".stk"),
+    *(".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".jp2", ".j2k", ".bmp"),
+    *TIFF_ENDINGS,
     *(".svs", ".ndpi", ".scn", ".mrxs"),
     *RAW_ENDINGS,
     *ZIPPED,
