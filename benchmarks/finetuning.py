@@ -7,6 +7,7 @@ starts from the shipped weights. Each is done once: differences of a hundredth m
 other: the shipped weights as they are.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,9 +22,7 @@ from common.reading.images import is_volume, read_image
 from tools.bundles import WEIGHTS, find_bundle
 from tools.convert.nifti import write_volume
 from tools.finetune import scores_of, training_from_shipped
-from tools.formats.label_tiff import write as write_labels
 from tools.formats.pictures import write_picture
-from tools.formats.saving import About
 from tools.runs.executor import run_steps
 from tools.toolbox import read_toolbox
 
@@ -122,17 +121,17 @@ def _write(data: Dataset, training: Sequence[Item], testing: Sequence[Item], cha
     return folder
 
 
-def _write_item(item: Item, change: Change, folder: Path) -> dict[str, str]:
-    image, label = item.file("image"), item.file("label")
-    stem = item.name.replace("/", "_").split(".")[0]
-    ending = ".nii.gz" if is_volume(image) else ".tif"
-    paths = {key: folder / f"{stem}_{key}{ending}" for key in ("image", "label")}
-    folder.mkdir(parents=True, exist_ok=True)
-    pixels, labels = change(read_image(image)), read_image(label, labels=True)
-    if is_volume(image):
-        for key, volume in (("image", pixels), ("label", labels)):
-            write_volume(paths[key], volume, nifti.read_spacing(image))
-    else:
-        write_picture(paths["image"], pixels)
-        write_labels(paths["label"], labels, About(item.name, (None, None, None)))
-    return {key: path.name for key, path in paths.items()}
+def _write_item(item: Item, change: Change, folder: Path) -> dict[str, object]:
+    """Copy all that belongs to an image, and change the image."""
+    root = item.dataset.parent
+    listed = {key: path for key, path in item.entry.items() if isinstance(path, str) and (root / path).is_file()}
+    for path in listed.values():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, folder / path)
+    pixels = change(read_image(item.image))
+    if is_volume(item.image):
+        write_volume(folder / item.name, pixels, nifti.read_spacing(item.image))
+        return dict(item.entry)
+    picture = Path(item.name).with_suffix(".tif")
+    write_picture(folder / picture, pixels)
+    return item.entry | {"image": picture.as_posix()}
