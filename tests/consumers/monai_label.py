@@ -3,9 +3,11 @@
 Run in an environment with `monailabel` by ``.ci/consumers``:
 ``python monai_label.py BUNDLE_ROOT DATASET_DIR DATASET_DIR WORK_DIR OVERRIDES``. It ends with an error unless the
 server lists the bundle, answers with a label map on the image's own grid, trains on labels that were submitted to it,
-and then answers with what it trained.
+and then answers with what it trained. A bundle that takes prompts lies there as an interactive model, and answers a
+click and a box.
 """
 
+import csv
 import json
 import shutil
 import socket
@@ -34,15 +36,19 @@ def endings(path: Path) -> str:
     return "".join(path.suffixes).replace(".tiff", ".tif")
 
 
-def prepare(bundle: Path, dataset_dir: Path, work: Path, overrides: dict[str, Any]) -> list[dict[str, str]]:
-    """MONAI Label's app for bundles with the bundle in it, and a folder of images; the items that have labels."""
+def prepare(bundle: Path, dataset_dir: Path, work: Path, overrides: dict[str, Any]) -> tuple[str, list[dict[str, str]]]:
+    """MONAI Label's app for bundles with the bundle in it, and a folder of images.
+
+    Returns the model's name, by which the server knows an interactive one, and the items that have labels.
+    """
     app = Path(sys.prefix, "monailabel/sample-apps/monaibundle")  # what `monailabel apps --download` copies
     shutil.copytree(app, work / "apps/monaibundle", ignore=shutil.ignore_patterns("__pycache__", "model", "logs"))
-    copy = work / "apps/monaibundle/model" / bundle.name
+    dataset = json.loads((dataset_dir / "dataset.json").read_text())
+    model = f"{bundle.name}_deepgrow" if "prompts" in dataset["training"][0] else bundle.name
+    copy = work / "apps/monaibundle/model" / model
     shutil.copytree(bundle, copy, ignore=shutil.ignore_patterns("__pycache__", "output"))
     config = copy / "configs/train.json"  # for a short epoch; the server passes no knobs on
     config.write_text(json.dumps(json.loads(config.read_text()) | overrides))
-    dataset = json.loads((dataset_dir / "dataset.json").read_text())
     studies = work / "studies"
     studies.mkdir()
     items = []
@@ -50,7 +56,7 @@ def prepare(bundle: Path, dataset_dir: Path, work: Path, overrides: dict[str, An
         image = dataset_dir / item["image"]
         items.append(item | {"id": f"image_{number}", "file": f"image_{number}{endings(image)}"})
         shutil.copyfile(image, studies / items[-1]["file"])
-    return items
+    return model, items
 
 
 @contextmanager
@@ -97,17 +103,35 @@ def last_error(log: Path) -> str:
     return next((line for line in reversed(lines) if "Error" in line), "no error in its log")[:500]
 
 
-def infer(address: str, model: str, image_id: str, work: Path) -> tuple[np.ndarray, dict[str, Any], Path]:
-    """The label map that the server answers with, what it says of it, and the file."""
+def infer(address: str, model: str, image_id: str, work: Path, **asked: Any) -> tuple[np.ndarray, dict[str, Any]]:
+    """The label map that the server answers with, and what it says of it; ``asked`` goes along."""
     url, params = f"{address}/infer/{model}", {"image": image_id}
-    data = {"params": json.dumps({"device": "cpu"})}
+    data = {"params": json.dumps({"device": "cpu", **asked})}
     response = answer(requests.post(url, params=params, data=data, timeout=ANSWER_S), work / "server.log")
     head = f"Content-Type: {response.headers['content-type']}\r\n\r\n".encode()
     parts = {part.get_param("name", header="content-disposition"): part for part in _parts(head + response.content)}
     said = json.loads(parts["params"].get_payload(decode=True))
     file = work / f"{image_id}_answer{endings(Path(parts['image'].get_filename()))}"
     file.write_bytes(parts["image"].get_payload(decode=True))
-    return read(file), said, file
+    return read(file), said
+
+
+def ask_for_fibres(address: str, model: str, item: dict[str, str], data: Path, work: Path) -> str:
+    """Click at one fibre, draw a box around another; only they may be in the answers."""
+    with (data / item["prompts"]).open() as file:
+        clicked, boxed, *_ = csv.DictReader(file, delimiter="\t")
+    asked = {
+        clicked["id"]: {"foreground": [[float(clicked["x"]), float(clicked["y"])]]},
+        boxed["id"]: {"roi": [float(boxed[side]) for side in ("x_min", "y_min", "x_max", "y_max")]},
+    }
+    truth = read(data / item["label"])
+    shares = []
+    for number, prompts in asked.items():
+        fibre, found = truth == int(number), infer(address, model, item["id"], work, **prompts)[0] > 0
+        shares.append((fibre & found).sum() / (fibre | found).sum())
+    if min(shares) < 0.5:
+        sys.exit(f"a click and a box gave other fibres: IoU {shares}")
+    return "a click and a box gave the fibres that were meant, "
 
 
 def _parts(message: bytes) -> list[Any]:
@@ -143,18 +167,18 @@ def submit(address: str, item: dict[str, str], label: Path, work: Path) -> None:
 
 def main(bundle_root: str, dataset_dir: str, _: str, work_dir: str, overrides: str) -> None:
     bundle, data, work = Path(bundle_root).resolve(), Path(dataset_dir).resolve(), Path(work_dir).resolve()
-    model = bundle.name
-    items = prepare(bundle, data, work, json.loads(overrides))
+    model, items = prepare(bundle, data, work, json.loads(overrides))
     weights = work / "apps/monaibundle/model" / model / "models/model.pt"
     with server(work, model) as address:
         info = requests.get(f"{address}/info/", timeout=60).json()
         names = info["models"][model]["labels"]
-        labels, said, _file = infer(address, model, items[0]["id"], work)
+        labels, said = infer(address, model, items[0]["id"], work)
         words = f"{describe(labels, work / 'studies' / items[0]['file'])} ({', '.join(names)})"
         if sorted(names.values()) != list(range(1, len(names) + 1)):
             sys.exit(f"/info names {names}")
         if said["label_names"] != names:
             sys.exit(f"/infer names {said['label_names']}, /info {names}")
+        clicked = ask_for_fibres(address, model, items[0], data, work) if "prompts" in items[0] else ""
         for item in items:
             submit(address, item, draw_label(item, data, work), work)
         before = torch.load(weights, weights_only=True)
@@ -171,7 +195,8 @@ def main(bundle_root: str, dataset_dir: str, _: str, work_dir: str, overrides: s
         log = (work / "server.log").read_text(errors="replace")
         if "Reload model from cache" not in log:
             sys.exit("the server answers with what it loaded before the training")
-    print(f"{words}; trained on {len(items)} submitted labels, {changed} of {len(after)} tensors changed and served")
+    trained = f"trained on {len(items)} submitted labels, {changed} of {len(after)} tensors changed and served"
+    print(f"{words}; {clicked}{trained}")
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ class FibreInferer(Inferer):
     Parameters
     ----------
     automatic : bool
-        Whether fibres are found by the network's segmenter; prompts are then ignored.
+        Whether fibres are found by the network's segmenter. Of prompts, only those in the image's metadata are then
+        answered, see `ClickedPromptsd`.
     tile_px : int or "auto"
         Side of the tiles in pixels of the image; ``auto``: see `choose_tile_px`, by ``pixel_size_um`` in the metadata,
         and where the segmenter has a part in the result, by the fibres that it sees, see `choose_zoom`.
@@ -203,7 +204,11 @@ class FibreInferer(Inferer):
         tile_px = round(SHOWN * bare.image_size / zoom)
         tiles = cut_tiles(image.shape[1:], tile_px=tile_px, halo_px=int(self.halo * tile_px))
         embeddings = TileEmbeddings(image, tiles, bare, device)
-        given = None if self.automatic else as_prompts(torch.zeros(1, 0, 7) if prompts is None else prompts)
+        if self.automatic:
+            prompts = inputs.meta.get("prompts") if isinstance(inputs, MetaTensor) else None
+        elif prompts is None:
+            prompts = torch.zeros(1, 0, 7)
+        given = None if prompts is None else as_prompts(prompts)
         if given is not None:
             check_inside(given, image.shape[1:], "prompts")
         return _as_result(self._find(embeddings, given, zoom=zoom), inputs)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
+from sam_myelin.clicks import ClickedPromptsd, prompts_of_clicks
 from sam_myelin.common.errors import InputError
 from sam_myelin.common.labels.objects import match_objects
 from sam_myelin.inferers import FibreInferer, prompts_in_tile
@@ -272,3 +273,19 @@ def test_bare_axons_are_found_on_request():
         found = FibreInferer(**settings, keep_bare_axons=keep)(as_batch(image), GrayNetwork())[0].numpy()
         assert len(np.unique(found[0])) - 1 == 3 + keep
         assert (found[1][labels == 4] == 255).sum() == keep * (axon & (labels == 4)).sum()
+
+
+def test_clicks_and_a_box_of_monai_label_are_answered_in_the_place_of_all_fibres():
+    image, labels, _ = draw_grid(3, 4)
+    item = {"image": as_batch(image)[0], "foreground": [[32, 32, 0], [96, 32, 0]], "roi": [6, 70, 58, 122, 0, 1]}
+    asked = ClickedPromptsd("image")(item)["image"][None]
+    found = FibreInferer(automatic=True, min_fit=0.7)(asked, GrayNetwork())
+    for number, label in enumerate((1, 2, 5), start=1):
+        assert ious(found == number, labels == label).min() > 0.85
+    assert found[:, 0].max() == 3
+
+
+@pytest.mark.parametrize("clicks", [[[1]], [["a", 2]], 5, [[1, 2], 3]])
+def test_clicks_of_another_form_are_refused(clicks):
+    with pytest.raises(InputError, match="expected .* in pixels"):
+        prompts_of_clicks(clicks)
