@@ -285,7 +285,8 @@ def _cutting(bundle: Description, blocks: str, memory: float | None) -> Cutting:
     if blocks:
         sides = [side.strip() for side in blocks.strip("()[] ").split(",")]
         if not all(side.isdecimal() and int(side) for side in sides):
-            raise InputError(f"--blocks {blocks}: expected the size of a block in pixels, such as 64,512,512")
+            example = "64,512,512" if bundle.num_axes == 3 else "1024,1024"
+            raise InputError(f"--blocks {blocks}: expected the size of a block in pixels, such as {example}")
         size = tuple(map(int, sides))
         check_blocks(bundle)
     return Cutting(size, memory * 1e9 if memory else default_memory())
