@@ -4,6 +4,7 @@ import os
 import random
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the contract first: the longest stretch of work, which should not be what one worker is left with."""
-    items.sort(key=lambda item: item.path != CONTRACT)
+    """Put the longest stretches of work first, so that no worker is left with one: the contract, then slow files."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (item.path != CONTRACT, -slow[item.path]))
     for item in items:
         few = item.get_closest_marker("few")
         if few is not None and item.callspec.params["bundle"].name not in few.args:
             item.add_marker("thorough")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many workers again as cores: many tests wait for a server or another process that they started."""
+    return len(os.sched_getaffinity(0)) * 3 // 2
 
 
 @pytest.hookimpl(optionalhook=True)
