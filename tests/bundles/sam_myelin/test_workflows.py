@@ -23,6 +23,11 @@ SCORES = {"dice", "iou", "axon_dice", "fibre_dice", "box_dice", "box_iou", "seg"
 DIFFERENCES = {"g_ratio_error", "g_ratio_bias", "axon_diameter_error", "thickness_error"}
 SPREADS = {"g_ratio_limits", "axon_diameter_bias", "axon_diameter_limits"}
 BY_MODALITY = DIFFERENCES | SPREADS | {"dice", "axon_dice", "f1", "seg", "ap_dsb"}
+UNDEFINED = pytest.mark.filterwarnings(  # of what no image defines: all are of one modality
+    "ignore:All-NaN slice:RuntimeWarning",
+    "ignore:Mean of empty slice:RuntimeWarning",
+    "ignore:Degrees of freedom:RuntimeWarning",
+)
 SMALL = {
     "image_size": SIZE,
     "max_epochs": 1,
@@ -145,11 +150,20 @@ def test_segmenter_is_trained_by_itself_and_taken_over(open_workflow, tmp_path):
     torch.testing.assert_close(dict(tuned.get_parsed_content("network").state_dict()), trained, rtol=0, atol=0)
 
 
-@pytest.mark.filterwarnings(  # of what no image defines: all are of one modality
-    "ignore:All-NaN slice:RuntimeWarning",
-    "ignore:Mean of empty slice:RuntimeWarning",
-    "ignore:Degrees of freedom:RuntimeWarning",
-)
+@UNDEFINED
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [True, False])
+def test_evaluation_judges_the_segmenter_that_is_given(open_workflow, weights, tmp_path, given):
+    """Not that of the checkpoint, which fine-tuning with `segmenter.json` leaves as it is."""
+    torch.save(SamMyelin("vit_tiny", SIZE).state_dict(), tmp_path / "other.pt")
+    overrides = {"segmenter_weights": str(tmp_path / "other.pt")} if given else {}
+    evaluation = open_workflow("evaluate", pretrained=True, ckpt_path=str(weights), **overrides)
+    evaluation.run()
+    judged = evaluation.parser.get_parsed_content("network").state_dict()
+    assert parts_that_differ(read(weights), judged) == ({"segmenter"} if given else set())
+
+
+@UNDEFINED
 @pytest.mark.parametrize(
     ("overriding", "prefixes", "kinds"),
     [
