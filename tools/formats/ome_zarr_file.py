@@ -35,6 +35,8 @@ LARGEST_RATIO = 1040  # of deflate: what a zip file says that it holds beyond th
 FREE_BYTES = 64 << 20
 MAX_LACKING = 100_000  # chunks beyond ten for each file: each is looked for
 METADATA, MAX_METADATA_BYTES = {*ZARR_FILES, ".zarray", ".zmetadata"}, 64 << 20  # which are read as a whole
+BYTES_TO_LOOK = 20_000  # of metadata, which are read while one file is looked for
+MAX_LISTING_BYTES, BYTES_FOR_LISTING = 2 << 20, 50  # of a zip file's list of files, and one more for so many in it
 
 
 @contextmanager
@@ -45,8 +47,24 @@ def open_ome_zarr(path: Path) -> Iterator[list[Scene]]:
         yield _in_folder(path, *(file.stat().st_mtime_ns for file in about))
         return
     inside = _checked_zip(path)
-    with zarr.storage.ZipStore(path, mode="r") as store:
+    with _ZipStore(path) as store:
         yield _scenes(path, zarr.open_group(store, path=inside, mode="r"))
+
+
+class _ZipStore(zarr.storage.ZipStore):
+    """Gives only so much metadata of groups and arrays: a short list in a file can name the same ones without end."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, mode="r")
+        self.bytes_left = MAX_METADATA_BYTES + path.stat().st_size
+
+    async def get(self, key: str, *how: Any, **further: Any) -> Any:
+        found = await super().get(key, *how, **further)
+        if PurePosixPath(key).name in METADATA:
+            self.bytes_left -= BYTES_TO_LOOK + (0 if found is None else len(found))
+            if self.bytes_left < 0:
+                raise InputError(f"{self.path}: too many images or resolutions in one zip file; export one image")
+        return found
 
 
 @functools.lru_cache(maxsize=1)  # a plate of hundreds of fields is opened for each of them again
@@ -62,9 +80,16 @@ def _in_folder(path: Path, *changed: int) -> list[Scene]:
 
 def _checked_zip(path: Path) -> str:
     """Where the outermost Zarr group lies in a zip file, of which nothing is unpacked."""
+    stored = path.stat().st_size
+    with path.open("rb") as file:
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # which tells the size that is believed below
+    if end and end[5] > MAX_LISTING_BYTES + stored // BYTES_FOR_LISTING:
+        raise InputError(
+            f"{path}: its list of files is {end[5]} bytes of {stored}; save it in larger chunks, or shards"
+        )
     with zipfile.ZipFile(path) as archive:
         files = archive.infolist()
-    claimed, stored = sum(file.file_size for file in files), path.stat().st_size
+    claimed = sum(file.file_size for file in files)
     packed = sum(file.compress_size for file in files)
     if claimed > FREE_BYTES + LARGEST_RATIO * stored or packed > stored:
         raise InputError(
@@ -75,8 +100,9 @@ def _checked_zip(path: Path) -> str:
         raise InputError(
             f"{path}: its metadata are {longest} bytes, expected at most {MAX_METADATA_BYTES}; export it again"
         )
-    groups = {PurePosixPath(file.filename).parent for file in files if Path(file.filename).name in ZARR_FILES}
-    groups = {group for group in groups if ".." not in group.parts}
+    parts = [file.filename.rpartition("/") for file in files]
+    groups = {f"{folder}{slash}" for folder, slash, name in parts if name in ZARR_FILES}
+    groups = {group for group in groups if ".." not in group.split("/")}
     if not groups and any(file.filename.lower().endswith(".oif") for file in files):
         raise InputError(
             f"{path}: an OIF in a zip file, which is read from its own folder only; unzip it, or save it as OIB or "
@@ -85,13 +111,14 @@ def _checked_zip(path: Path) -> str:
     if not groups:
         foreign = find_foreign(path) or "a zip file without an OME-Zarr in it; zip the folder of one image"
         raise InputError(f"{path}: {foreign}")
-    outermost, *others = sorted(group for group in groups if not groups & {*group.parents})
-    if others:
-        names = f"{outermost}, {', '.join(map(str, others[:9]))}"
-        raise InputError(
-            f"{path}: {1 + len(others)} images in one zip file ({names}), expected one; zip each by itself"
-        )
-    return "" if outermost == PurePosixPath() else str(outermost)
+    outermost: list[str] = []
+    for group in sorted(groups):  # in which all that lie in one come next to it
+        if not outermost or not group.startswith(outermost[-1]):
+            outermost.append(group)
+    if len(outermost) > 1:
+        names = ", ".join(group[:50].rstrip("/") for group in outermost[:10])
+        raise InputError(f"{path}: {len(outermost)} images in one zip file ({names}), expected one; zip each by itself")
+    return outermost[0].rstrip("/")
 
 
 def _scenes(path: Path, root: zarr.Group) -> list[Scene]:
@@ -111,10 +138,15 @@ def _images(path: Path, root: zarr.Group) -> list[tuple[str, zarr.Group]]:
         return [("", root)]
     if "plate" in about:
         wells = [well["path"] for well in about["plate"]["wells"]]
-        fields = [f"{well}/{image['path']}" for well in wells for image in _ome(_group(root, well))["well"]["images"]]
-        return [(field, _group(root, field)) for field in fields]
-    numbered = sorted((name for name in root.group_keys() if name.isdecimal()), key=int)
-    found = [(name, group) for name in numbered if "multiscales" in _ome(group := _group(root, name))]
+        return [
+            (field := f"{well}/{image['path']}", _group(root, field))
+            for well in wells
+            for image in _ome(_group(root, well))["well"]["images"]
+        ]
+    inside = [file.name for file in path.iterdir()] if path.is_dir() else _files(path, root)
+    numbered = {name for file in inside if (name := file.partition("/")[0]).isdecimal()}
+    groups = [(name, root.get(name)) for name in sorted(numbered, key=int)]
+    found = [(name, group) for name, group in groups if isinstance(group, zarr.Group) and "multiscales" in _ome(group)]
     if not found:
         raise InputError(f"{path}: a Zarr folder without an OME image (no 'multiscales'); export it as OME-Zarr")
     return found
@@ -208,8 +240,8 @@ def _check_chunks(path: Path, array: zarr.Array) -> None:
         )
 
 
-def _files(path: Path, array: zarr.Array) -> Iterator[str]:
-    """Names of all files of an array, from its root."""
+def _files(path: Path, array: zarr.Array | zarr.Group) -> Iterator[str]:
+    """Names of all files of an array, or a group, from its root."""
     if path.is_dir():
         root = path / array.path
         yield from (file.relative_to(root).as_posix() for file in root.rglob("*"))

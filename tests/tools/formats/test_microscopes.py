@@ -5,6 +5,7 @@ import json
 import pickle
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import imagecodecs
@@ -198,6 +199,34 @@ def test_zip_that_claims_more_than_it_can_hold(tmp_path, place):
     (tmp_path / "b.zarr.zip").write_bytes(content)
     with pytest.raises(InputError, match="b.zarr.zip: a zip file of .* bytes that says it holds .*21474"):
         read(tmp_path / "b.zarr.zip")
+
+
+PLATE = {"plate": {"wells": [{"path": "A/1"}] * 10**5}}, {"well": {"images": [{"path": "0"}] * 10**5}}
+IMAGE = {"multiscales": [{"datasets": [{"path": "0"}] * 10**5}]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ({"": {}} | {str(number): {} for number in range(2000)}, "too many images or resolutions"),
+        ({"": PLATE[0], "A/1": PLATE[1], "A/1/0": IMAGE}, "too many images or resolutions"),
+        (
+            {letter * 60_000: {} for letter in "abc"},
+            r"its list of files is \d+ bytes of \d+; save it in larger chunks, or shards",
+        ),
+        ({"": {}, "x/" * 30_000: {}}, "a Zarr folder without an OME image"),  # each of whose parents would take time
+    ],
+    ids=["groups", "plate", "listing", "deep"],
+)
+def test_zip_that_would_be_looked_through_for_minutes(tmp_path, monkeypatch, groups, told):
+    monkeypatch.setattr(ome_zarr_file, "MAX_METADATA_BYTES", 10 << 20)
+    monkeypatch.setattr(ome_zarr_file, "MAX_LISTING_BYTES", 2**17)
+    with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as archive:
+        for name, about in groups.items():
+            content = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": about})
+            archive.writestr(f"{name}/zarr.json".lstrip("/"), content, zipfile.ZIP_DEFLATED)
+    with pytest.raises(InputError, match=told):
+        read(tmp_path / "a.zarr.zip")
 
 
 def test_sectors_of_an_oib_that_lead_in_a_circle_are_refused(tmp_path):
