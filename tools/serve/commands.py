@@ -138,7 +138,7 @@ def serve_bundles(
     import uvicorn
 
     from tools.serve.app import create_app
-    from tools.serve.connections import Connection
+    from tools.serve.connections import Connection, most_connections
     from tools.serve.dispatcher import Dispatcher
     from tools.serve.ending import EndingServer
     from tools.serve.page import mount_page
@@ -170,7 +170,10 @@ def serve_bundles(
                 logger.info("serving at %s, for: python -m tools segment BUNDLE ... --server %s", host, host)
             else:
                 logger.info("serving at http://%s:%d (page), /docs (endpoints)", *listening.getsockname()[:2])
-            config = uvicorn.Config(app, log_level="warning", http=Connection, ws="none")
+            most = most_connections()
+            config = uvicorn.Config(
+                app, log_level="warning", http=Connection, ws="none", limit_concurrency=most, backlog=most
+            )
             EndingServer(config, limits.grace_s, app.state.endpoint.give_up).run(sockets=[listening])
         finally:
             dispatcher.close()

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,12 +135,15 @@ def running(
 
 
 @contextmanager
-def server_process(folder: Path, *words: str) -> Iterator[tuple[str, psutil.Process]]:
-    """A server as users start it: its URL and its process, whose log and temporary files are in the folder."""
+def server_process(folder: Path, *words: str, under: Sequence[str] = ()) -> Iterator[tuple[str, psutil.Process]]:
+    """A server as users start it: its URL and its process, whose log and temporary files are in the folder.
+
+    ``under`` is a command that starts it.
+    """
     port, log = free_port(), folder / "log"
     (folder / "tmp").mkdir()
     with log.open("w") as file:
-        command = [sys.executable, "-m", "tools", "serve", *words, "--port", str(port)]
+        command = [*under, sys.executable, "-m", "tools", "serve", *words, "--port", str(port)]
         process = psutil.Popen(
             command, cwd=ROOT, stdout=file, stderr=file, env=os.environ | {"TMPDIR": f"{folder}/tmp"}
         )

@@ -231,6 +231,13 @@ def test_who_asks_first_is_refused_without_sending(server):
     assert answer.startswith(b"HTTP/1.1 421 ")
 
 
+@pytest.mark.parametrize("line", [b"a:\r\n" * 200, b"a:\n" * 200, b"a: " + b"a" * 20_000 + b"\r\n"])
+def test_head_that_takes_the_server_long_is_refused(server, line):
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + line + b"\r\n")
+        assert b" 400 " in connection.recv(1 << 16)
+
+
 def test_body_in_tiny_pieces_is_refused(server):
     """Each takes the server as long as a large one; six clients would hold up all others for a minute."""
     with socket.create_connection(("127.0.0.1", server.port), 20) as connection:

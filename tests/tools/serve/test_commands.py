@@ -5,6 +5,7 @@ import socket
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -66,6 +67,22 @@ def test_server_that_is_ended_leaves_nothing(how, tmp_path):
         process.wait(30)
     assert not [path for path in (tmp_path / "tmp").rglob("*") if path.is_file()], "files are left"
     assert "leaked" not in (tmp_path / "log").read_text() and "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", ["-n", "-Sn"], ids=["few files", "more where it asks"])
+def test_idle_connections_lock_nobody_out(limit, tmp_path):
+    (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
+    under = ("bash", "-c", f'ulimit {limit} 110 && exec "$0" "$@"')
+    with server_process(tmp_path, "devonet_ndn", under=under) as (url, process), ExitStack() as idle:
+        host, port = url.removeprefix("http://").split(":")
+        for _ in range(130):
+            idle.enter_context(socket.create_connection((host, int(port)), 20))
+        for _ in range(5):
+            answer = httpx.post(f"{url}/seg_mask", files={"image": image.read_bytes()}, timeout=20)
+            assert answer.status_code == 200
+        assert process.num_fds() < 110 if limit == "-n" else process.num_fds() > 130
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow
