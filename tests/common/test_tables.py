@@ -29,7 +29,19 @@ def test_large_numbers_get_the_digits_that_they_need(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+cmd|' /C calc'!A0", "-x", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "-1\n"]
+    "text",
+    [
+        "=1+1",
+        "+cmd|' /C calc'!A0",
+        "-x",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "'=1",
+        "-1\n",
+        *"\uff1d\uff0b\uff0d\uff20",
+    ],
 )
 def test_text_is_no_formula_and_is_read_as_it_was(tmp_path, text):
     write_table(tmp_path / "a.csv", ("id", text), [(text, 1)])

@@ -208,6 +208,6 @@ def _positive(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < 1e6:
-        raise InputError(f"pixel_size_um {text[:50]!r}: expected the side of a pixel in micrometres, a number above 0")
+    if not 1e-6 < value < 1e6:
+        raise InputError(f"pixel_size_um {text[:50]!r}: expected the side of a pixel in micrometres, such as 0.1")
     return value

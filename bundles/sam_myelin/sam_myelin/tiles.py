@@ -15,6 +15,7 @@ AUTO = "auto"
 MAX_INPUT_PIXEL_UM = 0.025
 # and at least this, so that a thick fibre fits into a tile
 MIN_INPUT_PIXEL_UM = 0.0044
+SMALLEST_PIXEL_UM = 1e-6  # a picture of smaller ones is no picture of a nerve, and has no tile
 MAX_MAGNIFICATION = 4.0  # more shows no more
 
 
@@ -53,7 +54,7 @@ def choose_tile_px(pixel_size_um: float | None, image_size: int) -> int:
     """
     if pixel_size_um is None:
         return image_size
-    if not 0 < pixel_size_um < np.inf:
+    if not SMALLEST_PIXEL_UM <= pixel_size_um < np.inf:
         raise InputError(f"--pixel_size_um {pixel_size_um}: expected a positive number of µm; correct it, or give none")
     if pixel_size_um < MIN_INPUT_PIXEL_UM:
         magnification = pixel_size_um / MIN_INPUT_PIXEL_UM

@@ -44,7 +44,7 @@ def test_large_pixels_are_magnified_and_tiny_ones_shrunk(pixel_size_um, tile_px)
     assert choose_tile_px(pixel_size_um, 672) == tile_px
 
 
-@pytest.mark.parametrize("pixel_size_um", [0, -0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("pixel_size_um", [0, -0.1, 1e-320, float("nan"), float("inf")])
 def test_pixels_without_a_size(pixel_size_um):
     with pytest.raises(InputError, match="--pixel_size_um .*: expected a positive number"):
         choose_tile_px(pixel_size_um, 672)

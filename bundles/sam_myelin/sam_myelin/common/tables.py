@@ -15,8 +15,8 @@ __all__ = ["adopt_row", "format_table", "from_cell", "put_row", "to_cell", "writ
 
 logger = logging.getLogger(__name__)
 
-# what a spreadsheet computes, with and without the apostrophes that say that it is text
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+# what a spreadsheet computes, wide letters of Asia included, with and without the apostrophes that say that it is text
+_FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n]")
 
 
 def to_cell(value: object) -> object:
