@@ -87,7 +87,7 @@ class Guard:
         await (answer or self.app)(scope, receive_and_note, send_with_headers)
 
     def _ask_for_token(self, request: Request) -> Response | None:
-        if not self.token or request.url.path == "/health":
+        if not self.token or request.scope["path"] == "/health":
             return None
         if self._is_token(request.query_params.get("token", "")):  # out of the address, which others may see
             answer = RedirectResponse("/", HTTPStatus.SEE_OTHER)

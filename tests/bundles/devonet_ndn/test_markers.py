@@ -65,6 +65,14 @@ def test_distance_is_in_micrometres_along_each_axis(step, num_markers):
     assert markers.labels[3, 3, 3] == 1  # the highest stays
 
 
+def test_the_unit_of_lengths_does_not_matter():
+    probability = random_probability(0)
+    expected = find_markers(probability, (2.0, 1.0, 0.5), min_distance=3.0, min_volume=4.0)
+    found = find_markers(probability, (200.0, 100.0, 50.0), min_distance=300.0, min_volume=4e6)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert len(found.scores)
+
+
 def test_a_maximum_that_was_dropped_drops_no_other():
     row = draw((3, 3, 20), {(1, 1, 4): 0.9, (1, 1, 7): 0.8, (1, 1, 10): 0.7})
     markers = find_markers(row, CUBIC, min_distance=4.0)

@@ -228,7 +228,7 @@ def test_who_asks_first_is_refused_without_sending(server):
     with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
         connection.sendall(HEAD % (3 << 20, b"Expect: 100-continue\r\n"))
         answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-    assert answer.startswith(b"HTTP/1.1 421 ")
+    assert answer.startswith(b"HTTP/1.1 421 ") and b"connection: close" in answer.lower()
 
 
 @pytest.mark.parametrize("line", [b"a:\r\n" * 200, b"a:\n" * 200, b"a: " + b"a" * 20_000 + b"\r\n"])

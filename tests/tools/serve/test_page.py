@@ -52,6 +52,7 @@ def test_result_comes_with_pictures_and_files(page):
     np.testing.assert_array_equal(plain[::factor, ::factor, 0], image)
     magenta = (outlined == COLOUR).all(axis=-1)
     assert magenta.any() and (image > THRESHOLD).repeat(factor, 0).repeat(factor, 1)[magenta].all()
+    assert [get(page, done, f"image/{z}").status_code for z in (-1, 1)] == [404, 404]
     mask = get(page, done, "files/mask")
     assert mask.headers["content-disposition"] == 'attachment; filename="My_cells_mask.png"'
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(mask.content))), (image > THRESHOLD) * 255)
@@ -109,6 +110,18 @@ def test_results_are_known_to_who_made_them_only(page):
         assert httpx.get(f"{page.url}/results/{key}/files/mask").status_code == 404
 
 
+def test_results_make_room_for_others_when_nobody_looks_at_them(page, tmp_path, monkeypatch):
+    monkeypatch.setattr("tools.serve.page.MAX_SHOWN", 2)
+    first, second = (ask(page, png(noise(seed)))[-1] for seed in (0, 1))
+    assert get(page, first, "image/0").status_code == 200
+    third = ask(page, png(noise(2)))[-1]
+    assert [get(page, done, "image/0").status_code for done in (first, second, third)] == [200, 404, 200]
+    monkeypatch.setattr("tools.serve.page.SESSION_S", 0.0)
+    ask(page, png(noise(3)))
+    assert [get(page, done, "image/0").status_code for done in (first, third)] == [404, 404]
+    assert len(list((tmp_path / "results").iterdir())) == 1
+
+
 def test_results_that_are_forgotten_are_gone(page, tmp_path):
     done = ask(page, png(noise(0)))[-1]
     assert len(list((tmp_path / "results").iterdir())) == 1
@@ -164,7 +177,7 @@ def test_who_leaves_before_the_answer_begins_leaves_no_job_and_no_file(page, tmp
     time.sleep(0.2)  # until the server knows
     left.set()
     until(lambda: not list((tmp_path / "results").iterdir()))
-    assert page.is_idle()
+    until(page.is_idle)
 
 
 def test_result_that_is_removed_while_it_is_shown(page, tmp_path):
@@ -208,11 +221,13 @@ def test_other_names_are_not(host):
 
 def test_forms_of_other_pages_are_refused(page):
     files = {"image": ("a.png", png(noise(0)))}
-    for path, origin in itertools.product(("results", "seg_mask"), ("http://attacker.example", "http://[::1", "null")):
+    others = ("http://attacker.example", f"{page.url}.attacker.example", f"{page.url}0", "http://[::1", "null")
+    for path, origin in itertools.product(("results", "seg_mask"), others):
         answer = httpx.post(f"{page.url}/{path}", files=files, headers={"origin": origin})
         assert answer.status_code == 403
         assert "access-control-allow-origin" not in answer.headers
     assert httpx.post(f"{page.url}/seg_mask", files=files, headers={"origin": page.url}).status_code == 200
+    assert httpx.get(page.url, headers={"origin": others[0]}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["", "static/page.js", "seg_mask", "nowhere", "docs", "bundles"])
@@ -230,7 +245,8 @@ def test_without_the_token_nothing_is_answered_but_health(tmp_path):
             assert httpx.get(f"{server.url}/{path}").status_code == 401
         assert httpx.post(f"{server.url}/results", files={"image": ("a.png", png(noise(0)))}).status_code == 401
         assert httpx.get(f"{server.url}/health").status_code == 200
-        assert server.post(png(noise(0)), headers={"authorization": "Bearer other"}).status_code == 401
+        for wrong in ("Bearer other", "Bearer wor", "Bearer words", "Bearer WORD", ""):
+            assert server.post(png(noise(0)), headers={"authorization": wrong}).status_code == 401
         assert server.post(png(noise(0)), headers={"authorization": "Bearer word"}).status_code == 200
         with httpx.Client(base_url=server.url) as browser:
             first = browser.get("/?token=word")
