@@ -72,6 +72,13 @@ def test_upload_over_the_limit(server, is_announced):
     assert server.post(png(noise(0))).status_code == 200
 
 
+@pytest.mark.parametrize(("spare", "code"), [(0, 200), (-1, 413)])
+def test_upload_of_the_very_limit(spare, code):
+    content = png(noise(0))
+    with running(Limits(max_upload_bytes=len(content) + spare, timeout_s=20)) as server:
+        assert server.post(content).status_code == code
+
+
 def _begin(server, body: bytes, length: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", server.port))
     head = (
@@ -224,11 +231,13 @@ def test_who_sends_without_end_what_is_refused_is_cut_off(server, monkeypatch):
                 connection.sendall(bytes(1 << 16))
 
 
-def test_who_asks_first_is_refused_without_sending(server):
+@pytest.mark.parametrize(("host", "code"), [(b"elsewhere", b"421"), (b"localhost", b"413")])
+def test_who_asks_first_is_refused_without_sending(server, host, code):
     with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
-        connection.sendall(HEAD % (3 << 20, b"Expect: 100-continue\r\n"))
+        more = b"Expect: 100-continue\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        connection.sendall((HEAD % (1 << 30, more)).replace(b"elsewhere", host))
         answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-    assert answer.startswith(b"HTTP/1.1 421 ") and b"connection: close" in answer.lower()
+    assert answer.startswith(b"HTTP/1.1 %b " % code) and b"connection: close" in answer.lower()
 
 
 @pytest.mark.parametrize("line", [b"a:\r\n" * 200, b"a:\n" * 200, b"a: " + b"a" * 20_000 + b"\r\n"])

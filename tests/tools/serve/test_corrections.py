@@ -41,6 +41,7 @@ def test_what_is_drawn_is_a_new_object(labels):
 
 def test_what_is_drawn_over_an_object_of_the_next_slice_goes_on_with_it(labels):
     assert set(np.unique(drawn(labels, 1, SQUARE)[1, 2:6, 2:6])) == {2}
+    assert set(np.unique(drawn(labels, 1, SQUARE + (0, 2))[1, 2:6, 4:8])) == {2}, "of which it has half"
     shifted = drawn(labels, 1, SQUARE + (0, 3))
     assert set(np.unique(shifted[1, 2:6, 5:9])) == {5}
 
