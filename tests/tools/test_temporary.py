@@ -63,6 +63,13 @@ def test_neither_files_nor_links_nor_others_folders_are_taken_for_leftovers(pare
     assert len(list(parent.iterdir())) == 3 and elsewhere.is_dir()
 
 
+def test_what_another_user_left_is_not_removed(parent, monkeypatch):
+    (parent / f"{PREFIX}left").mkdir()
+    monkeypatch.setattr(os, "getuid", lambda: parent.stat().st_uid + 1)
+    with temporary_folder("a"):
+        assert (parent / f"{PREFIX}left").is_dir()
+
+
 def test_beside_a_path_it_is_hidden_and_leftovers_there_go(parent):
     (parent / f".partial-{PREFIX}space-left").mkdir()
     with temporary_folder("space", beside=parent / "target") as folder:

@@ -194,7 +194,7 @@ def test_a_finished_training_goes_on_with_more_epochs(tmp_path):
 
 def test_more_epochs_stretch_the_schedule(tmp_path):
     Training(tmp_path, [0.1] * 4).run()
-    longer = Training(tmp_path, [0.1] * 8).run()  # a cosine rises again after its end
+    longer = Training(tmp_path, [0.1] * 7).run()  # a cosine rises again after its end, until twice as many
     assert longer.scheduler.get_last_lr() == pytest.approx([0], abs=1e-6)
 
 

@@ -202,6 +202,13 @@ def test_connection_over_which_no_request_comes_is_ended(server, monkeypatch, be
         assert b" 200 " not in b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
+def test_image_may_take_longer_than_a_connection_may_be_idle(server, monkeypatch):
+    monkeypatch.setattr("tools.serve.connections.HEAD_S", 0.3)
+    server.worker.gate.clear()
+    threading.Timer(1.5, server.worker.gate.set).start()
+    assert server.post(png(noise(0))).status_code == 200
+
+
 def test_who_sends_on_while_an_image_is_segmented_is_cut_off(server):
     server.worker.gate.clear()
     body = _form(png(noise(1)))
