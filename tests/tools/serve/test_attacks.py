@@ -214,9 +214,11 @@ def test_who_sends_on_while_an_image_is_segmented_is_cut_off(server):
     body = _form(png(noise(1)))
     with _begin(server, body, len(body)) as connection, pytest.raises(OSError, match=r"reset|[Bb]roken pipe"):
         connection.settimeout(20)
+        until(lambda: server.dispatcher.is_busy)
         while True:
             connection.sendall(bytes(1 << 16))
     until(server.is_idle)
+    assert server.worker.num_interrupted, "it was cut off only when its image was done"
 
 
 HEAD = b"POST /seg_mask HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: %d\r\n%b\r\n"
