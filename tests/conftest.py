@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import settings
 from PIL import Image
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -33,6 +34,9 @@ BUNDLES = sorted(path.parent.parent for path in ROOT.glob("bundles/*/configs/met
 # also a bundle that is not complete yet has tests of its package
 for _package in sorted(ROOT.glob("bundles/*/*/__init__.py")):
     sys.path.append(str(_package.parents[1]))
+
+settings.register_profile("any machine", deadline=None)  # which may be busy
+settings.load_profile("any machine")
 
 RAMP_SHAPE = (4, 6, 5)
 

@@ -66,7 +66,7 @@ def test_few_bright_voxels_are_bright_though_the_percentile_misses_them():
     assert not scaled[1:].any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(npst.arrays(np.uint16, npst.array_shapes(min_dims=3, max_dims=3, max_side=4), elements=st.integers(0, 65535)))
 def test_no_volume_gives_nan(volume):
     assert np.isfinite(scale_fluorescence(volume)).all()

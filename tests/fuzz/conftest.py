@@ -83,7 +83,6 @@ def fuzz(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., None]:
         while number == 0 or time.monotonic() < end:
             bounded = settings(
                 max_examples=EXAMPLES if not minutes else 1000,
-                deadline=None,
                 database=None,
                 phases=[Phase.explicit, Phase.generate, Phase.shrink],
                 suppress_health_check=list(HealthCheck),

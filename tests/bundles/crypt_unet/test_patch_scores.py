@@ -21,7 +21,7 @@ def test_scores_of_a_drawn_case():
     assert iou.tolist() == [pytest.approx(1 / 3), 1.0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(masks, masks, corners, st.integers(1, 12))
 def test_agrees_with_monai_on_the_cut_patches(predicted, truth, corners, patch_size):
     dice, iou = patch_dice_iou(predicted, truth, corners, patch_size)

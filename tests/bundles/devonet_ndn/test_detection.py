@@ -25,7 +25,7 @@ def best_by_trying_all(reference: np.ndarray, detected: np.ndarray, radius: floa
     return -count, total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(points, points, st.sampled_from([0.5, 1.0, 2.0, 5.0, 20.0]))
 def test_matching_is_the_best_of_all_assignments(reference, detected, radius):
     pairs = match_points(reference, detected, radius)

@@ -38,7 +38,7 @@ def test_touching_nuclei_are_parted_at_the_neck(dumbbell):
     assert instances.outside.size == instances.without_marker.size == 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(foregrounds, marker_images, st.sampled_from([None, (2.0, 0.5, 0.5)]))
 def test_every_voxel_of_the_foreground_belongs_to_an_object_and_no_other(foreground, markers, sampling):
     instances = segment_instances(foreground, markers, sampling=sampling)
@@ -50,7 +50,7 @@ def test_every_voxel_of_the_foreground_belongs_to_an_object_and_no_other(foregro
     assert not set(instances.without_marker) & set(markers.flat)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(foregrounds, marker_images, st.integers(1, 6))
 def test_objects_without_a_marker_are_connected_and_large_enough(foreground, markers, min_size):
     instances = segment_instances(foreground, markers, voxel_volume=0.5, min_volume=0.5 * min_size)
@@ -61,7 +61,7 @@ def test_objects_without_a_marker_are_connected_and_large_enough(foreground, mar
     assert all((lost == part).sum() < min_size for part in range(1, num_lost + 1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(foregrounds, marker_images)
 def test_the_layout_in_memory_does_not_matter(foreground, markers):
     expected = segment_instances(foreground, markers).labels

@@ -124,7 +124,7 @@ def test_a_volume_that_is_centre_throughout_is_one_marker(shape):
     assert (markers.labels == 1).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1.5, 4.0]), st.sampled_from([0.0, 3.0, 20.0]))
 def test_markers_are_what_they_say(seed, min_distance, min_volume):
     probability, spacing = random_probability(seed), (2.0, 0.8, 0.7)
@@ -142,7 +142,7 @@ def test_markers_are_what_they_say(seed, min_distance, min_volume):
         np.testing.assert_allclose(centre, weights @ np.argwhere(region) / weights.sum(), rtol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6))
 def test_no_connected_region_is_without_a_marker_if_none_is_dropped(seed):
     probability = random_probability(seed)

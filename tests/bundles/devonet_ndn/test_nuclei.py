@@ -38,14 +38,14 @@ def test_a_box_is_measured_exactly_but_for_its_edges():
     assert box["surface_area_um2"] == pytest.approx(2 * (40 * 15 + 40 * 10 + 15 * 10), rel=0.03)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(npst.arrays(np.int32, (4, 5, 6), elements=st.sampled_from([0, 0, 2, 5])), st.sampled_from([1.0, 0.3, 4.0]))
 def test_nothing_is_rounder_than_a_ball(labels, height):
     for nucleus in measure(labels, spacing=(height, 1.0, 1.0)):
         assert 0 < nucleus["sphericity"] <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(npst.arrays(np.int32, (4, 5, 6), elements=st.sampled_from([0, 2, 5, 70000])))
 def test_numbers_agree_with_counting_voxels(labels):
     intensity, spacing = np.random.default_rng(0).random(labels.shape), (2.0, 0.5, 0.25)

@@ -16,7 +16,7 @@ label_images = npst.arrays(
 places = st.tuples(*[st.floats(-3, 12)] * 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_images)
 def test_centres_agree_with_regionprops(labels):
     expected = [region.centroid for region in regionprops(labels.astype(np.int32))]
@@ -28,7 +28,7 @@ def test_labels_may_be_whole_floats():
     np.testing.assert_array_equal(find_centres(labels.astype(np.float32)), find_centres(labels))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(places, max_size=3), st.tuples(*[st.floats(0.1, 6)] * 3))
 def test_balls_agree_with_testing_every_voxel(centres, radii):
     shape = (9, 8, 7)

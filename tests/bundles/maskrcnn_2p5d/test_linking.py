@@ -47,7 +47,7 @@ def same_partition(first: np.ndarray, second: np.ndarray) -> bool:
     return all(len(np.unique(row)) == pairs.shape[1] for row in pairs)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(slices, slices, st.sampled_from([0.0, 0.1, 0.3, 0.6]))
 def test_matching_is_the_best_of_all_assignments(first, second, min_iou):
     pairs = match_slices(count_overlaps(first, second), min_iou)
@@ -57,7 +57,7 @@ def test_matching_is_the_best_of_all_assignments(first, second, min_iou):
     assert sum(ious) == pytest.approx(best_total(first, second, min_iou))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(stacks, st.integers(0, 2), st.integers(1, 3))
 def test_tracks_hold_one_object_per_slice_and_numbers_have_no_gaps(stack, max_gap, min_slices):
     linked = link_stack(stack, min_iou=0.2, max_gap=max_gap, min_slices=min_slices, fill_gaps=False)
@@ -70,7 +70,7 @@ def test_tracks_hold_one_object_per_slice_and_numbers_have_no_gaps(stack, max_ga
         assert len(seen) >= min_slices and np.diff(seen, prepend=seen[0]).max() <= max_gap + 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(stacks, st.permutations([1, 2, 3]))
 def test_names_within_a_slice_do_not_matter(stack, names):
     renamed = stack.copy()

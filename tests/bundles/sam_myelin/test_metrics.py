@@ -8,7 +8,7 @@ import tifffile
 import torch
 from ctc_metrics.metrics import seg
 from ctc_metrics.utils.representations import match
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from monai.metrics import DiceMetric, MeanIoU
@@ -133,7 +133,6 @@ maps = npst.arrays(np.int32, (5, 6), elements=st.sampled_from([0, 1, 2, 3, 70000
 masks = npst.arrays(bool, (5, 6))
 
 
-@settings(deadline=None)
 @given(maps, masks, maps, masks)
 def test_dice_of_fibres_is_that_of_a_loop(labels, myelin, true_labels, true_myelin):
     parts = labels, myelin, true_labels, true_myelin

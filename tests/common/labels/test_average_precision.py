@@ -60,7 +60,7 @@ def by_pycocotools(images):
     return evaluation.eval["precision"][:, :, 0, 0, 0].mean(axis=1)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(label_pairs(PLANES), min_size=1, max_size=3), st.randoms(use_true_random=False))
 def test_agrees_with_pycocotools(pairs, random):
     images = []

@@ -33,7 +33,7 @@ def test_without_marker_det_is_undefined():
     assert math.isnan(det(np.array([0, 0]), np.array([1, 0])))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs().filter(has_object))
 def test_agrees_with_py_ctcmetrics(pair):
     assert det(*pair) == pytest.approx(oracle(*pair)[1], abs=1e-12)

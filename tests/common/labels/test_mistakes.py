@@ -25,7 +25,7 @@ def test_by_hand(reference, result, expected):
     assert count_mistakes(count_overlaps(np.array(reference), np.array(result))) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs())
 def test_swapping_the_images_swaps_the_mistakes(pair):
     one, other = count_mistakes(count_overlaps(*pair)), count_mistakes(count_overlaps(*pair[::-1]))

@@ -27,7 +27,7 @@ def test_counts_of_a_drawn_case():
     assert match_objects(predicted, truth) == (1, 3, 3)  # IoU 2/3, exactly 1/2, none
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(label_images, label_images, st.sampled_from([0.5, 0.75]))
 def test_agrees_with_sets_of_pixels(predicted, truth, min_iou):
     assert match_objects(predicted, truth, min_iou) == count_by_sets(predicted, truth, min_iou)

@@ -41,13 +41,13 @@ def test_without_reference_object_seg_is_undefined():
     assert math.isnan(seg(np.zeros((3, 4), int), np.ones((3, 4), int)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs().filter(has_object))
 def test_agrees_with_py_ctcmetrics(pair):
     assert seg(*pair) == pytest.approx(oracle(*pair)[0], abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs())
 def test_table_agrees_with_sets_of_pixels(pair):
     overlaps = count_overlaps(*pair)
@@ -67,7 +67,7 @@ LIMITS = st.sampled_from([("BLOCK_PX", 5), ("MAX_TABLE", 1), ("MAX_TABLE", 10), 
 NAMES = st.lists(st.integers(1, 2**62), min_size=NUM_LABELS - 1, max_size=NUM_LABELS - 1, unique=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs(), st.lists(LIMITS, unique=True), st.booleans())
 def test_every_way_of_counting_gives_the_same(pair, limits, transposed):
     expected = rows(*pair)
@@ -78,7 +78,7 @@ def test_every_way_of_counting_gives_the_same(pair, limits, transposed):
         assert rows(*pair) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs(), NAMES, NAMES)
 def test_renaming_changes_nothing_but_the_names(pair, reference_names, result_names):
     reference_names, result_names = np.array([0, *reference_names]), np.array([0, *result_names])

@@ -30,7 +30,7 @@ def test_exact_halves_are_not_matched():
     assert sweep([1, 2], [3, 3]) == F1Sweep(2, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs())
 def test_agrees_with_the_optimal_assignment(pair):
     overlaps = count_overlaps(*pair)

@@ -67,7 +67,7 @@ def test_mucov_falls_with_false_objects_which_seg_does_not_see():
     assert {kind: metric.aggregate().item() for kind, metric in scores.items()} == {"seg": 1.0, "mucov": 0.5}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs())
 def test_f1_pairs_each_object_once(pair):
     reference, result = pair
@@ -76,7 +76,7 @@ def test_f1_pairs_each_object_once(pair):
     assert f1_ratio(result, reference) == (2 * num_pairs, len(objects) + len(found))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(label_pairs())
 def test_ap_is_the_mean_share_of_true_positives(pair):
     """Written out object by object, as the Data Science Bowl counted."""
@@ -107,7 +107,7 @@ def test_volumes_of_different_shapes_come_as_lists():
     assert metric.get_buffer().tolist() == [[1.0], [0.0]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(label_pairs())
 def test_equals_the_function_on_arrays(pair):
     reference, result = (MetaTensor(labels.astype(np.int32)[None, None]) for labels in pair)

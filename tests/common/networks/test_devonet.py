@@ -85,14 +85,14 @@ def test_weights_have_the_variance_of_he():
 sizes = st.tuples(*[st.integers(1, 9)] * 3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes, st.integers(1, 2))
 def test_logits_have_the_size_of_any_image(size, batch):
     with torch.no_grad():
         assert small()(torch.rand(batch, 1, *size)).shape == (batch, 2, *size)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes)
 def test_logits_are_those_of_the_image_with_its_border_repeated(size):
     network, image = small(), torch.rand(1, 1, *size)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
@@ -41,7 +41,6 @@ def labels_by_masks(drawn: list[np.ndarray], beneath: list[bool]) -> np.ndarray:
     return labels
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(cells, st.booleans()), min_size=1, max_size=6))
 def test_polygons_are_drawn_as_ann_to_mask_draws_them(objects):
     parts, beneath = [cell for cell, _ in objects], [crowd for _, crowd in objects]
@@ -54,7 +53,6 @@ def test_polygons_are_drawn_as_ann_to_mask_draws_them(objects):
     np.testing.assert_array_equal(draw_labels(encoded, SHAPE, beneath=beneath), labels_by_masks(drawn, beneath))
 
 
-@settings(deadline=None)
 @given(st.lists(masks, min_size=1, max_size=5))
 def test_run_lengths_of_any_mask_are_read_as_pycocotools_reads_them(drawn):
     encoded = [coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"] for mask in drawn]
@@ -67,7 +65,6 @@ def test_run_lengths_of_any_mask_are_read_as_pycocotools_reads_them(drawn):
     np.testing.assert_array_equal(draw_labels(encoded, SHAPE), labels_by_masks(drawn, [False] * len(drawn)))
 
 
-@settings(deadline=None)
 @given(masks)
 def test_uncompressed_counts_become_the_compressed_ones(mask):
     flat = mask.T.ravel()

@@ -46,7 +46,7 @@ def write(folder, name, pixels, **options):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_is_read_is_what_was_written(tmp_path_factory, name, data):
     sizes = {axis: data.draw(st.integers(1, 3), axis) for axis in ("scenes", "times", "channels", "depth")}

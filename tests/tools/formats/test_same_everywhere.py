@@ -146,7 +146,7 @@ def entry_points(path: Path, case: Case) -> list[Callable[[Path, Path, Pick], Fo
     return [*found, by_training] if case.is_single and path.suffix == ".tif" and maker_of(path) is None else found
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(case=cases(), data=st.data())
 def test_all_that_read_files_agree(tmp_path_factory, case, data):
     folder = tmp_path_factory.mktemp("file")

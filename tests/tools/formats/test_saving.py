@@ -51,7 +51,7 @@ def labels():
     return labels
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(small)
 def test_outlines_enclose_exactly_the_pixels(labels):
     found = np.zeros_like(labels)
@@ -76,7 +76,7 @@ def test_geojson_is_read_by_shapely(labels, tmp_path):
         assert feature["properties"]["measurements"] == {"Area µm^2": shape.area * 0.125}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(small)
 def test_coco_is_read_by_pycocotools(tmp_path_factory, labels):
     path = write(labels, tmp_path_factory.mktemp("coco"), "a", "coco", ABOUT)

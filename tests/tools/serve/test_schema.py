@@ -17,7 +17,6 @@ from tests.tools.serve.conftest import noise, png
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 BOUNDED = settings(
     max_examples=40,
-    deadline=None,
     database=None,
     derandomize=True,
     phases=[Phase.generate],

@@ -47,7 +47,6 @@ def test_rank_biserial_by_hand(differences, effect):
     assert rank_biserial(differences) == pytest.approx(effect)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-9, 9), min_size=1, max_size=12))
 def test_rank_biserial_agrees_with_the_statistic_of_scipy(differences):
     values = [value for value in differences if value]
@@ -59,7 +58,7 @@ def test_rank_biserial_agrees_with_the_statistic_of_scipy(differences):
         assert rank_biserial(differences) == pytest.approx(2 * greater / total - 1)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=7))
 def test_exchanging_both_turns_the_sign(scores):
     first, second = zip(*scores, strict=True)

@@ -19,7 +19,7 @@ def windows_over(first, last, window, interval):
     return sorted({min(start, last - window) for start in range(first, last - window + interval, interval)})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(axes)
 def test_cores_make_up_the_image_and_regions_see_beyond_them(drawn):
     shape, size, halo, window, parts = zip(*drawn, strict=True)

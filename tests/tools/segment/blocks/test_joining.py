@@ -72,7 +72,7 @@ def test_labels_that_are_not_written_join_nothing():
 
 
 @pytest.mark.parametrize("size", [(5, 7), (9, 4), (3, 3)])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(mask=masks)
 def test_blocks_that_see_all_give_the_objects_of_the_whole_image(size, mask):
     whole, num_objects = ndimage.label(mask)
