@@ -9,6 +9,8 @@ import tifffile
 
 from common.errors import InputError
 from common.reading.tiff import read_volume
+from tools.formats.microscopes import read
+from tools.formats.scenes import Pick
 
 PAGES = np.arange(8 * 16 * 16, dtype=np.uint16).reshape(8, 16, 16)
 MICRO_MANAGER = 51123
@@ -74,3 +76,35 @@ def test_pages_that_only_another_file_tells_of(tmp_path):
     path = written(tmp_path / "a.ome.tif", [SET, *[""] * 7])
     with pytest.raises(InputError, match=r"a.ome.tif: what its 8 pages are is told in b.ome.tif only"):
         read_volume(path)
+
+
+def with_further_axis(path: Path, kind: str, along: str, refs: str) -> Path:
+    """Three angles, phases or wavelengths in every place along another axis, as OME's modulo annotations tell it."""
+    tifffile.imwrite(path, PAGES[:6], ome=True, metadata={"axes": f"{along}YX"})
+    annotation = (
+        '<StructuredAnnotations><XMLAnnotation ID="A:7" Namespace="openmicroscopy.org/omero/dimension/modulo"><Value>'
+        f'<Modulo><ModuloAlong{along} Type="{kind}" Start="0" End="2"/></Modulo></Value></XMLAnnotation>'
+        "</StructuredAnnotations>"
+    )
+    text = tifffile.tiffcomment(path)
+    text = text.replace("</Image>", f"{refs}</Image>").replace("</OME>", f"{annotation}</OME>")
+    tifffile.tiffcomment(path, text.encode())
+    return path
+
+
+@pytest.mark.parametrize("along", ["Z", "T", "C"])
+@pytest.mark.parametrize("refs", ["", '<AnnotationRef ID="A:1"/><AnnotationRef ID="A:7"/>'])
+@pytest.mark.parametrize("kind", ["lambda", "phase", "angle", "tile"])
+def test_axes_inside_another(tmp_path, kind, along, refs):
+    path = with_further_axis(tmp_path / "a.ome.tif", kind, along, refs)
+    with pytest.raises(InputError, match=f"a.ome.tif: its axis {along} holds also those of '{kind}'"):
+        read_volume(path)
+
+
+def test_axes_inside_another_that_are_told_apart(tmp_path):
+    path = with_further_axis(tmp_path / "a.ome.tif", "phase", "Z", '<AnnotationRef ID="A:7"/>')
+    np.testing.assert_array_equal(read(path, Pick(scene="1")).pixels, PAGES[1:6:3])
+    with pytest.raises(InputError, match=r"a.ome.tif: axes ZPYX \(2, 3, 16, 16\), expected one position"):
+        read_volume(path)
+    with pytest.raises(InputError, match="holds also those of 'weather'"):
+        read_volume(with_further_axis(path, "weather", "Z", '<AnnotationRef ID="A:7"/>'))
