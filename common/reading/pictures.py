@@ -38,6 +38,7 @@ Image.MAX_IMAGE_PIXELS = None  # Pillow takes a mosaic for an attack; what its b
 MAX_CHANNELS = 4
 MAX_LABEL = np.iinfo(np.int32).max
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue
+STEPS = {"L;2": 85, "L;4": 17}  # by which Pillow multiplies gray values of 2 and 4 bit
 # deflate makes at most 1,040 bytes of one, and a byte may be eight pixels; a smaller image costs nothing worth a check
 LARGEST_RATIO, FREE_PX = 8 * 1040, 64 << 20
 
@@ -212,11 +213,18 @@ def _read_other(path: str | os.PathLike[str], *, labels: bool) -> np.ndarray:
     with Image.open(path, formats=FORMATS) as opened:
         _check_header(path, opened)
         image: Image.Image = opened
+        step = max((STEPS.get(str(tile.args), 1) for tile in image.tile), default=1)
         if image.mode in ("P", "PA"):
             image = _of_palette(path, image, labels=labels)
         elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
             image = image.convert("RGB")
-        return np.asarray(ImageOps.exif_transpose(image))
+        pixels = np.asarray(ImageOps.exif_transpose(image))
+        clear = image.info.get("transparency") if image.mode in ("L", "I;16", "RGB") else None
+        if labels or clear is None:
+            return pixels // step if labels and step > 1 else pixels
+        is_clear = np.atleast_3d(pixels == np.multiply(clear, step)).all(axis=-1)
+        opacity = np.where(is_clear, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+        return np.dstack([pixels, opacity]) if is_clear.any() else pixels
 
 
 def _check_header(path: str | os.PathLike[str], image: ImageFile.ImageFile) -> None:

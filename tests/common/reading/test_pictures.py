@@ -15,18 +15,25 @@ from common.reading.pictures import decoded_size, read_gray, read_labels, read_p
 from common.reading.slides import open_labels
 from common.reading.tiff import read_volume
 
+FEW_BITS = pytest.mark.parametrize(  # 0, 1, 2, 3
+    ("bits", "row"), [(2, b"\x1b"), (4, b"\x01\x23"), (8, b"\0\1\2\3"), (16, b"\0\0\0\1\0\2\0\3")]
+)
 RAMP = np.arange(5 * 9).reshape(5, 9)
 
 
-def png_of_16_bit_colours() -> bytes:
-    """A PNG that Pillow cannot write: one pixel of three times 16 bit."""
+def png(width: int, bits: int, kind: int, row: bytes, *parts: tuple[bytes, bytes]) -> bytes:
+    """A PNG of one row that Pillow cannot write; kind 0 is gray, 2 colours, 3 a palette."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + b"\1\2" * 3)), (b"IEND", b"")]
+    header = struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0)
+    parts = ((b"IHDR", header), *parts, (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def png_of_16_bit_colours() -> bytes:
+    return png(1, 16, 2, b"\1\2" * 3)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "tiff"])
@@ -288,3 +295,28 @@ def test_what_lies_beside_images_is_told_from_a_damaged_one(tmp_path, name, told
     (tmp_path / name).write_text("id,y,x\n")
     with pytest.raises(InputError, match=f"{name}: {told}, no image; give the image, or of a result the mask"):
         read_pixels(tmp_path / name)
+
+
+@FEW_BITS
+@pytest.mark.parametrize("parts", [(), ((b"tRNS", b"\0\0"),)])
+def test_labels_of_few_bits_keep_their_numbers(tmp_path, bits, row, parts):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(4, bits, 0, row, *parts))
+    assert read_labels(path).tolist() == [[0, 1, 2, 3]]
+    if bits < 16:
+        path.write_bytes(png(4, bits, 3, row, (b"PLTE", bytes(12)), *parts))
+        assert read_labels(path).tolist() == [[0, 1, 2, 3]]
+
+
+@FEW_BITS
+def test_gray_of_which_one_is_see_through_is_as_with_alpha(tmp_path, bits, row):
+    path, plain = tmp_path / "a.png", tmp_path / "plain.png"
+    plain.write_bytes(png(4, bits, 0, row))
+    path.write_bytes(png(4, bits, 0, row, (b"tRNS", b"\0\2")))
+    pixels = read_pixels(path)
+    np.testing.assert_array_equal(pixels[..., 0], read_gray(plain))
+    assert (pixels[0, :, 1] > 0).tolist() == [True, True, False, True]
+    with pytest.raises(InputError, match="transparent"):
+        read_gray(path)
+    path.write_bytes(png(4, 8, 0, b"\0\1\2\3", (b"tRNS", b"\0\7")))
+    assert read_gray(path).tolist() == [[0, 1, 2, 3]]  # of which no pixel is
