@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from os import PathLike
+from typing import Any, cast
 
 import numpy as np
 import tifffile
@@ -9,7 +10,7 @@ import tifffile
 from ..errors import InputError
 
 __all__ = [
-    *("JPEG", "as_seen", "check_alike", "check_colours", "has_channels", "has_gray_palette", "is_rgb"),
+    *("JPEG", "as_seen", "check_alike", "check_colours", "dtype_of", "has_channels", "has_gray_palette", "is_rgb"),
     *("lossy_labels", "photometric_name"),
 ]
 
@@ -17,6 +18,11 @@ JPEG = (6, 7, 33007, 34892)  # tifffile turns their YCbCr to RGB
 _APERIO_YCBCR = 33003  # which stays YCbCr, and is called RGB in the file
 _ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 _GRAY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
+
+
+def dtype_of(page: tifffile.TiffPage) -> np.dtype:
+    """Type of its pixels as `as_seen` gives them, but for palettes."""
+    return np.dtype(np.int16 if _is_shifted(page) else page.dtype)
 
 
 def is_rgb(page: tifffile.TiffPage) -> bool:
@@ -79,7 +85,7 @@ def as_seen(
     Returns
     -------
     ndarray
-        The same where zero is black; of a palette uint8, with a last axis for red, green and blue unless all colours
+        The same where zero is black, and as int16 where ImageJ has shifted these; of a palette uint8, with a last axis for red, green and blue unless all colours
         are of one hue, from dark to bright, such as those in which Fiji shows a channel.
 
     Raises
@@ -90,11 +96,19 @@ def as_seen(
     """
     if labels and page.compression in JPEG:
         raise lossy_labels(path)
+    if _is_shifted(page):
+        return (pixels ^ pixels.dtype.type(1 << 15)).view(np.int16)
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         return _from_white(path, page, pixels, labels=labels)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None and not labels:
         return _from_palette(path, page, pixels)
     return pixels
+
+
+def _is_shifted(page: tifffile.TiffPage) -> bool:
+    """Whether they are 16 bit with a sign, which ImageJ keeps without one, 32768 higher, and shows as they were."""
+    told = cast(dict[str, Any], page.parent.imagej_metadata or {})
+    return page.dtype == np.uint16 and [told.get(name) for name in ("cf", "c0", "c1")] == [0, -32768, 1]
 
 
 def _from_white(path: str | PathLike[str], page: tifffile.TiffPage, pixels: np.ndarray, *, labels: bool) -> np.ndarray:

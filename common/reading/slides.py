@@ -7,7 +7,7 @@ from pathlib import Path
 import tifffile
 
 from ..errors import InputError
-from .photometric import JPEG, is_rgb, lossy_labels, photometric_name
+from .photometric import JPEG, dtype_of, is_rgb, lossy_labels, photometric_name
 from .scanners import STANDARD_UM, ScannedSlide, is_scanned
 from .tiff_file import blaming
 from .tiff_spacing import resolution_um
@@ -76,6 +76,7 @@ def open_labels(path: Path) -> TiffWindows:
     labels = TiffWindows(path)
     page = labels.page
     is_plain = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.PALETTE)
+    is_plain = is_plain and dtype_of(page) == labels.dtype
     if is_plain and page.samplesperpixel == 1 and labels.dtype.kind in "uib" and page.compression not in JPEG:
         return labels
     labels.close()

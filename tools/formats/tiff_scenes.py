@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from common.errors import InputError
-from common.reading.photometric import as_seen, check_alike, check_colours, has_channels
+from common.reading.photometric import as_seen, check_alike, check_colours, dtype_of, has_channels
 from common.reading.tiff_file import (
     check_chain,
     check_completeness,
@@ -73,7 +73,7 @@ def _scenes(
     num_channels = lengths.get("C", 1)
     channels = _channel_names(tiff, num_channels) if ome is None else _ome_channels(path, ome, num_channels)
     name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
-    dtype, is_gray = np.dtype(series.dtype), lengths.get("S", 1) == 1
+    dtype, is_gray = dtype_of(page), lengths.get("S", 1) == 1
     for place in [{axis: number} for axis in others for number in range(lengths[axis])] or [{}]:
         load, window = _loader(path, tiff, series, axes, place), _window(path, tiff, series, axes, place)
         full = " ".join(filter(None, (name, *(f"{axis}{number}" for axis, number in place.items()))))

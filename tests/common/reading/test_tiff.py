@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InputError
+from common.reading.slides import open_labels
 from common.reading.tiff import read_header, read_picture, read_pixel_size, read_volume
 from common.reading.windows import TiffWindows
+from tools.formats.microscopes import read
 
 
 @pytest.mark.parametrize("num_slices", [1, 2, 3, 4, 7])
@@ -287,3 +289,21 @@ def test_strip_that_breaks_off_is_refused_whatever_packs_it(put, read, compressi
     path.write_bytes(content)
     with pytest.raises(InputError, match="a.tif: pixels cannot be decoded"):
         read(path)
+
+
+SIGNED = "ImageJ=1.54f\nimages=3\nslices=3\nunit=\\u00B5m\nspacing=2.0\ncf=0\nc0={}\nc1=1.0\nvunit=gray value\n"
+
+
+def test_sign_that_imagej_keeps_in_the_calibration(tmp_path):
+    """Fiji opens 16 bit with a sign, shows its values as they were, and saves them 32768 higher."""
+    values = np.arange(-10, 80, dtype=np.int16).reshape(3, 6, 5)
+    path, options = tmp_path / "a.tif", {"metadata": None, "photometric": "minisblack"}
+    tifffile.imwrite(path, (values.astype(int) + 32768).astype(np.uint16), description=SIGNED.format(-32768.0), **options)
+    for found in (read_volume(path), read_volume(path, labels=True), read(path).pixels):
+        np.testing.assert_array_equal(found, values, strict=True)
+    assert read_header(path).dtype == np.int16
+    tifffile.imwrite(path, (values + 10).astype(np.uint16), description=SIGNED.format(-10.0), **options)
+    np.testing.assert_array_equal(read_volume(path), values + 10)  # which has no other range, only a scale
+    tifffile.imwrite(path, np.full((6, 5), 32768, np.uint16), description=SIGNED.format(-32768.0), **options)
+    with pytest.raises(InputError, match="expected one integer with black for zero"):
+        open_labels(path)

@@ -11,7 +11,7 @@ def test_a_micrometre_has_many_names(unit):
 
 
 @pytest.mark.parametrize(
-    ("unit", "expected"), [("nm", 0.0008), ("mm", 800), ("cm", 8000), ("inch", 20320), ("Å", 8e-5)]
+    ("unit", "expected"), [("nm", 0.0008), ("mm", 800), ("cm", 8000), ("inch", 20320), ("Å", 8e-5), ("\\u00C5", 8e-5)]
 )
 def test_other_units(unit, expected):
     assert length_um(0.8, unit) == pytest.approx(expected)

@@ -1,6 +1,7 @@
 """Lengths in micrometres, however a microscope's software spells the unit."""
 
 import math
+import re
 from typing import Any
 
 __all__ = ["LARGEST_UM", "SMALLEST_UM", "length_um"]
@@ -17,8 +18,8 @@ _UNITS_UM = {
     1e6: ("m", "meter", "meters", "metre", "metres"),
 }
 _UM = {name: factor for factor, names in _UNITS_UM.items() for name in names}
-# UTF-8 that was read as Latin-1, micro sign, Greek letter, the escapes that ImageJ writes (in small letters)
-_MICRO = ("âµ", "µ", "μ", "\\u00b5", "\\u03bc")
+_MICRO = ("âµ", "µ", "μ")  # UTF-8 that was read as Latin-1, micro sign, Greek letter
+_ESCAPED = re.compile(r"\\u([0-9a-f]{4})", re.IGNORECASE)  # as ImageJ writes them
 
 
 def length_um(value: Any, unit: object) -> float | None:
@@ -43,7 +44,7 @@ def length_um(value: Any, unit: object) -> float | None:
     >>> length_um(2, "pixel") is None
     True
     """
-    name = str(unit).strip().lower()
+    name = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), str(unit)).strip().lower()
     for micro in _MICRO:
         name = name.replace(micro, "u")
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from .photometric import as_seen, check_alike, check_colours, has_channels, has_gray_palette, photometric_name
+from .photometric import as_seen, check_alike, check_colours, dtype_of, has_channels, has_gray_palette, photometric_name
 from .tiff_file import blaming, check_chain, check_completeness, check_page, keyframe_of, open_tiff, without_additions
 from .tiff_spacing import pixel_size_of, spacing_of
 
@@ -98,7 +98,7 @@ def read_header(path: Path, *, labels: bool = False) -> TiffHeader:
         image = _find_image(path, tiff)
         _check_volume(path, image, labels=labels)
         height, width = (image.shape[image.axes.index(axis)] for axis in "YX")
-        return TiffHeader((image.num_planes, height, width), np.dtype(image.page.dtype))
+        return TiffHeader((image.num_planes, height, width), dtype_of(image.page))
 
 
 def read_volume(path: Path, *, labels: bool = False) -> np.ndarray:

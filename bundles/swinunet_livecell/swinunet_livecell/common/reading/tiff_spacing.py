@@ -92,7 +92,7 @@ def _imagej_spacing(tiff: tifffile.TiffFile) -> ToldSpacing:
     """The same of ImageJ, where one unit holds for all axes that have none of their own."""
     found, tags = tiff.imagej_metadata or {}, tiff.pages.first.tags
     unit = found.get("unit")
-    if str(unit).strip().lower() in ("inch", "in"):  # dots of a printer, where nobody has set a scale
+    if str(unit).strip().lower() in ("inch", "inches", "in"):  # dots of a printer, where nobody has set a scale
         return None, None, None
     step = found.get("spacing")
     return (  # slices from top to bottom have a negative step, which ImageJ itself reads so
