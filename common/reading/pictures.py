@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageMode, ImageOps
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from .formats import find_foreign, identify, no_such_file
 from .jpeg2000 import check_jpeg2000, decode_jpeg2000
 from .photometric import lossy_labels
@@ -85,8 +85,9 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
     except Exception as error:  # a broken file makes the decoders raise almost anything
         if foreign := find_foreign(path):
             raise InputError(f"{path}: {foreign}") from error
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read ({reason}); it may be damaged, copy or export it again") from error
+        raise InputError(
+            f"{path}: cannot be read ({one_line(error)}); it may be damaged, copy or export it again"
+        ) from error
     if not pixels.size or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] > MAX_CHANNELS):
         raise InputError(f"{path}: shape {pixels.shape}, expected (height, width) or colours; export single images")
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels

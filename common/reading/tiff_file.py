@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import tifffile
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from . import jpeg  # noqa: F401  by which tifffile decodes
 from .formats import find_foreign
 from .lzw import decode_lzw
@@ -68,8 +68,7 @@ def blaming(path: str | PathLike[str], what: str = "cannot be read as TIFF") -> 
     except Exception as error:
         if foreign := find_foreign(path):
             raise InputError(f"{path}: {foreign}") from error
-        reason = " ".join(str(error).split()) or "no page"
-        raise InputError(f"{path}: {what} ({reason}); it may be damaged, copy or export it again") from error
+        raise InputError(f"{path}: {what} ({one_line(error)}); it may be damaged, copy or export it again") from error
 
 
 def open_tiff(path: str | PathLike[str]) -> tifffile.TiffFile:

@@ -103,9 +103,11 @@ def open_czi(path: Path) -> Iterator[list[Scene]]:
         metadata = ElementTree.fromstring(file.metadata())
         channels, spacing = _channel_names(metadata), _spacing(metadata)
         names = [element.get("Name", "") for element in metadata.iterfind(".//Dimensions/S/Scenes/Scene")]
+        by_scene: dict[int, list[_Block]] = {}
+        for block in blocks:
+            by_scene.setdefault(block.at("S"), []).append(block)
         scenes = []
-        for number in sorted({block.at("S") for block in blocks}):
-            of_scene = [block for block in blocks if block.at("S") == number]
+        for number, of_scene in sorted(by_scene.items()):
             first = min(block.at("C") for block in of_scene)
             sizes = _count_from_zero(of_scene) | {"S": of_scene[0].shape["0"]}
             own = channels[first:] if len(channels) >= first + sizes["C"] else channels

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from common.errors import InputError, find_write_error
+from common.errors import InputError, find_write_error, one_line
 from common.reading.formats import find_foreign, identify, no_such_file
 from common.reading.tiff_file import FREE_BYTES, LARGEST_RATIO
 from tools.formats.scenes import Image, Pick, Scene, only_one, picked, read_scene
@@ -134,10 +134,9 @@ def open_scenes(path: str | PathLike[str]) -> Iterator[list[Scene]]:
     except Exception as error:  # a damaged file makes the readers raise almost anything
         if find_write_error(error) is not None:  # of what is written while the file is open
             raise
-        told = str(error).replace(f"{path}", Path(path).name)  # before it is cut, as who sent it should not see where
-        reason = " ".join(told.split())[:200] or type(error).__name__
+        told = one_line(error, path)  # as who sent it should not see where it lies
         raise InputError(
-            f"{path}: cannot be read as {maker.name} ({reason}); it may be damaged, copy or export it again"
+            f"{path}: cannot be read as {maker.name} ({told}); it may be damaged, copy or export it again"
         ) from error
 
 

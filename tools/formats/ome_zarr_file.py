@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from common.errors import InputError
+from common.errors import InputError, one_line
 from common.reading.formats import find_foreign
 from common.reading.units import length_um
 from tools.formats.microscopes import ZARR_FILES
@@ -124,11 +124,19 @@ def _checked_zip(path: Path) -> str:
 def _scenes(path: Path, root: zarr.Group) -> list[Scene]:
     """Mostly a group holds one image; it may list several."""
     found = []
-    for name, group in _images(path, root):
-        listed = _ome(group)["multiscales"]
-        for multiscale in listed:
-            own = str(multiscale.get("name") or "") if len(listed) > 1 or not name else ""
-            found.append(_scene(path, group, multiscale, " ".join(filter(None, (name, own)))))
+    try:
+        for name, group in _images(path, root):
+            listed = _ome(group)["multiscales"]
+            for multiscale in listed:
+                own = str(multiscale.get("name") or "") if len(listed) > 1 or not name else ""
+                found.append(_scene(path, group, multiscale, " ".join(filter(None, (name, own)))))
+    except InputError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: its metadata of OME (multiscales, axes, datasets, scale) are not of the form that OME-Zarr has "
+            f"({one_line(error, path)}); export it again"
+        ) from error
     return found
 
 
@@ -175,11 +183,13 @@ def _ome(group: zarr.Group) -> Mapping[str, Any]:
 def _scene(path: Path, group: zarr.Group, multiscale: Mapping[str, Any], name: str) -> Scene:
     about = _ome(group)
     levels = [(_array(group, level["path"]), level) for level in multiscale["datasets"]]
+    if not levels:
+        raise IndexError("no dataset in its multiscales")
     array, full = max(levels, key=lambda level: level[0].size)  # which should be the first
     _check_codecs(path, array)
     _check_number(path, array)
     axes = [str(axis["name"] if isinstance(axis, Mapping) else axis).upper() for axis in _axes(multiscale, array.ndim)]
-    if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or len(axes) != array.ndim:
+    if not {"Y", "X"} <= set(axes) <= {*"TCZYX"} or not len({*axes}) == len(axes) == array.ndim:
         raise InputError(f"{path}: axes {', '.join(axes)}, expected T, C, Z, Y and X; export it again")
     shown = about.get("omero", {}).get("channels", [])
     channels = tuple(str(channel.get("label", "")) for channel in shown)

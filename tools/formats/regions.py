@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from nibabel.affines import voxel_sizes
 
-from common.errors import InputError
+from common.errors import InputError, one_line
 from common.files import replacing
 from common.reading.formats import identify
 from common.reading.nifti import open_nifti, unreadable
@@ -179,9 +179,9 @@ def _blaming(path: Path, reader: Read) -> Read:
         except InputError:
             raise
         except Exception as error:  # a damaged file makes the readers raise almost anything
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(
-                f"{path}: pixels cannot be read ({reason}); it may be damaged or cut short, copy or export it again"
+                f"{path}: pixels cannot be read ({one_line(error)}); it may be damaged or cut short, copy or export it "
+                "again"
             ) from error
         expected = tuple(one.stop - one.start for one in where)
         if pixels.shape != expected:

@@ -21,7 +21,7 @@ from common.reading.tiff_file import (
     open_tiff,
     without_additions,
 )
-from common.reading.tiff_spacing import ome_images, told_spacing
+from common.reading.tiff_spacing import ome_images, ome_spacing, told_spacing
 from tools.formats.scenes import Scene, Window
 
 __all__ = ["open_tiff_scenes"]
@@ -73,12 +73,13 @@ def _scenes(
     num_channels = lengths.get("C", 1)
     channels = _channel_names(tiff, num_channels) if ome is None else _ome_channels(path, ome, num_channels)
     name = "" if ome is None else ome.get("Name") or ome.get("ID") or ""
+    spacing = told_spacing(tiff, series) if ome is None else ome_spacing(ome)
     dtype, is_gray = dtype_of(page), lengths.get("S", 1) == 1
     for place in [{axis: number} for axis in others for number in range(lengths[axis])] or [{}]:
         load, window = _loader(path, tiff, series, axes, place), _window(path, tiff, series, axes, place)
         full = " ".join(filter(None, (name, *(f"{axis}{number}" for axis, number in place.items()))))
         parts = window if is_gray else None
-        yield Scene(full, lengths, told_spacing(tiff, series), channels, dtype, load, parts, _hues(ome))
+        yield Scene(full, lengths, spacing, channels, dtype, load, parts, _hues(ome))
 
 
 def _ome_channels(path: Path, ome: ElementTree.Element, length: int) -> tuple[str, ...]:

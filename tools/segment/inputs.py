@@ -15,7 +15,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 
-from common.errors import InputError
+from common.errors import InputError, one_line
 from common.reading import nifti
 from common.reading.formats import find_foreign, identify
 from common.reading.pictures import opaque, read_pixels
@@ -29,7 +29,7 @@ from tools.formats.scenes import Pick, Spacing, chosen
 from tools.segment.description import Description
 from tools.segment.results import STEM
 
-__all__ = ["UNREADABLE", "check_header", "check_kind", "one_line", "prepare_image", "told_pixel_size"]
+__all__ = ["UNREADABLE", "check_header", "check_kind", "prepare_image", "told_pixel_size"]
 
 MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail
 # what the readers raise for files that are damaged, or are not what they begin like
@@ -227,8 +227,3 @@ def _copy_in_strips(path: Path, target: Path, pick: Pick) -> bool:
 
 def _write_volume(path: Path, target: Path, volume: np.ndarray, spacing: Spacing | None) -> None:
     write_volume(target, as_numbers(path, volume), check_spacing(path, spacing))
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, without line ends and not for pages; its kind where it says nothing."""
-    return " ".join(str(error).split())[:200] or type(error).__name__

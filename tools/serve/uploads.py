@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
-from common.errors import InputError
+from common.errors import InputError, one_line
 from common.reading.formats import identify
 from tools.convert.spacing import parse_spacing
 from tools.formats.microscopes import maker_of
 from tools.segment.description import Description
-from tools.segment.inputs import UNREADABLE, check_kind, one_line
+from tools.segment.inputs import UNREADABLE, check_kind
 from tools.serve.failures import Failure
 from tools.serve.jobs import Limits
 from tools.serve.work import bytes_needed

@@ -298,7 +298,9 @@ def test_sign_that_imagej_keeps_in_the_calibration(tmp_path):
     """Fiji opens 16 bit with a sign, shows its values as they were, and saves them 32768 higher."""
     values = np.arange(-10, 80, dtype=np.int16).reshape(3, 6, 5)
     path, options = tmp_path / "a.tif", {"metadata": None, "photometric": "minisblack"}
-    tifffile.imwrite(path, (values.astype(int) + 32768).astype(np.uint16), description=SIGNED.format(-32768.0), **options)
+    tifffile.imwrite(
+        path, (values.astype(int) + 32768).astype(np.uint16), description=SIGNED.format(-32768.0), **options
+    )
     for found in (read_volume(path), read_volume(path, labels=True), read(path).pixels):
         np.testing.assert_array_equal(found, values, strict=True)
     assert read_header(path).dtype == np.int16

@@ -282,3 +282,29 @@ def test_compressed_volume_that_cannot_be_unpacked_is_refused_in_blocks(tmp_path
     path.write_bytes(content(gzip.compress(gzip.decompress(path.read_bytes()))))
     with pytest.raises(InputError, match=r"a.nii.gz: cannot be read as a gray volume"):
         by_blocks(path, tmp_path, Pick())
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda image: image["datasets"][0]["coordinateTransformations"][0].pop("scale"), "'scale' is missing"),
+        (lambda image: image["datasets"][0]["coordinateTransformations"][0]["scale"].pop(), "shapes"),
+        (lambda image: image["datasets"][0].pop("path"), "'path' is missing"),
+        (lambda image: image["datasets"].clear(), "no dataset in its multiscales"),
+        (lambda image: image["axes"][0].pop("name"), "'name' is missing"),
+        (lambda image: image.update(datasets=None), "NoneType"),
+    ],
+)
+def test_damaged_metadata_of_an_ome_zarr_are_told_in_words(tmp_path, damage, told):
+    path = write_levels(tmp_path, [0])
+    root = zarr.open_group(path)
+    multiscales = root.attrs["multiscales"]
+    damage(multiscales[0])
+    root.attrs["multiscales"] = multiscales
+    with pytest.raises(InputError, match=rf"a\.zarr: its metadata of OME .* are not of the form .*{told}.*; export it"):
+        read(path)
+
+
+def test_an_axis_that_an_ome_zarr_names_twice(tmp_path):
+    with pytest.raises(InputError, match="axes Y, Y, X, expected T, C, Z, Y and X"):
+        read(write_levels(tmp_path, [0], axes="yyx"))

@@ -1,12 +1,14 @@
 """Errors that a user can mend, and how the command line shows them."""
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 
-__all__ = ["InputError", "causes", "find_input_error", "find_write_error", "show_input_errors_plainly"]
+__all__ = ["InputError", "causes", "find_input_error", "find_write_error", "one_line", "show_input_errors_plainly"]
 
 # what a full disk, a folder that cannot be written, and a broken drive raise
 _UNWRITABLE = {
@@ -56,6 +58,14 @@ def find_write_error(error: BaseException | None) -> OSError | None:
     """First error of a full disk, or of a file or folder that may not be written, among an exception and its causes."""
     found = (cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno in _UNWRITABLE)
     return next(found, None)
+
+
+def one_line(error: BaseException, path: str | os.PathLike[str] = "") -> str:
+    """What an error says, without line ends and not for pages, of a path only the name; its kind if it says nothing."""
+    if type(error) is KeyError:
+        return f"{str(error)[:200]} is missing in what describes it"
+    text = str(error).replace(f"{path}", Path(path).name) if path else str(error)
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 def show_input_errors_plainly() -> None:

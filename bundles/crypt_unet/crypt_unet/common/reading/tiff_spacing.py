@@ -8,7 +8,7 @@ import tifffile
 from .tiff_file import without_additions
 from .units import length_um
 
-__all__ = ["ome_images", "pixel_size_of", "resolution_um", "spacing_of", "told_spacing"]
+__all__ = ["ome_images", "ome_spacing", "pixel_size_of", "resolution_um", "spacing_of", "told_spacing"]
 
 Spacing = tuple[float, float, float]
 ToldSpacing = tuple[float | None, float | None, float | None]
@@ -51,7 +51,7 @@ def told_spacing(tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries | None
     series = series or next(iter(without_additions(tiff.series)), None)
     images = ome_images(tiff)
     own = [image for one, image in zip(tiff.series, images, strict=False) if one is series]
-    told = {_ome_spacing(image) for image in (own if len(images) == len(tiff.series) else images)}
+    told = {ome_spacing(image) for image in (own if len(images) == len(tiff.series) else images)}
     return told.pop() if len(told) == 1 else (None, None, None)  # it is not known which of them is meant
 
 
@@ -60,7 +60,7 @@ def ome_images(tiff: tifffile.TiffFile) -> list[ElementTree.Element]:
     return list(ElementTree.fromstring(tiff.ome_metadata or "").iterfind("./{*}Image")) if tiff.is_ome else []
 
 
-def _ome_spacing(image: ElementTree.Element) -> ToldSpacing:
+def ome_spacing(image: ElementTree.Element) -> ToldSpacing:
     """PhysicalSizeZ, Y and X."""
     pixels = image.find(".//{*}Pixels")
     found = {} if pixels is None else pixels.attrib

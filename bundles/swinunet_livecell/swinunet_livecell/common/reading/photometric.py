@@ -85,8 +85,9 @@ def as_seen(
     Returns
     -------
     ndarray
-        The same where zero is black, and as int16 where ImageJ has shifted these; of a palette uint8, with a last axis for red, green and blue unless all colours
-        are of one hue, from dark to bright, such as those in which Fiji shows a channel.
+        The same where zero is black, and as int16 where ImageJ has shifted these; of a palette uint8, with a last axis
+        for red, green and blue unless all colours are of one hue, from dark to bright, such as those in which Fiji
+        shows a channel.
 
     Raises
     ------
