@@ -27,7 +27,7 @@ class Description:
     Attributes
     ----------
     name : str
-        Of its package.
+        Of its package; of two bundles together, what both are called.
     root : Path
         Its folder.
     task : str
@@ -161,6 +161,7 @@ def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, objec
     weights = rest.pop("foreground_ckpt_path", None)
     given = {} if weights is None else {"ckpt_path": weights}
     foreground = describe_bundle(find_bundle(instances.foreground), backend=backend, overrides=given)
+    foreground = replace(foreground, name=instances.name)  # as whoever asked for both called it
     # its own network is run by the config that separates, for which nothing is exported
     described = describe_bundle(separating, overrides=rest)
     return replace(

@@ -1,10 +1,13 @@
 import shutil
 
+import numpy as np
 import pytest
+import tifffile
 
 from common.errors import InputError
 from tools.bundles import find_bundle
 from tools.segment.description import describe, describe_bundle
+from tools.segment.inputs import prepare_image
 
 
 def test_bundle_without_weights_says_what_to_do(tmp_path):
@@ -27,3 +30,11 @@ def test_a_place_that_would_not_be_used_is_refused():
         InputError, match="--output_dir elsewhere: chosen for every image by what segments it; leave it"
     ):
         describe("nuclei", overrides={"output_dir": "elsewhere"})
+
+
+def test_two_bundles_together_are_called_as_they_were_asked_for(tmp_path):
+    """In the words about an image that neither can use, too."""
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+    for one in describe("nuclei").networks:
+        with pytest.raises(InputError, match="a.tif: one page, but nuclei takes volumes"):
+            prepare_image(tmp_path / "a.tif", one, tmp_path / one.root.name, {})
