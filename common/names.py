@@ -1,12 +1,13 @@
 """Names of image files and of what is made from them."""
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["IMAGE_ENDINGS", "RESULT_KINDS", "SETTINGS", "SUFFIXES", "by_name", "own_results", "stem"]
+__all__ = ["IMAGE_ENDINGS", "RESULT_KINDS", "SETTINGS", "SUFFIXES", "by_name", "leads_nowhere", "own_results", "stem"]
 
 # kind of image -> how its files' names end; the first is what we write
 SUFFIXES = {
@@ -44,15 +45,26 @@ def stem(path: str | os.PathLike[str]) -> str:
     return name[: len(name) - len(suffix)]
 
 
+def leads_nowhere(path: Path) -> bool:
+    """Whether it is a link to what is not there, or round in a circle; one to a folder or a pipe is none."""
+    return path.is_symlink() and not path.exists()
+
+
 def by_name(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
-    """Files by the name that everything made from them gets; InputError where two get the same, or one is no text."""
+    """Files by the name that everything made from them gets; InputError where two get the same, or one is no text.
+
+    Also names that are the same only on a disk that does not tell capitals, or two forms of an accent, apart.
+    """
     found: dict[str, Path] = {}
+    folded: dict[str, tuple[str, Path]] = {}
     for name, path in named:
         if name != name.encode(errors="replace").decode():  # no table could hold it
             raise InputError(f"{str(path).encode(errors='backslashreplace').decode()}: no UTF-8 in its name; rename it")
-        other = found.setdefault(name, path)
+        found.setdefault(name, path)
+        known, other = folded.setdefault(unicodedata.normalize("NFC", name).casefold(), (name, path))
         if other != path:
-            raise InputError(f"{path}: its results would have the same name as those of {other}; rename one")
+            where = "" if known == name else " on a disk that does not tell capitals or forms of accents apart"
+            raise InputError(f"{path}: its results would have the same name as those of {other}{where}; rename one")
     return found
 
 

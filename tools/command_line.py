@@ -206,6 +206,8 @@ def _check_given(verb: str, command: Callable, words: Sequence[str]) -> None:
     valued -= getattr(command, "stand_alone", set())
     for word, following in itertools.pairwise([*words, "--"]):
         is_flag = word.startswith("--")
+        if word.startswith("-") and os.path.lexists(word):
+            raise InputError(f"{word}: begins as an option does; give this file as ./{word}")
         if is_flag:
             name = word[2:].split("=")[0].replace("-", "_")
             if name in valued and "=" not in word and following.startswith("--"):

@@ -34,3 +34,9 @@ def test_name_that_is_no_text_is_refused():
     path = Path(os.fsdecode(b"images/\xff.tif"))
     with pytest.raises(InputError, match=r"images/\\udcff.tif: no UTF-8 in its name; rename it"):
         by_name([(stem(path), path)])
+
+
+@pytest.mark.parametrize(("one", "other"), [("A", "a"), ("caf\u00e9", "cafe\u0301"), ("Stra\u00dfe", "strasse")])
+def test_names_that_some_disks_do_not_tell_apart(one, other):
+    with pytest.raises(InputError, match="same name as those of .* on a disk that does not tell capitals .* apart"):
+        by_name([(one, Path("x.tif")), (other, Path("x.png"))])

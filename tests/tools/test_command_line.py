@@ -252,3 +252,11 @@ def test_a_full_disk_is_told_in_one_line_wherever_it_was(capsys, monkeypatch):
         "error: /disk/a.tif: cannot be read or written (No space left on device); check free space and permissions, "
         "or choose another place\n"
     )
+
+
+def test_file_whose_name_begins_with_a_dash(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-a.tif").touch()
+    assert run(STAND_INS, ["example", "-a.tif"]) == 1
+    assert capsys.readouterr().err == "error: -a.tif: begins as an option does; give this file as ./-a.tif\n"
+    assert run(STAND_INS, ["example", "./-a.tif"]) == 0

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 
 from common.errors import InputError, find_write_error, one_line
-from common.reading.formats import find_foreign, identify, no_such_file
+from common.reading.formats import find_foreign, identify, no_such_file, open_file
 from common.reading.tiff_file import FREE_BYTES, LARGEST_RATIO
 from tools.formats.scenes import Image, Pick, Scene, only_one, picked, read_scene
 
@@ -72,7 +72,7 @@ def maker_of(path: str | PathLike[str]) -> str | None:
     if Path(path).is_dir():
         return "zarr" if is_ome_zarr(path) else None
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             start = file.read(LONGEST_START)
     except FileNotFoundError as error:
         raise no_such_file(path, "give an image") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.datalist import DATALIST, read_dataset
 from common.errors import InputError
-from common.names import by_name, own_results
+from common.names import by_name, leads_nowhere, own_results
 from common.names import stem as stem_of
 from common.reading.formats import no_such_file
 from tools.formats.microscopes import ENDINGS as RAW_ENDINGS
@@ -125,7 +125,7 @@ def _is_image(path: Path) -> bool:
 
 def _images_in(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    files = [path for path in files if path.is_file() or path.is_symlink() or is_ome_zarr(path)]
+    files = [path for path in files if path.is_file() or leads_nowhere(path) or is_ome_zarr(path)]
     images = [path for path in files if _is_image(path)]
     others = [path.name for path in files if path not in images]
     if images and others:

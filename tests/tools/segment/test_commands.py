@@ -242,6 +242,14 @@ def test_wrong_input_is_refused_before_anything_is_written(tmp_path, make, sourc
     assert not (tmp_path / "out").exists()
 
 
+def test_links_in_a_circle_and_folders_that_are_called_as_images_are(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.tif").symlink_to("a.tif")
+    (tmp_path / "images" / "b.zarr").symlink_to(".")
+    with pytest.raises(InputError, match="a.tif: a link to a.tif, which is not there"):
+        segment("swinunet_livecell", str(tmp_path / "images"), str(tmp_path / "out"))
+
+
 def test_mistyped_name_of_two_bundles_is_told_the_closest(images, tmp_path):
     with pytest.raises(InputError, match=r"nucley: neither .*did you mean nuclei\? There are crypt_unet, .*nuclei"):
         segment("nucley", str(images), str(tmp_path / "out"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .datalist import DATALIST, Item, read_dataset
 from .errors import InputError
-from .names import IMAGE_ENDINGS, SUFFIXES, by_name, own_results, stem
+from .names import IMAGE_ENDINGS, SUFFIXES, by_name, leads_nowhere, own_results, stem
 
 __all__ = ["FILE_KEYS", "evaluation_items", "inference_items", "training_items", "validation_items"]
 
@@ -146,7 +146,7 @@ def _images(root: Path, kind: str, optional: Sequence[str]) -> list[dict[str, st
         return [_values(item, "image", *(key for key in optional if key in item)) for item in items]
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; give --dataset_dir a folder with {DATALIST} or images")
-    files = [p for p in root.iterdir() if p.name[0] != "." and (p.is_file() or p.is_symlink())]
+    files = [p for p in root.iterdir() if p.name[0] != "." and (p.is_file() or leads_nowhere(p))]
     found = {p for p in files if p.name.lower().endswith(SUFFIXES[kind])}
     others = [p.name for p in files if p not in found and p.name.lower().endswith(IMAGE_ENDINGS)]
     if found and others:

@@ -1,13 +1,15 @@
 """The format of a file, recognised by its first bytes."""
 
+import errno
 import io
 import zlib
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import InputError
 
-__all__ = ["NIFTI_1", "NIFTI_HEADER_BYTES", "find_foreign", "identify", "no_such_file"]
+__all__ = ["NIFTI_1", "NIFTI_HEADER_BYTES", "find_foreign", "identify", "no_such_file", "open_file"]
 
 NIFTI_HEADER_BYTES = 540  # of NIfTI-2, the longer one
 NIFTI_1, NIFTI_2 = (b"n+1\0",), (b"n+2\0",)  # in one file; the pair of .hdr and .img is not taken
@@ -53,7 +55,7 @@ def identify(path: str | PathLike[str]) -> str | None:
     {"png", "jpeg", "bmp", "jp2", "tiff", "nii", "nii.gz"} or None
         None for anything else.
     """
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         start = file.read(NIFTI_HEADER_BYTES)
         if start.startswith(_JPEG_2000):
             file.seek(max(file.seek(0, io.SEEK_END) - _OLD_ND2_BYTES, 0))
@@ -78,7 +80,7 @@ def find_foreign(path: str | PathLike[str]) -> str:
     for endings, name in _BESIDE.items():
         if Path(path).name.lower().endswith(endings):
             return f"{name}, no image; give the image, or of a result the mask or the labels"
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         start = file.read(NIFTI_HEADER_BYTES)
     found = (
         f"{name}, which is not read; {advice}"
@@ -86,6 +88,16 @@ def find_foreign(path: str | PathLike[str]) -> str:
         if start[place:].startswith(magic)
     )
     return next(found, "")
+
+
+def open_file(path: str | PathLike[str]) -> BinaryIO:
+    """A file to read from; FileNotFoundError also where links lead round in a circle."""
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileNotFoundError(errno.ENOENT, error.strerror, f"{path}") from error
+        raise
 
 
 def no_such_file(path: str | PathLike[str], advice: str = "convert the data again") -> InputError:
