@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection
@@ -84,6 +85,7 @@ class CheckVolumed(MapTransform):
                 )
             if key == image_key:
                 _check_spacing(volume, name)
+                _tell_order(volume, name)
             if not torch.isfinite(volume.sum()) and not torch.isfinite(volume).all():
                 raise InputError(f"{name}: holds NaN or infinite voxels; replace them before segmenting")
             if key == "label":
@@ -102,6 +104,16 @@ def _check_spacing(volume: MetaTensor, name: str) -> None:
         raise InputError(
             f"{name}: voxel spacing {spacing} (X, Y, Z), expected micrometres between {SMALLEST_UM} and {LARGEST_UM}; "
             "write the spacing in micrometres into the header"
+        )
+
+
+def _tell_order(volume: MetaTensor, name: str) -> None:
+    """Warn where the axes are stored in another order than X, Y, Z, since the third is taken for depth."""
+    order = nib.io_orientation(convert_to_numpy(volume.affine))[:, 0]
+    if _says_where(volume) and (order != [0, 1, 2]).any():
+        axes = ", ".join("XYZ"[int(axis)] for axis in order)
+        logger.warning(
+            "%s: its axes are %s by its header, but are taken for X, Y, Z; store them in this order", name, axes
         )
 
 

@@ -1,5 +1,6 @@
 """The image in a TIFF file: gray volumes as (Z, Y, X), pictures as (Y, X), or a reason why it is neither."""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from .tiff_spacing import pixel_size_of, spacing_of
 __all__ = [
     *("TiffHeader", "decoded_size", "read_header", "read_picture", "read_pixel_size", "read_spacing", "read_volume")
 ]
+
+logger = logging.getLogger(__name__)
 
 SLICES = "ZTIQ"  # axes that may be those of slices: the two last are of pages that nobody named
 
@@ -125,6 +128,8 @@ def read_volume(path: Path, *, labels: bool = False) -> np.ndarray:
     with open_tiff(path) as tiff:
         image = _find_image(path, tiff)
         _check_volume(path, image, labels=labels)
+        if "T" in image.axes and image.num_planes > 1:
+            logger.warning("%s: its %d time points are taken for the slices of one volume", path, image.num_planes)
         return as_seen(path, image.page, image.decode(path, last="YX"), labels=labels)
 
 

@@ -39,7 +39,7 @@ def quiet(level: int = logging.DEBUG) -> Iterator[TextIO]:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    is_ours = record.name.startswith("tools.")
+    is_ours = record.name.startswith(("tools.", "common."))
     for bar in list(getattr(tqdm, "_instances", ())) if is_ours else []:
         bar.clear(nolock=True)  # its line is free for the message; the next step draws it again
     return is_ours

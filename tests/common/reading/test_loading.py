@@ -124,6 +124,14 @@ def test_label_stored_with_axes_swapped_is_turned_onto_the_grid_of_its_image(tmp
     np.testing.assert_array_equal(data["label"][0], LABELS)
 
 
+def test_axes_in_another_order_than_is_taken_for_granted(tmp_path, caplog):
+    for order in ([0, 1, 2, 3], [2, 0, 1, 3]):
+        nib.save(nib.Nifti1Image(np.ones((5, 4, 3), np.float32), PLACE[:, order]), tmp_path / "a.nii")
+        CheckVolumed("image")({"image": load(tmp_path / "a.nii")})
+    (record,) = caplog.records
+    assert "a.nii: its axes are Z, X, Y by its header, but are taken for X, Y, Z" in record.getMessage()
+
+
 def test_label_that_lies_elsewhere_is_refused(tmp_path):
     away, coarse = PLACE.copy(), PLACE.copy()
     away[0, 3] += 30

@@ -71,6 +71,13 @@ def test_film_in_one_file_is_not_a_volume(put, ramp):
         read_header(put("film.tif", ramp((2, 4, 6, 5)), imagej=True, metadata={"axes": "TZYX"}))
 
 
+def test_film_of_single_planes_is_taken_for_a_stack_aloud(put, ramp, caplog):
+    for axes in ("ZYX", "TYX"):
+        np.testing.assert_array_equal(read_volume(put("film.ome.tif", ramp(), metadata={"axes": axes})), ramp())
+    (record,) = caplog.records
+    assert f"film.ome.tif: its {len(ramp())} time points are taken for the slices of one volume" in record.getMessage()
+
+
 def test_pages_of_different_shapes(tmp_path):
     with tifffile.TiffWriter(tmp_path / "odd.tif") as writer:
         writer.write(np.zeros((6, 5), np.uint8))
