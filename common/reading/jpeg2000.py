@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["Jpeg2000Header", "check_jpeg2000", "decode_jpeg2000"]
+__all__ = ["Jpeg2000Header", "check_jpeg2000", "decode_jpeg2000", "rounds"]
 
 CODESTREAM = b"\xff\x4f\xff\x51"
 MAX_BOXES = 1000
@@ -20,6 +20,8 @@ MAX_SAMPLES = 4
 MAX_BITS = 16
 SRGB, GRAY, BY_NUMBER = 16, 17, 1
 FREE_PX, LARGEST_RATIO = 64 << 20, 8 * 1040  # as of PNG: claims up to here cost nothing worth a check
+STYLE, WAVELET = b"\xff\x52", 13  # marker of how it is coded, and the byte from there that is 0 where it rounds
+HEAD_BYTES = 1 << 16  # among which this is
 TILE_BYTES = 14  # that each has in the file, at least
 
 
@@ -61,6 +63,14 @@ def decode_jpeg2000(path: str | PathLike[str]) -> np.ndarray:
     if pixels.shape != expected:
         raise InputError(f"{path}: pixels {pixels.shape}, expected {expected} by its header; copy or export it again")
     return pixels.astype(bool) if header.bits == 1 else pixels
+
+
+def rounds(file: BinaryIO, start: int = 0) -> bool:
+    """Whether the JPEG 2000 that begins there in a file is of the wavelet that does not give back what it was given."""
+    file.seek(start)
+    head = file.read(HEAD_BYTES)
+    style = head.find(STYLE, max(head.find(CODESTREAM), 0))
+    return style >= 0 and head[style + WAVELET : style + WAVELET + 1] == b"\0"
 
 
 def _find_codestream(path: Path, file: BinaryIO) -> int:

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable
 from os import PathLike
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import tifffile
 
 from ..errors import InputError
+from .jpeg2000 import rounds
 
 __all__ = [
-    *("JPEG", "as_seen", "check_alike", "check_colours", "dtype_of", "has_channels", "has_gray_palette", "is_rgb"),
-    *("lossy_labels", "photometric_name"),
+    *("as_seen", "check_alike", "check_colours", "check_lossless", "dtype_of", "has_channels", "has_gray_palette"),
+    *("is_rgb", "lossy_labels", "photometric_name"),
 ]
 
 JPEG = (6, 7, 33007, 34892)  # tifffile turns their YCbCr to RGB
+LOSSY = {*JPEG, 22610, 33003, 33004, 34887, 34927, 34934, 50001, 50002, 52546}  # JPEG XR and XL, WebP, LERC
+JPEG_2000 = (33005, 34712)  # with or without loss
 _APERIO_YCBCR = 33003  # which stays YCbCr, and is called RGB in the file
 _ALPHA = {tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA}
 _GRAY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
@@ -61,9 +64,24 @@ def check_alike(path: str | PathLike[str], pages: Iterable[tifffile.TiffPage]) -
         )
 
 
-def lossy_labels(path: str | PathLike[str]) -> InputError:
-    """The error of labels that are a JPEG."""
-    return InputError(f"{path}: labels packed as JPEG, which changes their numbers; save them as PNG or TIFF")
+def lossy_labels(path: str | PathLike[str], name: str = "JPEG") -> InputError:
+    """The error of labels that are packed so."""
+    return InputError(
+        f"{path}: labels packed as {name}, which changes their numbers; save them as PNG, or as TIFF that is packed by "
+        "zlib or not at all"
+    )
+
+
+def check_lossless(path: str | PathLike[str], page: tifffile.TiffPage) -> None:
+    """Refuse labels that are packed as only pictures should be, by what need not give back the numbers.
+
+    Raises
+    ------
+    InputError
+    """
+    compression, start = page.compression, min(filter(None, page.dataoffsets), default=0)
+    if compression in LOSSY or (compression in JPEG_2000 and rounds(cast(BinaryIO, page.parent.filehandle), start)):
+        raise lossy_labels(path, tifffile.COMPRESSION(compression).name)
 
 
 def as_seen(
@@ -93,10 +111,10 @@ def as_seen(
     ------
     InputError
         If white is zero and the pixels are no unsigned integers, or numbers of objects; if a palette lacks a colour,
-        or numbers of objects are packed as JPEG, which changes them.
+        or numbers of objects are packed as a JPEG or the like, which changes them.
     """
-    if labels and page.compression in JPEG:
-        raise lossy_labels(path)
+    if labels:
+        check_lossless(path, page)
     if _is_shifted(page):
         return (pixels ^ pixels.dtype.type(1 << 15)).view(np.int16)
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:

@@ -7,7 +7,7 @@ from pathlib import Path
 import tifffile
 
 from ..errors import InputError
-from .photometric import JPEG, dtype_of, is_rgb, lossy_labels, photometric_name
+from .photometric import check_lossless, dtype_of, is_rgb, photometric_name
 from .scanners import STANDARD_UM, ScannedSlide, is_scanned
 from .tiff_file import blaming
 from .tiff_spacing import resolution_um
@@ -77,11 +77,14 @@ def open_labels(path: Path) -> TiffWindows:
     page = labels.page
     is_plain = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.PALETTE)
     is_plain = is_plain and dtype_of(page) == labels.dtype
-    if is_plain and page.samplesperpixel == 1 and labels.dtype.kind in "uib" and page.compression not in JPEG:
+    try:
+        check_lossless(path, page)
+    except InputError:
+        labels.close()
+        raise
+    if is_plain and page.samplesperpixel == 1 and labels.dtype.kind in "uib":
         return labels
     labels.close()
-    if page.compression in JPEG:
-        raise lossy_labels(path)
     raise InputError(
         f"{path}: {page.samplesperpixel} samples per pixel ({photometric_name(page)}) of type {labels.dtype}, expected "
         "one integer with black for zero; export labels, not an overlay"

@@ -141,6 +141,32 @@ def test_palette_of_a_label_map_only_colours_its_numbers(tmp_path):
         read_labels(tmp_path / "w.png")
 
 
+@pytest.mark.parametrize(
+    ("compression", "arguments", "is_lossy"),
+    [
+        ("jpeg2000", {}, False),
+        ("jpeg2000", {"level": 15, "reversible": False}, True),
+        ("jpegxl", {"level": 50}, True),
+        ("jpegxr", {"level": 0.2}, True),
+        ("lerc", {"level": 2}, True),
+    ],
+)
+def test_labels_that_were_packed_as_pictures_are(tmp_path, compression, arguments, is_lossy):
+    labels, path = np.tile(RAMP.astype(np.uint8), (4, 4)), tmp_path / "l.tif"
+    tifffile.imwrite(path, labels, photometric="minisblack", compression=compression, compressionargs=arguments)
+
+    def by_windows(path):
+        with open_labels(path) as windows:
+            return windows.read(0, 0, *labels.shape)
+
+    for read in (read_labels, lambda path: read_volume(path, labels=True)[0], by_windows):
+        if not is_lossy:
+            np.testing.assert_array_equal(read(path), labels)
+            continue
+        with pytest.raises(InputError, match=f"l.tif: labels packed as {compression.upper()}, which changes their"):
+            read(path)
+
+
 @pytest.mark.parametrize("name", ["l.jpg", "l.tif"])
 def test_jpeg_changes_the_numbers_of_objects(tmp_path, name):
     labels = np.tile(RAMP.astype(np.uint8), (4, 4))

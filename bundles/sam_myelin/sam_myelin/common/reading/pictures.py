@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageFile, ImageMode, ImageOps
 
 from ..errors import InputError, one_line
-from .formats import find_foreign, identify, no_such_file
-from .jpeg2000 import check_jpeg2000, decode_jpeg2000
+from .formats import find_foreign, identify, no_such_file, open_file
+from .jpeg2000 import check_jpeg2000, decode_jpeg2000, rounds
 from .photometric import lossy_labels
 from .tiff import read_picture
 
@@ -73,6 +73,10 @@ def read_pixels(path: str | os.PathLike[str], *, labels: bool = False) -> np.nda
         if kind == "tiff" or (kind is None and Path(path).suffix.lower() in TIFF_SUFFIXES):
             pixels = read_picture(Path(path), labels=labels)
         elif kind == "jp2":
+            if labels:
+                with open_file(path) as file:
+                    if rounds(file):
+                        raise lossy_labels(path, "JPEG 2000")
             pixels = decode_jpeg2000(path)
         elif kind == "jpeg" and labels:
             raise lossy_labels(path)
