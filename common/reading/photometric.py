@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from os import PathLike
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import tifffile
@@ -126,7 +126,7 @@ def as_seen(
 
 def _is_shifted(page: tifffile.TiffPage) -> bool:
     """Whether they are 16 bit with a sign, which ImageJ keeps without one, 32768 higher, and shows as they were."""
-    told = cast(dict[str, Any], page.parent.imagej_metadata or {})
+    told = page.parent.imagej_metadata or {}
     return page.dtype == np.uint16 and [told.get(name) for name in ("cf", "c0", "c1")] == [0, -32768, 1]
 
 
