@@ -218,7 +218,7 @@ def _read_other(path: str | os.PathLike[str], *, labels: bool) -> np.ndarray:
     with Image.open(path, formats=FORMATS) as opened:
         _check_header(path, opened)
         image: Image.Image = opened
-        step = max((STEPS.get(str(tile.args), 1) for tile in image.tile), default=1)
+        step = max((STEPS.get(str(tile.args), 1) for tile in opened.tile), default=1)
         if image.mode in ("P", "PA"):
             image = _of_palette(path, image, labels=labels)
         elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
