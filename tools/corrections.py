@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from skimage import measure
 
 from common.datalist import DATALIST, Dataset, Item, read_dataset, write_dataset
 from common.errors import InputError
@@ -30,6 +31,7 @@ __all__ = ["add_correction", "classes_of", "correct"]
 
 NUM_FOLDS = 5  # for who validates on a part; fine-tuning uses all
 MAX_LABEL = np.iinfo(np.int32).max  # that torch holds
+MOST_PIECES = 10  # of an object, on the average
 MIRAX = ".mrxs"  # whose pixels are in a folder beside it
 
 
@@ -80,7 +82,7 @@ def correct(
     dataset = read_dataset(dataset_dir)
     learners = [each.root.name for each in described.networks]
     return {
-        "labels": len(np.unique(corrected[corrected > 0])),
+        "labels": np.count_nonzero(np.unique(read_image(item.file("label"), labels=True))),
         "kept as": item.image,
         "to train on": len(dataset.training),
         "to test on": len(dataset.testing),
@@ -172,6 +174,12 @@ def _check(image: Path, labels: np.ndarray, name: str, classes: list[str]) -> No
         raise InputError(f"{name}: its labels are the image itself; give the corrected labels")
     if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0 or labels.max(initial=0) > MAX_LABEL:
         raise InputError(f"{name}: labels are {labels.dtype}, expected whole numbers from 0 to {MAX_LABEL}")
+    num_pieces, num_labels = measure.label(labels, connectivity=1, return_num=True)[1], len(np.unique(labels))
+    if len(classes) == 1 and num_labels > 2 and num_pieces > MOST_PIECES * num_labels:
+        raise InputError(
+            f"{name}: its {num_labels} labels lie in {num_pieces} pieces, as the gray values of a picture do; give the "
+            "image first, then its labels"
+        )
     if len(classes) > 1 and labels.max(initial=0) > len(classes):
         meant = ", ".join(f"{value} for {of}" for value, of in enumerate(classes, start=1))
         raise InputError(f"{name}: labels up to {labels.max()}, but classes are learned; draw {meant}")

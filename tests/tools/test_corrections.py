@@ -93,6 +93,7 @@ def test_fibres_are_made_of_the_classes_axon_and_myelin(tmp_path, picture):
         (LABELS[1:], r"labels of shape \(39, 50\), expected \(40, 50\)"),
         (LABELS.astype(float), "labels are float64, expected whole numbers"),
         (LABELS.astype(np.int32) - 1, "expected whole numbers from 0"),
+        (np.indices((40, 50)).sum(axis=0) % 7, "its 7 labels lie in .* pieces, as the gray values of a picture do"),
     ],
 )
 def test_labels_of_something_else_are_refused(tmp_path, picture, labels, message):
@@ -112,7 +113,10 @@ def test_files_are_corrected_on_the_command_line(tmp_path):
     tifffile.imwrite(tmp_path / "raw.tif", voxels, photometric="minisblack")
     tifffile.imwrite(tmp_path / "drawn.tif", (voxels > 50).astype(np.uint8), photometric="minisblack")
     told = correct("nuclei", tmp_path / "raw.tif", tmp_path / "drawn.tif", tmp_path / "kept #1", spacing="2,1,1")
-    assert told["to train on"] == 1 and "finetune devonet_nsn or devonet_ndn --dataset_dir" in told["fine-tune"]
+    assert (
+        told["labels"] == told["to train on"] == 1
+        and "finetune devonet_nsn or devonet_ndn --dataset_dir" in told["fine-tune"]
+    )
     assert f"'{tmp_path}/kept #1'" in told["fine-tune"]
     (item,) = read_dataset(tmp_path / "kept #1").training
     np.testing.assert_array_equal(read_image(item.file("image")), voxels)

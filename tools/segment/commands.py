@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import inspect
 import logging
 import tempfile
 import uuid
@@ -18,6 +19,8 @@ from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
 from tools.formats.sequences import group_frames
+from tools.runs.overrides import hint
+from tools.runs.words import top_key
 from tools.segment.blocks.plan import (
     Cutting,
     Plan,
@@ -119,6 +122,7 @@ def segment(
     elif token:
         raise InputError("--token: is for a server; give --server, too")
     described = describe(bundle, backend=backend, overrides=overrides)
+    _check_names(described, overrides)
     if described.foreground is not None and Path(source).is_dir():
         from tools.segment.challenge import is_challenge, segment_challenge
 
@@ -297,6 +301,18 @@ def _refuse(options: Mapping[str, object], reason: str) -> None:
     for name, value in options.items():
         if value:
             raise InputError(f"--{name} {value}: {reason}; leave it out")
+
+
+def _check_names(bundle: Description, overrides: Mapping[str, object]) -> None:
+    """Refuse settings that the bundle does not know before a file is opened: options may have been mistyped, too."""
+    known = [
+        *read_json(bundle.root / "configs" / bundle.config),
+        *(["foreground_ckpt_path"] if bundle.foreground else []),
+    ]
+    flags = [name for name, of in inspect.signature(segment).parameters.items() if of.kind is of.KEYWORD_ONLY]
+    for key in overrides:
+        if (top := top_key(key)) not in known:
+            raise InputError(f"unknown override --{key}; {hint(top, [*sorted(known), *flags], dashes='--')}")
 
 
 def _options(bundle: Description, spacing: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Files of users: their kind, by their first bytes, and the form in which a bundle reads them."""
 
+import logging
 import math
 import struct
 import zlib
@@ -31,6 +32,9 @@ from tools.segment.results import STEM
 
 __all__ = ["UNREADABLE", "check_header", "check_kind", "prepare_image", "told_pixel_size"]
 
+logger = logging.getLogger(__name__)
+
+SAME = 0.05  # relative difference of two sizes up to which they are the same
 MIRAX = ".mrxs"  # begins as the JPEG of a thumbnail
 # what the readers raise for files that are damaged, or are not what they begin like
 UNREADABLE = (
@@ -127,7 +131,7 @@ def prepare_image(path: Path, bundle: Description, folder: Path, options: Mappin
     if suffix in bundle.suffixes:
         target = folder / f"{stem}{suffix}"
         target.symlink_to(path.resolve())
-        return _respaced(target, spacing) if spacing and bundle.num_axes == 3 else target
+        return _respaced(path, target, spacing) if spacing and bundle.num_axes == 3 else target
     pixels = opaque(path, read_pixels(path))
     target = folder / f"{stem}{bundle.suffixes[0]}"
     if target.suffix == ".png":
@@ -151,11 +155,26 @@ def told_pixel_size(path: Path) -> dict[str, str]:
     return {"pixel_size_um": f"{size[1]:.6g}"} if size and math.isclose(*size, rel_tol=0.01) else {}
 
 
-def _respaced(target: Path, spacing: str) -> Path:
+def _chosen_spacing(path: Path, given: str | None, told: Spacing | None) -> Spacing | None:
+    """The spacing that is given, else the file's own; a warning where they contradict each other."""
+    if not given:
+        return told
+    wanted = parse_spacing(given)
+    if told and any(size and abs(size / own - 1) > SAME for size, own in zip(told, wanted, strict=True)):
+        says = " x ".join("?" if size is None else f"{size:.3g}" for size in told)
+        logger.warning(
+            "%s: its voxels are %s um (Z, Y, X) by the file itself; --spacing %s is taken", path, says, given
+        )
+    return wanted
+
+
+def _respaced(path: Path, target: Path, spacing: str) -> Path:
     """A NIfTI volume with another spacing instead of its own; axes and origin stay."""
-    wanted = parse_spacing(spacing)[::-1]
     try:
         volume = cast(nib.Nifti1Image, nib.load(target))
+        z, y, x = (float(size) for size in voxel_sizes(volume.affine)[::-1])
+        wanted = parse_spacing(spacing)[::-1]
+        _chosen_spacing(path, spacing, (z, y, x))
         ratio = np.divide(wanted, voxel_sizes(volume.affine))
         voxels, affine = np.asanyarray(volume.dataobj), volume.affine @ np.diag([*ratio, 1.0])
         changed = type(volume)(voxels, affine, volume.header, dtype=voxels.dtype)  # floats where its header scales
@@ -179,8 +198,7 @@ def _volume_from_tiff(path: Path, bundle: Description, target: Path, spacing: st
     volume = read_volume(path)
     if len(volume) == 1:
         raise InputError(f"{path}: one page, but {bundle.name} takes volumes; give a TIFF of several pages, or NIfTI")
-    known = parse_spacing(spacing) if spacing else read_spacing(path)
-    _write_volume(path, target, volume, known)
+    _write_volume(path, target, volume, _chosen_spacing(path, spacing, read_spacing(path)))
     return target
 
 
@@ -193,7 +211,7 @@ def _from_microscope(path: Path, bundle: Description, target: Path, spacing: str
     _check_axes(path, image.axes, len(image.pixels), bundle)
     if bundle.num_axes == 3:
         target = target.with_name(f"{target.name}.nii")
-        _write_volume(path, target, image.pixels, parse_spacing(spacing) if spacing else image.spacing)
+        _write_volume(path, target, image.pixels, _chosen_spacing(path, spacing, image.spacing))
         return target
     write_picture(picture, image.pixels, image.spacing)
     return picture

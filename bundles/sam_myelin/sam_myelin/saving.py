@@ -24,6 +24,7 @@ __all__ = ["SaveFibresd", "draw_overlay"]
 
 logger = logging.getLogger(__name__)
 
+FIBRES_UM = (0.2, 30.0)  # diameters that nerve fibres have, with some to spare
 FIBRE_COLOUR, AXON_COLOUR = (255, 0, 255), (0, 220, 0)
 LUMINANCE = (0.299, 0.587, 0.114)
 
@@ -101,8 +102,26 @@ class SaveFibresd(WritesResults):
     ) -> None:
         axon, folder = axonmyelin == AXON_VALUE, self.output_dir
         size = None if math.isnan(pixel_size_um) else pixel_size_um
+        if size:
+            _tell_size(name, labels, size)
         write_labels(folder, f"{name}_fibres", labels)
         write_png(folder / f"{name}_myelin.png", (axonmyelin == MYELIN_VALUE) * np.uint8(255))
         write_png(folder / f"{name}_axonmyelin.png", axonmyelin.astype(np.uint8))
         write_table(folder / f"{name}_morphometrics.csv", *measure_fibres(labels, axon, pixel_size_um=size))
         write_png(folder / f"{name}_overlay.png", draw_overlay(image, labels, axon))
+
+
+def _tell_size(name: str, labels: np.ndarray, pixel_size_um: float) -> None:
+    """Warn of fibres of a size that no nerve has."""
+    areas = np.bincount(labels.ravel())[1:]
+    diameter = 2 * math.sqrt(np.median(areas[areas > 0]) / math.pi) * pixel_size_um if areas.any() else FIBRES_UM[0]
+    if not FIBRES_UM[0] <= diameter <= FIBRES_UM[1]:
+        logger.warning(
+            "%s: half of its fibres are %s than %.3g um by a pixel size of %g um, nerves have %g to %g um; correct the "
+            "pixel size",
+            name,
+            "larger" if diameter > FIBRES_UM[1] else "smaller",
+            diameter,
+            pixel_size_um,
+            *FIBRES_UM,
+        )

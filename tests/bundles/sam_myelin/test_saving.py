@@ -53,6 +53,13 @@ def test_table_has_micrometres_where_they_are_known(item, fibres, tmp_path, pixe
     np.testing.assert_allclose([float(row[column]) for row in rows], areas, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("pixel_size_um", "told"), [(0.5, ""), (5, "larger than"), (0.005, "smaller than")])
+def test_fibres_of_a_size_that_no_nerve_has_are_told(item, tmp_path, caplog, pixel_size_um, told):
+    item["image"].meta["pixel_size_um"] = pixel_size_um
+    SaveFibresd("pred", tmp_path)(item)
+    assert (told in caplog.text and "correct the pixel size" in caplog.text) if told else not caplog.text
+
+
 def test_overlay_outlines_fibres_and_axons(item, fibres, tmp_path):
     SaveFibresd("pred", tmp_path)(item)
     drawn = read_png(tmp_path / "sub-1_TEM_overlay.png")

@@ -129,13 +129,13 @@ def test_one_bad_file_does_not_keep_the_others_from_their_results(stand_in, imag
 
 
 def test_what_keeps_a_network_from_loading_is_said_once(stand_in, images, tmp_path, monkeypatch, capsys):
-    def mistyped(self, bundle):
-        raise InputError("unknown override --treshold; did you mean --threshold?")
+    def refused(self, bundle):
+        raise InputError("--threshold x: expected a number")
 
-    monkeypatch.setattr(StandIn, "__init__", mistyped)
-    assert run(VERBS, ["segment", "swinunet_livecell", str(images), str(tmp_path / "out"), "--treshold", "0.4"]) == 1
-    errors = [line for line in capsys.readouterr().err.splitlines() if "override" in line]
-    assert errors == ["error: unknown override --treshold; did you mean --threshold?"]
+    monkeypatch.setattr(StandIn, "__init__", refused)
+    assert run(VERBS, ["segment", "swinunet_livecell", str(images), str(tmp_path / "out"), "--threshold", "x"]) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if "threshold" in line]
+    assert errors == ["error: --threshold x: expected a number"]
     assert not (tmp_path / "out").exists()
 
 
@@ -231,6 +231,7 @@ def make_twins(folder):
         (make_twins, "..", {}, "no image right inside it, but in .*images; give that"),
         (make_twins, "a.tif", {"spacing": "1,2"}, "takes square pixels; give one number"),
         (make_twins, "a.tif", {"backend": "tensorrt"}, "choose one of auto, torch, onnx"),
+        (make_twins, "none.tif", {"chanel": "0"}, "unknown override --chanel; did you mean --channel"),
     ],
 )
 def test_wrong_input_is_refused_before_anything_is_written(tmp_path, make, source, options, message):

@@ -1,4 +1,5 @@
 import gzip
+import re
 
 import nibabel as nib
 import numpy as np
@@ -118,6 +119,24 @@ def test_channels_of_fluorescence_are_no_slide_unless_somebody_says_so(tmp_path,
     (source,), _ = find_sources([path], SLIDES, Pick(channel="rgb"))
     prepared = prepare_image(path, SLIDES, tmp_path / "job", source.options)
     np.testing.assert_array_equal(tifffile.imread(prepared), np.moveaxis(pixels, 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("0.5,1,2", "its voxels are 2 x 1 x 0.5 um .* by the file itself; --spacing"), ("2,1,0.5", "")]
+)
+@pytest.mark.parametrize("ending", [".nii", ".tif", ".zarr"])
+def test_spacing_that_contradicts_the_file_is_told(tmp_path, caplog, ending, given, told):
+    path, volume = tmp_path / f"a{ending}", np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
+    if ending == ".nii":
+        nib.save(nib.Nifti1Image(volume.T, np.diag([0.5, 1, 2, 1])), path)
+    elif ending == ".tif":
+        ome = {"axes": "ZYX"} | {f"PhysicalSize{axis}": size for axis, size in zip("ZYX", (2, 1, 0.5), strict=True)}
+        tifffile.imwrite(tmp_path / "a.ome.tif", volume, metadata=ome)
+        path = tmp_path / "a.ome.tif"
+    else:
+        write_zarr(path, volume[None, None, None], spacing=(2, 1, 0.5))
+    prepare_image(path, VOLUMES, tmp_path / "out", {"spacing": given})
+    assert re.search(told, caplog.text) if told else not caplog.text
 
 
 def test_values_that_a_header_scales_stay_as_they_are_with_another_spacing(tmp_path):
