@@ -305,10 +305,8 @@ def _refuse(options: Mapping[str, object], reason: str) -> None:
 
 def _check_names(bundle: Description, overrides: Mapping[str, object]) -> None:
     """Refuse settings that the bundle does not know before a file is opened: options may have been mistyped, too."""
-    known = [
-        *read_json(bundle.root / "configs" / bundle.config),
-        *(["foreground_ckpt_path"] if bundle.foreground else []),
-    ]
+    known = [key for config in bundle.configs for key in read_json(config)]
+    known += ["foreground_ckpt_path"] if bundle.foreground else []
     flags = [name for name, of in inspect.signature(segment).parameters.items() if of.kind is of.KEYWORD_ONLY]
     for key in overrides:
         if (top := top_key(key)) not in known:

@@ -243,6 +243,15 @@ def test_wrong_input_is_refused_before_anything_is_written(tmp_path, make, sourc
     assert not (tmp_path / "out").exists()
 
 
+def test_setting_of_the_exported_network_is_known(images, tmp_path):
+    (tmp_path / "a.onnx").touch()
+    with pytest.raises(InputError, match="--blocks x: expected the size of a block"):
+        segment(
+            *("swinunet_livecell", str(images), tmp_path / "out"),
+            **{"backend": "onnx", "onnx_path": str(tmp_path / "a.onnx"), "blocks": "x"},
+        )
+
+
 def test_links_in_a_circle_and_folders_that_are_called_as_images_are(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.tif").symlink_to("a.tif")
