@@ -39,6 +39,7 @@ settings.register_profile("any machine", deadline=None)  # which may be busy
 settings.load_profile("any machine")
 
 RAMP_SHAPE = (4, 6, 5)
+WORKER_BYTES = 5e9  # of a worker at its most, with the processes that its tests start
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -67,8 +68,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many workers again as cores: many tests wait for a server or another process that they started."""
-    return len(os.sched_getaffinity(0)) * 3 // 2
+    """Half as many workers again as cores, since many tests wait for what they started, if each has its memory."""
+    cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(cores, min(cores * 3 // 2, int(memory / WORKER_BYTES)))
 
 
 @pytest.hookimpl(optionalhook=True)
