@@ -156,7 +156,7 @@ def test_labels_are_saved_in_further_formats(stand_in, picture, tmp_path):
 def test_what_cannot_be_cut_is_refused_in_words(stand_in, picture, tmp_path, bundle, options, problem):
     image, _ = picture()
     with pytest.raises(InputError, match=problem):
-        segment(bundle, str(image), str(tmp_path / "out"), **{"roi_size": [32, 32]} | options)
+        segment(bundle, str(image), str(tmp_path / "out"), **(SMALL if bundle == CELLS else {}) | options)
     assert not stand_in.seen
 
 
