@@ -124,10 +124,11 @@ def _write(data: Dataset, training: Sequence[Item], testing: Sequence[Item], cha
 def _write_item(item: Item, change: Change, folder: Path) -> dict[str, object]:
     """Copy all that belongs to an image, and change the image."""
     root = item.dataset.parent
-    listed = {key: path for key, path in item.entry.items() if isinstance(path, str) and (root / path).is_file()}
-    for path in listed.values():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / path, folder / path)
+    for path in item.entry.values():
+        if isinstance(path, str) and (root / path).is_file():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            if path != item.name:
+                shutil.copyfile(root / path, folder / path)
     pixels = change(read_image(item.image))
     if is_volume(item.image):
         write_volume(folder / item.name, pixels, nifti.read_spacing(item.image))

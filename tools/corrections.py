@@ -174,12 +174,13 @@ def _check(image: Path, labels: np.ndarray, name: str, classes: list[str]) -> No
         raise InputError(f"{name}: its labels are the image itself; give the corrected labels")
     if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0 or labels.max(initial=0) > MAX_LABEL:
         raise InputError(f"{name}: labels are {labels.dtype}, expected whole numbers from 0 to {MAX_LABEL}")
-    num_pieces, num_labels = measure.label(labels, connectivity=1, return_num=True)[1], len(np.unique(labels))
-    if len(classes) == 1 and num_labels > 2 and num_pieces > MOST_PIECES * num_labels:
-        raise InputError(
-            f"{name}: its {num_labels} labels lie in {num_pieces} pieces, as the gray values of a picture do; give the "
-            "image first, then its labels"
-        )
+    if len(classes) == 1 and (num_labels := len(np.unique(labels))) > 2:
+        num_pieces = measure.label(labels, connectivity=1, return_num=True)[1]
+        if num_pieces > MOST_PIECES * num_labels:
+            raise InputError(
+                f"{name}: its {num_labels} labels lie in {num_pieces} pieces, as the gray values of a picture do; give "
+                "the image first, then its labels"
+            )
     if len(classes) > 1 and labels.max(initial=0) > len(classes):
         meant = ", ".join(f"{value} for {of}" for value, of in enumerate(classes, start=1))
         raise InputError(f"{name}: labels up to {labels.max()}, but classes are learned; draw {meant}")

@@ -10,7 +10,7 @@ from common.errors import InputError
 from common.json_file import read_json
 from tools.runs.words import normal_key, top_key
 
-__all__ = ["OWN_KEYS", "check_overrides", "choose", "hint"]
+__all__ = ["OWN_KEYS", "check_overrides", "choose", "hint", "unknown_override"]
 
 # keys that are set for each run -> what to do instead
 OWN_KEYS = {"fold": "choose with --folds", "ckpt_dir": "", "ckpt_path": "", "bundle_root": "", "config_file": ""}
@@ -36,6 +36,12 @@ def choose(given: str, text: str, known: Sequence[object]) -> tuple:
     return tuple(dict.fromkeys(by_name[word] for word in words)) or tuple(known)
 
 
+def unknown_override(key: str, known: Iterable[str], command: Callable) -> InputError:
+    """The error of an override that is not among the known keys; options of ``command`` may have been mistyped, too."""
+    flags = [name for name, of in inspect.signature(command).parameters.items() if of.kind is of.KEYWORD_ONLY]
+    return InputError(f"unknown override --{key}; {hint(top_key(key), [*sorted(known), *flags], dashes='--')}")
+
+
 def check_overrides(
     overrides: Mapping[str, object], bundle: Path, command: Callable, own: Mapping[str, str] = MappingProxyType({})
 ) -> None:
@@ -46,13 +52,12 @@ def check_overrides(
     been mistyped, too. ``own`` are further keys that the verb sets for each run -> what to do instead, if anything.
     """
     train, own = read_json(bundle / "configs/train.json"), {**OWN_KEYS, **own}
-    flags = [name for name, of in inspect.signature(command).parameters.items() if of.kind is of.KEYWORD_ONLY]
     for key in overrides:
         top = top_key(key)
         if top in own:
             raise InputError(f"--{key}: {command.__name__} sets it for each run; {own[top] or 'leave it out'}")
         if top not in train:
-            raise InputError(f"unknown override --{key}; {hint(top, [*sorted(train), *flags], dashes='--')}")
+            raise unknown_override(key, train, command)
         _check_inside(key, train)
     if overrides:
         from fire.parser import DefaultParseValue  # as MONAI reads its command line

@@ -2,7 +2,6 @@
 
 import errno
 import functools
-import inspect
 import logging
 import tempfile
 import uuid
@@ -19,7 +18,7 @@ from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
 from tools.formats.sequences import group_frames
-from tools.runs.overrides import hint
+from tools.runs.overrides import unknown_override
 from tools.runs.words import top_key
 from tools.segment.blocks.plan import (
     Cutting,
@@ -307,10 +306,9 @@ def _check_names(bundle: Description, overrides: Mapping[str, object]) -> None:
     """Refuse settings that the bundle does not know before a file is opened: options may have been mistyped, too."""
     known = [key for config in bundle.configs for key in read_json(config)]
     known += ["foreground_ckpt_path"] if bundle.foreground else []
-    flags = [name for name, of in inspect.signature(segment).parameters.items() if of.kind is of.KEYWORD_ONLY]
     for key in overrides:
-        if (top := top_key(key)) not in known:
-            raise InputError(f"unknown override --{key}; {hint(top, [*sorted(known), *flags], dashes='--')}")
+        if top_key(key) not in known:
+            raise unknown_override(key, known, segment)
 
 
 def _options(bundle: Description, spacing: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ import logging
 import math
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -160,22 +160,27 @@ def _chosen_spacing(path: Path, given: str | None, told: Spacing | None) -> Spac
     if not given:
         return told
     wanted = parse_spacing(given)
-    if told and any(size and abs(size / own - 1) > SAME for size, own in zip(told, wanted, strict=True)):
+    _tell_contradiction(path, wanted, told or (None, None, None))
+    return wanted
+
+
+def _tell_contradiction(path: Path, wanted: Spacing, told: Sequence[float | None]) -> None:
+    if any(size and own and abs(size / own - 1) > SAME for size, own in zip(told, wanted, strict=True)):
         says = " x ".join("?" if size is None else f"{size:.3g}" for size in told)
+        given = ",".join(f"{size:g}" for size in wanted if size)
         logger.warning(
             "%s: its voxels are %s um (Z, Y, X) by the file itself; --spacing %s is taken", path, says, given
         )
-    return wanted
 
 
 def _respaced(path: Path, target: Path, spacing: str) -> Path:
     """A NIfTI volume with another spacing instead of its own; axes and origin stay."""
+    wanted = parse_spacing(spacing)
     try:
         volume = cast(nib.Nifti1Image, nib.load(target))
-        z, y, x = (float(size) for size in voxel_sizes(volume.affine)[::-1])
-        wanted = parse_spacing(spacing)[::-1]
-        _chosen_spacing(path, spacing, (z, y, x))
-        ratio = np.divide(wanted, voxel_sizes(volume.affine))
+        own = voxel_sizes(volume.affine)
+        _tell_contradiction(path, wanted, own[::-1].tolist())
+        ratio = np.divide(wanted[::-1], own)
         voxels, affine = np.asanyarray(volume.dataobj), volume.affine @ np.diag([*ratio, 1.0])
         changed = type(volume)(voxels, affine, volume.header, dtype=voxels.dtype)  # floats where its header scales
         changed.header.set_xyzt_units("micron")

@@ -102,19 +102,19 @@ class SaveFibresd(WritesResults):
     ) -> None:
         axon, folder = axonmyelin == AXON_VALUE, self.output_dir
         size = None if math.isnan(pixel_size_um) else pixel_size_um
-        if size:
-            _tell_size(name, labels, size)
+        columns, rows = measure_fibres(labels, axon, pixel_size_um=size)
+        if size and rows:
+            diameter = columns.index("fibre_diameter_um")
+            _tell_size(name, float(np.median([row[diameter] for row in rows])), size)
         write_labels(folder, f"{name}_fibres", labels)
         write_png(folder / f"{name}_myelin.png", (axonmyelin == MYELIN_VALUE) * np.uint8(255))
         write_png(folder / f"{name}_axonmyelin.png", axonmyelin.astype(np.uint8))
-        write_table(folder / f"{name}_morphometrics.csv", *measure_fibres(labels, axon, pixel_size_um=size))
+        write_table(folder / f"{name}_morphometrics.csv", columns, rows)
         write_png(folder / f"{name}_overlay.png", draw_overlay(image, labels, axon))
 
 
-def _tell_size(name: str, labels: np.ndarray, pixel_size_um: float) -> None:
+def _tell_size(name: str, diameter: float, pixel_size_um: float) -> None:
     """Warn of fibres of a size that no nerve has."""
-    areas = np.bincount(labels.ravel())[1:]
-    diameter = 2 * math.sqrt(np.median(areas[areas > 0]) / math.pi) * pixel_size_um if areas.any() else FIBRES_UM[0]
     if not FIBRES_UM[0] <= diameter <= FIBRES_UM[1]:
         logger.warning(
             "%s: half of its fibres are %s than %.3g um by a pixel size of %g um, nerves have %g to %g um; correct the "

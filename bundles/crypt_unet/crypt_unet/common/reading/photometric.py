@@ -126,8 +126,10 @@ def as_seen(
 
 def _is_shifted(page: tifffile.TiffPage) -> bool:
     """Whether they are 16 bit with a sign, which ImageJ keeps without one, 32768 higher, and shows as they were."""
+    if page.dtype != np.uint16:
+        return False
     told = page.parent.imagej_metadata or {}
-    return page.dtype == np.uint16 and [told.get(name) for name in ("cf", "c0", "c1")] == [0, -32768, 1]
+    return [told.get(name) for name in ("cf", "c0", "c1")] == [0, -32768, 1]
 
 
 def _from_white(path: str | PathLike[str], page: tifffile.TiffPage, pixels: np.ndarray, *, labels: bool) -> np.ndarray:
