@@ -59,7 +59,8 @@ def compare(
         raise ValueError(f"{data.path}: {len(learned)} images to train on, fewer than --counts {counts}")
     given = dict(pair.split("=", 1) for pair in overrides.split(",") if pair)
     tuned = {"max_epochs": str(max_epochs), **given}
-    yield f"data: {data.name}, {change}: n = {len(tested)}; {max_epochs} epochs of {max(numbers)} images; {overrides}"
+    told = f"data: {data.name}, {change}: n = {len(tested)}; {max_epochs} epochs of {max(numbers)} images"
+    yield "; ".join(filter(None, (told, overrides)))
     before: dict[str, float] = {}
     rows = []
     for number in (0, *numbers):
