@@ -2,6 +2,7 @@
 
 import time
 import warnings
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,10 +85,12 @@ def retry(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
 
 def _connect(url: str, arguments: Mapping[str, Any]) -> RDBStorage:
     with warnings.catch_warnings(category=ExperimentalWarning, action="ignore"):
-        return RDBStorage(
+        storage = RDBStorage(
             url,
             engine_kwargs=dict(arguments),
             heartbeat_interval=HEARTBEAT_S,
             grace_period=GRACE_S,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES),
         )
+    weakref.finalize(storage, storage.engine.dispose)  # Optuna leaves its connections open
+    return storage

@@ -8,6 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from common.errors import InputError
 from tools.runs.tune.space import all_keys, check_fixed, read_space, suggest, values_of
+from tools.runs.tune.storage import open_storage
 
 TRAIN = {
     "learning_rate": 0.002,
@@ -66,7 +67,7 @@ def test_numbers_may_replace_numbers_expressions_null_and_words_that_leave_it_op
 def test_choices_come_back_as_they_were_written(read, tmp_path):
     choices = [[24, 64], [32, 64], "none", "[32, 64]", None, 1, 1.0, True, {"a": [1]}]
     space = read({"patch_size": {"type": "categorical", "choices": choices}})
-    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/study.db")
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path}/study.db"))
     for text in map(json.dumps, choices):
         study.enqueue_trial({"patch_size": text})
         trial = study.ask()

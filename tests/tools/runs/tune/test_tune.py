@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -240,7 +241,7 @@ class TestFailures:
         trial = study.ask()
         rate = trial.suggest_float("rate", 0.01, 1, log=True)
         study._storage.record_heartbeat(trial._trial_id)
-        with sqlite3.connect("out/study.db") as database:
+        with closing(sqlite3.connect("out/study.db")) as database, database:
             database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")
         tuned(2)
         assert states() == ["COMPLETE", "FAIL", "COMPLETE"] and stub.configs[-1]["rate"] == rate
