@@ -155,7 +155,7 @@ def run(verbs: Mapping[str, tuple[str, str]], arguments: Sequence[str]) -> int:
         if verb is None:
             print(_list_verbs(verbs, " ".join(words)))
         elif wants_help:
-            print(_help(verb, _load(verbs[verb][0])), flush=True)
+            print(_help(verb, _load(verbs[verb][0]), words[len(verb.split()) :]), flush=True)
         else:
             command, rest = _load(verbs[verb][0]), list(words[len(verb.split()) :])
             _check_given(verb, command, rest)
@@ -230,9 +230,10 @@ def _list_verbs(verbs: Mapping[str, tuple[str, str]], group: str) -> str:
     return f"usage: python -m tools VERB ...   (--help after a verb says more)\n\n{as_table(lines)}"
 
 
-def _help(verb: str, command: Callable) -> str:
-    """Usage line and docstring of a verb."""
-    return f"{_usage(verb, command)}\n\n{inspect.getdoc(command) or ''}"
+def _help(verb: str, command: Callable, words: Sequence[str]) -> str:
+    """Usage line and docstring of a verb, and what it says itself about the words that stand after it."""
+    about = getattr(command, "help_of", lambda words: "")(words)
+    return "\n\n".join([_usage(verb, command), inspect.getdoc(command) or "", *([about] if about else [])])
 
 
 def _usage(verb: str, command: Callable) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import inspect
 import logging
 import tempfile
 import uuid
@@ -36,6 +37,7 @@ from tools.segment.quiet import quiet
 from tools.segment.remote import Server
 from tools.segment.results import IN_BLOCKS, MASKS, count_objects, is_complete
 from tools.segment.saving import find_labels, is_saved, save_labels, save_sequences
+from tools.segment.settings import help_of_settings
 from tools.segment.sources import Source, find_images, find_sources
 from tools.segment.work import UnusableNetworkError, Whole, forget, segment_whole
 from tools.spreading import Spread, one_by_one, open_cluster
@@ -111,7 +113,7 @@ def segment(
     token : str
         Word that the server asks for.
     **overrides
-        Settings of the bundle's inference.json, for example --threshold 0.4.
+        Settings of the bundle's inference.json, for example --threshold 0.4: `segment BUNDLE --help` lists them.
     """
     if extra:
         raise InputError(f"too many arguments: {' '.join(map(str, extra))}; give several images as a pattern in quotes")
@@ -152,6 +154,11 @@ def segment(
             spread=spread,
             server=asked,
         )
+
+
+segment.help_of = functools.partial(  # type: ignore[attr-defined]
+    help_of_settings, options=inspect.signature(segment).parameters.keys()
+)
 
 
 def segment_images(

@@ -465,3 +465,19 @@ def test_folders_of_any_name(stand_in, tmp_path, monkeypatch, name):
     assert run(VERBS, ["segment", "swinunet_livecell", name, out]) == 0
     assert (tmp_path / out / "a_mask.png").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, out])
+
+
+def test_help_of_a_bundle_lists_its_settings_as_its_config_has_them(capsys):
+    assert run(VERBS, ["segment", "devonet_ndn", "--help"]) == 0
+    settings = capsys.readouterr().out.partition("Settings of devonet_ndn")[2]
+    default = json.loads((find_bundle("devonet_ndn") / "configs/inference.json").read_text())["threshold"]
+    assert f"--threshold : {default}\n    a voxel belongs to a marker from this probability on\n" in settings
+    assert "--max_epochs" not in settings, "of the training"
+    assert "--spacing :" not in settings, "an option of segment, which means the voxels of the file"
+    assert run(VERBS, ["segment", "nuclei", "--help"]) == 0
+    assert "--min_nucleus_volume : 200.0" in capsys.readouterr().out, "that the one of two bundles has which separates"
+
+
+def test_help_of_an_unknown_bundle_names_the_known_ones(capsys):
+    assert run(VERBS, ["segment", "devonet_ndm", "--help"]) == 1
+    assert "did you mean devonet_ndn?" in capsys.readouterr().err

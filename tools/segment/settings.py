@@ -1,0 +1,35 @@
+"""What a bundle's card says about the settings that segmenting takes, for ``segment BUNDLE --help``."""
+
+import re
+import textwrap
+from collections.abc import Sequence, Set
+
+from common.json_file import read_json
+from tools.card.files import MODEL_CARD
+from tools.segment.description import describe
+
+__all__ = ["help_of_settings"]
+
+NAME = r"`--\w+`(?: \*)?"  # the asterisk: of the network's shape
+ROW = re.compile(rf"^\| ({NAME}(?:, {NAME})*) \| (.*?) \| (.*) \|$", re.MULTILINE)  # of the card's table of overrides
+
+
+def help_of_settings(words: Sequence[str], options: Set[str]) -> str:
+    """The settings of the bundle that is the first of the words, but for names that are ``options`` of the verb.
+
+    Empty without words. InputError if there is no such bundle.
+    """
+    if not words or words[0].startswith("-"):
+        return ""
+    bundle = describe(words[0])
+    config = {key: value for path in bundle.configs for key, value in read_json(path).items()}
+    card = bundle.root / MODEL_CARD
+    heading, entries = f"Settings of {bundle.name}", []
+    for names, stated, meaning in ROW.findall(card.read_text(encoding="utf-8") if card.is_file() else ""):
+        known = [name for name in re.findall(r"--(\w+)", names) if name in config.keys() - options]
+        defaults = ", ".join(str(config[name]) for name in known)
+        if known:
+            title = f"{', '.join(f'--{name}' for name in known)} : {stated if set(defaults) & {*'$@'} else defaults}"
+            about = textwrap.fill(meaning.replace("`", ""), 120, initial_indent=" " * 4, subsequent_indent=" " * 4)
+            entries += [title.removesuffix(" : "), about]
+    return "\n".join([heading, "-" * len(heading), *entries, f"More about them: {card}"]) if entries else ""
