@@ -21,6 +21,7 @@ from common.tiled_tiff import write_tiled
 from tools.bundles import read_metadata
 from tools.command_line import as_verb
 from tools.convert.dataset import CORRECTED
+from tools.convert.drawn import OUTLINES, read_outlines
 from tools.formats.saving import as_objects, smallest_type
 from tools.formats.scenes import PICKS
 from tools.segment.description import Description, describe
@@ -60,7 +61,8 @@ def correct(
         The image, of any format that `segment` reads.
     labels : str
         Its objects, each with a number of its own, as `segment` wrote them and you corrected them: TIFF, PNG or NIfTI,
-        of the same size. Of a bundle that learns classes the classes, as its card says.
+        of the same size; or their outlines, as ROIs of ImageJ (.roi, .zip) or GeoJSON of QuPath, which `segment --save
+        imagej-roi,geojson` writes. Of a bundle that learns classes the classes, as its card says.
     dataset_dir : str
         Folder of the dataset; made if it is not there.
     spacing, scene, channel, time : str
@@ -77,7 +79,7 @@ def correct(
         prepared = prepare_image(image, described, Path(folder, "image"), options)
         if is_volume(labels) and not is_volume(prepared):
             raise InputError(f"{labels}: a volume, but {image.name} is a picture; give its labels as TIFF or PNG")
-        corrected = nifti.read_volume_onto(labels, prepared) if is_volume(labels) else read_labels(labels, described)
+        corrected = _corrected(labels, described, prepared)
         item = add_correction(dataset_dir, described, prepared, corrected, image.name, test=test)
     dataset = read_dataset(dataset_dir)
     learners = [each.root.name for each in described.networks]
@@ -89,6 +91,19 @@ def correct(
         "fine-tune": f"python -m tools finetune {' or '.join(learners)} "
         f"--dataset_dir {shlex.quote(str(dataset_dir))} --output_dir tuned",
     }
+
+
+def _corrected(labels: Path, bundle: Description, image: Path) -> np.ndarray:
+    if is_volume(labels):
+        return nifti.read_volume_onto(labels, image)
+    if labels.suffix.lower() not in OUTLINES:
+        return read_labels(labels, bundle)
+    classes = classes_of(bundle)
+    if len(classes) > 1:
+        raise InputError(
+            f"{labels}: outlines, but {bundle.name} learns the classes {', '.join(classes)}; draw a picture"
+        )
+    return read_outlines(labels, read_image(image).shape[: bundle.num_axes], bundle.object_name)
 
 
 def read_labels(path: Path, bundle: Description) -> np.ndarray:

@@ -11,6 +11,7 @@ from common.errors import InputError
 from common.items import evaluation_items, training_items
 from common.reading.images import read_image
 from tools.corrections import add_correction, classes_of, correct
+from tools.formats.saving import About, write
 from tools.segment.description import describe
 
 PICTURES, VOLUMES, CLASSES = describe("swinunet_livecell"), describe("devonet_nsn"), describe("sam_myelin")
@@ -135,3 +136,17 @@ def test_an_image_given_as_its_labels_and_a_volume_for_a_picture_are_refused(tmp
     with pytest.raises(InputError, match=r"drawn\.nii\.gz: a volume, but cells\.png is a picture; give its labels as"):
         correct(PICTURES.root.name, image, volume, tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
+
+
+def test_outlines_are_corrections_too(tmp_path, picture):
+    outlines = write(LABELS, tmp_path, "cells", "imagej-roi", About("cells.png", kind="cell"))
+    said = correct("swinunet_livecell", str(picture()), str(outlines), str(tmp_path / "kept"))
+    assert said["labels"] == 2
+    (item,) = training_items(tmp_path / "kept", "none")
+    np.testing.assert_array_equal(read_image(item["label"], labels=True) > 0, LABELS > 0)
+
+
+def test_classes_cannot_be_outlined(tmp_path, picture):
+    outlines = write(LABELS, tmp_path, "cells", "geojson", About("cells.png", kind="fibre"))
+    with pytest.raises(InputError, match="outlines, but sam_myelin learns .* and .*; give a picture"):
+        correct("sam_myelin", str(picture()), str(outlines), str(tmp_path / "kept"))

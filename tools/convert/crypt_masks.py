@@ -5,8 +5,7 @@ import json
 import logging
 import sys
 import zlib
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from common.reading.tiff import read_header, read_volume
 from common.tables import from_cell
 from tools.convert.dataset import describe
 from tools.convert.geojson import choose_features, find_polygons, rasterise
+from tools.convert.naming import naming
 
-__all__ = ["Mask", "find_masks", "naming"]
+__all__ = ["Mask", "find_masks"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,17 +67,6 @@ def find_masks(source: Path, stems: Collection[str], masks: Path | None = None) 
         raise InputError(f"{masks}: no such file or folder; give a CSV of run lengths or a folder of masks")
     table = masks if masks is not None and masks.is_file() else None if masks is not None else _find_csv(source)
     return _masks_of_csv(table, source, stems) if table else _masks_of_files(masks or source, source, stems)
-
-
-@contextmanager
-def naming(*names: object) -> Iterator[None]:
-    """Turn a ValueError about content into an InputError that starts with the names of its file and row."""
-    try:
-        yield
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(": ".join([*map(str, names), str(error)])) from error
 
 
 def _find_csv(source: Path) -> Path | None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.names import by_name, stem
-from tools.convert.crypt_masks import Mask, find_masks, naming
+from tools.convert.crypt_masks import Mask, find_masks
 from tools.convert.dataset import find_unit
+from tools.convert.naming import naming
 from tools.formats.scene_slides import open_any_slide, size_of_pixels
 
 __all__ = ["Slide", "check_masks", "find_slides"]

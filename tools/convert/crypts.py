@@ -15,9 +15,10 @@ from common.reading.windows import TiffWindows
 from common.tables import format_table
 from common.tiled_tiff import write_tiled
 from tools.command_line import as_verb, at_least, listed, positive
-from tools.convert.crypt_masks import Mask, naming
+from tools.convert.crypt_masks import Mask
 from tools.convert.crypt_slides import Slide, check_masks, find_slides
 from tools.convert.dataset import assign_folds, chosen_units, describe, writing_dataset
+from tools.convert.naming import naming
 from tools.convert.patches import PatchRules, index_patches
 from tools.formats.scene_slides import SceneSlide, open_any_slide
 

@@ -1,0 +1,135 @@
+"""Objects that were drawn as outlines, in ImageJ or in QuPath, as a label image."""
+
+import json
+import logging
+import re
+import struct
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from skimage.draw import polygon2mask
+
+from common.errors import one_line
+from tools.convert.geojson import choose_features, find_polygons
+from tools.convert.naming import naming
+
+__all__ = ["OUTLINES", "read_outlines"]
+
+logger = logging.getLogger(__name__)
+
+OUTLINES = (".roi", ".zip", ".geojson")
+OUTSIDE_PX = 1.0  # an outline along the border of the image may lie this far outside
+AREAS = ("POLYGON", "RECT", "OVAL", "FREEHAND", "TRACED")
+IN_SLICE = re.compile(r"(.+)-z(\d+)", re.ASCII)  # names of the ROIs that `segment --save imagej-roi` writes of a volume
+DAMAGED = (
+    OSError,
+    ValueError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+Rings = Sequence[np.ndarray]
+
+
+def read_outlines(path: Path, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """Draw the objects of a file of outlines; where they overlap, the later one is on top.
+
+    Parameters
+    ----------
+    path : Path
+        One of ImageJ's ROIs (.roi), a set of them (.zip), or GeoJSON as QuPath exports annotations and detections.
+    shape : tuple of int
+        Of the image, (Y, X) or (Z, Y, X). In a volume, the ROIs of an object are called ``<object>-z<slice>``, slices
+        counted from 1, as `segment --save imagej-roi` names them.
+    kind : str
+        What an object is, such as cell: of GeoJSON with several classes the one that is called so is taken.
+
+    Returns
+    -------
+    ndarray of int32
+        The pixels whose centres lie inside the outline of object i have the value i, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, an outline encloses no area or lies outside the image, or none holds a pixel.
+    """
+    labels = np.zeros(shape if len(shape) == 3 else (1, *shape), np.int32)
+    with naming(path):
+        objects = _of_geojson(path, kind) if path.suffix.lower() == ".geojson" else _of_imagej(path)
+        if len(shape) == 3 and None in {z for z, _, _ in objects}:
+            raise ValueError(
+                "an outline without its slice; name the ROIs of an object <object>-z1, <object>-z2 and so on, as "
+                "`segment --save imagej-roi` does"
+            )
+        numbers: dict[str, int] = {}
+        for z, name, rings in objects:
+            number = numbers.setdefault(name, len(numbers) + 1)
+            _draw(labels[_slice(z, len(labels), name) if len(shape) == 3 else 0], rings, number, name)
+        num_drawn = np.count_nonzero(np.unique(labels))
+        if num_drawn < len(numbers):
+            logger.warning("%s: %d of %d objects hold no pixel", path, len(numbers) - num_drawn, len(numbers))
+        if numbers and not num_drawn:
+            raise ValueError("no outline holds a pixel; give those of this image, in pixels at full resolution")
+    return labels.reshape(shape)
+
+
+def _draw(plane: np.ndarray, rings: Rings, number: int, name: str) -> None:
+    """Give the pixels inside an odd number of rings a number."""
+    points, (height, width) = np.concatenate(rings), plane.shape
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    if min(left, top) < -OUTSIDE_PX or right > width + OUTSIDE_PX or bottom > height + OUTSIDE_PX:
+        raise ValueError(
+            f"{name}: x from {left:g} to {right:g} and y from {top:g} to {bottom:g}, the image has {width} x {height} "
+            "pixels; give the outlines of this image, in pixels at full resolution"
+        )
+    x, y = (int(max(np.floor(side), 0)) for side in (left, top))
+    part = plane[y : int(np.ceil(bottom)) + 1, x : int(np.ceil(right)) + 1]
+    inside = np.zeros(part.shape, bool)
+    for ring in rings:
+        inside ^= polygon2mask(part.shape, ring[:, ::-1] - (y + 0.5, x + 0.5))  # centres of pixels lie at half numbers
+    part[inside] = number
+
+
+def _slice(z: int | None, num_slices: int, name: str) -> int:
+    if z is None or not 1 <= z <= num_slices:
+        raise ValueError(f"{name}: in slice {z}, the image has {num_slices}; give the outlines of this image")
+    return z - 1
+
+
+def _of_geojson(path: Path, kind: str) -> list[tuple[int | None, str, Rings]]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"not a readable GeoJSON ({one_line(error)}); export it again") from error
+    features, left_out = choose_features(document, kind.lower())
+    for name, number in left_out.items():
+        logger.warning("%s: %d annotations of the class %s left out", path, number, name)
+    return [
+        (None, f"object {number}", [ring for rings in find_polygons(feature) for ring in rings])
+        for number, feature in enumerate(features, start=1)
+    ]
+
+
+def _of_imagej(path: Path) -> list[tuple[int | None, str, Rings]]:
+    import roifile
+
+    try:
+        read = roifile.roiread(path)
+        rois = read if isinstance(read, list) else [read]
+        found = [(roi.name, roi.roitype.name, roi.coordinates(multi=True)) for roi in rois]
+    except DAMAGED as error:
+        raise ValueError(f"not readable as ROIs of ImageJ ({one_line(error)}); save them again") from error
+    objects: list[tuple[int | None, str, Rings]] = []
+    for number, (name, area, rings) in enumerate(found, start=1):
+        if area not in AREAS or not all(len(ring) > 2 and np.isfinite(ring).all() for ring in rings) or not rings:
+            raise ValueError(f"{name or f'ROI {number}'}: a {area.lower()}, expected an area; remove it from the set")
+        in_slice = IN_SLICE.fullmatch(name or "")
+        z, whose = (int(in_slice[2]), in_slice[1]) if in_slice else (None, f"ROI {number} {name or ''}".strip())
+        objects.append((z, whose, [np.asarray(ring, float) for ring in rings]))
+    return objects
