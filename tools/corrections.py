@@ -100,9 +100,8 @@ def _corrected(labels: Path, bundle: Description, image: Path) -> np.ndarray:
         return read_labels(labels, bundle)
     classes = classes_of(bundle)
     if len(classes) > 1:
-        raise InputError(
-            f"{labels}: outlines, but {bundle.name} learns the classes {', '.join(classes)}; draw a picture"
-        )
+        learned = " and ".join(classes)
+        raise InputError(f"{labels}: outlines, but {bundle.name} learns {learned}; give a picture of these classes")
     return read_outlines(labels, read_image(image).shape[: bundle.num_axes], bundle.object_name)
 
 
