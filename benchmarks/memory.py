@@ -13,8 +13,10 @@ import numpy as np
 from benchmarks.bundles import tools_command
 from benchmarks.harness import Row, as_time, goal, run_measured
 from common.tiled_tiff import write_tiled
+from tools.convert.spacing import parse_spacing
 from tools.formats.label_zarr import write_parts
 from tools.formats.saving import About
+from tools.formats.scenes import Spacing
 from tools.sample.embryo import SPACING_UM
 from tools.sample.tissue import PIXEL_SIZE_UM, draw_slide
 
@@ -24,19 +26,20 @@ WHOLE_GB = "1000000"  # more than any machine has
 
 def compare(
     folder: Path, *, ways: str = "blocks,whole,slide", slices: int = 64, size: int = 1024, slide_size: int = 20000,
-    memory: str = "1.5", limit: str = "",
+    memory: str = "1.5", limit: str = "", spacing: str = "",
 ) -> Iterator[list[Row]]:  # fmt: skip
     """Compare an image as a whole with the same in blocks.
 
     Options: ways, some of blocks, whole and slide; slices and size, height and width, of the volume; slide_size, height
-    and width; memory, in GB, that blocks are chosen for; limit, in GiB.
+    and width; memory, in GB, that blocks are chosen for; limit, in GiB; spacing, of the volume's voxels in micrometres
+    as Z,Y,X, by default that of BBBC050's test embryos.
     """
     shape, volume = (slices, size, size), folder / "volume.ome.zarr"
     chosen = {way: gb for way, gb in {"blocks": memory, "whole": WHOLE_GB}.items() if way in ways.split(",")}
     if chosen:
-        write_volume(volume, shape)
+        write_volume(volume, shape, parse_spacing(spacing) if spacing else SPACING_UM)
     results = {way: run_measured(_command(volume, folder / way, gb)) for way, gb in chosen.items()}
-    what = f"devonet_nsn, {' x '.join(map(str, shape))} uint16"
+    what = f"devonet_nsn, {' x '.join(map(str, shape))} uint16{f', voxels of {spacing} um' if spacing else ''}"
     for way, found in results.items():
         yield [_peak(f"{what}, {way}", found.peak, 4), Row(f"{what}, {way}: with start", as_time(found.seconds))]
     if len(results) == 2:
@@ -72,7 +75,7 @@ def _limited(command: list[str], limit: str, way: str) -> Row:
     return Row(f"{way} under ulimit -v {kib}", f"{peak / 2**30:.2f} GiB")
 
 
-def write_volume(path: Path, shape: tuple[int, ...]) -> None:
+def write_volume(path: Path, shape: tuple[int, ...], spacing: Spacing) -> None:
     """Noise as OME-Zarr; only a chunk of it is in memory."""
     random = np.random.default_rng(0)
     places = (
@@ -84,7 +87,7 @@ def write_volume(path: Path, shape: tuple[int, ...]) -> None:
         for place in places
     )
     chunks = tuple(min(pair) for pair in zip(CHUNK, shape, strict=True))
-    write_parts(path, shape, np.dtype(np.uint16), parts, About(path.name, SPACING_UM, "nucleus"), chunks=chunks)
+    write_parts(path, shape, np.dtype(np.uint16), parts, About(path.name, spacing, "nucleus"), chunks=chunks)
 
 
 def write_slide(path: Path, size: int) -> None:
