@@ -23,16 +23,7 @@ OUTLINES = (".roi", ".zip", ".geojson")
 OUTSIDE_PX = 1.0  # an outline along the border of the image may lie this far outside
 AREAS = ("POLYGON", "RECT", "OVAL", "FREEHAND", "TRACED")
 IN_SLICE = re.compile(r"(.+)-z(\d+)", re.ASCII)  # names of the ROIs that `segment --save imagej-roi` writes of a volume
-DAMAGED = (
-    OSError,
-    ValueError,
-    IndexError,
-    KeyError,
-    RuntimeError,
-    NotImplementedError,
-    struct.error,
-    zipfile.BadZipFile,
-)
+DAMAGED = (OSError, ValueError, LookupError, RuntimeError, struct.error, zipfile.BadZipFile)
 Rings = Sequence[np.ndarray]
 
 
@@ -59,28 +50,44 @@ def read_outlines(path: Path, shape: tuple[int, ...], kind: str) -> np.ndarray:
     InputError
         If the file is damaged, an outline encloses no area or lies outside the image, or none holds a pixel.
     """
-    labels = np.zeros(shape if len(shape) == 3 else (1, *shape), np.int32)
+    labels = np.zeros(shape, np.int32)
     with naming(path):
-        objects = _of_geojson(path, kind) if path.suffix.lower() == ".geojson" else _of_imagej(path)
-        if len(shape) == 3 and None in {z for z, _, _ in objects}:
-            raise ValueError(
-                "an outline without its slice; name the ROIs of an object <object>-z1, <object>-z2 and so on, as "
-                "`segment --save imagej-roi` does"
-            )
-        numbers: dict[str, int] = {}
-        for z, name, rings in objects:
-            number = numbers.setdefault(name, len(numbers) + 1)
-            _draw(labels[_slice(z, len(labels), name) if len(shape) == 3 else 0], rings, number, name)
+        outlines = _of_geojson(path, kind) if path.suffix.lower() == ".geojson" else _of_imagej(path)
+        if labels.ndim == 3:
+            numbers = _draw_in_slices(labels, outlines)
+        else:
+            numbers = list(range(1, len(outlines) + 1))
+            for number, (name, rings) in zip(numbers, outlines, strict=True):
+                _draw(labels, rings, number, name)
         num_drawn = np.count_nonzero(np.unique(labels))
         if num_drawn < len(numbers):
             logger.warning("%s: %d of %d objects hold no pixel", path, len(numbers) - num_drawn, len(numbers))
         if numbers and not num_drawn:
             raise ValueError("no outline holds a pixel; give those of this image, in pixels at full resolution")
-    return labels.reshape(shape)
+    return labels
+
+
+def _draw_in_slices(labels: np.ndarray, outlines: Sequence[tuple[str, Rings]]) -> list[int]:
+    """Draw outlines into the slices that their names say; numbers of the objects."""
+    numbers: dict[str, int] = {}
+    for name, rings in outlines:
+        placed = IN_SLICE.fullmatch(name)
+        if placed is None:
+            raise ValueError(
+                f"{name}: an outline without its slice; name the ROIs of an object <object>-z1, <object>-z2 and so on, "
+                "as `segment --save imagej-roi` does"
+            )
+        number, z = numbers.setdefault(placed[1], len(numbers) + 1), int(placed[2])
+        if not 1 <= z <= len(labels):
+            raise ValueError(f"{name}: in slice {z}, the image has {len(labels)}; give the outlines of this image")
+        _draw(labels[z - 1], rings, number, name)
+    return [*numbers.values()]
 
 
 def _draw(plane: np.ndarray, rings: Rings, number: int, name: str) -> None:
     """Give the pixels inside an odd number of rings a number."""
+    if not rings:
+        return
     points, (height, width) = np.concatenate(rings), plane.shape
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     if min(left, top) < -OUTSIDE_PX or right > width + OUTSIDE_PX or bottom > height + OUTSIDE_PX:
@@ -96,13 +103,7 @@ def _draw(plane: np.ndarray, rings: Rings, number: int, name: str) -> None:
     part[inside] = number
 
 
-def _slice(z: int | None, num_slices: int, name: str) -> int:
-    if z is None or not 1 <= z <= num_slices:
-        raise ValueError(f"{name}: in slice {z}, the image has {num_slices}; give the outlines of this image")
-    return z - 1
-
-
-def _of_geojson(path: Path, kind: str) -> list[tuple[int | None, str, Rings]]:
+def _of_geojson(path: Path, kind: str) -> list[tuple[str, Rings]]:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
@@ -111,25 +112,26 @@ def _of_geojson(path: Path, kind: str) -> list[tuple[int | None, str, Rings]]:
     for name, number in left_out.items():
         logger.warning("%s: %d annotations of the class %s left out", path, number, name)
     return [
-        (None, f"object {number}", [ring for rings in find_polygons(feature) for ring in rings])
+        (f"object {number}", [ring for rings in find_polygons(feature) for ring in rings])
         for number, feature in enumerate(features, start=1)
     ]
 
 
-def _of_imagej(path: Path) -> list[tuple[int | None, str, Rings]]:
+def _of_imagej(path: Path) -> list[tuple[str, Rings]]:
     import roifile
 
     try:
         read = roifile.roiread(path)
         rois = read if isinstance(read, list) else [read]
-        found = [(roi.name, roi.roitype.name, roi.coordinates(multi=True)) for roi in rois]
+        found = [
+            (roi.name or f"ROI {number}", roi.roitype.name, roi.coordinates(multi=True))
+            for number, roi in enumerate(rois, start=1)
+        ]
     except DAMAGED as error:
         raise ValueError(f"not readable as ROIs of ImageJ ({one_line(error)}); save them again") from error
-    objects: list[tuple[int | None, str, Rings]] = []
-    for number, (name, area, rings) in enumerate(found, start=1):
-        if area not in AREAS or not all(len(ring) > 2 and np.isfinite(ring).all() for ring in rings) or not rings:
-            raise ValueError(f"{name or f'ROI {number}'}: a {area.lower()}, expected an area; remove it from the set")
-        in_slice = IN_SLICE.fullmatch(name or "")
-        z, whose = (int(in_slice[2]), in_slice[1]) if in_slice else (None, f"ROI {number} {name or ''}".strip())
-        objects.append((z, whose, [np.asarray(ring, float) for ring in rings]))
-    return objects
+    if not found:
+        raise ValueError("no ROI in it; save the set of ROIs of ImageJ's ROI manager")
+    for name, area, rings in found:
+        if area not in AREAS or not rings or not all(len(ring) > 2 and np.isfinite(ring).all() for ring in rings):
+            raise ValueError(f"{name}: a {area.lower()}, expected an area; remove it from the set")
+    return [(name, [np.asarray(ring, float) for ring in rings]) for name, _, rings in found]

@@ -52,8 +52,8 @@ def polygon(*points, name=""):
 
 
 def test_a_square_drawn_in_imagej_holds_the_pixels_inside_and_the_later_one_is_on_top(tmp_path):
-    first = polygon((2, 3), (8, 3), (8, 7), (2, 7), name="same")
-    second = polygon((6, 3), (10, 3), (10, 7), (6, 7), name="same")
+    first = polygon((2, 3), (8, 3), (8, 7), (2, 7), name="cell-z1")
+    second = polygon((6, 3), (10, 3), (10, 7), (6, 7), name="cell-z2")
     drawn = read_outlines(save(tmp_path / "RoiSet.zip", first, second), SHAPE, "cell")
     expected = np.zeros(SHAPE, int)
     expected[3:7, 2:8] = 1
@@ -80,8 +80,8 @@ def line():
     [
         (line(), SHAPE, "scale bar: a line, expected an area"),
         (polygon((2, 3), (80, 3), (80, 7), name="far"), SHAPE, "far: x from 2 to 80 .* the image has 50 x 40 pixels"),
-        (polygon((2, 3), (8, 3), (8, 7), name="0007-0009"), (3, *SHAPE), "an outline without its slice"),
-        (polygon((2, 3), (8, 3), (8, 7), name="a-z4"), (3, *SHAPE), "a: in slice 4, the image has 3"),
+        (polygon((2, 3), (8, 3), (8, 7), name="0007-0009"), (3, *SHAPE), "0007-0009: an outline without its slice"),
+        (polygon((2, 3), (8, 3), (8, 7), name="a-z4"), (3, *SHAPE), "a-z4: in slice 4, the image has 3"),
         (polygon((2, 3), (3, 3), (2.2, 3.2)), SHAPE, "no outline holds a pixel"),
     ],
 )
@@ -98,6 +98,20 @@ def test_damaged_files_are_named(content, ending, tmp_path):
     path.write_bytes(content)
     with pytest.raises(InputError, match=rf"a\{ending}"):
         read_outlines(path, SHAPE, "cell")
+
+
+def test_another_zip_is_no_set_of_outlines(tmp_path):
+    path = tmp_path / "a.ome.zarr.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("zarr.json", "{}")
+    with pytest.raises(InputError, match=r"a\.ome\.zarr\.zip: "):
+        read_outlines(path, SHAPE, "cell")
+
+
+def test_no_annotation_is_an_image_without_objects(tmp_path):
+    path = tmp_path / "a.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": []}')
+    assert not read_outlines(path, SHAPE, "cell").any()
 
 
 def test_other_classes_of_qupath_are_left_out(tmp_path, caplog):
