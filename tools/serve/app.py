@@ -152,6 +152,7 @@ def create_app(
     app.get("/health", responses={**_refusals(421), 503: {"description": "images cannot be segmented yet"}})(
         endpoint.health
     )
+    app.head("/health", include_in_schema=False)(endpoint.health)  # which load balancers ask for
     app.get("/metrics", response_class=PlainTextResponse, responses=_OF_ALL)(endpoint.show_metrics)
     return app
 

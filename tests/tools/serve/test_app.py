@@ -204,6 +204,8 @@ def test_lists_health_metrics_and_docs(server):
     health = httpx.get(f"{server.url}/health").json()
     counters = httpx.get(f"{server.url}/metrics").text
     assert names == ["images", "volumes"] and health["status"] == "ok" and health["done"] == 1
+    head = httpx.head(f"{server.url}/health")
+    assert head.status_code == 200 and not head.content, "what load balancers ask"
     assert 'seg_mask_requests_total{bundle="images",code="200"} 1.0' in counters
     assert 'seg_mask_requests_total{bundle="images",code="415"} 1.0' in counters
     assert list(httpx.get(f"{server.url}/openapi.json").json()["paths"]["/seg_mask"]) == ["post"]
