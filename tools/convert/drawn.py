@@ -3,28 +3,26 @@
 import json
 import logging
 import re
-import struct
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from skimage.draw import polygon2mask
 
 from common.errors import one_line
-from tools.convert.geojson import choose_features, find_polygons
+from tools.convert.geojson import choose_features, features_of, find_polygons
+from tools.convert.imagej_rois import read_rois
 from tools.convert.naming import naming
+from tools.convert.outline import Outline, Polygon, draw
 
 __all__ = ["OUTLINES", "read_outlines"]
 
 logger = logging.getLogger(__name__)
 
-OUTLINES = (".roi", ".zip", ".geojson")
-OUTSIDE_PX = 1.0  # an outline along the border of the image may lie this far outside
-AREAS = ("POLYGON", "RECT", "OVAL", "FREEHAND", "TRACED")
-IN_SLICE = re.compile(r"(.+)-z(\d+)", re.ASCII)  # names of the ROIs that `segment --save imagej-roi` writes of a volume
-DAMAGED = (OSError, ValueError, LookupError, RuntimeError, struct.error, zipfile.BadZipFile)
-Rings = Sequence[np.ndarray]
+GEOJSON = (".geojson", ".json")
+OUTLINES = (".roi", ".zip", *GEOJSON)
+FOUND = ("cell", "detection")  # what QuPath calls objects that it found; they lie in annotations
+IN_SLICE = re.compile(r"(.+)-z(\d+)", re.ASCII)  # names of ROIs of a volume, as `segment --save imagej-roi` writes them
 
 
 def read_outlines(path: Path, shape: tuple[int, ...], kind: str) -> np.ndarray:
@@ -38,7 +36,8 @@ def read_outlines(path: Path, shape: tuple[int, ...], kind: str) -> np.ndarray:
         Of the image, (Y, X) or (Z, Y, X). In a volume, the ROIs of an object are called ``<object>-z<slice>``, slices
         counted from 1, as `segment --save imagej-roi` names them.
     kind : str
-        What an object is, such as cell: of GeoJSON with several classes the one that is called so is taken.
+        What an object is, such as cell: of annotations of several classes the one that is called so is taken. Where
+        QuPath has detected cells, those are taken, whatever their class.
 
     Returns
     -------
@@ -48,90 +47,79 @@ def read_outlines(path: Path, shape: tuple[int, ...], kind: str) -> np.ndarray:
     Raises
     ------
     InputError
-        If the file is damaged, an outline encloses no area or lies outside the image, or none holds a pixel.
+        If the file is damaged, an outline encloses no area or lies outside the image, none holds a pixel, or they are
+        of several slices or frames although the image has one.
     """
     labels = np.zeros(shape, np.int32)
     with naming(path):
-        outlines = _of_geojson(path, kind) if path.suffix.lower() == ".geojson" else _of_imagej(path)
-        if labels.ndim == 3:
-            numbers = _draw_in_slices(labels, outlines)
-        else:
-            numbers = list(range(1, len(outlines) + 1))
-            for number, (name, rings) in zip(numbers, outlines, strict=True):
-                _draw(labels, rings, number, name)
+        outlines = _of_geojson(path, kind) if path.suffix.lower() in GEOJSON else read_rois(path)
+        num_objects = _draw_in_slices(labels, outlines) if labels.ndim == 3 else _draw_in_plane(labels, outlines)
         num_drawn = np.count_nonzero(np.unique(labels))
-        if num_drawn < len(numbers):
-            logger.warning("%s: %d of %d objects hold no pixel", path, len(numbers) - num_drawn, len(numbers))
-        if numbers and not num_drawn:
+        if num_drawn < num_objects:
+            logger.warning("%s: %d of %d objects hold no pixel", path, num_objects - num_drawn, num_objects)
+        if num_objects and not num_drawn:
             raise ValueError("no outline holds a pixel; give those of this image, in pixels at full resolution")
     return labels
 
 
-def _draw_in_slices(labels: np.ndarray, outlines: Sequence[tuple[str, Rings]]) -> list[int]:
-    """Draw outlines into the slices that their names say; numbers of the objects."""
+def _draw_in_plane(labels: np.ndarray, outlines: Sequence[Outline]) -> int:
+    places = sorted({outline.place for outline in outlines if any(outline.place)})
+    if len(places) > 1:
+        raise ValueError(
+            f"outlines of {len(places)} slices or frames, and the image is one of them; save the outlines of this one"
+        )
+    for number, outline in enumerate(outlines, start=1):
+        draw(labels, outline, number)
+    return len(outlines)
+
+
+def _draw_in_slices(labels: np.ndarray, outlines: Sequence[Outline]) -> int:
+    """Draw outlines into the slices that their names say; number of objects."""
     numbers: dict[str, int] = {}
-    for name, rings in outlines:
-        placed = IN_SLICE.fullmatch(name)
+    for outline in outlines:
+        placed = IN_SLICE.fullmatch(outline.name)
         if placed is None:
             raise ValueError(
-                f"{name}: an outline without its slice; name the ROIs of an object <object>-z1, <object>-z2 and so on, "
-                "as `segment --save imagej-roi` does"
+                f"{outline.name}: an outline without its slice; name the ROIs of an object <object>-z1, <object>-z2 "
+                "and so on, as `segment --save imagej-roi` does"
             )
         number, z = numbers.setdefault(placed[1], len(numbers) + 1), int(placed[2])
         if not 1 <= z <= len(labels):
-            raise ValueError(f"{name}: in slice {z}, the image has {len(labels)}; give the outlines of this image")
-        _draw(labels[z - 1], rings, number, name)
-    return [*numbers.values()]
+            raise ValueError(f"{outline.name}: in slice {z}, the image has {len(labels)}; give those of this image")
+        draw(labels[z - 1], outline, number)
+    return len(numbers)
 
 
-def _draw(plane: np.ndarray, rings: Rings, number: int, name: str) -> None:
-    """Give the pixels inside an odd number of rings a number."""
-    if not rings:
-        return
-    points, (height, width) = np.concatenate(rings), plane.shape
-    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-    if min(left, top) < -OUTSIDE_PX or right > width + OUTSIDE_PX or bottom > height + OUTSIDE_PX:
-        raise ValueError(
-            f"{name}: x from {left:g} to {right:g} and y from {top:g} to {bottom:g}, the image has {width} x {height} "
-            "pixels; give the outlines of this image, in pixels at full resolution"
-        )
-    x, y = (int(max(np.floor(side), 0)) for side in (left, top))
-    part = plane[y : int(np.ceil(bottom)) + 1, x : int(np.ceil(right)) + 1]
-    inside = np.zeros(part.shape, bool)
-    for ring in rings:
-        inside ^= polygon2mask(part.shape, ring[:, ::-1] - (y + 0.5, x + 0.5))  # centres of pixels lie at half numbers
-    part[inside] = number
-
-
-def _of_geojson(path: Path, kind: str) -> list[tuple[str, Rings]]:
+def _of_geojson(path: Path, kind: str) -> list[Outline]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        features = features_of(json.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"not a readable GeoJSON ({one_line(error)}); export it again") from error
-    features, left_out = choose_features(document, kind.lower())
-    for name, number in left_out.items():
-        logger.warning("%s: %d annotations of the class %s left out", path, number, name)
+    found = next((one for one in FOUND if any(_type_of(feature) == one for feature in features)), "")
+    chosen = [feature for feature in features if not found or _type_of(feature) == found]
+    if len(chosen) < len(features):
+        logger.warning("%s: %d objects left out that are no %ss", path, len(features) - len(chosen), found)
+    if found != "cell":
+        chosen, left_out = choose_features(chosen, kind.lower())
+        for name, number in left_out.items():
+            logger.warning("%s: %d annotations of the class %s left out", path, number, name)
     return [
-        (f"object {number}", [ring for rings in find_polygons(feature) for ring in rings])
-        for number, feature in enumerate(features, start=1)
+        Outline(
+            f"object {number}", [Polygon(rings[:1], rings[1:]) for rings in find_polygons(feature)], _plane(feature)
+        )
+        for number, feature in enumerate(chosen, start=1)
     ]
 
 
-def _of_imagej(path: Path) -> list[tuple[str, Rings]]:
-    import roifile
+def _type_of(feature: Any) -> object:
+    """What QuPath calls this kind of object: annotation, detection, cell; None for what it has not written."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    return properties.get("objectType") if isinstance(properties, dict) else None
 
-    try:
-        read = roifile.roiread(path)
-        rois = read if isinstance(read, list) else [read]
-        found = [
-            (roi.name or f"ROI {number}", roi.roitype.name, roi.coordinates(multi=True))
-            for number, roi in enumerate(rois, start=1)
-        ]
-    except DAMAGED as error:
-        raise ValueError(f"not readable as ROIs of ImageJ ({one_line(error)}); save them again") from error
-    if not found:
-        raise ValueError("no ROI in it; save the set of ROIs of ImageJ's ROI manager")
-    for name, area, rings in found:
-        if area not in AREAS or not rings or not all(len(ring) > 2 and np.isfinite(ring).all() for ring in rings):
-            raise ValueError(f"{name}: a {area.lower()}, expected an area; remove it from the set")
-    return [(name, [np.asarray(ring, float) for ring in rings]) for name, _, rings in found]
+
+def _plane(feature: Any) -> tuple[int, ...]:
+    """Slice and frame of a feature, counted from 0 as QuPath does."""
+    geometry = feature.get("geometry") if isinstance(feature, dict) else None
+    plane = geometry.get("plane") if isinstance(geometry, dict) else None
+    given = [plane.get(axis) for axis in "zt"] if isinstance(plane, dict) else []
+    return tuple(place + 1 for place in given if isinstance(place, int))

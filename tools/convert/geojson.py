@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from skimage.draw import polygon
 
-__all__ = ["choose_features", "find_polygons", "rasterise"]
+from tools.convert.outline import Outline, Polygon, draw
+
+__all__ = ["choose_features", "features_of", "find_polygons", "rasterise"]
 
 SURROUNDINGS = ("tissue", "region", "roi", "background", "other", "slide")  # classes of what objects lie in
 DENIALS = {"no", "non", "not", "without"}
 MAX_DEPTH = 20  # of collections in one another
-OUTSIDE_PX = 1.0  # a contour along the border of the image may lie this far outside
-Polygon = list[np.ndarray]
 
 
 def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
@@ -26,7 +25,7 @@ def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
     not clear which are meant.
     """
     by_class: dict[str, list] = {}
-    for feature in _features(document):
+    for feature in features_of(document):
         by_class.setdefault(_class_of(feature), []).append(feature)
     kept = [name for name in by_class if not name.endswith("*")]
     named = [name for name in kept if _is_called(name, meant)]
@@ -36,10 +35,10 @@ def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
         found = ", ".join(name or "none" for name in by_class)
         raise ValueError(f"annotations of the classes {found}; expected one named {meant}; name it so in QuPath")
     left_out = Counter({name or "none": len(part) for name, part in by_class.items() if name not in chosen})
-    return [feature for name in chosen for feature in by_class[name]], left_out
+    return [feature for feature in features_of(document) if _class_of(feature) in chosen], left_out
 
 
-def find_polygons(document: object) -> list[Polygon]:
+def find_polygons(document: object) -> list[list[np.ndarray]]:
     """All polygons of a GeoJSON document.
 
     Parameters
@@ -60,12 +59,12 @@ def find_polygons(document: object) -> list[Polygon]:
     """
     return [
         [_ring(ring, f"feature {number}") for ring in rings]
-        for number, feature in enumerate(_features(document), start=1)
+        for number, feature in enumerate(features_of(document), start=1)
         for rings in _polygons(feature, f"feature {number}")
     ]
 
 
-def rasterise(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
+def rasterise(polygons: list[list[np.ndarray]], shape: tuple[int, int]) -> np.ndarray:
     """Pixels whose centres lie inside a polygon and not in its holes.
 
     Parameters
@@ -87,16 +86,7 @@ def rasterise(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
     """
     mask = np.zeros(shape, bool)
     for number, rings in enumerate(polygons, start=1):
-        _check_inside(rings, shape, number)
-        low = np.maximum(np.floor(rings[0].min(axis=0)).astype(int), 0)
-        high = np.minimum(np.ceil(rings[0].max(axis=0)).astype(int), shape[::-1])
-        if (high <= low).any():
-            continue
-        part = np.zeros((high - low)[::-1], bool)
-        for index, ring in enumerate(rings):
-            x, y = (ring - low - 0.5).T  # centres of pixels lie at half numbers
-            part[polygon(y, x, part.shape)] = index == 0
-        mask[low[1] : high[1], low[0] : high[0]] |= part
+        draw(mask, Outline(f"polygon {number}", [Polygon(rings[:1], rings[1:])]), True)
     if polygons and not mask.any():
         raise ValueError(
             f"its {len(polygons)} polygons hold no pixel; export them in pixels at full resolution, not in other units"
@@ -104,8 +94,8 @@ def rasterise(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
     return mask
 
 
-def _features(document: object) -> list:
-    """Features of a document, whatever form it has."""
+def features_of(document: object) -> list:
+    """Features of a GeoJSON document, whatever form it has."""
     if isinstance(document, list):
         return document
     if isinstance(document, dict) and document.get("type") == "FeatureCollection":
@@ -161,19 +151,8 @@ def _ring(points: Any, where: str) -> np.ndarray:
     """Points of a ring; a third coordinate is left out."""
     try:
         ring = np.array([point[:2] for point in points], float)
-    except (TypeError, ValueError, IndexError, KeyError):
+    except (TypeError, ValueError, LookupError, OverflowError):
         ring = np.zeros(0)
     if ring.ndim != 2 or ring.shape[1] != 2 or len(np.unique(ring, axis=0)) < 3 or not np.isfinite(ring).all():
         raise ValueError(f"{where}: a ring without three points of two numbers; export the annotations again")
     return ring
-
-
-def _check_inside(rings: Polygon, shape: tuple[int, int], number: int) -> None:
-    """Refuse polygons that belong to a larger image."""
-    points = np.concatenate(rings)
-    if points.min() < -OUTSIDE_PX or (points.max(axis=0) > np.array(shape[::-1]) + OUTSIDE_PX).any():
-        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-        raise ValueError(
-            f"polygon {number}: x from {left:g} to {right:g} and y from {top:g} to {bottom:g}, the image has "
-            f"{shape[1]} x {shape[0]} pixels; export the annotations of this image at full resolution"
-        )

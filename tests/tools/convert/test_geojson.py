@@ -103,7 +103,7 @@ def test_contour_along_the_border_may_lie_a_pixel_outside():
             feature("Polygon", [[[1, 1], [50, 1], [1, 9]]]),
             "x from 1 to 50 and y from 1 to 9, the image has 10 x 12 pixels",
         ),
-        (feature("Polygon", [[[-9, 1], [5, 1], [1, 9]]]), "x from -9 to 5 .*export the annotations of this image"),
+        (feature("Polygon", [[[-9, 1], [5, 1], [1, 9]]]), "x from -9 to 5 .*give the outlines of this image"),
     ],
     ids=str,
 )
