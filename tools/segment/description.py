@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.json_file import read_json
 from common.names import SUFFIXES
 from tools.bundles import WEIGHTS, all_bundles, find_bundle, read_metadata
 from tools.segment.backend import choose_backend
 from tools.toolbox import Blocks, read_toolbox
 
-__all__ = ["Description", "describe", "describe_bundle", "find_combination"]
+__all__ = ["Description", "describe", "describe_bundle", "find_combination", "is_ours"]
 
 OURS = ("bundle_root", "dataset_dir", "output_dir")  # keys of inference.json that name where one image lies
 
@@ -99,9 +100,7 @@ def describe_bundle(
     root = root.resolve()
     task, toolbox = read_metadata(root).get("task", ""), read_toolbox(root)
     overrides = dict(overrides or {})
-    ours = next((key for key in OURS if key in overrides), None)
-    if ours:
-        raise InputError(f"--{ours} {overrides[ours]}: chosen for every image by what segments it; leave it out")
+    _refuse_ours(root / "configs" / "inference.json", overrides)
     weights = Path(str(overrides.get("ckpt_path", root / WEIGHTS)))
     backend = choose_backend(root, backend, weights)
     if backend == "torch" and not weights.is_file():
@@ -129,6 +128,18 @@ def describe_bundle(
         overrides={**toolbox.inference, **overrides},
         blocks=toolbox.blocks,
     )
+
+
+def is_ours(key: str, default: object) -> bool:
+    """Whether a key of a config says where one image lies, which is chosen for every image."""
+    return key in OURS or default in [f"@{name}" for name in OURS]
+
+
+def _refuse_ours(config: Path, overrides: Mapping[str, object]) -> None:
+    defaults = read_json(config) if overrides else {}
+    for key, value in overrides.items():
+        if is_ours(key, defaults.get(key)):
+            raise InputError(f"--{key} {value}: chosen for every image by what segments it; leave it out")
 
 
 def _spacing(root: Path, overrides: Mapping[str, object]) -> tuple[float, ...]:
@@ -163,6 +174,7 @@ def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, objec
     foreground = describe_bundle(find_bundle(instances.foreground), backend=backend, overrides=given)
     foreground = replace(foreground, name=instances.name)  # as whoever asked for both called it
     # its own network is run by the config that separates, for which nothing is exported
+    _refuse_ours(separating / "configs" / instances.config, rest)
     described = describe_bundle(separating, overrides=rest)
     return replace(
         described, name=instances.name, config=instances.config, mask_kind="instances", foreground=foreground

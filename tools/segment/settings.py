@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 
 from common.json_file import read_json
 from tools.card.files import MODEL_CARD
-from tools.segment.description import describe
+from tools.segment.description import describe, is_ours
 
 __all__ = ["help_of_settings"]
 
@@ -22,11 +22,15 @@ def help_of_settings(words: Sequence[str], options: Set[str]) -> str:
     if not words or words[0].startswith("-"):
         return ""
     bundle = describe(words[0])
-    config = {key: value for path in bundle.configs for key, value in read_json(path).items()}
+    config = {
+        key: value for path in bundle.configs for key, value in read_json(path).items() if not is_ours(key, value)
+    }
     card = bundle.root / MODEL_CARD
     heading, entries = f"Settings of {bundle.name}", []
-    for names, stated, meaning in ROW.findall(card.read_text(encoding="utf-8") if card.is_file() else ""):
-        known = [name for name in re.findall(r"--(\w+)", names) if name in config.keys() - options]
+    for names, stated, meaning in ROW.findall(
+        card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    ):
+        known = [name for name in re.findall(r"--(\w+)", names) if name in config]
         defaults = ", ".join(str(config[name]) for name in known)
         if known:
             title = f"{', '.join(f'--{name}' for name in known)} : {stated if set(defaults) & {*'$@'} else defaults}"

@@ -83,7 +83,7 @@ class Guard:
                 added["Referrer-Policy"] = "no-referrer"
             await send(message)
 
-        answer = self._refuse(scope["method"], headers) or self._ask_for_token(Request(scope))
+        answer = self._refuse(scope["method"], scope["path"], headers) or self._ask_for_token(Request(scope))
         await (answer or self.app)(scope, receive_and_note, send_with_headers)
 
     def _ask_for_token(self, request: Request) -> Response | None:
@@ -101,9 +101,10 @@ class Guard:
     def _is_token(self, given: str) -> bool:
         return secrets.compare_digest(given.encode(), self.token.encode())
 
-    def _refuse(self, method: str, headers: Headers) -> JSONResponse | None:
+    def _refuse(self, method: str, path: str, headers: Headers) -> JSONResponse | None:
         host = headers.get("host", "")
-        if not is_allowed_host(host, self.hosts):
+        is_probe = path == "/health" and "host" not in headers  # of a load balancer, in HTTP/1.0; no browser does that
+        if not is_probe and not is_allowed_host(host, self.hosts):
             return _refusal(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"host {host[:100]!r}: not a name of this server; start it with --allowed_hosts {host[:100]}",

@@ -475,7 +475,14 @@ def test_help_of_a_bundle_lists_its_settings_as_its_config_has_them(capsys):
     assert "--max_epochs" not in settings, "of the training"
     assert "--spacing :" not in settings, "an option of segment, which means the voxels of the file"
     assert run(VERBS, ["segment", "nuclei", "--help"]) == 0
-    assert "--min_nucleus_volume : 200.0" in capsys.readouterr().out, "that the one of two bundles has which separates"
+    settings = capsys.readouterr().out
+    assert "--min_nucleus_volume : 200.0" in settings, "that the one of two bundles has which separates"
+    assert "--foreground_dir" not in settings, "which is chosen for every image"
+
+
+def test_where_an_image_lies_is_no_setting(capsys, tmp_path):
+    assert run(VERBS, ["segment", "nuclei", str(tmp_path), str(tmp_path / "out"), "--foreground_dir", "x"]) == 1
+    assert "--foreground_dir x: chosen for every image by what segments it; leave it out" in capsys.readouterr().err
 
 
 def test_help_of_an_unknown_bundle_names_the_known_ones(capsys):

@@ -202,6 +202,14 @@ def test_connection_over_which_no_request_comes_is_ended(server, monkeypatch, be
         assert b" 200 " not in b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
+@pytest.mark.parametrize(("path", "code"), [("/health", b" 200 "), ("/metrics", b" 421 ")])
+def test_without_a_host_only_health_is_told(server, path, code):
+    """As load balancers ask, in HTTP/1.0."""
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(b"GET " + path.encode() + b" HTTP/1.0\r\n\r\n")
+        assert code in b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
 def test_image_may_take_longer_than_a_connection_may_be_idle(server, monkeypatch):
     monkeypatch.setattr("tools.serve.connections.HEAD_S", 0.3)
     server.worker.gate.clear()
