@@ -68,11 +68,13 @@ def correct(
     spacing, scene, channel, time : str
         As for `segment`.
     test : bool
-        Do not train on this image, but measure on it what the training gains.
+        Do not train on this image, but measure on it what the training gains. It stays so when it gets new labels.
     """
     given = {"spacing": spacing, **dict(zip(PICKS, (scene, channel, time), strict=True))}
     options = {key: value for key, value in given.items() if value}
     described = describe(bundle)
+    if labels.is_dir():
+        raise InputError(f"{labels}: a folder, expected corrected labels; give the image, its labels, then the dataset")
     if not labels.is_file():
         raise InputError(f"{labels}: no such file; give the corrected labels")
     with tempfile.TemporaryDirectory() as folder:
@@ -82,14 +84,17 @@ def correct(
         corrected = _corrected(labels, described, prepared)
         item = add_correction(dataset_dir, described, prepared, corrected, image.name, test=test)
     dataset = read_dataset(dataset_dir)
-    learners = [each.root.name for each in described.networks]
+    where = f"--dataset_dir {shlex.quote(str(dataset_dir))} --output_dir"
+    folders = {one.root.name: "tuned" for one in described.networks}
+    if len(folders) > 1:
+        folders = {name: f"tuned_{name}" for name in folders}
+    commands = [f"python -m tools finetune {name} {where} {folder}" for name, folder in folders.items()]
     return {
         "labels": np.count_nonzero(np.unique(read_image(item.file("label"), labels=True))),
         "kept as": item.image,
         "to train on": len(dataset.training),
         "to test on": len(dataset.testing),
-        "fine-tune": f"python -m tools finetune {' or '.join(learners)} "
-        f"--dataset_dir {shlex.quote(str(dataset_dir))} --output_dir tuned",
+        **dict(zip(("fine-tune", "and"), commands, strict=False)),
     }
 
 
@@ -153,6 +158,7 @@ def add_correction(
         for key, values in maps.items():
             _write_labels(dataset_dir / entry[key], values, image)
         training, testing = ({item.name: dict(item.entry) for item in of} for of in (dataset.training, dataset.testing))
+        test = test or entry["image"] in testing  # what was kept back is not trained on without being told
         chosen, other = (testing, training) if test else (training, testing)
         other.pop(entry["image"], None)
         fold = {} if test else {"fold": chosen.get(entry["image"], {}).get("fold", len(chosen) % NUM_FOLDS)}

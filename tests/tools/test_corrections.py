@@ -116,7 +116,8 @@ def test_files_are_corrected_on_the_command_line(tmp_path):
     told = correct("nuclei", tmp_path / "raw.tif", tmp_path / "drawn.tif", tmp_path / "kept #1", spacing="2,1,1")
     assert (
         told["labels"] == told["to train on"] == 1
-        and "finetune devonet_nsn or devonet_ndn --dataset_dir" in told["fine-tune"]
+        and "finetune devonet_nsn --dataset_dir" in told["fine-tune"]
+        and "finetune devonet_ndn --dataset_dir" in told["and"]
     )
     assert f"'{tmp_path}/kept #1'" in told["fine-tune"]
     (item,) = read_dataset(tmp_path / "kept #1").training
@@ -150,3 +151,15 @@ def test_classes_cannot_be_outlined(tmp_path, picture):
     outlines = write(LABELS, tmp_path, "cells", "geojson", About("cells.png", kind="fibre"))
     with pytest.raises(InputError, match="outlines, but sam_myelin learns myelin and axon; give a picture"):
         correct("sam_myelin", str(picture()), str(outlines), str(tmp_path / "kept"))
+
+
+def test_what_was_kept_back_stays_so_when_its_labels_are_corrected_again(tmp_path, picture):
+    for test in (True, False):
+        add_correction(tmp_path / "kept", PICTURES, picture(), LABELS, "cells.png", test=test)
+    dataset = read_dataset(tmp_path / "kept")
+    assert len(dataset.testing) == 1 and not dataset.training
+
+
+def test_a_folder_in_the_place_of_the_labels_is_told(tmp_path, picture):
+    with pytest.raises(InputError, match="a folder, expected corrected labels; give the image, its labels, then"):
+        correct("swinunet_livecell", str(picture()), str(tmp_path), str(tmp_path / "kept"))

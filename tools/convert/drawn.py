@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from skimage.measure import points_in_poly
 
 from common.errors import one_line
 from tools.convert.geojson import choose_features, features_of, find_polygons
@@ -56,7 +57,8 @@ def read_outlines(path: Path, shape: tuple[int, ...], kind: str) -> np.ndarray:
         num_objects = _draw_in_slices(labels, outlines) if labels.ndim == 3 else _draw_in_plane(labels, outlines)
         num_drawn = np.count_nonzero(np.unique(labels))
         if num_drawn < num_objects:
-            logger.warning("%s: %d of %d objects hold no pixel", path, num_objects - num_drawn, num_objects)
+            lost = num_objects - num_drawn
+            logger.warning("%s: %d of %d objects hold no pixel, or lie under later ones", path, lost, num_objects)
         if num_objects and not num_drawn:
             raise ValueError("no outline holds a pixel; give those of this image, in pixels at full resolution")
     return labels
@@ -95,20 +97,36 @@ def _of_geojson(path: Path, kind: str) -> list[Outline]:
         features = features_of(json.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"not a readable GeoJSON ({one_line(error)}); export it again") from error
-    found = next((one for one in FOUND if any(_type_of(feature) == one for feature in features)), "")
-    chosen = [feature for feature in features if not found or _type_of(feature) == found]
+    chosen = _without_surroundings(features)
     if len(chosen) < len(features):
-        logger.warning("%s: %d objects left out that are no %ss", path, len(features) - len(chosen), found)
-    if found != "cell":
-        chosen, left_out = choose_features(chosen, kind.lower())
-        for name, number in left_out.items():
-            logger.warning("%s: %d annotations of the class %s left out", path, number, name)
-    return [
-        Outline(
-            f"object {number}", [Polygon(rings[:1], rings[1:]) for rings in find_polygons(feature)], _plane(feature)
+        num_left_out = len(features) - len(chosen)
+        logger.warning("%s: %d annotations left out: what QuPath has detected lies in them", path, num_left_out)
+    if not any(_type_of(feature) == "cell" for feature in chosen):
+        chosen, others = choose_features(chosen, kind.lower(), unnamed=True)
+        for name, number in others.items():
+            logger.warning("%s: %d objects of the class %s left out, which is not %s", path, number, name, kind)
+    if not chosen:
+        logger.warning("%s: no object in it", path)
+    outlines = []
+    for number, feature in enumerate(chosen, start=1):
+        polygons = [Polygon(rings[:1], rings[1:]) for rings in find_polygons(feature)]
+        outlines.append(Outline(f"object {number}", polygons, _plane(feature)))
+    return outlines
+
+
+def _without_surroundings(features: list) -> list:
+    """Without annotations in which something was detected: they say where to look, and are no objects."""
+    detected = [feature for feature in features if _type_of(feature) in FOUND]
+    if not detected:
+        return features
+    middles = np.array([rings[0].mean(axis=0) for feature in detected for rings in find_polygons(feature)[:1]])
+
+    def surrounds(feature: Any) -> bool:
+        return _type_of(feature) not in FOUND and any(
+            points_in_poly(middles, rings[0]).any() for rings in find_polygons(feature)
         )
-        for number, feature in enumerate(chosen, start=1)
-    ]
+
+    return [feature for feature in features if not surrounds(feature)]
 
 
 def _type_of(feature: Any) -> object:

@@ -16,12 +16,13 @@ DENIALS = {"no", "non", "not", "without"}
 MAX_DEPTH = 20  # of collections in one another
 
 
-def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
+def choose_features(document: object, meant: str, *, unnamed: bool = False) -> tuple[list, Counter[str]]:
     """Features of a GeoJSON document (see `find_polygons`) of the class that is meant; number of others by their class.
 
     ``meant`` is what a word of the class's name begins with, in small letters, and no other word denies: not
     "Non-crypt". Where no class is so called, the only one that is neither ignored (QuPath ends such names with ``*``)
-    nor known to surround objects is taken, or all that have no class. ValueError if there are annotations, but it is
+    nor known to surround objects is taken, or all that have no class. With ``unnamed``, those without a class are taken
+    beside others in any case: somebody drew them into a set of objects. ValueError if there are annotations, but it is
     not clear which are meant.
     """
     by_class: dict[str, list] = {}
@@ -30,10 +31,14 @@ def choose_features(document: object, meant: str) -> tuple[list, Counter[str]]:
     kept = [name for name in by_class if not name.endswith("*")]
     named = [name for name in kept if _is_called(name, meant)]
     others = [name for name in kept if meant not in name.lower() and name.lower() not in SURROUNDINGS]
+    if unnamed and len(others) > 1:
+        others = [name for name in others if name]
     chosen = named or others
     if by_class and (not chosen or (len(chosen) > 1 and not named)):
         found = ", ".join(name or "none" for name in by_class)
         raise ValueError(f"annotations of the classes {found}; expected one named {meant}; name it so in QuPath")
+    if unnamed and chosen:
+        chosen = [*chosen, ""]
     left_out = Counter({name or "none": len(part) for name, part in by_class.items() if name not in chosen})
     return [feature for feature in features_of(document) if _class_of(feature) in chosen], left_out
 

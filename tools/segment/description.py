@@ -103,6 +103,8 @@ def describe_bundle(
     _refuse_ours(root / "configs" / "inference.json", overrides)
     weights = Path(str(overrides.get("ckpt_path", root / WEIGHTS)))
     backend = choose_backend(root, backend, weights)
+    if backend == "torch" and "ckpt_path" in overrides and not weights.is_file():
+        raise InputError(f"--ckpt_path {weights}: no such file; check the path of your weights")
     if backend == "torch" and not weights.is_file():
         raise InputError(
             f"{weights}: no such file, so {root.name} has no weights to serve; train it, download the bundle again, "

@@ -12,6 +12,11 @@ __all__ = ["help_of_settings"]
 
 NAME = r"`--\w+`(?: \*)?"  # the asterisk: of the network's shape
 ROW = re.compile(rf"^\| ({NAME}(?:, {NAME})*) \| (.*?) \| (.*) \|$", re.MULTILINE)  # of the card's table of overrides
+# of settings that several bundles have, where the card does not say it
+OF_ALL = {
+    "ckpt_path": ("`--ckpt_path`", "models/model.pt", "other weights, such as those that `finetune` writes"),
+    "save_probability": ("`--save_probability`", "", "True also writes the probabilities"),
+}
 
 
 def help_of_settings(words: Sequence[str], options: Set[str]) -> str:
@@ -22,18 +27,20 @@ def help_of_settings(words: Sequence[str], options: Set[str]) -> str:
     if not words or words[0].startswith("-"):
         return ""
     bundle = describe(words[0])
-    config = {
-        key: value for path in bundle.configs for key, value in read_json(path).items() if not is_ours(key, value)
-    }
+    merged = {key: value for path in bundle.configs for key, value in read_json(path).items()}
+    config = {key: value for key, value in merged.items() if key not in options and not is_ours(key, value)}
     card = bundle.root / MODEL_CARD
-    heading, entries = f"Settings of {bundle.name}", []
-    for names, stated, meaning in ROW.findall(
-        card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    ):
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    heading, rows = f"Settings of {bundle.name}", ROW.findall(text)
+    told = {name for names, _, _ in rows for name in re.findall(r"--(\w+)", names)}
+    entries: list[str] = []
+    for names, stated, meaning in [*(row for key, row in OF_ALL.items() if key not in told), *rows]:
         known = [name for name in re.findall(r"--(\w+)", names) if name in config]
         defaults = ", ".join(str(config[name]) for name in known)
         if known:
             title = f"{', '.join(f'--{name}' for name in known)} : {stated if set(defaults) & {*'$@'} else defaults}"
-            about = textwrap.fill(meaning.replace("`", ""), 120, initial_indent=" " * 4, subsequent_indent=" " * 4)
+            about = textwrap.fill(
+                re.sub(r"`|^\w+\.json: ", "", meaning), 120, initial_indent=" " * 4, subsequent_indent=" " * 4
+            )
             entries += [title.removesuffix(" : "), about]
     return "\n".join([heading, "-" * len(heading), *entries, f"More about them: {card}"]) if entries else ""

@@ -16,6 +16,7 @@ from monai.transforms import MapTransform
 from .common.errors import InputError
 from .common.reading.checking import check_all
 from .common.reading.slides import Slide, nearest_level, open_labels, open_slide, pixel_size_um
+from .common.reading.units import LARGEST_UM, SMALLEST_UM
 from .common.reading.windows import TiffWindows
 
 __all__ = ["ReadLabelsd", "ReadSlided", "block_mean", "check_slides", "read_scaled", "read_whole", "shrinking_factor"]
@@ -219,6 +220,10 @@ class ReadSlided(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        if pixel_um and not SMALLEST_UM <= pixel_um <= LARGEST_UM:
+            raise InputError(
+                f"--pixel_size_um {pixel_um}: no slide's, which is {SMALLEST_UM} to {LARGEST_UM} µm; give micrometres"
+            )
         self.downsample, self.slide_um, self.pixel_um = downsample, slide_um, pixel_um
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -142,3 +142,9 @@ def test_pyramid_is_read_at_the_nearest_level(tmp_path, shape):
     whole = np.rint(block_mean(image, 8))
     assert found.shape == whole.shape and np.abs(found - whole)[:-1, :-1].max() <= 1
     assert np.abs(found - whole).max() < 8  # where the level has a row less
+
+
+@pytest.mark.parametrize("pixel_um", [0.0005, 500.0])
+def test_pixels_of_no_slide_are_refused(pixel_um):
+    with pytest.raises(InputError, match=r"--pixel_size_um .*: no slide's.*give micrometres"):
+        ReadSlided(["image"], downsample=8, pixel_um=pixel_um)

@@ -139,7 +139,7 @@ def test_other_classes_of_qupath_are_left_out(of_qupath, caplog):
     with caplog.at_level(logging.WARNING):
         drawn = of_qupath(square(1, classified="Debris"), square(20, classified="Cell"))
     assert np.unique(drawn).tolist() == [0, 1] and drawn[2, 21] == 1
-    assert "1 annotations of the class Debris left out" in caplog.text
+    assert "1 objects of the class Debris left out, which is not cell" in caplog.text
 
 
 def test_the_annotation_in_which_qupath_detected_is_no_object(of_qupath, caplog):
@@ -150,7 +150,14 @@ def test_the_annotation_in_which_qupath_detected_is_no_object(of_qupath, caplog)
             square(20, objectType="detection"),
         )
     assert np.unique(drawn, return_counts=True)[1][1:].tolist() == [16, 16]
-    assert "1 objects left out that are no detections" in caplog.text
+    assert "1 annotations left out: what QuPath has detected lies in them" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["detection", None])
+def test_what_somebody_adds_in_qupath_is_an_object_too(of_qupath, kind):
+    known = {"classified": "Cell"} | ({"objectType": kind} if kind else {})
+    drawn = of_qupath(square(1, **known), square(10, **known), square(30, objectType="annotation"))
+    assert np.unique(drawn).tolist() == [0, 1, 2, 3]
 
 
 def test_cells_of_all_classes_are_cells(of_qupath):

@@ -38,3 +38,8 @@ def test_two_bundles_together_are_called_as_they_were_asked_for(tmp_path):
     for one in describe("nuclei").networks:
         with pytest.raises(InputError, match="a.tif: one page, but nuclei takes volumes"):
             prepare_image(tmp_path / "a.tif", one, tmp_path / one.root.name, {})
+
+
+def test_weights_that_are_not_there_are_those_that_were_given(tmp_path):
+    with pytest.raises(InputError, match=r"--ckpt_path .*mine\.pt: no such file; check the path of your weights"):
+        describe("devonet_nsn", overrides={"ckpt_path": str(tmp_path / "mine.pt")})
