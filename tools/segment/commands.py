@@ -46,6 +46,7 @@ __all__ = ["segment", "segment_images"]
 
 logger = logging.getLogger(__name__)
 
+NAMED = 5  # images without objects, at the end
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
@@ -225,9 +226,12 @@ def segment_images(
     if SEQUENCES in save:
         save_sequences(sources, destination, bundle.mask_kind)
     counts = count_objects(destination, (source.stem for source in sources))
-    found: dict[str, object] = {"objects": sum(counts)} if counts else {}
-    if len({*counts}) > 1:
-        found["objects per image"] = f"{min(counts)} to {max(counts)}"
+    numbers, without = {*counts.values()}, [stem for stem, number in counts.items() if number == 0]
+    found: dict[str, object] = {"objects": sum(counts.values())} if counts else {}
+    if len(numbers) > 1:
+        found["objects per image"] = f"{min(numbers)} to {max(numbers)}"
+    if without:
+        found["without any"] = ", ".join([*without[:NAMED], *(["..."] if len(without) > NAMED else [])])
     return {"images": len(todo), "done before": len(sources) - len(todo), **found, "results": destination}
 
 

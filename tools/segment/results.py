@@ -66,15 +66,15 @@ def find_table(files: Sequence[Path]) -> Path | None:
     return next((path for path in tables if stem_of(path) not in pictures), next(iter(tables), None))
 
 
-def count_objects(destination: Path, stems: Iterable[str]) -> list[int]:
+def count_objects(destination: Path, stems: Iterable[str]) -> dict[str, int]:
     """Number of objects of each image that has a table of them, among the results in a folder."""
     files: dict[str, list[Path]] = {}
     for path in destination.iterdir():
         stem, _, kind = path.name.rpartition("_")
         if not kind.startswith("labels."):  # what --save adds
             files.setdefault(stem, []).append(path)
-    tables = filter(None, (find_table(files.get(stem, [])) for stem in stems))
-    return [len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in tables]
+    tables = {stem: find_table(files.get(stem, [])) for stem in stems}
+    return {stem: len(path.read_text(encoding="utf-8").splitlines()) - 1 for stem, path in tables.items() if path}
 
 
 def find_mask(files: Iterable[Path], stem: str, kind: str) -> Path:

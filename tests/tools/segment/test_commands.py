@@ -366,6 +366,7 @@ def test_objects_are_counted_in_the_tables_of_them(stand_in, images, tmp_path):
             (out / f"{stem}_{other}").write_text("id\n" + "1\n" * 9)
     again = segment("swinunet_livecell", str(images), str(out))
     assert (again["objects"], again["objects per image"]) == (10, "0 to 4")
+    assert len(again["without any"].split(", ")) == 1, "by its name"
 
 
 def test_own_results_are_no_images(stand_in, images, tmp_path):
