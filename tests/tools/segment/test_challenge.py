@@ -151,7 +151,7 @@ def test_options_for_single_files_are_refused(source, tmp_path):
 
 
 def test_missing_checkpoint_is_named(source, tmp_path):
-    with pytest.raises(InputError, match="nowhere.pt: no such file, so devonet_nsn has no weights"):
+    with pytest.raises(InputError, match="--ckpt_path nowhere.pt: no such file; check the path"):
         segment("nuclei", str(source), str(tmp_path / "out"), spacing=SPACING, foreground_ckpt_path="nowhere.pt")
 
 
