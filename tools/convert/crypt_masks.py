@@ -1,7 +1,6 @@
 """Which mask belongs to which slide, whether run lengths, a TIFF or polygons, and the mask itself."""
 
 import csv
-import json
 import logging
 import sys
 import zlib
@@ -17,7 +16,7 @@ from common.names import stem as stem_of
 from common.reading.tiff import read_header, read_volume
 from common.tables import from_cell
 from tools.convert.dataset import describe
-from tools.convert.geojson import choose_features, find_polygons, rasterise
+from tools.convert.geojson import choose_features, find_polygons, rasterise, read_geojson
 from tools.convert.naming import naming
 
 __all__ = ["Mask", "find_masks"]
@@ -178,12 +177,8 @@ def _mask_of_tiff(path: Path) -> Mask:
 
 def _mask_of_geojson(path: Path) -> Mask:
     def read(shape: Shape, *, tell: Callable[..., None] = logger.debug) -> np.ndarray:
-        try:
-            document = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not a readable GeoJSON ({error}); export it again") from error
         with naming(path):
-            features, left_out = choose_features(document, MEANT)
+            features, left_out = choose_features(read_geojson(path), MEANT)
             for name, number in left_out.items():
                 tell("%s: %d annotations of the class %s left out, they are no crypts", path, number, name)
             return rasterise(find_polygons(features), shape)

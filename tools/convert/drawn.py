@@ -1,6 +1,5 @@
 """Objects that were drawn as outlines, in ImageJ or in QuPath, as a label image."""
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -10,8 +9,7 @@ from typing import Any
 import numpy as np
 from skimage.measure import points_in_poly
 
-from common.errors import one_line
-from tools.convert.geojson import choose_features, features_of, find_polygons
+from tools.convert.geojson import choose_features, features_of, find_polygons, read_geojson
 from tools.convert.imagej_rois import read_rois
 from tools.convert.naming import naming
 from tools.convert.outline import Outline, Polygon, draw
@@ -65,7 +63,7 @@ def read_outlines(path: Path, shape: tuple[int, ...], kind: str) -> np.ndarray:
 
 
 def _draw_in_plane(labels: np.ndarray, outlines: Sequence[Outline]) -> int:
-    places = sorted({outline.place for outline in outlines if any(outline.place)})
+    places = {outline.place for outline in outlines if any(outline.place)}
     if len(places) > 1:
         raise ValueError(
             f"outlines of {len(places)} slices or frames, and the image is one of them; save the outlines of this one"
@@ -93,10 +91,7 @@ def _draw_in_slices(labels: np.ndarray, outlines: Sequence[Outline]) -> int:
 
 
 def _of_geojson(path: Path, kind: str) -> list[Outline]:
-    try:
-        features = features_of(json.loads(path.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"not a readable GeoJSON ({one_line(error)}); export it again") from error
+    features = features_of(read_geojson(path))
     chosen = _without_surroundings(features)
     if len(chosen) < len(features):
         num_left_out = len(features) - len(chosen)

@@ -1,19 +1,30 @@
 """Polygons of GeoJSON, as QuPath exports annotations, to masks."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common.errors import one_line
 from tools.convert.outline import Outline, Polygon, draw
 
-__all__ = ["choose_features", "features_of", "find_polygons", "rasterise"]
+__all__ = ["choose_features", "features_of", "find_polygons", "rasterise", "read_geojson"]
 
 SURROUNDINGS = ("tissue", "region", "roi", "background", "other", "slide")  # classes of what objects lie in
 DENIALS = {"no", "non", "not", "without"}
 MAX_DEPTH = 20  # of collections in one another
+
+
+def read_geojson(path: Path) -> object:
+    """Content of a file; ValueError if it is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"not a readable GeoJSON ({one_line(error)}); export it again") from error
 
 
 def choose_features(document: object, meant: str, *, unnamed: bool = False) -> tuple[list, Counter[str]]:
@@ -25,9 +36,9 @@ def choose_features(document: object, meant: str, *, unnamed: bool = False) -> t
     beside others in any case: somebody drew them into a set of objects. ValueError if there are annotations, but it is
     not clear which are meant.
     """
-    by_class: dict[str, list] = {}
-    for feature in features_of(document):
-        by_class.setdefault(_class_of(feature), []).append(feature)
+    features = features_of(document)
+    classes = [_class_of(feature) for feature in features]
+    by_class = Counter(classes)
     kept = [name for name in by_class if not name.endswith("*")]
     named = [name for name in kept if _is_called(name, meant)]
     others = [name for name in kept if meant not in name.lower() and name.lower() not in SURROUNDINGS]
@@ -39,8 +50,8 @@ def choose_features(document: object, meant: str, *, unnamed: bool = False) -> t
         raise ValueError(f"annotations of the classes {found}; expected one named {meant}; name it so in QuPath")
     if unnamed and chosen:
         chosen = [*chosen, ""]
-    left_out = Counter({name or "none": len(part) for name, part in by_class.items() if name not in chosen})
-    return [feature for feature in features_of(document) if _class_of(feature) in chosen], left_out
+    left_out = Counter({name or "none": number for name, number in by_class.items() if name not in chosen})
+    return [feature for feature, name in zip(features, classes, strict=True) if name in chosen], left_out
 
 
 def find_polygons(document: object) -> list[list[np.ndarray]]:

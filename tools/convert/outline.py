@@ -56,8 +56,8 @@ def fill(rings: Rings, shape: tuple[int, int]) -> np.ndarray:
     """
     height, width = shape
     crossed = np.zeros((height, width + 1), bool)
-    starts = np.concatenate([np.asarray(ring, float) for ring in rings])
-    stops = np.concatenate([np.roll(np.asarray(ring, float), -1, axis=0) for ring in rings])
+    starts = np.concatenate(rings).astype(float)
+    stops = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings]).astype(float)
     downwards = (starts[:, 1] <= stops[:, 1])[:, None]
     upper, lower = np.where(downwards, starts, stops), np.where(downwards, stops, starts)
     first, last = (np.clip(np.ceil(ends[:, 1] - 0.5), 0, height).astype(int) for ends in (upper, lower))
@@ -73,7 +73,7 @@ def fill(rings: Rings, shape: tuple[int, int]) -> np.ndarray:
 def draw(plane: np.ndarray, outline: Outline, number: int) -> None:
     """Give the pixels of an outline a number; ValueError if it lies outside the image, an array of shape (Y, X)."""
     for polygon in outline.polygons:
-        (left, top), (right, bottom) = _check_inside(outline.name, polygon, plane.shape)
+        (left, top), (right, bottom) = _corners_of(outline.name, polygon, plane.shape)
         part = plane[top:bottom, left:right]
         inside = fill([ring - (left, top) for ring in polygon.rings], part.shape)
         for hole in polygon.holes:
@@ -84,8 +84,8 @@ def draw(plane: np.ndarray, outline: Outline, number: int) -> None:
         part[inside] = number
 
 
-def _check_inside(name: str, polygon: Polygon, shape: tuple[int, int]) -> np.ndarray:
-    """First and last corner of the pixels that a polygon may hold."""
+def _corners_of(name: str, polygon: Polygon, shape: tuple[int, int]) -> np.ndarray:
+    """First and last corner of the pixels that a polygon may hold; ValueError if it lies outside the image."""
     points, (height, width) = np.concatenate(polygon.rings), shape
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     if min(left, top) < -OUTSIDE_PX or right > width + OUTSIDE_PX or bottom > height + OUTSIDE_PX:

@@ -315,8 +315,7 @@ def _refuse(options: Mapping[str, object], reason: str) -> None:
 
 def _check_names(bundle: Description, overrides: Mapping[str, object]) -> None:
     """Refuse settings that the bundle does not know before a file is opened: options may have been mistyped, too."""
-    known = [key for config in bundle.configs for key in read_json(config)]
-    known += ["foreground_ckpt_path"] if bundle.foreground else []
+    known = [*bundle.settings, *(["foreground_ckpt_path"] if bundle.foreground else [])]
     for key in overrides:
         if top_key(key) not in known:
             raise unknown_override(key, known, segment)

@@ -78,6 +78,11 @@ class Description:
         return [self.root / "configs" / name for name in names]
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What can be overridden, with the values of the config files."""
+        return {key: value for path in self.configs for key, value in read_json(path).items()}
+
+    @property
     def weights(self) -> Path:
         """The file that its network comes from."""
         given = self.overrides.get("onnx_path" if self.backend == "onnx" else "ckpt_path")
@@ -103,9 +108,9 @@ def describe_bundle(
     _refuse_ours(root / "configs" / "inference.json", overrides)
     weights = Path(str(overrides.get("ckpt_path", root / WEIGHTS)))
     backend = choose_backend(root, backend, weights)
-    if backend == "torch" and "ckpt_path" in overrides and not weights.is_file():
-        raise InputError(f"--ckpt_path {weights}: no such file; check the path of your weights")
     if backend == "torch" and not weights.is_file():
+        if "ckpt_path" in overrides:
+            raise InputError(f"--ckpt_path {weights}: no such file; check the path of your weights")
         raise InputError(
             f"{weights}: no such file, so {root.name} has no weights to serve; train it, download the bundle again, "
             "or fetch what its large_files.yml names"

@@ -4,7 +4,6 @@ import re
 import textwrap
 from collections.abc import Sequence, Set
 
-from common.json_file import read_json
 from tools.card.files import MODEL_CARD
 from tools.segment.description import describe, is_ours
 
@@ -27,8 +26,7 @@ def help_of_settings(words: Sequence[str], options: Set[str]) -> str:
     if not words or words[0].startswith("-"):
         return ""
     bundle = describe(words[0])
-    merged = {key: value for path in bundle.configs for key, value in read_json(path).items()}
-    config = {key: value for key, value in merged.items() if key not in options and not is_ours(key, value)}
+    config = {key: of for key, of in bundle.settings.items() if key not in options and not is_ours(key, of)}
     card = bundle.root / MODEL_CARD
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     heading, rows = f"Settings of {bundle.name}", ROW.findall(text)
