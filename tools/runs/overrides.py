@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from fire.parser import DefaultParseValue  # as MONAI reads its command line
+
 from common.errors import InputError
 from common.json_file import read_json
+from common.training.overrides import find_wrong_values
 from tools.runs.words import normal_key, top_key
 
-__all__ = ["OWN_KEYS", "check_overrides", "choose", "hint", "unknown_override"]
+__all__ = ["OWN_KEYS", "check_overrides", "choose", "hint", "refuse_wrong_values", "unknown_override"]
 
 # keys that are set for each run -> what to do instead
 OWN_KEYS = {"fold": "choose with --folds", "ckpt_dir": "", "ckpt_path": "", "bundle_root": "", "config_file": ""}
@@ -59,18 +62,17 @@ def check_overrides(
         if top not in train:
             raise unknown_override(key, train, command)
         _check_inside(key, train)
-    if overrides:
-        from fire.parser import DefaultParseValue  # as MONAI reads its command line
+    refuse_wrong_values(overrides, train)
 
-        from common.training.overrides import find_wrong_values  # imports MONAI
 
-        read = {
-            key: int(text) if (text := str(of)).isdecimal() else DefaultParseValue(text)
-            for key, of in overrides.items()
-        }
-        mistakes = find_wrong_values(read, train)
-        if mistakes:
-            raise InputError("; ".join(mistakes))
+def refuse_wrong_values(overrides: Mapping[str, object], settings: Mapping[str, object]) -> None:
+    """InputError if a value cannot work in the place of what the settings of a config have there."""
+    read = {
+        key: int(text) if (text := str(of)).isdecimal() else DefaultParseValue(text) for key, of in overrides.items()
+    }
+    mistakes = find_wrong_values(read, settings)
+    if mistakes:
+        raise InputError("; ".join(mistakes))
 
 
 def _check_inside(key: str, train: Mapping[str, object]) -> None:

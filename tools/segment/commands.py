@@ -19,7 +19,7 @@ from tools.convert.spacing import parse_spacing
 from tools.formats.saving import SEQUENCES, parse_formats
 from tools.formats.scenes import Pick
 from tools.formats.sequences import group_frames
-from tools.runs.overrides import unknown_override
+from tools.runs.overrides import refuse_wrong_values, unknown_override
 from tools.runs.words import top_key
 from tools.segment.blocks.plan import (
     Cutting,
@@ -124,7 +124,7 @@ def segment(
     elif token:
         raise InputError("--token: is for a server; give --server, too")
     described = describe(bundle, backend=backend, overrides=overrides)
-    _check_names(described, overrides)
+    _check_settings(described, overrides)
     if described.foreground is not None and Path(source).is_dir():
         from tools.segment.challenge import is_challenge, segment_challenge
 
@@ -215,7 +215,10 @@ def segment_images(
                 plans.append((source, plan or None))
         with quiet() as terminal:
             whole = Whole(bundle, destination, options, tuple(save), run, server)
-            failures += _segment_all(whole, plans, spread, terminal)
+            try:
+                failures += _segment_all(whole, plans, spread, terminal)
+            finally:
+                forget()
     for source in sources:  # done before, without these formats
         if source not in todo and not is_saved(destination, source.stem, save):
             labels = find_labels(destination, source.stem, bundle.mask_kind)
@@ -264,7 +267,6 @@ def _segment_all(
             drop_if_empty(plan.folder)
         except OSError as error:
             raise _full_disk(error) or error  # noqa: B904  from itself it would be its own cause
-    forget()
     return failures
 
 
@@ -313,12 +315,13 @@ def _refuse(options: Mapping[str, object], reason: str) -> None:
             raise InputError(f"--{name} {value}: {reason}; leave it out")
 
 
-def _check_names(bundle: Description, overrides: Mapping[str, object]) -> None:
-    """Refuse settings that the bundle does not know before a file is opened: options may have been mistyped, too."""
+def _check_settings(bundle: Description, overrides: Mapping[str, object]) -> None:
+    """Refuse settings that the bundle does not know, or values that cannot work, before a file is opened."""
     known = [*bundle.settings, *(["foreground_ckpt_path"] if bundle.foreground else [])]
     for key in overrides:
         if top_key(key) not in known:
             raise unknown_override(key, known, segment)
+    refuse_wrong_values(overrides, bundle.settings)
 
 
 def _options(bundle: Description, spacing: str) -> dict[str, str]:

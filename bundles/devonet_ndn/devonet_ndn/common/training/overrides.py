@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from ..errors import InputError
 
 __all__ = ["check_overrides", "find_misread_paths", "find_mistakes", "find_wrong_values"]
@@ -265,6 +263,8 @@ def _running_config() -> dict[str, Any] | None:
     MONAI hands a config expression neither the parser nor the overrides, and ``sys.argv`` knows nothing of overrides
     given from Python; the calling frames do.
     """
+    from monai.bundle import ConfigParser  # here, since what a value has to be is asked without MONAI, too
+
     frame = inspect.currentframe()
     while frame is not None:
         candidate = frame.f_locals.get("self")
