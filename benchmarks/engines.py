@@ -1,6 +1,6 @@
 """Engines that could run a bundle's network on the CPU: ONNX Runtime, torch.compile and OpenVINO against PyTorch.
 
-ONNX Runtime: from the image's file to the results, medians of the rounds that the export itself takes. The others: the
+Without a size: from the image's file to the results, medians of the rounds that the export itself takes. With one: the
 network alone, called as inference calls it first on a sample image. as served: in bfloat16 where the CPU has it.
 """
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.harness import Row, goal, speed, take_turns
+from common.networks.onnx import OnnxNetwork
 from tools.bundles import all_bundles, find_bundle
 from tools.sample.formats import sample_images
 from tools.segment.description import describe_bundle
@@ -32,9 +33,11 @@ def compare(folder: Path, *, bundles: str = "", rounds: int = 5) -> Iterator[lis
 def _onnx(name: str, path: Path) -> list[Row]:
     record = export_bundle(find_bundle(name), path)
     probability, mask = float(record["probability_difference"]), float(record["mask_difference"])
+    openvino = record.get("seconds_openvino")  # where it is installed and right
     return [
         speed(f"{name}: ONNX Runtime, PyTorch in float32", record["seconds_onnx"], record["seconds_torch_float32"]),
         speed(f"{name}: ONNX Runtime, PyTorch as served", record["seconds_onnx"], record["seconds_torch"], WORTH),
+        *([speed(f"{name}: OpenVINO, the same", openvino, record["seconds_torch"], WORTH)] if openvino else []),
         Row(f"{name}: largest difference of a probability", f"{probability:.1e}",
             target=goal(f"<= {MAX_PROBABILITY:g}", probability <= MAX_PROBABILITY)),
         Row(f"{name}: pixels of the mask that differ", f"{mask:.3%}",
@@ -53,10 +56,7 @@ def _network_alone(name: str, folder: Path, exported: Path, rounds: int) -> list
     }
     rows = []
     if find_spec("openvino") and exported.is_file():
-        import openvino
-
-        compiled = openvino.Core().compile_model(str(exported), "CPU")
-        ways["OpenVINO"] = lambda image: compiled(image.numpy())
+        ways["OpenVINO"] = OnnxNetwork(exported, {}, "openvino")
     else:
         rows.append(_missing(name, "OpenVINO", "openvino"))
     with torch.inference_mode():

@@ -39,7 +39,7 @@ PLAN = {
     "cost": "--images 10,20,40",
     "memory": "--slices 32 --size 512 --slide_size 5000 --memory 0.6",
     "nsn": "--num_volumes 2",
-    "engines": "--bundles devonet_nsn,swinunet_livecell --rounds 3",
+    "engines": "--bundles devonet_nsn,devonet_ndn,swinunet_livecell,crypt_unet,maskrcnn_2p5d --rounds 3",
     "scale": "--slides 1000,2000,4000 --slices 8,16,32",
 }
 QUICK = {

@@ -296,10 +296,10 @@ SENSITIVE = {"crypt_unet": ["--downsample", "4", "--threshold", "0.2", "--min_cr
 
 @pytest.mark.slow
 @pytest.mark.few("crypt_unet", "devonet_nsn")
-def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, workflow, shipped_graph, tmp_path):
-    masks, output = {}, ""
-    options = {"torch": ["--amp", "False"], "onnx": ["--onnx_path", str(shipped_graph(bundle))]}
-    for way, files in (("torch", ONNX[:1]), ("onnx", ONNX)):
+def test_inference_in_other_engines_gives_pytorchs_results(bundle, dataset_dir, workflow, shipped_graph, tmp_path):
+    masks, output, graph = {}, "", ["--onnx_path", str(shipped_graph(bundle))]
+    options = {"torch": ["--amp", "False"], "onnx": graph, "openvino": [*graph, "--network#engine", "openvino"]}
+    for way, files in (("torch", ONNX[:1]), ("onnx", ONNX), ("openvino", ONNX)):
         output = run_bundle(
             *("run", "--config_file", str([str(bundle / "configs" / file) for file in files]), *options[way]),
             *("--bundle_root", str(bundle), "--dataset_dir", str(dataset_dir), "--output_dir", way),
@@ -308,11 +308,12 @@ def test_inference_in_onnx_runtime_gives_pytorchs_results(bundle, dataset_dir, w
         )
         results = sorted((tmp_path / way).glob(f"*_{read_toolbox(bundle).result}.*"))
         masks[way] = {path.name: read_mask(path)[0] for path in results if path.suffix not in (".csv", ".tsv", ".json")}
-    assert "random" not in output and masks["torch"].keys() == masks["onnx"].keys() != set()
+    assert "random" not in output and masks["torch"].keys() == masks["onnx"].keys() == masks["openvino"].keys() != set()
     again = workflow("inference", output_dir=str(tmp_path / "torch"), skip_existing=True)
     assert again.parser.get_parsed_content("datalist") == [], "all results that --skip_existing looks for are there"
     for name, mask in masks["torch"].items():
-        assert np.mean((mask > 0) != (masks["onnx"][name] > 0)) < 1e-3
+        for way in ("onnx", "openvino"):
+            assert np.mean((mask > 0) != (masks[way][name] > 0)) < 1e-3
     assert any(mask.any() for mask in masks["torch"].values())
 
 

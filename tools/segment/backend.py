@@ -1,8 +1,9 @@
-"""What runs a bundle's network: PyTorch, or ONNX Runtime where an ONNX file records that that was faster."""
+"""What runs a bundle's network: PyTorch, or ONNX Runtime or OpenVINO where an ONNX file records what was faster."""
 
 import json
 import logging
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,20 @@ from common.files import replacing
 from tools.bundles import WEIGHTS
 from tools.checksum import checksum
 
-__all__ = ["BACKENDS", "choose_backend", "is_current", "is_faster", "read_record", "write_record"]
+__all__ = ["BACKENDS", "ENGINES", "choose_backend", "fastest", "is_current", "read_record", "write_record"]
 
 logger = logging.getLogger(__name__)
 
-BACKENDS = ("auto", "torch", "onnx")
+ENGINES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run the file of `export onnx`
+BACKENDS = ("auto", "torch", *ENGINES)
 KEY = "record"
 
 
 def choose_backend(root: Path, wanted: str, weights: Path | None = None) -> str:
-    """``torch`` or ``onnx`` for the bundle in a folder, and its weights, the shipped ones if not given.
+    """``torch``, ``onnx`` or ``openvino`` for the bundle in a folder, and its weights, the shipped ones if not given.
 
-    ``auto`` is on a CPU onnx where models/model.onnx is there, made from the weights and measured to be faster, else
-    torch. InputError if another one than `BACKENDS` is wanted.
+    ``auto`` is on a CPU the `fastest` where models/model.onnx is there and made from the weights, else torch.
+    InputError if another one than `BACKENDS` is wanted.
     """
     if wanted not in BACKENDS:
         raise InputError(f"--backend {wanted}: choose one of {', '.join(BACKENDS)}")
@@ -33,7 +35,7 @@ def choose_backend(root: Path, wanted: str, weights: Path | None = None) -> str:
     if not is_current(exported, weights):
         logger.warning("%s: not made from the current weights; run python -m tools export onnx %s", exported, root.name)
         return "torch"
-    return "onnx" if is_faster(read_record(exported)) and not Path("/dev/nvidiactl").exists() else "torch"
+    return "torch" if Path("/dev/nvidiactl").exists() else fastest(read_record(exported))
 
 
 def write_record(path: Path, record: Mapping[str, object]) -> None:
@@ -59,6 +61,7 @@ def is_current(path: Path, ckpt_path: Path) -> bool:
     return read_record(path).get("weights_sha256") == checksum(ckpt_path)
 
 
-def is_faster(record: Mapping[str, Any]) -> bool:
-    """Whether ONNX Runtime was measured to be faster than PyTorch when the file was made."""
-    return float(record.get("seconds_onnx", 1)) < float(record.get("seconds_torch", 0))
+def fastest(record: Mapping[str, Any]) -> str:
+    """The backend that was measured to be the fastest when the file was made, among those that are installed."""
+    installed = ["torch", *(backend for backend, package in ENGINES.items() if find_spec(package))]
+    return min(installed, key=lambda backend: float(record.get(f"seconds_{backend}", "inf")))

@@ -98,7 +98,8 @@ def segment(
         coco, ome-zarr (labels), csv (in micrometres), or ctc (01_RES of the Cell Tracking Challenge, for images whose
         names end in the number of a frame).
     backend : str
-        torch; onnx, ONNX Runtime with the file of `tools export onnx`; auto, the faster one that is available.
+        torch; onnx, ONNX Runtime, or openvino, OpenVINO, with the file of `tools export onnx`; auto, on a CPU the one
+        that was the fastest when this file was made.
     blocks : str
         Segment in blocks of this size, Z,Y,X or Y,X in pixels; results are <image name>_<kind>.ome.zarr. By default
         only images that need more than the memory are cut.

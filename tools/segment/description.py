@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.json_file import read_json
 from common.names import SUFFIXES
 from tools.bundles import WEIGHTS, all_bundles, find_bundle, read_metadata
-from tools.segment.backend import choose_backend
+from tools.segment.backend import ENGINES, choose_backend
 from tools.toolbox import Blocks, read_toolbox
 
 __all__ = ["Description", "describe", "describe_bundle", "find_combination", "is_ours"]
@@ -41,7 +41,7 @@ class Description:
         Of the files that it reads.
     options, object_name, loaders, blocks
         As in its `Toolbox`.
-    backend : {"torch", "onnx"}
+    backend : {"torch", "onnx", "openvino"}
     spacing : tuple of float
         (Z, Y, X) in micrometres that it brings volumes to; empty where it takes them as they are.
     config : str
@@ -74,7 +74,7 @@ class Description:
     @property
     def configs(self) -> list[Path]:
         """The config files that are read, one over the other."""
-        names = [self.config, *(["inference_onnx.json"] if self.backend == "onnx" else [])]
+        names = [self.config, *(["inference_onnx.json"] if self.backend in ENGINES else [])]
         return [self.root / "configs" / name for name in names]
 
     @property
@@ -85,7 +85,7 @@ class Description:
     @property
     def weights(self) -> Path:
         """The file that its network comes from."""
-        given = self.overrides.get("onnx_path" if self.backend == "onnx" else "ckpt_path")
+        given = self.overrides.get("onnx_path" if self.backend in ENGINES else "ckpt_path")
         return Path(str(given or self.root / WEIGHTS))
 
     @property
@@ -115,10 +115,12 @@ def describe_bundle(
             f"{weights}: no such file, so {root.name} has no weights to serve; train it, download the bundle again, "
             "or fetch what its large_files.yml names"
         )
-    if backend == "onnx":
+    if backend in ENGINES:
         exported = Path(str(overrides.setdefault("onnx_path", str(root / "models" / "model.onnx"))))
         if not exported.is_file():
             raise InputError(f"{exported}: no such file; make it with: python -m tools export onnx {root.name}")
+    if backend == "openvino":
+        overrides["network#engine"] = ENGINES[backend]
     return Description(
         name=root.name,
         root=root,
@@ -164,9 +166,8 @@ def describe(name: str, *, backend: str = "torch", overrides: Mapping[str, objec
     """Describe the bundle, or the two bundles, that a name on the command line means.
 
     That of a bundle, its folder, or of two bundles together, one of which separates what the other finds. The backend
-    is torch, onnx or auto, see `choose_backend`. Overrides are those of its inference.json, of two bundles of the one
-    that separates: ``foreground_ckpt_path`` is the other's checkpoint. InputError as `describe_bundle`, or if nothing
-    is called so.
+    is as for `choose_backend`. Overrides are those of its inference.json, of two bundles of the one that separates:
+    ``foreground_ckpt_path`` is the other's checkpoint. InputError as `describe_bundle`, or if nothing is called so.
     """
     separating = find_combination(name)
     if separating is None:

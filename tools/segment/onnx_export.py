@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,7 +20,7 @@ from tools.bundles import find_bundle, read_metadata
 from tools.checksum import checksum
 from tools.command_line import as_verb
 from tools.sample.formats import sample_images
-from tools.segment.backend import write_record
+from tools.segment.backend import ENGINES, write_record
 from tools.segment.description import describe_bundle
 from tools.segment.quiet import quiet
 from tools.segment.results import read_mask
@@ -30,13 +32,15 @@ if TYPE_CHECKING:
 
 __all__ = ["export_bundle", "onnx"]
 
+logger = logging.getLogger(__name__)
+
 MAX_PROBABILITY, MAX_MASK = 1e-3, 1e-3  # difference of a probability, share of pixels that differ
 ROUNDS = 3
 
 
 @as_verb(destination=Path)
 def onnx(bundle: str, destination: Path | None = None, **overrides) -> dict[str, object]:
-    """Write a bundle's network as ONNX for `serve --backend onnx`, and compare it with PyTorch on a sample image.
+    """Write a bundle's network as ONNX for `--backend onnx` and `openvino`, and compare these with PyTorch on a sample.
 
     The code in a bundle's configs and package runs with your rights: check a bundle of unknown origin first.
 
@@ -62,8 +66,9 @@ def export_bundle(root: Path, path: Path, overrides: Mapping[str, object] | None
     """Write ONNX files and their record, which it returns; none is left if they do not give what PyTorch gives.
 
     A file that is there is replaced; bundles of several graphs write further files beside it. ``overrides`` are those
-    of the bundle's inference.json. InputError if the bundle has no weights, or probabilities or masks differ by too
-    much.
+    of the bundle's inference.json. OpenVINO is compared and timed, too, where it is installed; where it does not give
+    what PyTorch gives, it is not recorded. InputError if the bundle has no weights, or probabilities or masks of ONNX
+    Runtime differ by too much.
     """
     with refusing(), quiet(logging.WARNING) as terminal:
         return _export(root, path, overrides or {}, terminal)
@@ -83,28 +88,30 @@ def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: T
     with temporary_folder("onnx", beside=path) as folder:
         written = folder / path.name
         parser.get_parsed_content("exporter")(network, written)
-        found = {"ckpt_path": "none", "onnx_path": str(written)}
-        theirs = LoadedBundle(describe_bundle(root, backend="onnx", overrides={**overrides, **found}))
-        differences = parser.get_parsed_content("differences")(network, theirs.network)
+        found = {**overrides, "ckpt_path": "none", "onnx_path": str(written)}
+        compare = functools.partial(parser.get_parsed_content("differences"), network)
+        theirs, differences = _load_engines(root, found, compare)
         # compared in float32; timed as torch is served, too, in bfloat16 where the CPU has it
         exact = LoadedBundle(describe_bundle(root, overrides={**overrides, "amp": False}))
-        masks, seconds = _segment_sample(root, {"exact": exact, "torch": ours, "onnx": theirs}, terminal)
-        mask_difference = float(np.mean(masks["exact"] != masks["onnx"]))
-        _check(root.name, differences, mask_difference)
+        masks, seconds = _segment_sample(root, {"exact": exact, "torch": ours, **theirs}, terminal)
+        mask_differences = {way: float(np.mean(masks["exact"] != masks[way])) for way in theirs}
+        for way in theirs:
+            if problem := _problem(ENGINES[way], differences[way], mask_differences[way]):
+                _refuse(root.name, way, problem)
+                del seconds[way], differences[way], mask_differences[way]
         record = {
             "bundle": root.name,
             "version": read_metadata(root)["version"],
             "settings": parser.get_parsed_content("network#settings"),
             "opset": _opset(written),
             "weights_sha256": checksum(described.weights),
-            "shapes": ", ".join(differences),
-            "probability_difference": max(differences.values()),
-            "mask_difference": mask_difference,
+            "shapes": ", ".join(differences["onnx"]),
+            "probability_difference": max(max(of.values()) for of in differences.values()),
+            "mask_difference": max(mask_differences.values()),
             "mask_difference_as_served": float(np.mean(masks["torch"] != masks["onnx"])),
             "mask_foreground": float(masks["exact"].mean()),
-            "seconds_torch": seconds["torch"],
-            "seconds_torch_float32": seconds["exact"],
-            "seconds_onnx": seconds["onnx"],
+            "seconds_torch_float32": seconds.pop("exact"),
+            **{f"seconds_{way}": taken for way, taken in seconds.items()},
         }
         write_record(written, record)
         files = sorted(folder.iterdir(), key=lambda file: file == written)  # the one with the record last
@@ -112,19 +119,41 @@ def _export(root: Path, path: Path, overrides: Mapping[str, object], terminal: T
     return {"files": ", ".join(map(str, reversed(moved))), **record}
 
 
-def _check(name: str, differences: Mapping[str, float], mask: float) -> None:
-    """Refuse a graph that does not give what PyTorch gives; also one that gives what is no number."""
+def _load_engines(
+    root: Path, overrides: Mapping[str, object], compare: Callable
+) -> tuple[dict[str, LoadedBundle], dict[str, dict[str, float]]]:
+    """The file in each engine that is installed and can run it, and how it differs there."""
+    from tools.segment.loaded import LoadedBundle
+
+    loaded, differences = {}, {}
+    for way in [way for way, package in ENGINES.items() if find_spec(package)]:
+        try:
+            candidate = LoadedBundle(describe_bundle(root, backend=way, overrides=overrides))
+            differences[way] = compare(candidate.network)
+            loaded[way] = candidate
+        except (InputError, RuntimeError) as error:  # the latter from within an engine
+            _refuse(root.name, way, str(error))
+    return loaded, differences
+
+
+def _refuse(name: str, backend: str, problem: str) -> None:
+    """Without ONNX Runtime no file is kept; without another engine, it is not recorded and so not used."""
+    if backend == "onnx":
+        raise InputError(f"{name}: {problem}; no file was kept")
+    logger.error("%s: the file is not for --backend %s: %s", name, backend, problem)
+
+
+def _problem(engine: str, differences: Mapping[str, float], mask: float) -> str:
+    """Why a graph does not give what PyTorch gives, empty if it does; also one that gives what is no number."""
     for shape, difference in differences.items():
         if not difference <= MAX_PROBABILITY:
-            raise InputError(
-                f"{name}: ONNX Runtime differs from PyTorch by {difference:g} in a probability of an image {shape}, at "
-                f"most {MAX_PROBABILITY:g} is allowed; no file was kept"
+            return (
+                f"{engine} differs from PyTorch by {difference:g} in a probability of an image {shape}, at most "
+                f"{MAX_PROBABILITY:g} is allowed"
             )
     if not mask < MAX_MASK:
-        raise InputError(
-            f"{name}: ONNX Runtime differs from PyTorch in {mask:.2%} of the mask, less than {MAX_MASK:.1%} is "
-            "allowed; no file was kept"
-        )
+        return f"{engine} differs from PyTorch in {mask:.2%} of the mask, less than {MAX_MASK:.1%} is allowed"
+    return ""
 
 
 def _segment_sample(

@@ -64,8 +64,8 @@ def serve(
     port : int
         Port to listen at.
     backend : str
-        torch; onnx, ONNX Runtime with the file of `tools export onnx`; auto: on a CPU onnx if this file was made from
-        the present weights and was measured to be faster, else torch.
+        torch; onnx, ONNX Runtime, or openvino, OpenVINO, with the file of `tools export onnx`; auto: on a CPU the one
+        that was the fastest when this file was made from the present weights, else torch.
     data_dir : str
         Folder with images that requests may name by path; by default only uploads are accepted.
     corrections : str

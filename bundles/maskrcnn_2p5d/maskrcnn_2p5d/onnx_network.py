@@ -1,4 +1,4 @@
-"""Detection in ONNX Runtime: features of slices and what is found in them, or one graph for both."""
+"""Detection in ONNX Runtime or OpenVINO: features of slices and what is found in them, or one graph for both."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ class OnnxNetwork(nn.Module):
     ----------
     path : path
         ONNX file; that of the heads, where there is one, lies beside it.
-    settings : mapping
+    settings, engine
         As for `open_session`.
 
     Raises
@@ -38,13 +38,14 @@ class OnnxNetwork(nn.Module):
         As `open_session`.
     """
 
-    def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
+    def __init__(self, path: str | os.PathLike, settings: Mapping[str, object], engine: str = "onnxruntime") -> None:
         super().__init__()
-        self.session, self.heads = open_session(path, settings), None
-        self.num_slices = self.session.get_inputs()[0].shape[1]
-        if self.session.get_outputs()[0].name == MAPS[0]:
-            self.heads = open_session(_heads_of(Path(path)), settings)
-            self.num_slices = self.heads.get_inputs()[1].shape[0]
+        self.session, self.heads = open_session(path, settings, engine), None
+        (image,) = self.session.shapes
+        self.num_slices = image[1]
+        if len(image) == 3:  # a slice, not a stack
+            self.heads = open_session(_heads_of(Path(path)), settings, engine)
+            self.num_slices = self.heads.shapes[1][0]
 
     def detect(self, image: torch.Tensor) -> list[Detections]:
         """As `MaskRCNN2p5D.detect`, stack by stack."""
@@ -61,14 +62,14 @@ class OnnxNetwork(nn.Module):
     def _find(self, slices: np.ndarray, numbers: Sequence[int], known: dict[int, Maps]) -> Detections:
         """What is in the middle of some slices, whose features are taken from ``known`` or added to it."""
         if self.heads is None:
-            values = self.session.run(OUTPUTS, {"image": slices[numbers][None]})
+            values = self.session.run(slices[numbers][None])
         else:
             for number in numbers:
                 if number not in known:
-                    known[number] = self.session.run(MAPS, {"image": slices[[number]]})
+                    known[number] = self.session.run(slices[[number]])
             maps = (np.concatenate(level) for level in zip(*(known[number] for number in numbers), strict=True))
             centre = slices[[numbers[len(numbers) // 2]]]
-            values = self.heads.run(OUTPUTS, {"centre": centre, **dict(zip(MAPS, maps, strict=True))})
+            values = self.heads.run(centre, *maps)
         return {name: torch.from_numpy(value) for name, value in zip(OUTPUTS, values, strict=True)}
 
 

@@ -1,4 +1,4 @@
-"""The network in ONNX Runtime: image encoder, mask decoder and segmenter, each a graph of its own."""
+"""The network in ONNX Runtime or OpenVINO: image encoder, mask decoder and segmenter, each a graph of its own."""
 
 import copy
 import os
@@ -29,7 +29,7 @@ class OnnxNetwork(nn.Module):
     ----------
     path : path
         ONNX file of the encoder; the others lie beside it.
-    settings : mapping
+    settings, engine
         As for `open_session`.
 
     Raises
@@ -38,13 +38,13 @@ class OnnxNetwork(nn.Module):
         As `open_session`.
     """
 
-    def __init__(self, path: str | os.PathLike, settings: Mapping[str, object]) -> None:
+    def __init__(self, path: str | os.PathLike, settings: Mapping[str, object], engine: str = "onnxruntime") -> None:
         super().__init__()
         path = Path(path)
         self.encoder, self.segmenter, self.decoder = (
-            open_session(file, settings) for file in (path, _beside(path, SEGMENTER), _beside(path, DECODER))
+            open_session(file, settings, engine) for file in (path, _beside(path, SEGMENTER), _beside(path, DECODER))
         )
-        self.image_size = self.encoder.get_inputs()[0].shape[-1]
+        self.image_size = self.encoder.shapes[0][-1]
 
     def encode(self, image: torch.Tensor) -> torch.Tensor:
         """As `SamMyelin.encode`."""
@@ -109,11 +109,5 @@ def differences(network: SamMyelin, other: OnnxNetwork) -> dict[str, float]:
 
 def _run(session, *values: torch.Tensor) -> list[torch.Tensor]:
     """Outputs of a graph, on the device of the first input."""
-    types = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
-    inputs = {
-        wanted.name: np.ascontiguousarray(value.as_subclass(torch.Tensor).detach().cpu().numpy()).astype(
-            types[wanted.type], copy=False
-        )
-        for wanted, value in zip(session.get_inputs(), values, strict=True)
-    }
-    return [torch.from_numpy(found).to(values[0].device) for found in session.run(None, inputs)]
+    inputs = (value.as_subclass(torch.Tensor).detach().cpu().float().numpy() for value in values)
+    return [torch.from_numpy(found).to(values[0].device) for found in session.run(*map(np.ascontiguousarray, inputs))]

@@ -5,6 +5,7 @@ from pathlib import Path
 import maskrcnn_2p5d
 import pytest
 import torch
+from maskrcnn_2p5d.common.networks.onnx import SESSIONS
 from maskrcnn_2p5d.fusion import FUSIONS
 from maskrcnn_2p5d.inferers import VolumeInstanceInferer
 from maskrcnn_2p5d.network import MaskRCNN2p5D
@@ -20,9 +21,9 @@ def network():
     return built.eval()
 
 
-@pytest.fixture(scope="module")
-def graph(shipped_graph):
-    return OnnxNetwork(shipped_graph(ROOT), {})
+@pytest.fixture(scope="module", params=SESSIONS)
+def graph(request, shipped_graph):
+    return OnnxNetwork(shipped_graph(ROOT), {}, request.param)
 
 
 def draw(depth: int, height: int, width: int) -> torch.Tensor:
@@ -46,13 +47,14 @@ def test_objects_are_the_networks(network, graph, size):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", SESSIONS)
 @pytest.mark.parametrize("fusion", sorted(FUSIONS))
-def test_every_fusion_has_its_graphs(fusion, tmp_path):
+def test_every_fusion_has_its_graphs(fusion, engine, tmp_path):
     torch.manual_seed(0)
     network = MaskRCNN2p5D(5, fusion, score_threshold=0.0, detections_per_slice=5).eval()
     files = export_onnx(network, tmp_path / "model.onnx", (1, 5, 64, 64))
     assert len(files) == 1 + network.fusion.shares_slices == len([*tmp_path.iterdir()])
-    volume, graph = draw(3, 96, 70), OnnxNetwork(tmp_path / "model.onnx", {})
+    volume, graph = draw(3, 96, 70), OnnxNetwork(tmp_path / "model.onnx", {}, engine)
     expected, found = list(network.detect_volume(volume)), list(graph.detect_volume(volume, batch_size=2))
     assert len(expected) == len(found) == 3 and graph.num_slices == 5
     for ours, theirs in zip(expected, found, strict=True):
@@ -65,9 +67,9 @@ def test_a_slice_passes_the_backbone_once(graph, monkeypatch):
     calls, session = [], graph.session
 
     class Counting:
-        def run(self, outputs, inputs):
-            calls.append(inputs["image"].shape)
-            return session.run(outputs, inputs)
+        def run(self, *inputs):
+            calls.append(inputs[0].shape)
+            return session.run(*inputs)
 
     monkeypatch.setattr(graph, "session", Counting())
     assert len(list(graph.detect_volume(draw(5, 64, 64)))) == 5

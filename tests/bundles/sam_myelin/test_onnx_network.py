@@ -10,6 +10,7 @@ import sam_myelin
 import torch
 from PIL import Image
 from sam_myelin.common.errors import InputError
+from sam_myelin.common.networks.onnx import SESSIONS
 from sam_myelin.inferers import FibreInferer
 from sam_myelin.network import SamMyelin
 from sam_myelin.onnx_network import OnnxNetwork
@@ -36,6 +37,11 @@ def path(shipped_graph):
     return path
 
 
+@pytest.fixture(scope="module", params=SESSIONS)
+def graphs(request, path):
+    return OnnxNetwork(path, {}, request.param)
+
+
 @pytest.fixture(scope="module")
 def image():
     content = next(
@@ -45,18 +51,18 @@ def image():
     return gray.expand(1, 3, -1, -1)
 
 
-def test_fibres_without_prompts_are_the_networks(network, path, image):
+def test_fibres_without_prompts_are_the_networks(network, graphs, image):
     inferer = FibreInferer(automatic=True, tile_px=200, refine=True)
-    expected, found = inferer(image, network), inferer(image, OnnxNetwork(path, {}))
+    expected, found = inferer(image, network), inferer(image, graphs)
     assert expected[:, 0].max() > 1
     assert (expected != found).float().mean() < 1e-3
 
 
-def test_fibres_of_boxes_and_points_are_the_networks(network, path, image):
+def test_fibres_of_boxes_and_points_are_the_networks(network, graphs, image):
     nan = float("nan")
     prompts = torch.tensor([[[3, nan, nan, 40, 40, 110, 120], [8, 150.0, 140, nan, nan, nan, nan]]])
     inferer = FibreInferer(tile_px=256)
-    expected, found = inferer(image, network, prompts), inferer(image, OnnxNetwork(path, {}), prompts)
+    expected, found = inferer(image, network, prompts), inferer(image, graphs, prompts)
     assert expected[:, 0].max() > 0
     assert (expected != found).float().mean() < 1e-3
 

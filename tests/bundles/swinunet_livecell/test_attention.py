@@ -3,7 +3,7 @@
 import pytest
 import torch
 from swinunet_livecell.attention import WindowAttention
-from swinunet_livecell.common.networks.onnx import OnnxNetwork, export_onnx
+from swinunet_livecell.common.networks.onnx import SESSIONS, OnnxNetwork, export_onnx
 from swinunet_livecell.network import SwinUNet
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
@@ -32,10 +32,15 @@ def network():
 
 
 @pytest.fixture(scope="module", params=[(75, 99), (27, 20)], ids=["traced large", "traced small"])
-def graph(request, network, tmp_path_factory):
+def path(request, network, tmp_path_factory):
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     export_onnx(network, path, (1, 1, *request.param))
-    return OnnxNetwork(path, {})
+    return path
+
+
+@pytest.fixture(scope="module", params=SESSIONS)
+def graph(request, path):
+    return OnnxNetwork(path, {}, request.param)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 96, 120), (2, 1, 28, 28), (3, 1, 100, 27), (1, 1, 1, 1)], ids=str)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import onnx
@@ -10,7 +11,7 @@ import pytest
 from common.errors import InputError
 from tools.bundles import all_bundles
 from tools.command_line import run
-from tools.segment.backend import choose_backend, is_current, is_faster, read_record
+from tools.segment.backend import choose_backend, fastest, is_current, read_record
 from tools.segment.description import describe_bundle
 from tools.segment.loaded import LoadedBundle
 from tools.segment.onnx_export import export_bundle
@@ -25,6 +26,7 @@ def test_graph_gives_what_the_network_gives(name, shipped_graph):
     path = shipped_graph(BUNDLES / name)
     record = read_record(path)
     assert record["probability_difference"] <= 1e-3 and record["mask_difference"] < 1e-3
+    assert record["seconds_openvino"] > 0, "else it gave something else"
     assert record["mask_foreground"] > 0, "two empty masks agree whatever made them"
     assert record["shapes"].count("x") > 5 or name == "sam_myelin", "sizes other than the traced one"
     assert record["opset"] == onnx.load(path).opset_import[0].version >= 18
@@ -99,7 +101,7 @@ def bundle(tmp_path):
     return write
 
 
-def test_auto_takes_onnx_only_if_current_and_faster(bundle, tmp_path):
+def test_auto_takes_the_fastest_if_current(bundle, tmp_path, monkeypatch):
     from tools.checksum import checksum
 
     root = bundle()
@@ -107,12 +109,44 @@ def test_auto_takes_onnx_only_if_current_and_faster(bundle, tmp_path):
     assert choose_backend(bundle(weights_sha256=weights, seconds_onnx=1.0, seconds_torch=2.0), "auto") == "onnx"
     assert choose_backend(bundle(weights_sha256=weights, seconds_onnx=2.0, seconds_torch=1.0), "auto") == "torch"
     assert choose_backend(bundle(weights_sha256="old", seconds_onnx=1.0, seconds_torch=2.0), "auto") == "torch"
-    assert choose_backend(bundle(), "onnx") == "onnx" and choose_backend(bundle(), "torch") == "torch"
+    three = {"seconds_torch": 3.0, "seconds_onnx": 2.0, "seconds_openvino": 1.0}
+    assert choose_backend(bundle(weights_sha256=weights, **three), "auto") == "openvino"
+    monkeypatch.setattr("tools.segment.backend.find_spec", lambda package: package != "openvino" or None)
+    assert choose_backend(root, "auto") == "onnx", "where OpenVINO is not installed"
+    for backend in ("onnx", "openvino", "torch"):
+        assert choose_backend(bundle(), backend) == backend
     shutil.rmtree(root / "models")
     assert choose_backend(root, "auto") == "torch"
-    with pytest.raises(InputError, match="auto, torch, onnx"):
+    with pytest.raises(InputError, match="auto, torch, onnx, openvino"):
         choose_backend(root, "tensorrt")
 
 
-def test_file_without_a_record_is_neither():
-    assert not is_faster({})
+def test_file_without_a_record_is_no_reason_to_leave_pytorch():
+    assert fastest({}) == "torch"
+
+
+@pytest.mark.slow
+def test_openvino_that_differs_is_not_recorded_and_not_used(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "openvino_telemetry", None)  # which reports the import
+    import openvino
+
+    right = openvino.CompiledModel.__call__
+    monkeypatch.setattr(openvino.CompiledModel, "__call__", lambda *given: {"pred": 2 * right(*given)["pred"]})
+    root, path = BUNDLES / "devonet_ndn", tmp_path / "model.onnx"
+    record = export_bundle(root, path)
+    assert "seconds_openvino" not in record and record["seconds_onnx"] > 0 and record["probability_difference"] <= 1e-3
+    assert "the file is not for --backend openvino: openvino differs from PyTorch by" in caplog.text
+    with pytest.raises(InputError, match="was made without OpenVINO"):
+        LoadedBundle(describe_bundle(root, backend="openvino", overrides={"onnx_path": str(path)}))
+
+
+def test_backend_is_the_engine_of_the_network(tmp_path):
+    (tmp_path / "a.onnx").touch()
+    given = {"onnx_path": str(tmp_path / "a.onnx")}
+    engines = {
+        backend: describe_bundle(BUNDLES / "devonet_nsn", backend=backend, overrides=given).overrides.get(
+            "network#engine"
+        )
+        for backend in ("onnx", "openvino")
+    }
+    assert engines == {"onnx": None, "openvino": "openvino"}, "onnx is what the config says"

@@ -1,12 +1,13 @@
-"""The network in ONNX Runtime, which needs no weights beside its file and is often faster on a CPU."""
+"""The network in ONNX Runtime or OpenVINO, which need no weights beside its file and are often faster on a CPU."""
 
 import json
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +27,59 @@ RECORD = "record"  # property of a file: JSON about how it was made
 BLOB_PX = 8  # of the images that networks are compared with
 
 
-def open_session(path: str | os.PathLike[str], settings: Mapping[str, object]) -> Any:
-    """An ``onnxruntime.InferenceSession`` on the CPU, with as many threads as PyTorch has.
+class _OnnxRuntime:
+    """A graph in ONNX Runtime: the shapes of its inputs, its record, and `run`."""
+
+    def __init__(self, path: str) -> None:
+        runtime = _import("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        # else threads that wait for the next call keep cores from PyTorch and other sessions: up to 1.6 times slower
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.shapes = [given.shape for given in self._session.get_inputs()]
+        self.record = json.loads(self._session.get_modelmeta().custom_metadata_map.get(RECORD, "{}"))
+
+    def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """Outputs for float32 inputs, both in the file's order."""
+        names = [given.name for given in self._session.get_inputs()]
+        return self._session.run(None, dict(zip(names, inputs, strict=True)))
+
+
+class _OpenVino:
+    """The same in OpenVINO."""
+
+    def __init__(self, path: str) -> None:
+        # else Google Analytics is told of every import, unasked
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        core = _import("openvino").Core()
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "ENABLE_CPU_PINNING": False,  # else several workers share the same cores
+        }
+        try:
+            model = core.read_model(path)
+            self._compiled = core.compile_model(model, "CPU", options)
+        except RuntimeError as error:
+            raise InputError(f"{path}: OpenVINO cannot run this graph; use --backend onnx or torch") from error
+        self.shapes = [[size.get_max_length() for size in given.partial_shape] for given in self._compiled.inputs]
+        place = ["framework", RECORD]
+        self.record = json.loads(model.get_rt_info(place).value) if model.has_rt_info(place) else {}
+
+    def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """As `_OnnxRuntime.run`."""
+        return [*self._compiled(inputs).values()]
+
+
+SESSIONS = {"onnxruntime": _OnnxRuntime, "openvino": _OpenVino}
+
+
+def open_session(
+    path: str | os.PathLike[str], settings: Mapping[str, object], engine: str = "onnxruntime"
+) -> _OnnxRuntime | _OpenVino:
+    """A graph in float32 on the CPU, with as many threads as PyTorch has: ``shapes`` of its inputs, and ``run``.
 
     Parameters
     ----------
@@ -35,22 +87,25 @@ def open_session(path: str | os.PathLike[str], settings: Mapping[str, object]) -
         ONNX file.
     settings : mapping
         Knobs of the config that shape the network, so that a graph cannot follow them.
+    engine : {"onnxruntime", "openvino"}
+        What runs it.
 
     Raises
     ------
     InputError
-        If there is no such file, no ONNX Runtime, or the file was recorded with other settings.
+        If there is no such file, no such engine, or the file was recorded with other settings.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; make it with: python -m tools export onnx {_BUNDLE}")
-    runtime = _runtime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    # else threads that wait for the next call keep cores from PyTorch and from other sessions: up to 1.6 times slower
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    record = json.loads(session.get_modelmeta().custom_metadata_map.get(RECORD, "{}"))
-    for name, recorded in record.get("settings", {}).items():
+    if engine not in SESSIONS:
+        raise InputError(f"engine {engine}: choose one of {', '.join(SESSIONS)}")
+    session = SESSIONS[engine](str(path))
+    if engine == "openvino" and session.record and "seconds_openvino" not in session.record:
+        raise InputError(
+            f"{path}: was made without OpenVINO, or OpenVINO did not give PyTorch's results; make it again with: "
+            f"python -m tools export onnx {_BUNDLE}"
+        )
+    for name, recorded in session.record.get("settings", {}).items():
         if name in settings and settings[name] != recorded:
             raise InputError(
                 f"{path}: made with {name} {recorded}, asked for {settings[name]}; leave --{name} out, or make it "
@@ -66,7 +121,7 @@ class OnnxNetwork(nn.Module):
     ----------
     path : path
         ONNX file from ``image`` (B, C, space) to ``pred``.
-    settings : mapping
+    settings, engine
         As for `open_session`.
 
     Raises
@@ -75,14 +130,16 @@ class OnnxNetwork(nn.Module):
         As `open_session`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], settings: Mapping[str, object]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], settings: Mapping[str, object], engine: str = "onnxruntime"
+    ) -> None:
         super().__init__()
-        self.session = open_session(path, settings)
+        self.session = open_session(path, settings, engine)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Logits (B, C, space), float32, on the image's device."""
         inputs = image.as_subclass(torch.Tensor).detach().cpu().float()
-        (logits,) = self.session.run(["pred"], {"image": np.ascontiguousarray(inputs.numpy())})
+        (logits,) = self.session.run(np.ascontiguousarray(inputs.numpy()))
         return torch.from_numpy(logits).to(image.device)
 
 
@@ -158,7 +215,7 @@ def write_graph(
     axes : mapping of str to mapping
         Input -> axis -> name.
     """
-    _runtime()
+    _import("onnxruntime")
     with replacing(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's advice to those who write it
         torch.onnx.export(  # without dynamo, which fixes sizes that these networks compute
@@ -185,9 +242,9 @@ def _probability(logits: torch.Tensor) -> torch.Tensor:
     return logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
 
 
-def _runtime() -> ModuleType:
+def _import(package: str) -> ModuleType:
+    """An engine, imported here since only its users need it."""
     try:
-        import onnxruntime  # here, since only this backend needs it
+        return import_module(package)
     except ImportError as error:
-        raise InputError("ONNX needs two more packages: pip install onnx onnxruntime") from error
-    return onnxruntime
+        raise InputError(f"{package} is missing: pip install onnx {package}") from error
