@@ -4,10 +4,9 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -31,12 +30,13 @@ class _OnnxRuntime:
     """A graph in ONNX Runtime: the shapes of its inputs, its record, and `run`."""
 
     def __init__(self, path: str) -> None:
-        runtime = _import("onnxruntime")
-        options = runtime.SessionOptions()
+        with _needing("onnxruntime"):
+            import onnxruntime
+        options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         # else threads that wait for the next call keep cores from PyTorch and other sessions: up to 1.6 times slower
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.shapes = [given.shape for given in self._session.get_inputs()]
         self.record = json.loads(self._session.get_modelmeta().custom_metadata_map.get(RECORD, "{}"))
 
@@ -52,7 +52,9 @@ class _OpenVino:
     def __init__(self, path: str) -> None:
         # else Google Analytics is told of every import, unasked
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-        core = _import("openvino").Core()
+        with _needing("openvino"):
+            import openvino
+        core = openvino.Core()
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
@@ -215,7 +217,8 @@ def write_graph(
     axes : mapping of str to mapping
         Input -> axis -> name.
     """
-    _import("onnxruntime")
+    with _needing("onnxruntime"):
+        import onnxruntime  # noqa: F401
     with replacing(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's advice to those who write it
         torch.onnx.export(  # without dynamo, which fixes sizes that these networks compute
@@ -242,9 +245,10 @@ def _probability(logits: torch.Tensor) -> torch.Tensor:
     return logits.softmax(dim=1) if logits.shape[1] > 1 else logits.sigmoid()
 
 
-def _import(package: str) -> ModuleType:
-    """An engine, imported here since only its users need it."""
+@contextmanager
+def _needing(package: str) -> Iterator[None]:
+    """Around the import of an engine, which only its users need."""
     try:
-        return import_module(package)
+        yield
     except ImportError as error:
         raise InputError(f"{package} is missing: pip install onnx {package}") from error
