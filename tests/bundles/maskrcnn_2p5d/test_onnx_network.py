@@ -5,6 +5,7 @@ from pathlib import Path
 import maskrcnn_2p5d
 import pytest
 import torch
+from maskrcnn_2p5d.common.errors import InputError
 from maskrcnn_2p5d.common.networks.onnx import SESSIONS
 from maskrcnn_2p5d.fusion import FUSIONS
 from maskrcnn_2p5d.inferers import VolumeInstanceInferer
@@ -21,9 +22,15 @@ def network():
     return built.eval()
 
 
-@pytest.fixture(scope="module", params=SESSIONS)
-def graph(request, shipped_graph):
-    return OnnxNetwork(shipped_graph(ROOT), {}, request.param)
+@pytest.fixture(scope="module")
+def graph(shipped_graph):
+    return OnnxNetwork(shipped_graph(ROOT), {})
+
+
+@pytest.mark.slow
+def test_openvino_finds_objects_in_nothing_and_is_refused(shipped_graph):
+    with pytest.raises(InputError, match="OpenVINO did not give PyTorch's results"):
+        OnnxNetwork(shipped_graph(ROOT), {}, "openvino")
 
 
 def draw(depth: int, height: int, width: int) -> torch.Tensor:
