@@ -75,7 +75,7 @@ class _OpenVino:
         return [*self._compiled(inputs).values()]
 
 
-SESSIONS = {"onnxruntime": _OnnxRuntime, "openvino": _OpenVino}
+SESSIONS: dict[str, type[_OnnxRuntime] | type[_OpenVino]] = {"onnxruntime": _OnnxRuntime, "openvino": _OpenVino}
 
 
 def open_session(
