@@ -9,7 +9,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from skimage import measure
 
 from common.datalist import DATALIST, Dataset, Item, read_dataset, write_dataset
 from common.errors import InputError
@@ -20,7 +19,7 @@ from common.reading.images import is_volume, read_image
 from common.tiled_tiff import write_tiled
 from tools.bundles import read_metadata
 from tools.command_line import as_verb
-from tools.convert.dataset import CORRECTED
+from tools.convert.dataset import CORRECTED, check_objects
 from tools.convert.drawn import OUTLINES, read_outlines
 from tools.formats.saving import as_objects, smallest_type
 from tools.formats.scenes import PICKS
@@ -32,7 +31,6 @@ __all__ = ["add_correction", "classes_of", "correct"]
 
 NUM_FOLDS = 5  # for who validates on a part; fine-tuning uses all
 MAX_LABEL = np.iinfo(np.int32).max  # that torch holds
-MOST_PIECES = 10  # of an object, on the average
 MIRAX = ".mrxs"  # whose pixels are in a folder beside it
 
 
@@ -82,7 +80,8 @@ def correct(
         if is_volume(labels) and not is_volume(prepared):
             raise InputError(f"{labels}: a volume, but {image.name} is a picture; give its labels as TIFF or PNG")
         corrected = _corrected(labels, described, prepared)
-        item = add_correction(dataset_dir, described, prepared, corrected, image.name, test=test)
+        group = safe_stem(image.name) if scene or time else ""  # images of one file are alike
+        item = add_correction(dataset_dir, described, prepared, corrected, image.name, test=test, group=group)
     dataset = read_dataset(dataset_dir)
     where = f"--dataset_dir {shlex.quote(str(dataset_dir))} --output_dir"
     folders = {one.root.name: "tuned" for one in described.networks}
@@ -120,7 +119,14 @@ def read_labels(path: Path, bundle: Description) -> np.ndarray:
 
 
 def add_correction(
-    dataset_dir: Path, bundle: Description, image: Path, labels: np.ndarray, name: str, *, test: bool = False
+    dataset_dir: Path,
+    bundle: Description,
+    image: Path,
+    labels: np.ndarray,
+    name: str,
+    *,
+    test: bool = False,
+    group: str = "",
 ) -> Item:
     """Add an image with corrected labels to a dataset, made if it is not there; an image in it gets the new labels.
 
@@ -137,6 +143,8 @@ def add_correction(
         What the user calls the image.
     test : bool
         List it under testing instead of training.
+    group : str
+        Images of one group are alike, so that they share a fold; without it the image is one of its own.
 
     Raises
     ------
@@ -153,6 +161,7 @@ def add_correction(
     with holding(dataset_dir):
         dataset = _existing(dataset_dir, bundle)
         entry = _entry(dataset, image, safe_stem(name), maps, ".nii.gz" if labels.ndim == 3 else ".tiff")
+        entry |= {"group": group} if group else {}
         with replacing(dataset_dir / entry["image"]) as partial:
             shutil.copyfile(image, partial)
         for key, values in maps.items():
@@ -161,8 +170,12 @@ def add_correction(
         test = test or entry["image"] in testing  # what was kept back is not trained on without being told
         chosen, other = (testing, training) if test else (training, testing)
         other.pop(entry["image"], None)
+        alike = [of["fold"] for of in training.values() if "fold" in of and group and of.get("group") == group]
         fold = {} if test else {"fold": chosen.get(entry["image"], {}).get("fold", len(chosen) % NUM_FOLDS)}
-        chosen[entry["image"]] = entry | fold
+        chosen[entry["image"]] = entry | fold | ({"fold": alike[0]} if alike and not test else {})
+        if any("group" in of for of in (*training.values(), *testing.values())):  # then all need one
+            for listed, of in (*training.items(), *testing.items()):
+                of.setdefault("group", listed)
         path = write_dataset(
             dataset_dir, name=dataset.name, training=training.values(), testing=testing.values(), **dataset.facts
         )
@@ -194,13 +207,8 @@ def _check(image: Path, labels: np.ndarray, name: str, classes: list[str]) -> No
         raise InputError(f"{name}: its labels are the image itself; give the corrected labels")
     if labels.dtype.kind not in "iub" or labels.min(initial=0) < 0 or labels.max(initial=0) > MAX_LABEL:
         raise InputError(f"{name}: labels are {labels.dtype}, expected whole numbers from 0 to {MAX_LABEL}")
-    if len(classes) == 1 and (num_labels := len(np.unique(labels))) > 2:
-        num_pieces = measure.label(labels, connectivity=1, return_num=True)[1]
-        if num_pieces > MOST_PIECES * num_labels:
-            raise InputError(
-                f"{name}: its {num_labels} labels lie in {num_pieces} pieces, as the gray values of a picture do; give "
-                "the image first, then its labels"
-            )
+    if len(classes) == 1 and len(np.unique(labels)) > 2:  # a mask's parts are taken for objects
+        check_objects(name, labels)
     if len(classes) > 1 and labels.max(initial=0) > len(classes):
         meant = ", ".join(f"{value} for {of}" for value, of in enumerate(classes, start=1))
         raise InputError(f"{name}: labels up to {labels.max()}, but classes are learned; draw {meant}")
@@ -221,10 +229,11 @@ def _entry(dataset: Dataset, image: Path, stem: str, maps: Iterable[str], ending
     """Where an image goes: if it is in the dataset, where it is, else under a name that no other one has."""
     suffix, pixels = "".join(image.suffixes), read_image(image)
     taken = {item.name: item for item in (*dataset.training, *dataset.testing)}
-    for name in (stem, *(f"{stem}_{number}" for number in range(2, len(taken) + 2))):
-        listed = f"images/{name}{suffix}"
-        if listed not in taken or np.array_equal(read_image(taken[listed].file("image")), pixels):
-            break
+    names = [f"images/{name}{suffix}" for name in (stem, *(f"{stem}_{n}" for n in range(2, len(taken) + 2)))]
+    near = [of for of in taken if of in names or taken[of].file("image").stat().st_size == image.stat().st_size]
+    same = (of for of in near if np.array_equal(read_image(taken[of].file("image")), pixels))
+    listed = next(same, None) or next(of for of in names if of not in taken)
+    name = Path(listed).name.removesuffix(suffix)
     kinds = {key: "" if key == "label" else f"_{key}" for key in maps}
     return {"image": listed} | {key: f"labels/{name}{kind}{ending}" for key, kind in kinds.items()}
 

@@ -13,7 +13,7 @@ from tools.card.evaluation import read_overall
 from tools.command_line import as_verb, needed
 from tools.runs.bundles import titles
 from tools.runs.executor import run_steps
-from tools.runs.folds import check_dataset
+from tools.runs.folds import check_dataset, warn_of_leaks
 from tools.runs.overrides import check_overrides
 from tools.runs.steps import Training
 from tools.toolbox import read_toolbox
@@ -54,6 +54,8 @@ def finetune(
     overrides = {"max_epochs": max_epochs, **dict(sorted(overrides.items()))}
     training = training_from_shipped(f"{root.resolve().name}, fine-tuned", root, dataset_dir, output_dir, overrides)
     tested = [item for item in dataset.testing if item.is_complete]
+    if tested:
+        warn_of_leaks(dataset, root, by_fold=False)
     run_steps([training.train()])
     gains = {"gain": "not measured, no image is kept back to test on"}
     if tested:

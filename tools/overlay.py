@@ -15,7 +15,7 @@ from common.reading.formats import identify
 from common.reading.pictures import without_alpha
 from common.reading.tiff import read_header, read_spacing, read_volume
 from tools.command_line import as_verb
-from tools.convert.dataset import as_numbers
+from tools.convert.dataset import as_numbers, refuse_picture
 from tools.formats.microscopes import has_images, maker_of, read
 from tools.formats.scenes import Pick
 
@@ -155,6 +155,7 @@ def overlay(
         if array.shape != grid:
             raise InputError(f"{path}: shape {array.shape}, its image {grid}; give files of one grid")
         arrays.append(as_numbers(path, array))
+        refuse_picture(path, arrays[-1])
         spacings.append(spacing)
     known = spacings[0] if _is_nifti(image) else next(filter(None, spacings[::-1]), None)
     write_overlay(destination, *arrays, spacing=known or (1.0, 1.0, 1.0))

@@ -163,3 +163,18 @@ def test_what_was_kept_back_stays_so_when_its_labels_are_corrected_again(tmp_pat
 def test_a_folder_in_the_place_of_the_labels_is_told(tmp_path, picture):
     with pytest.raises(InputError, match="a folder, expected corrected labels; give the image, its labels, then"):
         correct("swinunet_livecell", str(picture()), str(tmp_path), str(tmp_path / "kept"))
+
+
+def test_a_copy_of_an_image_is_the_image(tmp_path, picture):
+    add_correction(tmp_path / "kept", PICTURES, picture(), LABELS, "cells.png")
+    item = add_correction(tmp_path / "kept", PICTURES, picture("copy.png"), LABELS, "copy.png", test=True)
+    assert item.name == "images/cells.png" and read_dataset(tmp_path / "kept").training == ()
+
+
+def test_time_points_of_a_file_share_a_fold(tmp_path, picture):
+    add_correction(tmp_path / "kept", PICTURES, picture(seed=9), LABELS, "other.png")
+    for seed in range(2):
+        add_correction(tmp_path / "kept", PICTURES, picture(seed=seed), LABELS, "film.png", group="film")
+    items = read_dataset(tmp_path / "kept").training
+    groups = ["images/other.png", "film", "film"]
+    assert [(item.entry["group"], item.fold) for item in items] == list(zip(groups, (0, 1, 1), strict=True))

@@ -253,3 +253,13 @@ def test_picture_does_not_replace_what_it_is_drawn_from(tmp_path):
     with pytest.raises(InputError, match="image.tif: is one of the files to draw; choose another name"):
         overlay(tmp_path / "image.tif", tmp_path / "mask.tif", tmp_path / "image.tif")
     assert (tmp_path / "image.tif").read_bytes() == before
+
+
+def test_an_image_in_the_place_of_its_result_is_refused(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 9, (40, 40), np.uint8)
+    for name, of in (("image", pixels), ("labels", block(3, 9)[1]), ("prob", pixels / 9)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.resize(of, (40, 40)).astype(of.dtype), photometric="minisblack")
+    for name, reason in (("image", "as the gray values of a picture do"), ("prob", "holds decimals")):
+        with pytest.raises(InputError, match=f"{name}.tif: .*{reason}"):
+            overlay(tmp_path / "labels.tif", tmp_path / f"{name}.tif", tmp_path / "no.png")
+    assert not (tmp_path / "no.png").exists()

@@ -17,7 +17,7 @@ from common.tiled_tiff import write_tiled
 from tools.command_line import as_verb, at_least, listed, positive
 from tools.convert.crypt_masks import Mask
 from tools.convert.crypt_slides import Slide, check_masks, find_slides
-from tools.convert.dataset import assign_folds, chosen_units, describe, writing_dataset
+from tools.convert.dataset import assign_folds, chosen_units, describe, warn_of_copies, writing_dataset
 from tools.convert.naming import naming
 from tools.convert.patches import PatchRules, index_patches
 from tools.formats.scene_slides import SceneSlide, open_any_slide
@@ -110,6 +110,7 @@ def crypts(
     slides = find_slides(source, masks, group, pixel_size)
     tested = chosen_units((slide.unit for slide in slides.values()), test, source, kind="slide")
     check_masks(source, slides, tested)
+    warn_of_copies({slide.path: slide.unit for slide in slides.values()})
     fold_of = assign_folds({slide.unit for slide in slides.values()} - tested, folds)
     with writing_dataset(destination, ("images", "labels", "patches"), slides) as folder:
         datalist: dict[str, Any] = {

@@ -13,7 +13,16 @@ from common.reading.tiff import TiffHeader, read_header
 from tools.command_line import OrAlone, as_verb, at_least, listed
 from tools.convert.alignment import Offset, agreement, estimate_offset, move_labels
 from tools.convert.ctc_layout import Frame, find_sequences
-from tools.convert.dataset import assign_folds, chosen_units, read_ids, read_image, write_unless_whole, writing_dataset
+from tools.convert.dataset import (
+    assign_folds,
+    check_objects,
+    chosen_units,
+    read_ids,
+    read_image,
+    warn_of_copies,
+    write_unless_whole,
+    writing_dataset,
+)
 from tools.convert.spacing import parse_spacing
 
 __all__ = ["ctc"]
@@ -92,6 +101,7 @@ def ctc(
     frames = [frame for members in sequences.values() for frame in members]
     tested = chosen_units(sequences, test, source, kind="sequence")
     shapes = _check_frames(frames)
+    warn_of_copies({frame.image: frame.sequence for frame in frames})
     fold_of = assign_folds({f.sequence for f in frames if f.sequence not in tested and _has_truth(f)}, folds)
     with writing_dataset(destination, ("images", "labels", "markers"), (f.stem for f in frames)) as folder:
         offsets = {} if align == "none" else _measure_offsets(sequences)
@@ -217,7 +227,9 @@ def _convert_frame(
 def _read_label(frame: Frame, shape: tuple[int, int, int]) -> np.ndarray:
     """Labels as (Z, Y, X), from a complete truth or from single slices."""
     if frame.complete_truth:
-        return read_ids(frame.complete_truth)
+        ids = read_ids(frame.complete_truth)
+        check_objects(frame.complete_truth, ids)
+        return ids
     slices = {z: read_ids(path)[0] for z, path in frame.annotated_slices.items()}
     label = np.zeros(shape, np.result_type(*slices.values()))
     for z, ids in slices.items():

@@ -4,7 +4,7 @@ import logging
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,16 +15,19 @@ from common.errors import InputError
 from common.files import FolderLock
 from common.names import stem
 from common.reading.tiff import read_volume
+from tools.checksum import copies
 from tools.convert.nifti import is_whole, write_volume
 
 __all__ = [
-    *("CORRECTED", "as_numbers", "assign_folds", "chosen_units", "describe", "find_unit", "read_ids", "read_image"),
-    *("write_unless_whole", "writing_dataset"),
+    *("CORRECTED", "as_numbers", "assign_folds", "check_objects", "chosen_units", "describe", "find_unit", "read_ids"),
+    *("read_image", "refuse_picture", "warn_of_copies", "write_unless_whole", "writing_dataset"),
 ]
 
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial-dataset"  # of a destination: what becomes of it
+MOST_CLASSES = 3  # with background; pictures have more gray values
+MOST_PIECES, USUAL_PIECES = 10, 1.1  # of an object, on the average
 CORRECTED = "corrected"  # fact of a dataset of corrections: the bundle that they are for
 
 
@@ -48,10 +51,30 @@ def chosen_units(units: Iterable[str], test: Sequence[str], source: Path, *, kin
     ``kind`` says what they are: sequence, subject, ...; InputError if one is unknown in the source.
     """
     known = sorted(set(units))
+    alike: dict[str, str] = {}
+    for unit in known:
+        other = alike.setdefault(re.sub(r"(?<![0-9])0+(?=[0-9])", "", unit).casefold(), unit)
+        if other != unit:
+            logger.warning(
+                "%s: %s %s and %s differ in capitals or zeros only; if they are one, rename them, or a network may be "
+                "tested on what it knows",
+                *(source, kind, other, unit),
+            )
     for unit in test:
         if unit not in known and list(test) != ["all"]:
             raise InputError(f"{source}: --test {unit}: no such {kind}; there are {', '.join(known[:9])}, or all")
     return set(known) if list(test) == ["all"] else set(test)
+
+
+def warn_of_copies(unit_of: Mapping[Path, str]) -> None:
+    """Warn of images that are the same file in two units, which may come to lie in training and testing."""
+    for path, original in copies(unit_of).items():
+        if unit_of[path] != unit_of[original]:
+            logger.warning(
+                "%s: the same image as %s; remove one, or a network may be tested on what it has learned",
+                path,
+                original,
+            )
 
 
 def find_unit(name: str, group: str) -> str:
@@ -162,6 +185,33 @@ def read_ids(path: Path) -> np.ndarray:
     if lowest < 0 or highest > np.iinfo(np.int32).max:
         raise InputError(f"{path}: ids from {lowest} to {highest}, expected 0 to 2147483647; renumber the objects")
     return ids.astype(np.uint16 if highest <= np.iinfo(np.uint16).max else np.int32)
+
+
+def check_objects(name: object, labels: np.ndarray) -> None:
+    """Warn where numbers stand for several objects; InputError as `refuse_picture`."""
+    num_labels, num_pieces = refuse_picture(name, labels)
+    if not num_labels:
+        logger.info("%s: no object in it", name)
+    if num_pieces > 1 + USUAL_PIECES * num_labels:
+        logger.warning(
+            "%s: %d numbers lie in %d pieces; if these are objects, give each a number of its own (8 bit hold 255)",
+            *(name, num_labels, num_pieces),
+        )
+
+
+def refuse_picture(name: object, labels: np.ndarray) -> tuple[int, int]:
+    """How many labels there are, and pieces that they lie in; InputError where they are a picture's gray values."""
+    from skimage import measure  # slow to import
+
+    if not np.array_equal(labels, np.rint(labels)):
+        raise InputError(f"{name}: holds decimals, expected labels, a whole number for each object; give those")
+    values, num_pieces = np.unique(labels), measure.label(labels, connectivity=1, return_num=True)[1]
+    if len(values) > MOST_CLASSES and num_pieces > MOST_PIECES * len(values):
+        raise InputError(
+            f"{name}: its {len(values)} labels lie in {num_pieces} pieces, as the gray values of a picture do; give "
+            "labels there, a number for each object"
+        )
+    return np.count_nonzero(values), num_pieces
 
 
 def describe(sources: Sequence[Path], note: str = "") -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.datalist import DATALIST
 from common.errors import InputError
 from tools.convert.gray import IMAGE_SUFFIXES
 
@@ -102,7 +103,8 @@ def _find_plain(source: Path, images: Path | None) -> Split:
     """The one JSON of plain COCO."""
     path = source
     if source.is_dir():
-        jsons = sorted(p for folder in (source, source / "annotations") for p in folder.glob("[!.]*.json"))
+        found = (path for folder in (source, source / "annotations") for path in folder.glob("[!.]*.json"))
+        jsons = sorted(path for path in found if path.name != DATALIST)  # which an earlier run may have written there
         if not jsons:
             raise InputError(
                 f"{source}: no annotations, expected annotations/livecell_coco_{{train,val,test}}.json as LIVECell has "

@@ -18,7 +18,7 @@ from common.labels.fibres import label_axons
 from common.names import stem
 from tools.command_line import as_verb, at_least, listed
 from tools.convert.bids_microscopy import Micrograph, find_micrographs, read_description
-from tools.convert.dataset import assign_folds, chosen_units, writing_dataset
+from tools.convert.dataset import assign_folds, chosen_units, warn_of_copies, writing_dataset
 from tools.convert.fibre_files import write_image, write_labelled
 from tools.convert.myelin_masks import read_classes, read_micrograph
 from tools.convert.prompts import COLUMNS
@@ -75,6 +75,7 @@ def myelin(
     description = read_description(source)
     tested = _tested_subjects(micrographs, test, source)
     micrographs = _without_unlabelled(micrographs, tested)
+    warn_of_copies({micrograph.path: micrograph.subject for micrograph in micrographs})
     for micrograph in tqdm(micrographs, desc="check myelin", unit="image"):
         _check(micrograph)
     fold_of = assign_folds({micrograph.subject for micrograph in micrographs} - tested, folds)

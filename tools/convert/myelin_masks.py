@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from common.errors import InputError
 from common.reading.pictures import Tell, luminance, read_pixels, without_alpha
@@ -16,6 +17,7 @@ logger = logging.getLogger(__name__)
 CLASS_VALUES = (0, 127, 128, 255)
 MAX_GRAY_SHARE = 0.5  # of a mask's foreground; more is no mask
 DARKEST_WHITE = 64  # of a mask that is gray at edges; below, its values are numbers of objects
+MAX_SHARE_INSIDE = 0.05  # of the myelin, inside axons: 0 in 25 micrographs, 0.1 to 0.97 with the two exchanged
 
 
 def read_micrograph(path: Path, *, tell: Tell = logger.warning) -> np.ndarray:
@@ -88,14 +90,21 @@ def read_classes(
         num_both = np.count_nonzero(axon & myelin)
         if num_both:
             tell("%s: %d pixels are axon and myelin; taken as axon", masks["axon"], num_both)
-        return axon, myelin & ~axon
+        return _in_order(masks["axon"], axon, myelin & ~axon)
     if "axonmyelin" in masks:
-        return _read_three_classes(masks["axonmyelin"], tell)
+        return _in_order(masks["axonmyelin"], *_read_three_classes(masks["axonmyelin"], tell))
     (kind, path), *_ = masks.items()
     other = "myelin" if kind == "axon" else "axon"
     raise InputError(
         f"{path}: no {other} mask with it, expected both or an axonmyelin mask; add it, or remove this one"
     )
+
+
+def _in_order(path: Path, axon: np.ndarray, myelin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two masks; InputError if they are exchanged."""
+    if np.count_nonzero(myelin & ndimage.binary_fill_holes(axon)) > MAX_SHARE_INSIDE * np.count_nonzero(myelin):
+        raise InputError(f"{path}: its axons lie around the myelin, expected them inside; exchange the two")
+    return axon, myelin
 
 
 def _read_mask(path: Path, tell: Tell) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Voxel spacing as it is typed on the command line."""
 
+import logging
 import math
 from os import PathLike
 
@@ -7,6 +8,8 @@ from common.errors import InputError
 from common.reading.units import LARGEST_UM, SMALLEST_UM
 
 __all__ = ["check_spacing", "parse_spacing"]
+
+logger = logging.getLogger(__name__)
 
 
 def parse_spacing(text: str | None) -> tuple[float, float, float]:
@@ -31,6 +34,8 @@ def parse_spacing(text: str | None) -> tuple[float, float, float]:
         raise InputError(f"spacing {shown} holds a number that is not positive and finite: {expected}")
     if not all(SMALLEST_UM <= value <= LARGEST_UM for value in values):
         raise InputError(f"spacing {shown} is no light microscope's ({SMALLEST_UM} to {LARGEST_UM} um): {expected}")
+    if values[0] == values[1] != values[2]:  # pixels are square, and planes as far apart as they are high
+        logger.warning("spacing %s: taken as Z,Y,X, so that Z and Y are alike, but not X; was it X,Y,Z?", shown)
     return values
 
 

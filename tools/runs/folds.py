@@ -1,5 +1,7 @@
 """A dataset whose folds can be trusted: each with labelled images, and nothing that is in two of them."""
 
+import itertools
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +12,13 @@ from common.errors import InputError
 from common.items import FILE_KEYS
 from common.json_file import read_json
 from common.names import IMAGE_ENDINGS, SUFFIXES
+from tools.checksum import copies
 from tools.runs.overrides import choose
 from tools.toolbox import fold_units, read_toolbox
 
-__all__ = ["Folds", "check_dataset", "fitting", "read_folds", "read_separate_folds"]
+__all__ = ["Folds", "check_dataset", "fitting", "read_folds", "read_separate_folds", "warn_of_leaks"]
+
+logger = logging.getLogger(__name__)
 
 ITEMS = ("training_items", "validation_items")  # of common.items, which train.json calls
 
@@ -109,8 +114,9 @@ def read_separate_folds(dataset_dir: Path, folds: str = "", bundles: Collection[
     together, else all those by which bundles split folds must.
     """
     found = read_folds(dataset_dir, *bundles)
-    path, unit = found.dataset.path, found.dataset.facts.get("unit")
-    _check_leaks(found.dataset, [str(unit)] if unit else fold_units(*bundles))
+    path = found.dataset.path
+    for leak in _leaks(found.dataset, found.dataset.places(), _units(found.dataset, *bundles)):
+        raise InputError(leak)
     wanted = tuple(range(found.folds[-1] + 1))
     empty = [fold for fold in wanted if fold not in found.folds]
     if empty:
@@ -124,20 +130,42 @@ def read_separate_folds(dataset_dir: Path, folds: str = "", bundles: Collection[
     return replace(found, folds=chosen)
 
 
-def _check_leaks(dataset: Dataset, units: Iterable[str]) -> None:
-    """Refuse a dataset by which a network would be evaluated on what it was trained on."""
+def warn_of_leaks(dataset: Dataset, bundle: Path, *, by_fold: bool = True) -> None:
+    """Warn where a network would be measured on what it knows; for who trains on all folds, of testing only."""
+    places = [(item, place if by_fold or place == "testing" else "training") for item, place in dataset.places()]
+    for found in itertools.islice(_leaks(dataset, places, _units(dataset, bundle)), 1):
+        logger.warning("%s", found)
+
+
+def _units(dataset: Dataset, *bundles: Path) -> Collection[str]:
+    """Keys of the items that name what has to stay together."""
+    unit = dataset.facts.get("unit")
+    return [str(unit)] if unit else fold_units(*bundles)
+
+
+def _leaks(dataset: Dataset, places: Iterable[tuple[Item, str]], units: Collection[str]) -> Iterator[str]:
+    """What is in two places, by which a network would be evaluated on what it was trained on."""
+    places = list(places)
     place_of: dict[tuple[str, str], str] = {}
-    for item, place in dataset.places():
-        image = ("image", str(item.image.resolve()))
-        if image in place_of:
-            first = place_of[image]
+    of_image: dict[Path, tuple[Item, str]] = {}
+    for item, place in places:
+        path = item.image.resolve()
+        if path in of_image:
+            first = of_image[path][1]
             where = f"is listed twice in {place}" if first == place else f"is in {first} and in {place}"
-            raise InputError(f"{dataset.path}: {item.name} {where}; list every image once")
-        place_of[image] = place
+            yield f"{dataset.path}: {item.name} {where}; list every image once"
+        of_image[path] = item, place
         for key in (key for key in units if key in item):
             first = place_of.setdefault((key, str(item.entry[key])), place)
             if first != place:
-                raise InputError(
+                yield (
                     f"{dataset.path}: {key} {item.entry[key]} is in {first} and in {place} ({item.name}), so a network "
                     f"would be evaluated on what it knows; convert again, which keeps every {key} in one place"
                 )
+    for path, original in copies(path for path in of_image if path.is_file()).items():
+        (item, place), (other, first) = of_image[path], of_image[original]
+        if place != first:
+            yield (
+                f"{dataset.path}: {item.name} in {place} is a copy of {other.name} in {first}, so a network would be "
+                "evaluated on what it knows; remove one"
+            )

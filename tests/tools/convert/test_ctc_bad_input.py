@@ -130,3 +130,28 @@ def test_earlier_dataset_stays_as_it_was_after_a_failed_run(sequence, put, tmp_p
 def test_options_that_do_not_fit(sequence, refuses, options, reason):
     sequence()
     refuses(reason, **options)
+
+
+def test_the_image_in_the_place_of_its_truth(sequence, put, refuses):
+    sequence(frames=(0,))
+    put("01_GT/SEG/man_seg000.tif", VOLUME % 7)
+    refuses("man_seg000.tif: its 7 labels lie in .* pieces, as the gray values of a picture do")
+
+
+def test_objects_without_a_number_of_their_own_are_told(sequence, put, convert, caplog):
+    sequence(frames=(0,))
+    mask = np.zeros((4, 6, 5), np.uint8)
+    mask[:, ::2, ::2] = 255
+    put("01_GT/SEG/man_seg000.tif", mask)
+    convert()
+    assert "man_seg000.tif: 1 numbers lie in 9 pieces; if these are objects" in caplog.text
+
+
+def test_a_sequence_that_is_a_copy_of_another_one_is_told(sequence, put, convert, caplog):
+    sequence(frames=(0,))
+    put("02/t000.tif", VOLUME + 7)
+    convert()
+    assert "the same image" not in caplog.text
+    put("03/t000.tif", VOLUME + 7)
+    convert()
+    assert "03/t000.tif: the same image as" in caplog.text

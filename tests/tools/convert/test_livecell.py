@@ -269,3 +269,10 @@ def test_real_cells_are_those_of_pycocotools(tmp_path):
             expected[masks[index]] = index + 1
         stem = Path(image["file_name"]).stem
         np.testing.assert_array_equal(labels_of(tmp_path / f"out/labels/{stem}.png"), expected)
+
+
+def test_the_folder_of_the_annotations_may_hold_the_dataset(put, put_text, coco_document, tmp_path):
+    put("images/a.png", np.zeros((40, 50), np.uint8))
+    put_text("source/coco.json", json.dumps(coco_document({"a.png": [LARGE]})))
+    for _ in range(2):
+        assert convert_livecell(tmp_path / "source", tmp_path / "source", name="cells")["objects"] == 1

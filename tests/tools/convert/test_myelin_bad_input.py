@@ -144,3 +144,10 @@ def test_channels_of_a_microscope_are_neither_colours_nor_alpha(tmp_path, put_su
         refuses(rf"TEM.tif: {num_channels} samples per pixel \(MINISBLACK\), which are channels")
         tifffile.imwrite(place, pixels.transpose(2, 0, 1), ome=True, metadata={"axes": "CYX"}, **options)
         refuses(f"TEM.tif: {num_channels} pages, expected one image")
+
+
+def test_masks_of_axons_and_myelin_that_are_exchanged(put_subject, save_png, refuses, draw_mask):
+    stem = put_subject("sub-a")
+    for kind, other in (KINDS, KINDS[::-1]):
+        save_png(f"derivatives/labels/{stem}_seg-{kind}-manual.png", draw_mask(other))
+    refuses("seg-axon-manual.png: its axons lie around the myelin, expected them inside; exchange the two")

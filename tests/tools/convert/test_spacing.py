@@ -45,3 +45,9 @@ def test_what_a_file_gives_is_refused_with_its_name(told, reason):
     with pytest.raises(InputError, match=f"a.tif: {reason}; give the spacing .* --spacing 2.0,0.8,0.8"):
         check_spacing("a.tif", told)
     assert check_spacing("a.tif", (2.0, 0.5, 0.5)) == (2.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(("text", "is_told"), [("0.8,0.8,2", True), ("2,0.8,0.8", False), ("1,1,1", False)])
+def test_an_order_that_is_rather_x_y_z_is_told(caplog, text, is_told):
+    parse_spacing(text)
+    assert ("was it X,Y,Z?" in caplog.text) == is_told

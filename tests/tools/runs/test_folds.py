@@ -10,7 +10,7 @@ from tests.tools.runs.conftest import touch_files
 from tools.__main__ import VERBS
 from tools.bundles import find_bundle
 from tools.command_line import run
-from tools.runs.folds import fitting, read_folds, read_separate_folds
+from tools.runs.folds import fitting, read_folds, read_separate_folds, warn_of_leaks
 
 
 @pytest.fixture
@@ -110,3 +110,19 @@ def test_a_file_that_is_not_there_is_told_before_anything_runs(dataset):
     (folder / "b.nii.gz").unlink()
     with pytest.raises(InputError, match="dataset.json: image 'b.nii.gz' does not exist in .*; convert the data again"):
         read_folds(folder, find_bundle("devonet_nsn"))
+
+
+def test_a_copy_under_another_name_is_refused(dataset):
+    folder = dataset(("a", "1", 0), ("b", "2", 1), ("c", "3", None))
+    for name, content in (("a", "one"), ("b", "two"), ("c", "one")):
+        (folder / name).write_text(content)
+    with pytest.raises(InputError, match=r"dataset\.json: c in testing is a copy of a in fold 0, so"):
+        read_separate_folds(folder)
+
+
+@pytest.mark.parametrize(("by_fold", "places"), [(True, "fold 0 and in fold 1"), (False, "training and in testing")])
+def test_others_are_warned_of_leaks(dataset, caplog, by_fold, places):
+    group = "1" if by_fold else "3"
+    folder = dataset(("a", "1", 0), ("b", group, 1), ("c", "3", None))
+    warn_of_leaks(read_dataset(folder), find_bundle("devonet_nsn"), by_fold=by_fold)
+    assert f"is in {places}" in caplog.text

@@ -12,7 +12,7 @@ from tools.runs.compare.knobs import choose_knob
 from tools.runs.compare.table import as_text
 from tools.runs.executor import run_plans
 from tools.runs.files import write_json, write_text
-from tools.runs.folds import read_folds
+from tools.runs.folds import read_folds, warn_of_leaks
 from tools.runs.overrides import check_overrides, choose
 from tools.runs.plan import Plan
 from tools.runs.results import (
@@ -75,6 +75,7 @@ def compare(
     own = {chosen.name: f"choose with --{'knob' if knob else 'networks'}"}
     check_overrides(overrides, root, compare, own)
     known = read_folds(dataset_dir, root)
+    warn_of_leaks(known.dataset, root)
     plan = Plan(
         bundle=root,
         dataset_dir=dataset_dir,

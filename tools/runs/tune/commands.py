@@ -14,7 +14,7 @@ from tools.bundles import find_bundle
 from tools.checksum import checksum
 from tools.command_line import as_verb, at_least, needed
 from tools.runs.bundles import key_metric
-from tools.runs.folds import Folds, read_folds
+from tools.runs.folds import Folds, read_folds, warn_of_leaks
 from tools.runs.overrides import check_overrides, choose
 from tools.runs.steps import Training
 from tools.runs.tune.results import as_text, one_line, write_results
@@ -90,7 +90,9 @@ def tune(
     check_bundle(root)
     dimensions = read_space(space, read_json(root / "configs/train.json"))
     check_fixed(dimensions, overrides)
-    name, chosen = study_name or root.name, _one_fold(read_folds(dataset_dir, root), fold)
+    known = read_folds(dataset_dir, root)
+    name, chosen = study_name or root.name, _one_fold(known, fold)
+    warn_of_leaks(known.dataset, root)
     training = Training(
         title=f"{root.name}, fold {chosen}",
         bundle=root,
