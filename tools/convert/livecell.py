@@ -101,6 +101,14 @@ def livecell(
     fold_of = assign_folds(set(units.values()) - tested, folds or 5) if plain else {}
     unit_of = {id(frame): units[frame.stem] for frame in frames}
     has_groups = any(unit != stem for stem, unit in units.items())
+    splits_of: dict[str, set[str]] = {}
+    for frame in frames:
+        splits_of.setdefault(units[frame.stem], set()).add(frame.split)
+    if shared := sorted(unit for unit, of in splits_of.items() if len(of) > 1):
+        logger.warning(
+            "%s: %d groups are in two splits, such as %s, so that scores are too good for images of others",
+            *(source, len(shared), shared[0]),
+        )
     frames, report = _examine(frames, clean=clean, min_share=min_share)
     with writing_dataset(destination, ("images", "labels"), (frame.stem for frame in frames)) as folder:
         datalist: dict[str, Any] = {

@@ -276,3 +276,9 @@ def test_the_folder_of_the_annotations_may_hold_the_dataset(put, put_text, coco_
     put_text("source/coco.json", json.dumps(coco_document({"a.png": [LARGE]})))
     for _ in range(2):
         assert convert_livecell(tmp_path / "source", tmp_path / "source", name="cells")["objects"] == 1
+
+
+@pytest.mark.parametrize(("group", "is_told"), [("", False), ("(Phase)", True)])
+def test_groups_in_two_of_the_official_splits_are_told(three_splits, convert_cells, caplog, group, is_told):
+    convert_cells(group=group)
+    assert ("1 groups are in two splits, such as Phase" in caplog.text) == is_told
