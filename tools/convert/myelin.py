@@ -27,6 +27,7 @@ __all__ = ["myelin"]
 
 logger = logging.getLogger(__name__)
 
+MAKER = "python -m tools convert myelin"
 MAX_FIBRES = 65535  # in a label image of 16 bit
 SQUARE = 0.01  # relative difference of width and height up to which a pixel is one
 COPIED = ("participants.tsv", "participants.json", "samples.tsv", "samples.json")
@@ -147,8 +148,9 @@ def _writing(source: Path, destination: Path, micrographs: list[Micrograph]) -> 
     """As `writing_dataset`; InputError if the destination is the source, or somebody else's."""
     path = destination / "dataset_description.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"DatasetType": "derivative"}
-        known = found["DatasetType"] == "derivative"
+        known = not path.exists() or any(
+            of["Name"] == MAKER for of in json.loads(path.read_text(encoding="utf-8"))["GeneratedBy"]
+        )
     except (OSError, ValueError, TypeError, KeyError):
         known = False
     if destination.resolve() == source.resolve() or not known:
@@ -204,7 +206,7 @@ def _write_description(source: Path, destination: Path, description: dict[str, o
         "BIDSVersion": description.get("BIDSVersion", "1.9.0"),
         "DatasetType": "derivative",
         "License": datalist["licence"],
-        "GeneratedBy": [{"Name": "python -m tools convert myelin", "Description": "Fibres from manual masks"}],
+        "GeneratedBy": [{"Name": MAKER, "Description": "Fibres from manual masks"}],
     }
     if "Authors" in description:
         document["Authors"] = description["Authors"]

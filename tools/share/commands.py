@@ -42,6 +42,8 @@ def share(bundle: str, destination: Path, *, url: str = "", hub: str = "", bioim
         Also write <name>-<version>.bioimageio.zip: the traced network as a package of BioImage.IO.
     """
     folders = all_bundles() if bundle == "all" else [find_bundle(bundle)]
+    if any(destination.resolve().is_relative_to(folder.resolve()) for folder in folders):
+        raise InputError(f"{destination}: lies in the bundle, whose next zip file would hold it; choose another folder")
     nearest = next(place for place in (destination, *destination.absolute().parents) if place.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):  # said before the bundles are checked, which takes long
         raise InputError(f"{destination}: cannot be written; choose another folder")

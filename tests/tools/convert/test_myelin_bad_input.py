@@ -112,9 +112,10 @@ def test_source_and_datasets_of_others_are_not_written_to(tmp_path, put_subject)
         convert_myelin(tmp_path / "source", tmp_path / "source")
     assert sorted(tmp_path.rglob("*")) == before
     (tmp_path / "other").mkdir()
-    (tmp_path / "other/dataset_description.json").write_text('{"Name": "raw"}')
-    with pytest.raises(InputError, match="other: holds a BIDS dataset of its own"):
-        convert_myelin(tmp_path / "source", tmp_path / "other")
+    for content in ('{"Name": "raw"}', '{"DatasetType": "derivative", "GeneratedBy": [{"Name": "Manual"}]}'):
+        (tmp_path / "other/dataset_description.json").write_text(content)
+        with pytest.raises(InputError, match="other: holds a BIDS dataset of its own"):
+            convert_myelin(tmp_path / "source", tmp_path / "other")
 
 
 def test_classes_in_colours_are_refused(put_subject, save_png, refuses):

@@ -251,3 +251,10 @@ def test_file_that_is_no_archive(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"no")
     with pytest.raises(InputError, match="not a readable zip file"):
         verify(str(tmp_path / "a.zip"))
+
+
+def test_a_bundle_is_not_packed_into_itself(copy):
+    for destination in (copy, copy / "docs"):
+        with pytest.raises(InputError, match="lies in the bundle, whose next zip file would hold it"):
+            share(str(copy), str(destination))
+    assert not list(copy.rglob("*.zip"))
