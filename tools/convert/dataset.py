@@ -211,7 +211,7 @@ def refuse_picture(name: object, labels: np.ndarray) -> tuple[int, int]:
             f"{name}: its {len(values)} labels lie in {num_pieces} pieces, as the gray values of a picture do; give "
             "labels there, a number for each object"
         )
-    return np.count_nonzero(values), num_pieces
+    return int(np.count_nonzero(values)), num_pieces
 
 
 def describe(sources: Sequence[Path], note: str = "") -> str:

@@ -103,8 +103,8 @@ def _find_plain(source: Path, images: Path | None) -> Split:
     """The one JSON of plain COCO."""
     path = source
     if source.is_dir():
-        found = (path for folder in (source, source / "annotations") for path in folder.glob("[!.]*.json"))
-        jsons = sorted(path for path in found if path.name != DATALIST)  # which an earlier run may have written there
+        files = (path for folder in (source, source / "annotations") for path in folder.glob("[!.]*.json"))
+        jsons = sorted(path for path in files if path.name != DATALIST)  # which an earlier run may have written there
         if not jsons:
             raise InputError(
                 f"{source}: no annotations, expected annotations/livecell_coco_{{train,val,test}}.json as LIVECell has "

@@ -117,6 +117,8 @@ def read_separate_folds(dataset_dir: Path, folds: str = "", bundles: Collection[
     path = found.dataset.path
     for leak in _leaks(found.dataset, found.dataset.places(), _units(found.dataset, *bundles)):
         raise InputError(leak)
+    for copy in itertools.islice(_copies(found.dataset, found.dataset.places()), 1):
+        logger.warning("%s", copy)
     wanted = tuple(range(found.folds[-1] + 1))
     empty = [fold for fold in wanted if fold not in found.folds]
     if empty:
@@ -133,7 +135,8 @@ def read_separate_folds(dataset_dir: Path, folds: str = "", bundles: Collection[
 def warn_of_leaks(dataset: Dataset, bundle: Path, *, by_fold: bool = True) -> None:
     """Warn where a network would be measured on what it knows; for who trains on all folds, of testing only."""
     places = [(item, place if by_fold or place == "testing" else "training") for item, place in dataset.places()]
-    for found in itertools.islice(_leaks(dataset, places, _units(dataset, bundle)), 1):
+    leaks = itertools.chain(_leaks(dataset, places, _units(dataset, bundle)), _copies(dataset, places))
+    for found in itertools.islice(leaks, 1):
         logger.warning("%s", found)
 
 
@@ -145,16 +148,15 @@ def _units(dataset: Dataset, *bundles: Path) -> Collection[str]:
 
 def _leaks(dataset: Dataset, places: Iterable[tuple[Item, str]], units: Collection[str]) -> Iterator[str]:
     """What is in two places, by which a network would be evaluated on what it was trained on."""
-    places = list(places)
     place_of: dict[tuple[str, str], str] = {}
-    of_image: dict[Path, tuple[Item, str]] = {}
+    of_image: dict[Path, str] = {}
     for item, place in places:
         path = item.image.resolve()
         if path in of_image:
-            first = of_image[path][1]
+            first = of_image[path]
             where = f"is listed twice in {place}" if first == place else f"is in {first} and in {place}"
             yield f"{dataset.path}: {item.name} {where}; list every image once"
-        of_image[path] = item, place
+        of_image[path] = place
         for key in (key for key in units if key in item):
             first = place_of.setdefault((key, str(item.entry[key])), place)
             if first != place:
@@ -162,10 +164,15 @@ def _leaks(dataset: Dataset, places: Iterable[tuple[Item, str]], units: Collecti
                     f"{dataset.path}: {key} {item.entry[key]} is in {first} and in {place} ({item.name}), so a network "
                     f"would be evaluated on what it knows; convert again, which keeps every {key} in one place"
                 )
+
+
+def _copies(dataset: Dataset, places: Iterable[tuple[Item, str]]) -> Iterator[str]:
+    """Images that are the same file in two places; blank ones may be so by right."""
+    of_image = {item.image.resolve(): (item, place) for item, place in places}
     for path, original in copies(path for path in of_image if path.is_file()).items():
         (item, place), (other, first) = of_image[path], of_image[original]
         if place != first:
             yield (
-                f"{dataset.path}: {item.name} in {place} is a copy of {other.name} in {first}, so a network would be "
+                f"{dataset.path}: {item.name} in {place} is a copy of {other.name} in {first}, so a network is "
                 "evaluated on what it knows; remove one"
             )
