@@ -263,3 +263,8 @@ def test_an_image_in_the_place_of_its_result_is_refused(tmp_path):
         with pytest.raises(InputError, match=f"{name}.tif: .*{reason}"):
             overlay(tmp_path / "labels.tif", tmp_path / f"{name}.tif", tmp_path / "no.png")
     assert not (tmp_path / "no.png").exists()
+    stray = np.where(pixels > 4, 255, pixels % 5 * 64).astype(np.uint8)
+    tifffile.imwrite(
+        tmp_path / "stray.tif", stray, photometric="minisblack"
+    )  # a mask with gray values, as editors leave
+    overlay(tmp_path / "image.tif", tmp_path / "stray.tif", tmp_path / "drawn.png")

@@ -26,7 +26,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial-dataset"  # of a destination: what becomes of it
-MOST_CLASSES = 3  # with background; pictures have more gray values
+MOST_CLASSES = 6  # with background and stray values; pictures have more
 MOST_PIECES, USUAL_PIECES = 10, 1.1  # of an object, on the average
 CORRECTED = "corrected"  # fact of a dataset of corrections: the bundle that they are for
 
