@@ -88,7 +88,7 @@ class Embedder:
                 self.embeddings_dir,
                 variant=network.variant,
                 image_size=network.image_size,
-                weights_hash=hash_weights(network.image_encoder),
+                weights_hash=hash_weights(network.encoder_parts),
             )
             if idist.get_world_size() > 1:
                 for item in items[idist.get_rank() :: idist.get_world_size()]:

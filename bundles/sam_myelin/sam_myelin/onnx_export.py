@@ -1,6 +1,6 @@
 """The network as two ONNX files, as programs for annotation use it: an encoder for images, a decoder for prompts.
 
-From the bundle's root: ``python -m sam_myelin.onnx_export --ckpt_path models/model.pt --variant vit_tiny
+From the bundle's root: ``python -m sam_myelin.onnx_export --ckpt_path models/model.pt --variant efficient
 --image_size 512 --output_dir onnx``
 """
 
@@ -20,7 +20,8 @@ from .common.errors import InputError, show_input_errors_plainly
 from .common.files import prepare_output_dir
 from .network import SamMyelin
 from .pretrained import load_sam_weights
-from .variants import EMBEDDING_CHANNELS, META_IMAGE_SIZE, PATCH_PX, VARIANTS
+from .pyramid import EMBEDDING_CHANNELS
+from .variants import META_IMAGE_SIZE, PATCH_PX, VARIANTS
 
 __all__ = ["export_decoder", "export_encoder"]
 
@@ -62,7 +63,7 @@ def export_encoder(network: SamMyelin, path: str | os.PathLike) -> None:
         File to write; its folder exists.
     """
     image = torch.zeros(2, 3, network.image_size, network.image_size)
-    num_bytes = sum(weight.nbytes for weight in network.image_encoder.parameters())
+    num_bytes = sum(weight.nbytes for weight in network.encoder_parts.parameters())
     options = {"dynamo": True, "dynamic_shapes": ({0: torch.export.Dim(IMAGES)},), "verbose": False}
     options["external_data"] = num_bytes > MAX_FILE_BYTES
     _export(_Encoder(network), {"image": image}, ["embedding"], Path(path), options)

@@ -16,13 +16,15 @@ from .common.networks.padding import pad_to_multiple
 from .common.training.checkpoints import bare_network, read_weights
 from .views import undo_view, view_of
 
-__all__ = ["CLASSES", "SHOWN", "Segmenter", "SegmenterLoader", "class_probabilities", "window_side"]
+__all__ = ["CLASSES", "FINE_CHANNELS", "LEVELS", "SHOWN", "Segmenter", "SegmenterLoader", "class_probabilities", "window_side"]
 
 CLASSES = ("ground", "myelin", "axon")
 SHOWN = 0.5  # magnification of what it sees, as a share of that of Segment Anything's tiles
 ENCODER = "timm-tf_efficientnet_lite2"
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
 MULTIPLE = 32  # the encoder halves the image five times
+LEVELS = {8: 48, 16: 120, 32: 352}  # stride -> channels of the encoder's features that others may use
+FINE_CHANNELS = DECODER_CHANNELS[-1] + len(CLASSES)
 MIDDLE_GRAY = 127.5
 WINDOW_PX, WINDOW_OVERLAP = 512, 0.25
 NAME = "segmenter."  # of its weights in those of a `SamMyelin`
@@ -65,7 +67,27 @@ class Segmenter(nn.Module):
         Tensor of float, shape (B, 3, Y, X)
         """
         height, width = image.shape[-2:]
-        return self.body(pad_to_multiple(image / MIDDLE_GRAY - 1, MULTIPLE))[..., :height, :width]
+        return self.body(_prepared(image))[..., :height, :width]
+
+    def features(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """What it sees in an image (B, 3, Y, X).
+
+        Returns
+        -------
+        fine : Tensor of float, shape (B, FINE_CHANNELS, Y, X)
+            Features of every pixel, and the logits of `CLASSES`.
+        levels : list of Tensor of float
+            Of each of `LEVELS`, the encoder's features (B, channels, y, x) of the image filled up to multiples of 32.
+        """
+        height, width = image.shape[-2:]
+        seen = self.encoder(_prepared(image))
+        fine = self.body.decoder(seen)
+        fine = torch.cat([fine, self.body.segmentation_head(fine)], dim=1)[..., :height, :width]
+        return fine, [seen[stride.bit_length() - 1] for stride in LEVELS]
+
+
+def _prepared(image: torch.Tensor) -> torch.Tensor:
+    return pad_to_multiple(image / MIDDLE_GRAY - 1, MULTIPLE)
 
 
 class SegmenterLoader:
