@@ -28,13 +28,13 @@ CALLABLES = {
 
 
 def compare(
-    folder: Path, *, dataset_dir: str = "", variant: str = "vit_tiny", image_size: int = 672, images: int = 4,
+    folder: Path, *, dataset_dir: str = "", variant: str = "efficient", image_size: int = 672, images: int = 4,
     prompts: int = 8, rounds: int = 3,
 ) -> Iterator[str | list[Row]]:  # fmt: skip
     """Measure steps of the decoder on kept embeddings, boxes, and embeddings.
 
-    Options: dataset_dir, with labelled images under testing; variant, vit_tiny, vit_b, vit_l or vit_h; image_size, of
-    the network's input, 1024 for all but vit_tiny; images, at most; prompts, of an image at most.
+    Options: dataset_dir, with labelled images under testing; variant, efficient, vit_b, vit_l or vit_h; image_size, of
+    the network's input, 1024 for all but efficient; images, at most; prompts, of an image at most.
     """
     items, about = testing_data("sam_myelin", dataset_dir, folder, images)
     yield about

@@ -22,10 +22,16 @@ class FeaturePyramid(nn.Module):
     that of the masks: the 4 x 4 of a place are channels of it, so that thin sheaths are not lost (Shi, W. et al.,
     CVPR 2016, https://arxiv.org/abs/1609.05158, the other way round). Normalisations are over channels: a batch of
     few tiles has no statistics.
+
+    Parameters
+    ----------
+    img_size : int
+        Side of the images that Segment Anything is built for, which it asks its encoder for; any other works too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, img_size: int) -> None:
         super().__init__()
+        self.img_size = img_size
         self.fine = nn.Sequential(
             nn.Conv2d(FINE_CHANNELS, WIDTH, 3, stride=2, padding=1, bias=False), LayerNorm2d(WIDTH), nn.GELU()
         )

@@ -63,7 +63,7 @@ def build_sam(variant: str, *, image_size: int = META_IMAGE_SIZE) -> Sam:
     _check(variant, image_size)
     grid = image_size // PATCH_PX
     return Sam(
-        image_encoder=FeaturePyramid() if variant == EFFICIENT else _vision_transformer(variant, image_size),
+        image_encoder=FeaturePyramid(image_size) if variant == EFFICIENT else _vision_transformer(variant, image_size),
         prompt_encoder=PromptEncoder(
             embed_dim=EMBEDDING_CHANNELS,
             image_embedding_size=(grid, grid),

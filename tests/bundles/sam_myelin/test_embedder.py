@@ -19,7 +19,7 @@ SIZE = 64
 def network() -> SamMyelin:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return SamMyelin("vit_tiny", SIZE).train()
+        return SamMyelin("efficient", SIZE).train()
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_other_pixels_or_another_encoder_are_computed_anew(network, items, tmp_p
     Embedder(network, tmp_path, tile_px=64)(items)
     assert count_encoded[0] == 8 + 1, "four tiles that are the same have one embedding"
     torch.manual_seed(1)
-    other = SamMyelin("vit_tiny", SIZE)
+    other = SamMyelin("efficient", SIZE)
     names = {tile["embedding"] for tile in Embedder(other, tmp_path, tile_px=64)(items)}
     assert names.isdisjoint(tile["embedding"] for tile in Embedder(network, tmp_path, tile_px=64)(items))
 

@@ -26,7 +26,7 @@ class Encoder:
 
 @pytest.fixture
 def open_cache(tmp_path):
-    defaults = {"variant": "vit_tiny", "image_size": SIZE, "weights_hash": "abc"}
+    defaults = {"variant": "efficient", "image_size": SIZE, "weights_hash": "abc"}
     return lambda **changed: EmbeddingCache(tmp_path / "embeddings", **defaults | changed)
 
 
@@ -95,19 +95,22 @@ def test_embedding_that_half_precision_cannot_hold(open_cache, value):
 
 
 def test_decoder_is_not_in_the_hash_and_the_encoder_is():
-    network = freeze_for_training(SamMyelin("vit_tiny", SIZE))
-    before = hash_weights(network.image_encoder)
+    network = freeze_for_training(SamMyelin("efficient", SIZE))
+    before = hash_weights(network.encoder_parts)
     with torch.no_grad():
         for weight in network.mask_decoder.parameters():
             weight += 1
-    assert hash_weights(network.image_encoder) == before == hash_weights(network.double().float().image_encoder)
-    with torch.no_grad():
-        network.image_encoder.neck[0].weight[0] += 1
-    assert hash_weights(network.image_encoder) != before
+    assert hash_weights(network.encoder_parts) == before == hash_weights(network.double().float().encoder_parts)
+    for part in (network.image_encoder.laterals[0][0], network.segmenter.body.segmentation_head[0]):
+        with torch.no_grad():
+            part.weight[0] += 1
+        assert hash_weights(network.encoder_parts) != before
+        with torch.no_grad():
+            part.weight[0] -= 1
 
 
 def test_decoder_reads_what_the_cache_kept(open_cache):
-    network = SamMyelin("vit_tiny", SIZE).eval()
+    network = SamMyelin("efficient", SIZE).eval()
     given, _ = normalise(IMAGE, size=SIZE)
     with torch.no_grad():
         cached = open_cache().get(IMAGE, lambda image: network.encode(normalise(image, size=SIZE)[0][None])[0])

@@ -128,7 +128,7 @@ def test_windows_hold_what_whole_masks_hold(shape, threshold):
     fit = fit_to(shape, 64)
     logits = torch.randn(20, 1, 16, 16, generator=torch.Generator().manual_seed(0)) - 2
     axon = np.indices(shape).sum(axis=0) % 5 == 0
-    masks = build_sam("vit_tiny", image_size=64).postprocess_masks(logits, fit.resized, fit.shape)[:, 0]
+    masks = build_sam("efficient", image_size=64).postprocess_masks(logits, fit.resized, fit.shape)[:, 0]
     for probability, fibre in zip(
         masks.sigmoid().numpy(),
         fibres_of_logits(logits, fit, part="fibre", axon=axon, threshold=threshold),

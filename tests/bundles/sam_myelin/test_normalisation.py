@@ -32,7 +32,7 @@ def test_input_is_that_of_segment_anything(image):
         black, white = np.percentile(channels, [0.5, 99.5])
         stretched = ((channels - black) / (white - black) * 255).clip(0, 255)
         resized = ResizeLongestSide(64).apply_image(stretched.round().astype(np.uint8))
-        expected = build_sam("vit_tiny", image_size=64).preprocess(torch.from_numpy(resized).permute(2, 0, 1))
+        expected = build_sam("efficient", image_size=64).preprocess(torch.from_numpy(resized).permute(2, 0, 1))
         assert fit.resized == (64, 40) and given_in.shape == (3, 64, 64) and given_in.dtype == torch.float32
         torch.testing.assert_close(given_in, expected, atol=2.01 / min(STD), rtol=0)  # two gray values: both round
 
@@ -89,7 +89,7 @@ def test_unknown_places_stay_unknown():
 def test_logits_come_back_as_segment_anything_does_it():
     fit = fit_to((48, 30), 64)
     logits = torch.rand(2, 1, 16, 16)
-    expected = build_sam("vit_tiny", image_size=64).postprocess_masks(logits, fit.resized, fit.shape)
+    expected = build_sam("efficient", image_size=64).postprocess_masks(logits, fit.resized, fit.shape)
     down, right = upsampling_weights(fit, (16, 16))
     np.testing.assert_allclose(down @ logits[:, 0].numpy() @ right.T, expected[:, 0], atol=1e-5)
 

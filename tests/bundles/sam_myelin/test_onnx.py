@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 def random_network(size=SIZE):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return SamMyelin("vit_tiny", size)
+        return SamMyelin("efficient", size)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_command_writes_both(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(module, "export_encoder", remember)
     monkeypatch.setattr(module, "export_decoder", remember)
     torch.save(expected, tmp_path / "model.pt")
-    arguments = ["--ckpt_path", str(tmp_path / "model.pt"), "--variant", "vit_tiny", "--image_size", "32"]
+    arguments = ["--ckpt_path", str(tmp_path / "model.pt"), "--variant", "efficient", "--image_size", "32"]
     main([*arguments, "--output_dir", str(tmp_path / "onnx")])
     paths = [tmp_path / "onnx" / name for name in ("encoder.onnx", "decoder.onnx")]
     assert [path for _, path in seen] == paths and capsys.readouterr().out.splitlines() == [*map(str, paths)]
@@ -145,7 +145,7 @@ def test_command_writes_both(tmp_path, capsys, monkeypatch):
 
 
 def test_command_refuses_in_one_line(tmp_path):
-    words = ["--ckpt_path", "nowhere.pt", "--variant", "vit_tiny", "--output_dir", tmp_path / "onnx"]
+    words = ["--ckpt_path", "nowhere.pt", "--variant", "efficient", "--output_dir", tmp_path / "onnx"]
     code, output = run_module("sam_myelin.onnx_export", *words, cwd=Path(module.__file__).parents[1])
     assert code == 1 and not (tmp_path / "onnx").exists()
     assert output.splitlines() == ["error: nowhere.pt: no such checkpoint; train first, or give another --ckpt_path"]

@@ -25,7 +25,7 @@ SIZE = 672
 
 @pytest.fixture(scope="module")
 def network():
-    built = SamMyelin("vit_tiny", SIZE)
+    built = SamMyelin("efficient", SIZE)
     built.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     return built.eval()
 

@@ -17,7 +17,7 @@ from sam_myelin.network import SamMyelin
 from sam_myelin.pretrained import CHECKPOINTS, Checkpoint, SamWeightsLoader, fetch_checkpoint, load_sam_weights
 
 SIZE = 64
-NAME = "sam_vit_tiny.pth"
+NAME = "sam_efficient.pth"
 ROOT = Path(module.__file__).parents[1]
 
 
@@ -41,7 +41,7 @@ class Silent(SimpleHTTPRequestHandler):
 def network(seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return SamMyelin("vit_tiny", SIZE)
+        return SamMyelin("efficient", SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +68,12 @@ def server(published):
 
 @pytest.fixture
 def offered(published, server, monkeypatch):
-    """Function that makes Meta offer weights for vit_tiny, under some address."""
+    """Function that makes Meta offer weights for efficient, under some address."""
 
     found = hashlib.sha256(published.read_bytes()).hexdigest()
 
     def offer(url=f"{server}/{NAME}", sha256=found):
-        monkeypatch.setitem(CHECKPOINTS, "vit_tiny", Checkpoint(url, sha256))
+        monkeypatch.setitem(CHECKPOINTS, "efficient", Checkpoint(url, sha256))
 
     offer()
     return offer
@@ -94,10 +94,10 @@ def test_large_files_are_the_same_files():
 
 def test_file_is_fetched_once(offered, published, server, tmp_path):
     models = tmp_path / "models"
-    assert fetch_checkpoint("vit_tiny", models) == models / NAME
+    assert fetch_checkpoint("efficient", models) == models / NAME
     assert (models / NAME).read_bytes() == published.read_bytes() and files(models) == [NAME]
     offered(f"http://127.0.0.1:9/{NAME}")  # nobody there any more
-    assert fetch_checkpoint("vit_tiny", models) == models / NAME
+    assert fetch_checkpoint("efficient", models) == models / NAME
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -108,15 +108,15 @@ def test_file_from_elsewhere_is_put_aside_and_may_be_fetched_anew(offered, publi
         with pytest.raises(
             InputError, match=f"{NAME}: damaged .*{found} .6 bytes., expected {expected}; it is now {NAME}.wrong; start"
         ):
-            fetch_checkpoint("vit_tiny", tmp_path)
+            fetch_checkpoint("efficient", tmp_path)
         assert files(tmp_path) == [f"{NAME}.wrong"]
-    assert fetch_checkpoint("vit_tiny", tmp_path).read_bytes() == published.read_bytes()
+    assert fetch_checkpoint("efficient", tmp_path).read_bytes() == published.read_bytes()
 
 
 def test_half_a_download_is_put_aside(offered, published, server, tmp_path):
     offered(f"{server}/truncated/{NAME}")
     with pytest.raises(InputError, match=rf"{NAME}: damaged.*\({published.stat().st_size // 2} bytes\), expected"):
-        fetch_checkpoint("vit_tiny", tmp_path)
+        fetch_checkpoint("efficient", tmp_path)
     assert files(tmp_path) == [f"{NAME}.wrong"]
 
 
@@ -131,7 +131,7 @@ def test_half_a_download_is_put_aside(offered, published, server, tmp_path):
 def test_without_a_connection_the_ways_out_are_named_and_nothing_is_left(offered, server, tmp_path, url, reason):
     offered(url.format(server=server))
     with pytest.raises(InputError, match=rf"cannot be fetched into .*\({reason}.*\); connect .*--sam_weights none"):
-        fetch_checkpoint("vit_tiny", tmp_path)
+        fetch_checkpoint("efficient", tmp_path)
     assert files(tmp_path) == []
 
 
@@ -140,12 +140,12 @@ def test_silent_servers_are_given_up(offered, tmp_path, monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as silent:  # takes connections, answers none
         offered(f"http://127.0.0.1:{silent.server_port}/{NAME}")
         with pytest.raises(InputError, match="cannot be fetched .*timed out"):
-            fetch_checkpoint("vit_tiny", tmp_path)
+            fetch_checkpoint("efficient", tmp_path)
 
 
 def test_variant_without_weights_of_meta(tmp_path):
-    with pytest.raises(InputError, match="--variant vit_tiny: Meta offers no weights for it, only for vit_b, vit_l"):
-        fetch_checkpoint("vit_tiny", tmp_path)
+    with pytest.raises(InputError, match="--variant efficient: Meta offers no weights for it, only for vit_b, vit_l"):
+        fetch_checkpoint("efficient", tmp_path)
 
 
 def test_metas_weights_leave_the_segmenter(metas, published):
@@ -170,9 +170,9 @@ TOKEN = "mask_decoder.iou_token.weight"
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        (TOKEN, None, rf"{TOKEN} is nothing in the file and \(1, 256\) in vit_tiny"),
-        (TOKEN, torch.zeros(2, 256), rf"{TOKEN} is \(2, 256\) in the file and \(1, 256\) in vit_tiny"),
-        ("other", torch.zeros(1), r"other is \(1,\) in the file and nothing in vit_tiny"),
+        (TOKEN, None, rf"{TOKEN} is nothing in the file and \(1, 256\) in efficient"),
+        (TOKEN, torch.zeros(2, 256), rf"{TOKEN} is \(2, 256\) in the file and \(1, 256\) in efficient"),
+        ("other", torch.zeros(1), r"other is \(1,\) in the file and nothing in efficient"),
         ("segmenter.other", torch.zeros(1), r"segmenter\.body\.\S+ is nothing in the file"),
     ],
 )

@@ -48,7 +48,7 @@ def test_large_images_are_seen_in_windows():
 def test_weights_come_from_a_segmenter_or_a_whole_network(segmenter, tmp_path, alone):
     state = segmenter.state_dict() if alone else {f"segmenter.{key}": v for key, v in segmenter.state_dict().items()}
     torch.save(state | {"other": torch.zeros(1)}, tmp_path / "weights.pt")
-    network = SamMyelin("vit_tiny", 64)
+    network = SamMyelin("efficient", 64)
     before = {key: value.clone() for key, value in network.mask_decoder.state_dict().items()}
     SegmenterLoader(network, tmp_path / "weights.pt")()
     assert all(torch.equal(network.segmenter.state_dict()[key], value) for key, value in segmenter.state_dict().items())
@@ -56,14 +56,14 @@ def test_weights_come_from_a_segmenter_or_a_whole_network(segmenter, tmp_path, a
 
 
 def test_a_segmenter_alone_goes_on_from_the_weights_of_a_whole_network(tmp_path):
-    network, segmenter = SamMyelin("vit_tiny", 64), Segmenter()
+    network, segmenter = SamMyelin("efficient", 64), Segmenter()
     torch.save(network.state_dict(), tmp_path / "weights.pt")
     SegmenterLoader(segmenter, tmp_path / "weights.pt")()
     torch.testing.assert_close(segmenter.state_dict(), network.segmenter.state_dict(), rtol=0, atol=0)
 
 
 def test_none_keeps_the_network_and_other_weights_are_refused(tmp_path):
-    network = SamMyelin("vit_tiny", 64)
+    network = SamMyelin("efficient", 64)
     SegmenterLoader(network, "none")()
     torch.save({"segmenter.body.other": torch.zeros(1)}, tmp_path / "weights.pt")
     with pytest.raises(InputError, match="weights.pt: 0 of .* tensors of a segmenter; give --segmenter_weights"):

@@ -67,7 +67,7 @@ def test_no_more_prompts_than_wanted_and_the_smallest_fibres_are_left_out(draw):
 
 
 def test_a_step_on_embeddings_of_images_with_different_numbers_of_fibres(draw):
-    network = freeze_for_training(SamMyelin("vit_tiny", SIZE))
+    network = freeze_for_training(SamMyelin("efficient", SIZE))
     items = [draw(num_prompts=number) | {"image": torch.randn(256, 4, 4)} for number in (0, 3)]
     image, targets, args, kwargs = PreparePrompts()(pad_prompts(items))
     assert targets.shape == (2, 3, 1, 16, 16)

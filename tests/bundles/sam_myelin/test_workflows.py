@@ -75,7 +75,7 @@ def open_workflow(dataset_dir, tmp_path) -> Callable[..., ConfigWorkflow]:
 @pytest.fixture
 def weights(tmp_path) -> Path:
     """A checkpoint of the small network."""
-    torch.save(SamMyelin("vit_tiny", SIZE).state_dict(), tmp_path / "weights.pt")
+    torch.save(SamMyelin("efficient", SIZE).state_dict(), tmp_path / "weights.pt")
     return tmp_path / "weights.pt"
 
 
@@ -139,7 +139,7 @@ def test_segmenter_is_trained_by_itself_and_taken_over(open_workflow, tmp_path):
     small = {"image_size": SIZE, "batch_size": 2, "patches_per_epoch": 4, "encoder_loader#weights": "none"}
     open_workflow("segmenter", **small).run()
     trained = read(tmp_path / "output/model.pt")
-    network = SamMyelin("vit_tiny", SIZE)
+    network = SamMyelin("efficient", SIZE)
     SegmenterLoader(network, tmp_path / "output/model.pt")()
     assert all(torch.equal(network.segmenter.state_dict()[name], value) for name, value in trained.items())
     torch.save(network.state_dict(), tmp_path / "whole.pt")
@@ -155,7 +155,7 @@ def test_segmenter_is_trained_by_itself_and_taken_over(open_workflow, tmp_path):
 @pytest.mark.parametrize("given", [True, False])
 def test_evaluation_judges_the_segmenter_that_is_given(open_workflow, weights, tmp_path, given):
     """Not that of the checkpoint, which fine-tuning with `segmenter.json` leaves as it is."""
-    torch.save(SamMyelin("vit_tiny", SIZE).state_dict(), tmp_path / "other.pt")
+    torch.save(SamMyelin("efficient", SIZE).state_dict(), tmp_path / "other.pt")
     overrides = {"segmenter_weights": str(tmp_path / "other.pt")} if given else {}
     evaluation = open_workflow("evaluate", pretrained=True, ckpt_path=str(weights), **overrides)
     evaluation.run()
@@ -197,7 +197,7 @@ def test_evaluation_writes_every_score(open_workflow, tmp_path, overriding, pref
         ({"halo": 0.5}, "--halo 0.5: expected a number from 0 to below 0.5"),
         ({"prompts_per_imag": 3}, "unknown override --prompts_per_imag; did you mean --prompts_per_image"),
         ({"target": "sheath"}, "--target sheath: unknown"),
-        ({"variant": "vit_tiny", "pretrained": True, "ckpt_path": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
+        ({"variant": "efficient", "pretrained": True, "ckpt_path": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
     ],
 )
 def test_impossible_trainings(open_workflow, overrides, message):
@@ -207,7 +207,7 @@ def test_impossible_trainings(open_workflow, overrides, message):
 
 def test_what_an_encoder_has_seen_makes_another_encoder():
     """Running statistics of the batch normalisation are in the hash, or stale embeddings would be used in silence."""
-    network = SamMyelin("vit_tiny", SIZE).train()
+    network = SamMyelin("efficient", SIZE).train()
     before = hash_weights(network.image_encoder)
     network.encode(torch.randn(2, 3, SIZE, SIZE))
     assert hash_weights(network.image_encoder) != before
