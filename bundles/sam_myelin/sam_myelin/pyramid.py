@@ -50,10 +50,7 @@ class FeaturePyramid(nn.Module):
         folded = F.pixel_unshuffle(self.fine(fine), CELL // 2)
         height, width = folded.shape[-2:]
         total = self.laterals[0](folded)
-        for lateral, level in zip(self.laterals[1:], levels, strict=True):
-            seen = lateral(level)
-            factor = round(fine.shape[-1] / level.shape[-1] / CELL)
-            if factor > 1:
-                seen = F.interpolate(seen, scale_factor=factor, mode="bilinear", align_corners=False)
+        for stride, lateral, level in zip(LEVELS, self.laterals[1:], levels, strict=True):
+            seen = F.interpolate(lateral(level), scale_factor=stride // CELL, mode="bilinear", align_corners=False)
             total = total + seen[..., :height, :width]
         return self.norm(total + self.smooth(total))
