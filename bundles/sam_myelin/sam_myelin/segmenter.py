@@ -16,7 +16,16 @@ from .common.networks.padding import pad_to_multiple
 from .common.training.checkpoints import bare_network, read_weights
 from .views import undo_view, view_of
 
-__all__ = ["CLASSES", "FINE_CHANNELS", "LEVELS", "SHOWN", "Segmenter", "SegmenterLoader", "class_probabilities", "window_side"]
+__all__ = [
+    "CLASSES",
+    "FINE_CHANNELS",
+    "LEVELS",
+    "SHOWN",
+    "Segmenter",
+    "SegmenterLoader",
+    "class_probabilities",
+    "window_side",
+]
 
 CLASSES = ("ground", "myelin", "axon")
 SHOWN = 0.5  # magnification of what it sees, as a share of that of Segment Anything's tiles
