@@ -1,6 +1,6 @@
 """What the tools need to know about a bundle: the section ``toolbox`` of its metadata.json, read and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -150,6 +150,9 @@ class Toolbox:
         Fields that a request to segment an image may carry: ``spacing`` is written into a volume; ``pixel_size_um``
         overrides that key of inference.json; ``boxes`` and ``points`` become <image stem>_prompts.tsv beside the
         image, and ``prompt_source`` of inference.json becomes ``prompts``.
+    beside : mapping of str to sequence of str
+        Keys of inference.json that name a folder of files which belong to the images, such as tables of prompts -> how
+        their names go on after the image's stem. Without such a folder they lie beside the image.
     result : str
         Kind of the result that counts, ``<image stem>_<kind>``. Of a ``mask`` the connected parts are the objects; one
         of any other kind numbers them, as ``<image stem>_instances`` does, which goes before it.
@@ -202,6 +205,7 @@ class Toolbox:
     weak_on: str = ""
     pixel_size_um: tuple[tuple[float, float], ...] = ()
     options: tuple[str, ...] = ()
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
     object_name: str = "object"
     inference: Mapping[str, object] = field(default_factory=dict)
     instances: Instances | None = None

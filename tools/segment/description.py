@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Description:
         Which of its results is the main one: ``<stem>_<kind>``.
     suffixes : tuple of str
         Of the files that it reads.
-    options, object_name, loaders, blocks
+    options, beside, object_name, loaders, blocks
         As in its `Toolbox`.
     backend : {"torch", "onnx", "openvino"}
     spacing : tuple of float
@@ -61,6 +61,7 @@ class Description:
     mask_kind: str
     suffixes: tuple[str, ...]
     options: tuple[str, ...] = ()
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
     object_name: str = "object"
     loaders: Mapping[str, str] = field(default_factory=dict)
     backend: str = "torch"
@@ -130,6 +131,7 @@ def describe_bundle(
         suffixes=SUFFIXES[toolbox.input],
         in_colours=toolbox.input == "slide",
         options=toolbox.options,
+        beside=toolbox.beside,
         object_name=toolbox.object_name,
         loaders=toolbox.loaders,
         backend=backend,

@@ -1,7 +1,9 @@
 """A bundle's own inference.json with its network kept between images; to be imported where torch may be."""
 
 import copy
+import glob
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from ignite.engine import Engine
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.errors import InputError
+from common.names import stem as stem_of
 from tools.segment.description import Description
 from tools.segment.inputs import prepare_image, told_pixel_size
 from tools.segment.prompts import PROMPTS, parse_prompts, write_prompts
@@ -121,6 +124,7 @@ class LoadedBundle:
         # no weights to load: the network has them
         loaded = {"network": self.network} | dict.fromkeys(self.bundle.loaders.values(), "none")
         given = {"dataset_dir": str(prepared.parent), "output_dir": str(output)}
+        given |= self._copy_neighbours(image, folder / "beside", stem)
         if "pixel_size_um" in self.bundle.options and "pixel_size_um" not in options:
             options = {**options, **told_pixel_size(prepared)}
         parser.update(loaded | given | _as_overrides(options, prepared, stem) | dict(overrides))
@@ -128,6 +132,18 @@ class LoadedBundle:
         files = tuple(sorted(path for path in output.iterdir() if path.is_file()))
         mask = find_mask(files, stem, self.bundle.mask_kind)
         return Result(prepared, mask, files, time.perf_counter() - started, stem)
+
+    def _copy_neighbours(self, image: Path, folder: Path, stem: str) -> dict[str, str]:
+        """Copy files beside the image that belong to it into a folder of ours; the keys of the config that name it."""
+        keys, original = {}, stem_of(image)
+        for key, endings in self.bundle.beside.items():
+            found = [path for ending in endings for path in image.parent.glob(glob.escape(original) + ending)]
+            if found and key not in self.bundle.overrides:
+                folder.mkdir(exist_ok=True)
+                for path in found:
+                    shutil.copyfile(path, folder / f"{stem}{path.name.removeprefix(original)}")
+                keys[key] = str(folder)
+        return keys
 
 
 class LoadedPair:

@@ -31,9 +31,12 @@ def find_input_error(error: BaseException | None) -> str | None:
 
 def for_user(message: str, image: Path, folder: Path, name: str, stem: str = STEM) -> str:
     """A bundle's message about an image, which it saw as ``stem`` in a folder of ours, with the user's name of it."""
+    if stem != STEM:
+        message = message.replace(f" in {folder / 'images'};", f" in {image.parent};")
     for place in (folder / "images", folder / "results", folder):  # names of ours are no help
         message = message.replace(f"{place}/", "").replace(f"{place.resolve()}/", "")
-    message = message.replace(f"{stem}_prompts.tsv", "prompts")  # as which they are written
+    if stem == STEM:
+        message = message.replace(f"{stem}_prompts.tsv", "prompts")  # as which they are written
     message = re.sub(
         rf"(?<![\w/]){re.escape(stem)}(\.nii\.gz|\.nii|\.tiff?|\.png|\.jpg)\b", lambda found: name, message
     )

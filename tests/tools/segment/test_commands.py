@@ -290,6 +290,30 @@ def test_real_network_and_a_mistyped_knob(tmp_path, capsys):
     assert "did you mean --threshold?" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
+def test_files_of_an_image_are_found_beside_it(tmp_path):
+    folder = tmp_path / "50% @x $y #1"
+    folder.mkdir()
+    (image, *_) = sample_images(find_bundle("sam_myelin"), tmp_path / "images")
+    image = image.rename(folder / image.name)
+    with pytest.raises(InputError, match=rf"no {image.stem}_prompts.tsv in .*#1; put it there"):
+        segment("sam_myelin", str(image), str(tmp_path / "out"), prompt_source="prompts")
+    columns = ("id", "x", "y", "x_min", "y_min", "x_max", "y_max")
+    rows = [columns, ("7", "n/a", "n/a", "5", "5", "60", "60")]
+    (folder / f"{image.stem}_prompts.tsv").write_text("\n".join(map("\t".join, rows)) + "\n")
+    asked = ["segment", "sam_myelin", str(image), str(tmp_path / "out"), "--prompt_source"]
+    assert run(VERBS, [*asked, "prompts", "--min_fit", "1"]) == 0
+    fibres, _ = read_mask(tmp_path / "out" / f"{image.stem}_fibres.png")
+    assert fibres.max() == 7
+    axons = np.zeros(fibres.shape, np.uint8)
+    axons[20:40, 20:40] = 255
+    Image.fromarray(axons).save(folder / f"{image.stem}_axon.png")
+    asked[3] = str(tmp_path / "axons")
+    assert run(VERBS, [*asked, "axons"]) == 0
+    classes = read_mask(tmp_path / "axons" / f"{image.stem}_axonmyelin.png")[0]
+    np.testing.assert_array_equal(classes == 255, axons == 255)
+
+
 RAW_2D = ["a.czi", "a.zarr", "a.oif"]  # a file, a folder, a file and a folder; see tests/tools/formats for the others
 
 
