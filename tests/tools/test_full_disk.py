@@ -43,7 +43,7 @@ def bundle_run(configs: str, data: Path, output: Path) -> list[str]:
 COMMANDS = {
     "sample": (lambda data, to: ["tools", "sample", "ctc", str(to)], 8),
     "convert": (lambda data, to: ["tools", "convert", "ctc", str(data / "source"), str(to), *CONVERT], 8),
-    "overlay": (lambda data, to: ["tools", "overlay", image(data), image(data), str(to / "a.png")], 8),
+    "overlay": (lambda data, to: ["tools", "overlay", image(data), label(data), str(to / "a.png")], 8),
     "share": (lambda data, to: ["tools", "share", BUNDLE, str(to)], 8),
     "segment": (lambda data, to: ["tools", "segment", BUNDLE, image(data), str(to)], 0),
     "inference": (lambda data, to: bundle_run("inference", data, to), 0),
@@ -61,6 +61,10 @@ COMMANDS = {
 
 def image(data: Path) -> str:
     return str(next((data / "dataset" / "images").iterdir()))
+
+
+def label(data: Path) -> str:
+    return str(data / "dataset" / "labels" / Path(image(data)).name)
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -44,6 +45,7 @@ class Worker:
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
+        self._stopping = threading.Lock()  # of two threads that close a connection at once, one closes another's file
         self._process = context.Process(
             target=_serve, args=(other, list(bundles), limits or Limits(), threads), daemon=True
         )
@@ -92,14 +94,15 @@ class Worker:
 
     def stop(self, grace_s: float = 0) -> None:
         """End the process; it has ``grace_s`` seconds to end by itself, which frees what it shares with this one."""
-        if grace_s and self._process.is_alive():
-            with suppress(OSError):
-                self._connection.send(None)
-            self._process.join(grace_s)
-        if self._process.is_alive():
-            self._process.kill()
-        self._process.join()
-        self._connection.close()
+        with self._stopping:
+            if grace_s and self._process.is_alive():
+                with suppress(OSError):
+                    self._connection.send(None)
+                self._process.join(grace_s)
+            if self._process.is_alive():
+                self._process.kill()
+            self._process.join()
+            self._connection.close()
 
     def _receive(self, timeout_s: float, what: str) -> Any:
         if not self._connection.poll(timeout_s):

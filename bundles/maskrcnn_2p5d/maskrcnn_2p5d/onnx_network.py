@@ -1,4 +1,4 @@
-"""Detection in ONNX Runtime or OpenVINO: features of slices and what is found in them, or one graph for both."""
+"""Detection in ONNX Runtime: features of slices and what is found in them, or one graph for both."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .backbones import LEVELS
+from .common.errors import InputError
 from .common.networks.onnx import open_session, write_graph
 from .network import Detections, MaskRCNN2p5D
 from .targets import stack_indices
@@ -35,11 +36,13 @@ class OnnxNetwork(nn.Module):
     Raises
     ------
     InputError
-        As `open_session`.
+        As `open_session`, and for OpenVINO: its 2026.4 finds objects in empty stacks, and loses those of others.
     """
 
     def __init__(self, path: str | os.PathLike, settings: Mapping[str, object], engine: str = "onnxruntime") -> None:
         super().__init__()
+        if engine == "openvino":
+            raise InputError(f"{path}: OpenVINO gives wrong objects for this network; use --backend onnx or torch")
         self.session, self.heads = open_session(path, settings, engine), None
         (image,) = self.session.shapes
         self.num_slices = image[1]

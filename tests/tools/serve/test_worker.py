@@ -199,3 +199,24 @@ def test_interruption_is_known_also_from_code_that_catches_everything():
             assert not interruption.has_come
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_two_threads_that_stop_it_close_its_connection_one_after_the_other(monkeypatch):
+    """The second would close what another file has got as its number since."""
+    worker, inside, most = Worker([describe_bundle(find_bundle("devonet_ndn"))]), [], []
+    close = worker._connection.close
+
+    def slow() -> None:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.2)
+        inside.pop()
+        close()
+
+    monkeypatch.setattr(worker._connection, "close", slow)
+    threads = [threading.Thread(target=worker.stop) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1] and not worker.is_alive
