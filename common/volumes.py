@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
-from monai.transforms import MapTransform, Spacingd
+from monai.transforms import MapTransform
 from monai.utils import convert_to_numpy
 
 from .files import prepare_output_dir, replacing
 from .names import stem
 from .saving import WritesResults
 
-__all__ = ["ForegroundProbabilityd", "SaveVolumed", "VolumeSpacingd"]
+__all__ = ["ForegroundProbabilityd", "SaveVolumed"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,17 +59,6 @@ class SaveVolumed(WritesResults):
                 nib.save(image, partial)
             logger.info("wrote %s", target)
         return dict(data)
-
-
-class VolumeSpacingd(Spacingd):
-    """MONAI's `Spacingd`, which sees nothing but its keys.
-
-    What else begins as one of them, such as MONAI Label's ``image_path``, it would take for metadata.
-    """
-
-    def __call__(self, data: Mapping[Hashable, torch.Tensor], lazy: bool | None = None) -> dict[Hashable, torch.Tensor]:
-        own = {key: data[key] for key in self.key_iterator(dict(data))}
-        return {**data, **super().__call__(own, lazy)}
 
 
 class ForegroundProbabilityd(MapTransform):

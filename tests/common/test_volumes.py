@@ -12,11 +12,7 @@ from common import volumes
 from common.errors import InputError
 from common.files import prepare_output_dir
 from common.reading.loading import CheckVolumed
-from common.volumes import (
-    ForegroundProbabilityd,
-    SaveVolumed,
-    VolumeSpacingd,
-)
+from common.volumes import ForegroundProbabilityd, SaveVolumed
 
 AFFINE = np.array([[0.0, -0.8, 0.0, 5.0], [0.8, 0.0, 0.0, -3.0], [0.0, 0.0, 1.75, 2.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -119,13 +115,3 @@ def test_output_dir_without_permission(tmp_path, monkeypatch):
     monkeypatch.setattr(volumes.Path, "touch", refuse)  # the superuser may write anywhere
     with pytest.raises(InputError, match=r"cannot write there \(Permission denied\)"):
         prepare_output_dir(tmp_path)
-
-
-def test_spacing_changes_what_it_is_told_and_nothing_that_is_called_alike():
-    image = MetaTensor(torch.rand(1, 4, 4, 4), affine=torch.diag(torch.tensor([2.0, 2, 2, 1])))
-    image.meta["filename_or_obj"] = "a.nii.gz"
-    data = {"image": image, "image_path": "a.nii.gz"}
-    spacing = VolumeSpacingd("image", pixdim=(1.0, 1.0, 1.0))
-    resampled = spacing(data)
-    assert resampled["image"].shape == (1, 7, 7, 7) and resampled["image_path"] == "a.nii.gz"
-    assert spacing.inverse(resampled)["image"].shape == (1, 4, 4, 4)

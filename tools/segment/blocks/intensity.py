@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from common.errors import InputError
 
@@ -88,14 +87,18 @@ def on_grid(
     -------
     ndarray of float32, shape (n,)
     """
-    axes = []
-    for (start, stop), length, ratio, first in zip(core, shape, ratios, origin, strict=True):
+    import torch  # slow to import, as what needs it is
+
+    from common.resampling import resample_axes
+
+    first, counts = [], []
+    for (start, stop), length, ratio in zip(core, shape, ratios, strict=True):
+        first.append(math.ceil(start / ratio - 1e-9))
         last = math.ceil(stop / ratio - 1e-9) if stop < length else round((length - 1) / ratio + 1)
-        axes.append(np.arange(math.ceil(start / ratio - 1e-9), last) * ratio - first)
-    counts = tuple(map(len, axes))
-    chosen = np.unravel_index(np.arange(0, math.prod(counts), step), counts)
-    places = [axis[index] for axis, index in zip(axes, chosen, strict=True)]
-    return ndimage.map_coordinates(pixels.astype(np.float32), places, order=3, mode="nearest")
+        counts.append(last - first[-1])
+    offsets = [place * ratio - begin for place, ratio, begin in zip(first, ratios, origin, strict=True)]
+    part = torch.from_numpy(pixels.astype(np.float32))
+    return resample_axes(part[None], ratios, offsets, counts).numpy().ravel()[::step].copy()
 
 
 def _ranks(count: int) -> np.ndarray:
