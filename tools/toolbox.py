@@ -91,7 +91,9 @@ class Finetuning:
 class Blocks:
     """How an image that is too large is segmented in blocks.
 
-    Its inference.json has a key ``gray_sample``: a file of gray values that stand for all of the image.
+    Its inference.json has a key ``gray_sample``: a file of gray values that stand for all of the image. If it has a key
+    ``part``, too, for `common.resampling.VolumeSpacingd`, its pixels lie where they do in the whole image, and for
+    `common.inferers.VolumeInferer`, which then computes windows that several blocks see only once.
 
     Attributes
     ----------

@@ -60,3 +60,34 @@ def test_an_error_leaves_the_window_as_it_was():
     with pytest.raises(RuntimeError, match="out of memory"):
         windows(torch.rand(1, 1, 4, 4, 4), fail)
     assert windows.roi_size == [8, 8, 8]
+
+
+def test_parts_of_an_image_ask_the_network_once_for_a_window_that_both_see(tmp_path):
+    image, whole, network = torch.rand(1, 1, 8, 8, 32), inferer(8, 8, 8), DevoNet(init_channels=2).eval()
+    asked = []
+
+    def ask(window):
+        asked.append(window)
+        return network(window)
+
+    def part(start, stop):
+        windows = VolumeInferer(
+            roi_size=[8, 8, 8], sw_batch_size=1, overlap=0.25, mode="gaussian",
+            part={"windows": str(tmp_path), "start": [0, 0, start]},
+        )  # fmt: skip
+        return windows(image[..., start:stop], ask)
+
+    with torch.no_grad():
+        expected = whole(image, network)
+        first, second = part(0, 20), part(6, 32)
+    assert len(asked) == 5  # which begin at 0, 6, 12, 18 and 24
+    torch.testing.assert_close(first[..., :18], expected[..., :18], atol=2e-3, rtol=0)
+    torch.testing.assert_close(second[..., 8:], expected[..., 14:], atol=2e-3, rtol=0)
+    part(6, 32)
+    assert len(asked) == 5
+
+
+def test_without_a_folder_a_part_keeps_nothing():
+    network = Constant()
+    windows = VolumeInferer([8, 8, 8], part={"start": [0, 0, 40]})
+    assert windows(torch.rand(1, 1, 8, 8, 8), network).shape == (1, 2, 8, 8, 8) and len(network.sizes) == 1

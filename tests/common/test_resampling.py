@@ -71,3 +71,26 @@ def test_other_entries_and_the_name_of_the_file_stay():
     assert resampled["image"].shape == (1, 7, 7, 7) and resampled["image_path"] == "a.nii.gz"
     assert resampled["image"].meta["filename_or_obj"] == "a.nii.gz"
     assert spacing.inverse(resampled)["image"].shape == (1, 4, 4, 4)
+
+
+def test_a_part_is_seen_as_in_the_whole_volume():
+    whole = volume(TURNED @ np.diag([0.3, 0.7, 1.9]), (120, 50, 40))
+    first, start, stop = (30, 0, 5), (12, 0, 6), (30, 20, 40)  # X, Y, Z
+    affine = whole.affine.clone()
+    affine[:3, 3] += affine[:3, :3] @ torch.tensor(first, dtype=torch.float64)
+    part = MetaTensor(whole.as_tensor()[:, first[0] : 110, :, first[2] :], affine=affine)
+    told = {"first": list(first[::-1]), "start": list(start[::-1]), "stop": list(stop[::-1])}
+    spacing = {"pixdim": (0.7, 0.9, 1.7), "keys": "image"}
+    expected = VolumeSpacingd(**spacing)({"image": whole})["image"][:, 12:30, :20, 6:40]
+    there = VolumeSpacingd(**spacing, part=told)
+    found = there({"image": part})
+    assert found["image"].shape == expected.shape
+    inner = (slice(None), slice(3, -3), slice(None), slice(8, None))  # beyond which the part's border is seen
+    np.testing.assert_allclose(found["image"][inner], expected[inner], atol=2e-5)
+    at_start = whole.affine[:3, 3] + whole.affine[:3, :3] @ torch.tensor(
+        np.multiply(start, (0.7 / 0.3, 0.9 / 0.7, 1.7 / 1.9))
+    )
+    np.testing.assert_allclose(found["image"].affine[:3, 3], at_start)
+    back = there.inverse(found)["image"]
+    np.testing.assert_allclose(back.affine, part.affine)
+    assert back.shape == part.shape

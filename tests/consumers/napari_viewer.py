@@ -6,11 +6,15 @@ Run in an environment with `napari` by ``.ci/consumers``, in an X server of its 
 
 import json
 import os
+import shutil
 import sys
 import time
+from ctypes.util import find_library
 from pathlib import Path
 
 if __name__ == "__main__" and "DISPLAY" not in os.environ:  # Qt's own offscreen platform has no OpenGL
+    if shutil.which("xvfb-run") is None or find_library("xcb-cursor") is None:
+        sys.exit("xvfb-run or libxcb-cursor is missing; on Debian: apt-get install xvfb libxcb-cursor0")
     os.execvp("xvfb-run", ["xvfb-run", "-a", sys.executable, *sys.argv])
 
 import napari

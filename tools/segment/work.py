@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -19,7 +21,7 @@ from tools.formats.pictures import write_picture
 from tools.formats.regions import Regions
 from tools.formats.scenes import PICKS
 from tools.segment.blocks.cutting import Block, within
-from tools.segment.blocks.plan import Plan, open_image
+from tools.segment.blocks.plan import TOLD_OF_PARTS, Plan, open_image
 from tools.segment.description import Description
 from tools.segment.files import segment_file
 from tools.segment.quiet import quiet
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from tools.segment.remote import Server
 
 __all__ = ["UnusableNetworkError", "Whole", "forget", "look_at", "segment_block", "segment_whole"]
+
+
+SPARE_BYTES = 16  # of a pixel, which what is kept of windows leaves on the disk for the results
 
 
 class UnusableNetworkError(InputError):
@@ -164,11 +169,23 @@ def _segment(plan: Plan, block: Block, folder: Path, looked: Path | None) -> Res
     (folder / "results").mkdir()
     piece = _write(folder, plan, block, pixels)
     del pixels
-    samples = [{"gray_sample": str(plan.sample(one))} for one in plan.bundle.networks]
-    given: dict[str, Any] = {"overrides": samples[-1] | ({"looked": str(looked)} if looked else {})}
-    if len(samples) == 2:
-        given["foreground_overrides"] = samples[0]
+    known = [_known(plan, block, one) for one in plan.bundle.networks]
+    given: dict[str, Any] = {"overrides": known[-1] | ({"looked": str(looked)} if looked else {})}
+    if len(known) == 2:
+        given["foreground_overrides"] = known[0]
     return network.segment(piece, folder, options, name=str(plan.image), **given)
+
+
+def _known(plan: Plan, block: Block, network: Description) -> dict[str, object]:
+    """What is known of the whole image, or by other blocks, as overrides of a network's config."""
+    known: dict[str, object] = {"gray_sample": str(plan.sample(network))}
+    if TOLD_OF_PARTS in network.settings:
+        part: dict[str, object] = {**plan.part(network, block)}
+        if disk_usage(plan.folder).free > SPARE_BYTES * math.prod(plan.shape):
+            plan.windows(network).mkdir(exist_ok=True)
+            part["windows"] = str(plan.windows(network))
+        known[TOLD_OF_PARTS] = part
+    return known
 
 
 def _write(folder: Path, plan: Plan, block: Block, pixels: np.ndarray) -> Path:

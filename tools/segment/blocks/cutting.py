@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from common.errors import InputError
 
-__all__ = ["Block", "Grid", "choose_size", "cut", "overlap", "within"]
+__all__ = ["Block", "Grid", "Windows", "along_axes", "choose_size", "cut", "overlap", "span", "within"]
 
 Extent = tuple[tuple[int, int], ...]
 
@@ -17,10 +17,41 @@ BYTES = 4  # of a pixel as a network takes it
 
 @dataclass(frozen=True)
 class Grid:
-    """The windows that a network slides over an image: their size and interval along every axis, in its pixels."""
+    """The windows that a network slides over an image.
+
+    Attributes
+    ----------
+    window, interval : tuple of float
+        Their size and distance along every axis, in pixels of the network.
+    ratios : tuple of float
+        How many pixels of the image one of the network's is, along every axis; 1 if not given.
+    is_the_image_s : bool
+        Whether the network lays its pixels where they are in the whole image, wherever a region begins. If not, the
+        first of them is the first one of the region, which then has to begin and end where windows do.
+    """
 
     window: tuple[float, ...]
     interval: tuple[float, ...]
+    ratios: tuple[float, ...] = ()
+    is_the_image_s: bool = False
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Those of a grid along one axis, see `Grid`."""
+
+    window: float
+    interval: float
+    ratio: float = 1.0
+    is_the_image_s: bool = False
+
+    @property
+    def window_px(self) -> float:
+        return self.window * self.ratio
+
+    @property
+    def interval_px(self) -> float:
+        return self.interval * self.ratio
 
 
 @dataclass(frozen=True)
@@ -63,11 +94,11 @@ def cut(shape: Sequence[int], size: Sequence[int], halo: Sequence[int], grids: S
     grids : sequence of Grid
         Of the networks that run on it. Regions begin and end where windows of the whole image do, or reach so much
         further that the core does not notice: so every pixel of it is seen in the same windows as in the whole image.
-        Where no pixel does so for all of them, the nearest one is taken.
+        Where no pixel of the image does so for all of them, the nearest one is taken, unless the grids are the image's.
     """
     axes = [
         [_along(length, start, min(start + core, length), margin, windows) for start in range(0, length, core)]
-        for length, core, margin, windows in zip(shape, size, halo, _by_axis(grids, len(shape)), strict=True)
+        for length, core, margin, windows in zip(shape, size, halo, along_axes(grids, len(shape)), strict=True)
     ]
     return [
         Block(number, tuple(core for core, _ in parts), tuple(region for _, region in parts))
@@ -91,49 +122,98 @@ def within(extent: Extent, region: Extent) -> tuple[slice, ...]:
 def choose_size(
     shape: Sequence[int], halo: Sequence[int], grids: Sequence[Grid], *, copies: float, memory: float
 ) -> tuple[int, ...]:
-    """Largest cores whose blocks can be segmented in a given memory, in bytes; arguments as for `cut`.
+    """Cores whose blocks can be segmented in a given memory, in bytes, and see the fewest pixels twice; see `cut`.
 
     They are whole intervals of the windows that are furthest apart, where an axis is cut; the shape itself where the
     whole image fits. ``copies`` is how many times its pixels in 32 bit a network needs. InputError if not even the
     smallest blocks fit.
     """
-    steps = [max([1.0, *(interval for _, interval in windows)]) for windows in _by_axis(grids, len(shape))]
-    counts = [1] * len(shape)
-    while True:
-        size = tuple(
-            length if count == 1 else _whole_steps(length / count, step)
-            for length, count, step in zip(shape, counts, steps, strict=True)
+    by_axis = [_ways(*axis) for axis in zip(shape, halo, along_axes(grids, len(shape)), strict=True)]
+    ways = [
+        (copies * BYTES * math.prod(way.longest for way in axes), math.prod(way.seen for way in axes), axes)
+        for axes in itertools.product(*by_axis)
+    ]
+    fitting = [(seen, needed, axes) for needed, seen, axes in ways if needed <= memory]
+    if not fitting:
+        needed, _, axes = min(ways, key=lambda way: way[0])
+        raise InputError(
+            f"--memory {memory / 1e9:.3g}: the smallest blocks, {'x'.join(str(way.core) for way in axes)} pixels and "
+            f"what the network sees around them, need {needed / 1e9:.3g} GB; give more, or smaller --blocks"
         )
-        needed = (
-            copies
-            * BYTES
-            * math.prod(_longest(*axis) for axis in zip(shape, size, halo, _by_axis(grids, len(shape)), strict=True))
-        )
-        if needed <= memory:
-            return size
-        divisible = [axis for axis, step in enumerate(steps) if size[axis] > math.ceil(step)]
-        if not divisible:
-            raise InputError(
-                f"--memory {memory / 1e9:.3g}: the smallest blocks, {'x'.join(map(str, size))} pixels and what the "
-                f"network sees around them, need {needed / 1e9:.3g} GB; give more, or smaller --blocks"
+    fewest = min(fitting, key=lambda way: (*way[:2], *(-one.core for one in reversed(way[2]))))  # lines are long
+    return tuple(one.core for one in fewest[2])
+
+
+@dataclass(frozen=True)
+class _Way:
+    """To cut an axis: sides of the cores, side of the largest region, and of all regions together."""
+
+    core: int
+    longest: int
+    seen: int
+
+
+def _ways(length: int, halo: int, windows: Sequence[Windows]) -> list[_Way]:
+    """Into ever smaller parts of whole steps, of which less than a tenth fewer than the last are left out."""
+    step = max([1.0, *(one.interval_px for one in windows)])
+    ways, most, count = {}, math.ceil(length / step), 1
+    while count <= most:
+        core = length if count == 1 else _whole_steps(length / count, step)
+        if core not in ways:
+            regions = [_along(length, at, min(at + core, length), halo, windows)[1] for at in range(0, length, core)]
+            sides = [last - first for first, last in regions]
+            ways[core] = _Way(core, max(sides), sum(sides))
+        count = most if count < most < count * 1.1 else max(count + 1, int(count * 1.1))
+    return list(ways.values())
+
+
+def span(length: int, start: int, stop: int, halo: int, windows: Windows) -> tuple[int, int]:
+    """What a network has to see of an axis of the whole image, for a core there: start and stop in its own pixels.
+
+    The arguments are pixels of the image; the windows those of one axis of a grid that is the image's.
+    """
+    count = round((length - 1) / windows.ratio) + 1
+    window, interval = min(int(windows.window), count), int(windows.interval)
+    margin = math.ceil(halo / windows.ratio - 1e-6)
+    first, last = math.floor(start / windows.ratio), min(count, math.floor((stop - 1) / windows.ratio) + 1)
+    begin = max(0, min(first - max(margin, window - interval), count - window)) // interval * interval
+    if last > count - window:  # the last window is moved back to end with the image
+        return begin, count
+    seen = max(last + margin, (last - 1) // interval * interval + window)
+    return begin, min(count, begin + window + math.ceil((seen - begin - window) / interval) * interval)
+
+
+def along_axes(grids: Sequence[Grid], num_axes: int) -> list[list[Windows]]:
+    """The windows of all grids, for every axis."""
+    return [
+        [
+            Windows(
+                grid.window[axis], grid.interval[axis], grid.ratios[axis] if grid.ratios else 1.0, grid.is_the_image_s
             )
-        counts[max(divisible, key=lambda axis: size[axis] / steps[axis])] += 1
+            for grid in grids
+        ]
+        for axis in range(num_axes)
+    ]
 
 
-Windows = list[tuple[float, float]]
+def _along(
+    length: int, start: int, stop: int, halo: int, windows: Sequence[Windows]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Core and region along one axis."""
+    if not windows or not all(one.is_the_image_s for one in windows):
+        return (start, stop), _aligned(length, start, stop, halo, [(one.window_px, one.interval_px) for one in windows])
+    regions = []
+    for one in windows:
+        begin, end = span(length, start, stop, halo, one)
+        whole = round((length - 1) / one.ratio) + 1
+        regions.append(
+            (math.floor(begin * one.ratio), length if end == whole else math.ceil((end - 1) * one.ratio) + 1)
+        )
+    return (start, stop), (min(first for first, _ in regions), min(length, max(last for _, last in regions)))
 
 
-def _by_axis(grids: Sequence[Grid], num_axes: int) -> list[Windows]:
-    return [[(grid.window[axis], grid.interval[axis]) for grid in grids] for axis in range(num_axes)]
-
-
-def _longest(length: int, core: int, halo: int, windows: Windows) -> int:
-    regions = (_along(length, at, min(at + core, length), halo, windows)[1] for at in range(0, length, core))
-    return max(last - first for first, last in regions)
-
-
-def _along(length: int, start: int, stop: int, halo: int, windows: Windows) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Core and region along one axis.
+def _aligned(length: int, start: int, stop: int, halo: int, windows: Sequence[tuple[float, float]]) -> tuple[int, int]:
+    """Region along one axis that begins and ends where windows do, of a size and interval in pixels of the image.
 
     The last window of the whole image is moved back to end with it; a core under it has to see the end.
     """
@@ -142,13 +222,13 @@ def _along(length: int, start: int, stop: int, halo: int, windows: Windows) -> t
     position = min([start - margin, *(math.floor(length - window) for window in under_last)])
     first = _begin(max(0, position), [interval for _, interval in windows])
     if under_last:
-        return (start, stop), (first, length)
+        return first, length
     last = min(length, stop + margin)
     while last < length and not all(
         last - stop >= window or _is_whole(last - first - window, interval) for window, interval in windows
     ):
         last += 1
-    return (start, stop), (first, last)
+    return first, last
 
 
 def _begin(position: int, intervals: Sequence[float]) -> int:

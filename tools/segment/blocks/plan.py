@@ -22,16 +22,28 @@ from tools.convert.spacing import check_spacing, parse_spacing
 from tools.formats.microscopes import maker_of, open_scenes
 from tools.formats.regions import Regions, open_regions
 from tools.formats.scenes import PICKS, Pick, Spacing
-from tools.segment.blocks.cutting import BYTES, Block, Grid, choose_size, cut
+from tools.segment.blocks.cutting import BYTES, Block, Grid, along_axes, choose_size, cut, span
 from tools.segment.description import Description
 from tools.segment.inputs import UNREADABLE
 from tools.segment.sources import Source
 
 __all__ = [
-    *("Cutting", "Plan", "check_blocks", "cut_as_looked", "default_memory", "drop_if_empty", "open_image"),
+    *(
+        "TOLD_OF_PARTS",
+        "Cutting",
+        "Plan",
+        "check_blocks",
+        "cut_as_looked",
+        "default_memory",
+        "drop_if_empty",
+        "open_image",
+    ),
     *("places_to_look", "plan_blocks", "work_folder"),
 ]
 
+WINDOWS = "windows_"
+TOLD_OF_PARTS = "part"  # key of an inference.json
+SAME_UM = 1e-3  # spacings that MONAI does not resample for
 Affine = tuple[tuple[float, ...], ...]
 
 
@@ -119,6 +131,21 @@ class Plan:
     def sample(self, network: Description) -> Path:
         """The file of gray values that stand for all of the image."""
         return self.folder / f"gray_sample_{network.root.name}.npy"
+
+    def part(self, network: Description, block: Block) -> dict[str, list[int]]:
+        """What `common.resampling.VolumeSpacingd` and `common.inferers.VolumeInferer` are told of a block."""
+        grid, halo = _grid(network, self.spacing, None), _halo(self.bundle, self.spacing, None)
+        sides = zip(self.shape, block.core, halo, along_axes([grid], len(self.shape)), strict=True)
+        spans = [span(length, *core, margin, windows) for length, core, margin, (windows,) in sides]
+        return {
+            "first": [first for first, _ in block.region],
+            "start": [start for start, _ in spans],
+            "stop": [stop for _, stop in spans],
+        }
+
+    def windows(self, network: Description) -> Path:
+        """The folder of what the network gave for windows that several blocks see."""
+        return self.folder / f"{WINDOWS}{network.root.name}"
 
     def look(self, place: Block) -> Path:
         """The file of what a part of the image says of the whole."""
@@ -261,6 +288,8 @@ def _remember(folder: Path, source: Source, settings: Mapping[str, object]) -> N
     for left in folder.iterdir():
         if left.suffix in (".npz", ".npy", ".json"):
             left.unlink()
+        elif left.name.startswith(WINDOWS):
+            shutil.rmtree(left)
     write_text(path, content)
 
 
@@ -288,7 +317,10 @@ def _ratios(bundle: Description, spacing: Spacing) -> list[float]:
     """How many pixels of an image a pixel of the network is, along every axis."""
     if not bundle.spacing:
         return [1.0] * bundle.num_axes
-    return [wanted / own if own else 1.0 for wanted, own in zip(bundle.spacing, spacing, strict=True)]
+    return [
+        wanted / own if own and abs(wanted - own) > SAME_UM else 1.0
+        for wanted, own in zip(bundle.spacing, spacing, strict=True)
+    ]
 
 
 def _halo(bundle: Description, spacing: Spacing, ratios: Sequence[float] | None) -> tuple[int, ...]:
@@ -305,18 +337,14 @@ def _halo(bundle: Description, spacing: Spacing, ratios: Sequence[float] | None)
 
 
 def _grids(bundle: Description, spacing: Spacing, given: Sequence[float] | None) -> list[Grid]:
-    grids = []
-    for one in bundle.networks:
-        if one.blocks:
-            ratios, window, part = given or _ratios(one, spacing), _window(one), float(one.blocks.overlap)
-            interval = [max(1, int(side * (1 - part))) for side in window]  # as MONAI does
-            grids.append(
-                Grid(
-                    tuple(side * ratio for side, ratio in zip(window, ratios, strict=True)),
-                    tuple(side * ratio for side, ratio in zip(interval, ratios, strict=True)),
-                )
-            )
-    return grids
+    return [_grid(one, spacing, given) for one in bundle.networks if one.blocks]
+
+
+def _grid(network: Description, spacing: Spacing, given: Sequence[float] | None) -> Grid:
+    window = _window(network)
+    part = float(network.blocks.overlap) if network.blocks else 0.0
+    interval = tuple(max(1, int(side * (1 - part))) for side in window)  # as MONAI does
+    return Grid(window, interval, tuple(given or _ratios(network, spacing)), TOLD_OF_PARTS in network.settings)
 
 
 def _window(bundle: Description) -> tuple[int, ...]:

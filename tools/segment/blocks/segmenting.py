@@ -5,6 +5,7 @@ import itertools
 import logging
 import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -44,9 +45,11 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
     if plan.bundle.blocks is not None and plan.bundle.blocks.look:
         plan = cut_as_looked(plan, _look(plan, spread, stem, terminal))
     todo = [block for block in plan.blocks if not plan.result(block).is_file()]
-    failures = []
+    failures, left = [], dict.fromkeys(todo)
     done = spread(functools.partial(segment_block, plan), todo)
     for block, error in tqdm(done, total=len(todo), desc=stem, unit="block", file=terminal):
+        del left[block]
+        _forget_windows(plan, left)
         if error is None:
             continue
         if find_write_error(error) is not None:
@@ -61,6 +64,16 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
         return f"{plan.image}: {failures[0]} ({told}; the same command tries them again)"
     shutil.rmtree(plan.folder)
     return ""
+
+
+def _forget_windows(plan: Plan, left: Iterable[Block]) -> None:
+    """Remove what is kept of windows that no block sees that is left."""
+    for network in plan.bundle.networks:
+        if plan.windows(network).is_dir():
+            first = min((plan.part(network, block)["start"][0] for block in left), default=plan.shape[0])
+            for path in plan.windows(network).glob("[0-9]*.npy"):
+                if int(path.name.split("_")[0]) < first:
+                    path.unlink()
 
 
 def _sample(plan: Plan, network: Description) -> None:

@@ -87,11 +87,21 @@ class VolumeSpacingd(MapTransform, InvertibleTransform):
     keys : collection of str
     pixdim : sequence of float
         Wanted spacing along X, Y and Z.
+    part : mapping, or "none"
+        Of a part of an image that is to be seen as in the whole of it: ``first``, the pixel of the image that it begins
+        with, and ``start`` and ``stop`` of it in pixels of the wanted spacing, which begin with the image; each (Z, Y,
+        X).
     """
 
-    def __init__(self, keys: KeysCollection, pixdim: Sequence[float], allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        pixdim: Sequence[float],
+        part: Mapping[str, Sequence[int]] | str = "none",
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.pixdim = tuple(pixdim)
+        self.pixdim, self.part = tuple(pixdim), part
 
     def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
         data = dict(data)
@@ -101,7 +111,11 @@ class VolumeSpacingd(MapTransform, InvertibleTransform):
             own = affine_to_spacing(old)
             wanted = np.where(np.abs(own - self.pixdim) <= AFFINE_TOL, own, self.pixdim)
             new = zoom_affine(old, wanted, diagonal=False)
-            shape, new[:3, 3] = compute_shape_offset(size, old, new)
+            if isinstance(self.part, str):
+                shape, new[:3, 3] = compute_shape_offset(size, old, new)
+            else:
+                first, start, stop = (np.array(self.part[name][::-1]) for name in ("first", "start", "stop"))
+                shape, new[:3, 3] = stop - start, old[:3, :3] @ (start * wanted / own - first) + old[:3, 3]
             data[key] = _resample(volume, new, shape.tolist(), CUBIC)
             self.push_transform(data[key], orig_size=size, extra_info={"affine": old, "mode": CUBIC})
         return data

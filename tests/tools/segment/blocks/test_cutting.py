@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError
-from tools.segment.blocks.cutting import Grid, choose_size, cut, overlap, within
+from tools.segment.blocks.cutting import Grid, along_axes, choose_size, cut, overlap, span, within
 
 axes = st.lists(
     st.tuples(st.integers(1, 60), st.integers(1, 25), st.integers(0, 9), st.integers(4, 16), st.sampled_from([2, 3])),
@@ -46,6 +46,32 @@ def test_the_core_is_seen_in_the_windows_of_the_whole_image(size, grids):
             assert over_core[0] == over_core[1], (block, window)
 
 
+@settings(max_examples=60)
+@given(
+    *(st.integers(40, 300), st.integers(1, 90), st.integers(0, 9), st.floats(0.3, 3), st.integers(4, 40)),
+    st.sampled_from([1, 2, 3]),
+)
+def test_on_the_grid_of_the_image_the_core_is_seen_in_its_windows_whatever_the_spacing(
+    length, size, halo, ratio, window, part
+):
+    grid, count = (
+        Grid((window,), (max(1, window // part),), (ratio,), is_the_image_s=True),
+        round((length - 1) / ratio) + 1,
+    )
+    (windows,) = along_axes([grid], 1)[0]
+    of_whole = windows_over(0, count, window, int(windows.interval))
+    for block in cut((length,), (size,), (halo,), [grid]):
+        ((start, stop),), ((first, last),) = block.core, block.region
+        begin, end = span(length, start, stop, halo, windows)
+        assert 0 <= begin < end <= count
+        assert first <= begin * ratio and ((end - 1) * ratio <= last - 1 or (end == count and last == length))
+        assert first <= max(0, start - halo) and last >= min(length, stop + halo) - 2 * ratio
+        of_block = windows_over(begin, end, min(window, count), int(windows.interval))
+        low, high = start / ratio, min(count - 1, (stop - 1) / ratio)
+        over_core = [[at for at in found if at + window > low and at <= high] for found in (of_whole, of_block)]
+        assert over_core[0] == over_core[1]
+
+
 @pytest.mark.parametrize(("interval", "starts"), [(1.0, [0, 7, 17]), (4.0, [0, 4, 16]), (3.5, [0, 7, 14])])
 def test_regions_begin_where_windows_do(interval, starts):
     grid = Grid((interval, 1.0), (interval, 1.0))
@@ -62,7 +88,7 @@ def test_size_is_the_largest_that_fits():
     grid = Grid((64, 32, 32), (48, 24, 24))
     assert choose_size((48, 100, 100), (2, 8, 8), [grid], copies=10, memory=1e9) == (48, 100, 100)
     size = choose_size((48, 1000, 1000), (2, 8, 8), [grid], copies=10, memory=1e9)
-    assert size == (48, 504, 1000)
+    assert size == (48, 504, 1000), "the last axis is whole"
     for block in cut((48, 1000, 1000), size, (2, 8, 8), [grid]):
         assert np.prod([stop - start for start, stop in block.region]) * 40 <= 1e9
 

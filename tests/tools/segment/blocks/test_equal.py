@@ -65,18 +65,22 @@ def test_cells_on_two_processes_of_which_one_is_killed(cells, tmp_path):
     assert_equal(whole, tmp_path, ".png")
 
 
+BETWEEN_VOXELS = (1.9, 0.73, 0.61)  # spacing, at which windows begin there
+
+
 @pytest.fixture(scope="module")
-def embryos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A long volume of nuclei."""
+def embryos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long volume of nuclei of a given spacing."""
     path = tmp_path_factory.mktemp("embryos") / "a.nii"
     rows = []
     for seed in range(5):
         rng = np.random.default_rng(seed)
         rows.append(draw_image(rng, draw_labels(*place_nuclei(rng, 9)))[:, 10:42, :60])
-    write_volume(path, np.concatenate(rows, axis=2), SPACING_UM)
+    write_volume(path, np.concatenate(rows, axis=2), request.param)
     return path
 
 
+@pytest.mark.parametrize("embryos", [SPACING_UM, BETWEEN_VOXELS], indirect=True)
 def test_nuclei(embryos, tmp_path):
     given = {"roi_size": [32, 32, 32]}
     segment("nuclei", str(embryos), str(tmp_path / "whole"), **given)
@@ -84,6 +88,7 @@ def test_nuclei(embryos, tmp_path):
     assert_equal(tmp_path / "whole", tmp_path / "parts", ".nii.gz")
 
 
+@pytest.mark.parametrize("embryos", [BETWEEN_VOXELS], indirect=True)
 def test_nuclei_slice_by_slice(embryos, tmp_path):
     segment("maskrcnn_2p5d", str(embryos), str(tmp_path / "whole"))
     segment("maskrcnn_2p5d", str(embryos), str(tmp_path / "parts"), blocks="24,32,150")
