@@ -1,9 +1,10 @@
 """What 10,000 slides or 1,000 light-sheet volumes cost on 1, 10 and 100 workers, from small ones and Dask's pace.
 
 Seconds of one: what processors worked (user and system) for whole commands on growing images, with one thread, and a
-straight line through them; the voxels of a volume count as often as blocks see them. Pace: what Dask's scheduler and
-our way of asking it take for a job of nothing. Simulated: every worker takes the next job, and the scheduler hands out
-one after the other; checked against Dask itself with jobs that sleep. A worker is one process with one thread.
+straight line through them. Blocks see voxels several times, but compute windows that they share once, so those of a
+volume count once. Pace: what Dask's scheduler and our way of asking it take for a job of nothing. Simulated: every
+worker takes the next job, and the scheduler hands out one after the other; checked against Dask itself with jobs that
+sleep. A worker is one process with one thread.
 """
 
 import heapq
@@ -53,7 +54,7 @@ def compare(
         Row(f"{workers} workers, {jobs * workers} jobs of {as_time(length)}: simulated; Dask", as_time(expected),
             as_time(measured), f"{measured / expected:.2f} x"),
     ]  # fmt: skip
-    one_slide, one_block = slope * SLIDE_PX**2 / 1e6, per_million * np.prod(VOLUME) / 1e6 * seen / blocks
+    one_slide, one_block = slope * SLIDE_PX**2 / 1e6, per_million * np.prod(VOLUME) / 1e6 / blocks
     yield _hours("slides", 10_000, one_slide, pace, BYTES["slide"] * SLIDE_PX**2)
     yield _hours("blocks of 1,000 volumes", 1000 * blocks, one_block, pace, BYTES["volume"] * np.prod(VOLUME) / blocks)
 

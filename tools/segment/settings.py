@@ -1,5 +1,6 @@
 """What a bundle's card says about the settings that segmenting takes, for ``segment BUNDLE --help``."""
 
+import itertools
 import re
 import textwrap
 from collections.abc import Sequence, Set
@@ -19,13 +20,16 @@ OF_ALL = {
 
 
 def help_of_settings(words: Sequence[str], options: Set[str]) -> str:
-    """The settings of the bundle that is the first of the words, but for names that are ``options`` of the verb.
+    """The settings of a bundle, the first of the words or that of ``--bundle``, but for ``options`` of the verb.
 
-    Empty without words. InputError if there is no such bundle.
+    Empty without a bundle. InputError if there is no such one.
     """
-    if not words or words[0].startswith("-"):
+    named = [word.removeprefix("--bundle=") for word in words if word.startswith("--bundle=")]
+    named += [name for option, name in itertools.pairwise(words) if option == "--bundle"]
+    named += [word for word in words[:1] if not word.startswith("-")]
+    if not named:
         return ""
-    bundle = describe(words[0])
+    bundle = describe(named[0])
     config = {key: of for key, of in bundle.settings.items() if key not in options and not is_ours(key, of)}
     card = bundle.root / MODEL_CARD
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""

@@ -108,7 +108,7 @@ class SaveCellsd(WritesResults):
                 cells = convert_to_numpy(data[self.cells_key])[0]
                 self._write_cells(name, meta["filename_or_obj"], cells, convert_to_numpy(data[self.scores_key]))
                 self._warn_of_size(meta["filename_or_obj"], cells)
-                summary = summarize(name, cells, mask)
+                summary = summarize(name, cells, mask, self.pixel_um)
                 put_row(self.output_dir / "summary.csv", SUMMARY_COLUMNS, summary, thing="image")
             write_mask(self.output_dir / f"{name}_mask.png", mask)
             if not mask.any():

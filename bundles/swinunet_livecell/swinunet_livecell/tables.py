@@ -10,7 +10,7 @@ from .common.labels.ellipses import ellipse_of
 
 __all__ = ["COLUMNS", "SUMMARY_COLUMNS", "UM_COLUMNS", "count_neighbours", "measure_cells", "summarize"]
 
-SUMMARY_COLUMNS = ("image", "cells", "confluence", "mean_area")
+SUMMARY_COLUMNS = ("image", "cells", "confluence", "mean_area", "mean_area_um2")
 COLUMNS = (
     *("cell", "y", "x", "area", "major_axis", "minor_axis", "orientation", "mean", "neighbours", "touches_edge"),
     "score",
@@ -87,8 +87,10 @@ def count_neighbours(cells: np.ndarray) -> np.ndarray:
     return np.bincount(pairs.ravel(), minlength=int(cells.max(initial=0)) + 1)
 
 
-def summarize(name: str, cells: np.ndarray, mask: np.ndarray) -> tuple[str, int, float, float]:
-    """Row of `SUMMARY_COLUMNS`: number of cells, confluence, and mean area of the cells in pixels.
+def summarize(
+    name: str, cells: np.ndarray, mask: np.ndarray, pixel_um: float | None = None
+) -> tuple[str, int, float, float, float]:
+    """Row of `SUMMARY_COLUMNS`: number of cells, confluence, and mean area of the cells in pixels and in µm².
 
     Parameters
     ----------
@@ -98,7 +100,9 @@ def summarize(name: str, cells: np.ndarray, mask: np.ndarray) -> tuple[str, int,
         0 is background, 1 to n are cells.
     mask : ndarray of bool, shape (Y, X)
         What counts as covered; the confluence is its part of the image.
+    pixel_um : float, optional
+        Side of a pixel in micrometres; the last value is NaN without it.
     """
     num_cells = int(cells.max(initial=0))
     mean_area = np.count_nonzero(cells) / num_cells if num_cells else math.nan
-    return name, num_cells, float(mask.mean()), mean_area
+    return name, num_cells, float(mask.mean()), mean_area, mean_area * (math.nan if pixel_um is None else pixel_um**2)

@@ -76,7 +76,7 @@ def test_an_image_without_cells_is_told(item, tmp_path, caplog):
     item["pred"], item["cells"], item["scores"] = 0 * item["pred"], 0 * item["cells"], torch.zeros(0)
     SaveCellsd("pred", tmp_path / "out")(item)
     assert "A172_1.tif: no cell found" in caplog.text
-    assert (tmp_path / "out/summary.csv").read_text().splitlines()[1] == "A172_1,0,0,nan"
+    assert (tmp_path / "out/summary.csv").read_text().splitlines()[1] == "A172_1,0,0,nan,nan"
 
 
 def test_cells_far_from_the_trained_size_are_told(item, tmp_path, caplog):
@@ -95,3 +95,11 @@ def test_summary_has_a_line_per_image(item, write_image, tmp_path):
     header, *rows = (tmp_path / "out/summary.csv").read_text().splitlines()
     assert header.split(",") == list(SUMMARY_COLUMNS)
     assert [row.split(",")[:2] for row in rows] == [["A172_0", "2"], ["A172_1", "2"]]
+    assert all(row.endswith(",nan") for row in rows), "areas in square micrometres are not known"
+
+
+def test_summary_has_areas_in_square_micrometres_where_the_size_of_a_pixel_is_known(item, tmp_path):
+    SaveCellsd("pred", tmp_path / "out", pixel_size_um=0.5)(item)
+    header, row = (tmp_path / "out/summary.csv").read_text().splitlines()
+    found = dict(zip(header.split(","), row.split(","), strict=True))
+    assert float(found["mean_area_um2"]) == pytest.approx(float(found["mean_area"]) / 4)

@@ -509,6 +509,9 @@ def test_help_of_a_bundle_lists_its_settings_as_its_config_has_them(capsys):
     assert f"--threshold : {default}\n    a voxel belongs to a marker from this probability on\n" in settings
     assert "--max_epochs" not in settings, "of the training"
     assert "--spacing :" not in settings, "an option of segment, which means the voxels of the file"
+    for named in (["--bundle", "devonet_ndn"], ["--bundle=devonet_ndn"]):
+        assert run(VERBS, ["segment", *named, "--help"]) == 0
+        assert capsys.readouterr().out.partition("Settings of devonet_ndn")[2] == settings
     assert run(VERBS, ["segment", "nuclei", "--help"]) == 0
     settings = capsys.readouterr().out
     assert "--min_nucleus_volume : 200.0" in settings, "that the one of two bundles has which separates"
