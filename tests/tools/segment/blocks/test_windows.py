@@ -33,7 +33,7 @@ def test_windows_are_forgotten_when_no_block_that_is_left_sees_them(plan):
     first = plan.part(plan.bundle, plan.blocks[2])["start"][0]
     _forget_windows(plan, plan.blocks[2:])
     left = sorted(int(path.name.split("_")[0]) for path in folder.iterdir())
-    assert 0 < first and left == [start for start in starts if start >= first]
+    assert first > 0 and left == [start for start in starts if start >= first]
 
 
 def test_blocks_share_the_windows_at_their_seams(plan):
