@@ -25,15 +25,15 @@ class Grid:
         Their size and distance along every axis, in pixels of the network.
     ratios : tuple of float
         How many pixels of the image one of the network's is, along every axis; 1 if not given.
-    is_the_image_s : bool
-        Whether the network lays its pixels where they are in the whole image, wherever a region begins. If not, the
-        first of them is the first one of the region, which then has to begin and end where windows do.
+    is_fixed : bool
+        Whether the network's pixels lie where they do in the whole image, wherever a region begins. If not, the first
+        of them is the first one of the region, which then has to begin and end where windows do.
     """
 
     window: tuple[float, ...]
     interval: tuple[float, ...]
     ratios: tuple[float, ...] = ()
-    is_the_image_s: bool = False
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Windows:
     window: float
     interval: float
     ratio: float = 1.0
-    is_the_image_s: bool = False
+    is_fixed: bool = False
 
     @property
     def window_px(self) -> float:
@@ -94,12 +94,12 @@ def cut(shape: Sequence[int], size: Sequence[int], halo: Sequence[int], grids: S
     grids : sequence of Grid
         Of the networks that run on it. Regions begin and end where windows of the whole image do, or reach so much
         further that the core does not notice: so every pixel of it is seen in the same windows as in the whole image.
-        Where no pixel of the image does so for all of them, the nearest one is taken, unless the grids are the image's.
+        Where no pixel of the image does so for all of them, the nearest one is taken, unless the grids are fixed.
     """
-    axes = [
-        [_along(length, start, min(start + core, length), margin, windows) for start in range(0, length, core)]
-        for length, core, margin, windows in zip(shape, size, halo, along_axes(grids, len(shape)), strict=True)
-    ]
+    axes = []
+    for length, core, margin, windows in zip(shape, size, halo, along_axes(grids, len(shape)), strict=True):
+        cores = [(start, min(start + core, length)) for start in range(0, length, core)]
+        axes.append([(one, _region(length, *one, margin, windows)) for one in cores])
     return [
         Block(number, tuple(core for core, _ in parts), tuple(region for _, region in parts))
         for number, parts in enumerate(itertools.product(*axes))
@@ -160,7 +160,7 @@ def _ways(length: int, halo: int, windows: Sequence[Windows]) -> list[_Way]:
     while count <= most:
         core = length if count == 1 else _whole_steps(length / count, step)
         if core not in ways:
-            regions = [_along(length, at, min(at + core, length), halo, windows)[1] for at in range(0, length, core)]
+            regions = [_region(length, at, min(at + core, length), halo, windows) for at in range(0, length, core)]
             sides = [last - first for first, last in regions]
             ways[core] = _Way(core, max(sides), sum(sides))
         count = most if count < most < count * 1.1 else max(count + 1, int(count * 1.1))
@@ -170,7 +170,7 @@ def _ways(length: int, halo: int, windows: Sequence[Windows]) -> list[_Way]:
 def span(length: int, start: int, stop: int, halo: int, windows: Windows) -> tuple[int, int]:
     """What a network has to see of an axis of the whole image, for a core there: start and stop in its own pixels.
 
-    The arguments are pixels of the image; the windows those of one axis of a grid that is the image's.
+    The arguments are pixels of the image; the windows those of a fixed grid.
     """
     count = round((length - 1) / windows.ratio) + 1
     window, interval = min(int(windows.window), count), int(windows.interval)
@@ -187,21 +187,17 @@ def along_axes(grids: Sequence[Grid], num_axes: int) -> list[list[Windows]]:
     """The windows of all grids, for every axis."""
     return [
         [
-            Windows(
-                grid.window[axis], grid.interval[axis], grid.ratios[axis] if grid.ratios else 1.0, grid.is_the_image_s
-            )
+            Windows(grid.window[axis], grid.interval[axis], grid.ratios[axis] if grid.ratios else 1.0, grid.is_fixed)
             for grid in grids
         ]
         for axis in range(num_axes)
     ]
 
 
-def _along(
-    length: int, start: int, stop: int, halo: int, windows: Sequence[Windows]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Core and region along one axis."""
-    if not windows or not all(one.is_the_image_s for one in windows):
-        return (start, stop), _aligned(length, start, stop, halo, [(one.window_px, one.interval_px) for one in windows])
+def _region(length: int, start: int, stop: int, halo: int, windows: Sequence[Windows]) -> tuple[int, int]:
+    """Of a core along one axis."""
+    if not windows or not all(one.is_fixed for one in windows):
+        return _aligned(length, start, stop, halo, [(one.window_px, one.interval_px) for one in windows])
     regions = []
     for one in windows:
         begin, end = span(length, start, stop, halo, one)
@@ -209,7 +205,7 @@ def _along(
         regions.append(
             (math.floor(begin * one.ratio), length if end == whole else math.ceil((end - 1) * one.ratio) + 1)
         )
-    return (start, stop), (min(first for first, _ in regions), min(length, max(last for _, last in regions)))
+    return min(first for first, _ in regions), min(length, max(last for _, last in regions))
 
 
 def _aligned(length: int, start: int, stop: int, halo: int, windows: Sequence[tuple[float, float]]) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def test_on_the_grid_of_the_image_the_core_is_seen_in_its_windows_whatever_the_s
     length, size, halo, ratio, window, part
 ):
     grid, count = (
-        Grid((window,), (max(1, window // part),), (ratio,), is_the_image_s=True),
+        Grid((window,), (max(1, window // part),), (ratio,), is_fixed=True),
         round((length - 1) / ratio) + 1,
     )
     (windows,) = along_axes([grid], 1)[0]
