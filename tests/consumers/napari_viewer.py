@@ -13,8 +13,8 @@ from ctypes.util import find_library
 from pathlib import Path
 
 if __name__ == "__main__" and "DISPLAY" not in os.environ:  # Qt's own offscreen platform has no OpenGL
-    if shutil.which("xvfb-run") is None or find_library("xcb-cursor") is None:
-        sys.exit("xvfb-run or libxcb-cursor is missing; on Debian: apt-get install xvfb libxcb-cursor0")
+    if shutil.which("xvfb-run") is None or not all(map(find_library, ("xcb-cursor", "xcb-icccm", "xcb-keysyms"))):
+        sys.exit("X is missing; on Debian: apt-get install xvfb libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1")
     os.execvp("xvfb-run", ["xvfb-run", "-a", sys.executable, *sys.argv])
 
 import napari
