@@ -115,7 +115,8 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
     """
     path = Path(folder, DATALIST)
     if not path.exists():
-        raise InputError(f"{path}: no such file; make it with: python -m tools convert <format> SRC {folder}")
+        made_by = f"python -m tools convert <format> SRC {folder}"
+        raise InputError(f"{path}: no such file; make it with: {made_by} (or `correct`, of corrected labels)")
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         sections = {section: tuple(dict(entry) for entry in content.pop(section, [])) for section in SECTIONS}
