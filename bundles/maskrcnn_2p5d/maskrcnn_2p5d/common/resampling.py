@@ -78,7 +78,7 @@ def _spline_weights(length: int, scale: float, offset: float, count: int) -> np.
 class VolumeSpacingd(MapTransform, InvertibleTransform):
     """Brings volumes (C, X, Y, Z) with an affine to a spacing, and back, by cubic splines.
 
-    Grid and values are those of MONAI's ``Spacingd(mode=3)``, which takes ten times the time and fourteen times the
+    Grid and values are those of MONAI's ``Spacingd(mode=3)``, which takes sixty times the time and fourteen times the
     memory of the volume, since it makes coordinates of every pixel. It is used where axes are sheared, and where labels
     are brought back by their nearest pixel (``Invertd`` with ``nearest_interp``).
 
