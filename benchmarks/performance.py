@@ -37,7 +37,7 @@ PLAN = {
     "ctc": "--shrink 2 --rounds 3",
     "serve": "--num_images 20 --clients 4 --rounds 3",
     "cost": "--images 10,20,40",
-    "memory": "--slices 32 --size 512 --slide_size 5000 --memory 0.6",
+    "memory": "--slices 32 --size 512 --slide_size 5000 --memory 0.2",
     "nsn": "--num_volumes 2",
     "engines": "--bundles devonet_nsn,devonet_ndn,swinunet_livecell,crypt_unet,maskrcnn_2p5d --rounds 3",
     "scale": "--slides 1000,2000,4000 --slices 8,16,32",
