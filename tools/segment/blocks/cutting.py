@@ -53,6 +53,10 @@ class Windows:
     def interval_px(self) -> float:
         return self.interval * self.ratio
 
+    def count(self, length: int) -> int:
+        """Pixels of the network along an axis of the image, as MONAI's Spacing has them."""
+        return round((length - 1) / self.ratio) + 1
+
 
 @dataclass(frozen=True)
 class Block:
@@ -96,10 +100,7 @@ def cut(shape: Sequence[int], size: Sequence[int], halo: Sequence[int], grids: S
         further that the core does not notice: so every pixel of it is seen in the same windows as in the whole image.
         Where no pixel of the image does so for all of them, the nearest one is taken, unless the grids are fixed.
     """
-    axes = []
-    for length, core, margin, windows in zip(shape, size, halo, along_axes(grids, len(shape)), strict=True):
-        cores = [(start, min(start + core, length)) for start in range(0, length, core)]
-        axes.append([(one, _region(length, *one, margin, windows)) for one in cores])
+    axes = [_cut_axis(*axis) for axis in zip(shape, size, halo, along_axes(grids, len(shape)), strict=True)]
     return [
         Block(number, tuple(core for core, _ in parts), tuple(region for _, region in parts))
         for number, parts in enumerate(itertools.product(*axes))
@@ -140,7 +141,7 @@ def choose_size(
             f"--memory {memory / 1e9:.3g}: the smallest blocks, {'x'.join(str(way.core) for way in axes)} pixels and "
             f"what the network sees around them, need {needed / 1e9:.3g} GB; give more, or smaller --blocks"
         )
-    fewest = min(fitting, key=lambda way: (*way[:2], *(-one.core for one in reversed(way[2]))))  # lines are long
+    fewest = min(fitting, key=lambda way: (*way[:2], *(-one.core for one in reversed(way[2]))))  # whole lines rather
     return tuple(one.core for one in fewest[2])
 
 
@@ -160,8 +161,7 @@ def _ways(length: int, halo: int, windows: Sequence[Windows]) -> list[_Way]:
     while count <= most:
         core = length if count == 1 else _whole_steps(length / count, step)
         if core not in ways:
-            regions = [_region(length, at, min(at + core, length), halo, windows) for at in range(0, length, core)]
-            sides = [last - first for first, last in regions]
+            sides = [last - first for _, (first, last) in _cut_axis(length, core, halo, windows)]
             ways[core] = _Way(core, max(sides), sum(sides))
         count = most if count < most < count * 1.1 else max(count + 1, int(count * 1.1))
     return list(ways.values())
@@ -172,7 +172,7 @@ def span(length: int, start: int, stop: int, halo: int, windows: Windows) -> tup
 
     The arguments are pixels of the image; the windows those of a fixed grid.
     """
-    count = round((length - 1) / windows.ratio) + 1
+    count = windows.count(length)
     window, interval = min(int(windows.window), count), int(windows.interval)
     margin = math.ceil(halo / windows.ratio - 1e-6)
     first, last = math.floor(start / windows.ratio), min(count, math.floor((stop - 1) / windows.ratio) + 1)
@@ -194,6 +194,14 @@ def along_axes(grids: Sequence[Grid], num_axes: int) -> list[list[Windows]]:
     ]
 
 
+def _cut_axis(
+    length: int, size: int, halo: int, windows: Sequence[Windows]
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Cores of a size along one axis, each with its region."""
+    cores = [(start, min(start + size, length)) for start in range(0, length, size)]
+    return [(core, _region(length, *core, halo, windows)) for core in cores]
+
+
 def _region(length: int, start: int, stop: int, halo: int, windows: Sequence[Windows]) -> tuple[int, int]:
     """Of a core along one axis."""
     if not windows or not all(one.is_fixed for one in windows):
@@ -201,10 +209,8 @@ def _region(length: int, start: int, stop: int, halo: int, windows: Sequence[Win
     regions = []
     for one in windows:
         begin, end = span(length, start, stop, halo, one)
-        whole = round((length - 1) / one.ratio) + 1
-        regions.append(
-            (math.floor(begin * one.ratio), length if end == whole else math.ceil((end - 1) * one.ratio) + 1)
-        )
+        last = length if end == one.count(length) else math.ceil((end - 1) * one.ratio) + 1
+        regions.append((math.floor(begin * one.ratio), last))
     return min(first for first, _ in regions), min(length, max(last for _, last in regions))
 
 

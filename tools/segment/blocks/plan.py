@@ -28,17 +28,8 @@ from tools.segment.inputs import UNREADABLE
 from tools.segment.sources import Source
 
 __all__ = [
-    *(
-        "TOLD_OF_PARTS",
-        "Cutting",
-        "Plan",
-        "check_blocks",
-        "cut_as_looked",
-        "default_memory",
-        "drop_if_empty",
-        "open_image",
-    ),
-    *("places_to_look", "plan_blocks", "work_folder"),
+    *("TOLD_OF_PARTS", "Cutting", "Plan", "check_blocks", "cut_as_looked", "default_memory", "drop_if_empty"),
+    *("open_image", "places_to_look", "plan_blocks", "work_folder"),
 ]
 
 WINDOWS = "windows_"

@@ -70,9 +70,8 @@ def _forget_windows(plan: Plan, left: Iterable[Block]) -> None:
     """Remove what is kept of windows that no block sees that is left; these are in order."""
     for network in plan.bundle.networks:
         if plan.windows(network).is_dir():
-            first = min(
-                (plan.part(network, block)["start"][0] for block in itertools.islice(left, 1)), default=math.inf
-            )
+            following = next(iter(left), None)
+            first = math.inf if following is None else plan.part(network, following)["start"][0]
             for path in plan.windows(network).glob("[0-9]*.npy"):
                 if int(path.name.split("_")[0]) < first:
                     path.unlink()
