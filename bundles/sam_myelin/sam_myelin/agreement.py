@@ -12,8 +12,8 @@ from ignite.engine import Engine, Events
 from monai.utils import convert_to_numpy, string_list_all_gather
 
 from .agreement_picture import draw_agreement
+from .common.figures import save_figure
 from .common.files import prepare_output_dir
-from .common.labels.saving import write_png
 from .common.names import stem
 from .common.tables import write_table
 from .fibres import AXON_VALUE
@@ -103,7 +103,7 @@ class AgreementReport:
                 columns = (COLUMNS.index(column) for column in (name, f"true_{name}"))
                 found, truth = (np.array([row[column] for row in own]) for column in columns)
                 panels.append((title.format(unit), found, truth, limits_of_agreement(found, truth)))
-            write_png(self.save_dir / f"agreement_{modality}.png", draw_agreement(panels))
+            save_figure(draw_agreement(panels), self.save_dir / f"agreement_{modality}.png")
 
 
 def _rows_of(item: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from monai.engines import SupervisedEvaluator
 from PIL import Image
-from sam_myelin.agreement import AgreementReport, limits_of_agreement
-from sam_myelin.agreement_picture import DOTS, LINE, draw_agreement, nice_step
+from sam_myelin.agreement import Agreement, AgreementReport, limits_of_agreement
+from sam_myelin.agreement_picture import draw_agreement
 from sam_myelin.fibres import AXON_VALUE, MYELIN_VALUE
 
 from tests.bundles.sam_myelin.conftest import disc
@@ -35,24 +35,16 @@ def test_of_few_pairs_little_is_known():
     assert limits_of_agreement([0.5], [0.25]) == pytest.approx((0.25, nan, nan, 1), nan_ok=True)
 
 
-@given(st.floats(1e-6, 1e6))
-def test_ticks_stand_at_round_numbers_a_few_of_them(span):
-    step = nice_step(span)
-    assert f"{step:.0e}"[0] in "125" and step == pytest.approx(float(f"{step:.0e}"))
-    assert 2 <= span / step <= 5.01
-
-
-def rows_of(picture, colour):
-    return np.flatnonzero((picture == colour).all(axis=-1).any(axis=1))
-
-
 def test_the_line_at_the_bias_goes_through_dots_that_all_have_it():
     truth = np.linspace(0.4, 0.8, 5)
-    picture = draw_agreement([("g-ratio", truth + 0.1, truth, (0.1, float("nan"), float("nan"), 5))])
-    (line,) = rows_of(picture[34:], LINE)  # below the text
-    dots = rows_of(picture, DOTS) - 34
-    assert dots.min() < line < dots.max() and dots.max() - dots.min() <= 4
-    assert draw_agreement([("a", truth, truth, (0, -1, 1, 5))] * 2).shape == (340, 880, 3)
+    nan = float("nan")
+    figure = draw_agreement([("g-ratio", truth + 0.1, truth, Agreement(0.1, nan, nan, 5))])
+    dots, line = figure.axes[0].lines
+    assert dots.get_ydata() == pytest.approx([0.1] * 5) and dots.get_xdata() == pytest.approx(truth + 0.05)
+    assert list(line.get_ydata()) == [0.1, 0.1]
+    assert "bias +0.100" in figure.axes[0].get_title() and "n = 5" in figure.axes[0].get_title()
+    two = draw_agreement([("a", truth, truth, Agreement(0, -1, 1, 5))] * 2)
+    assert [len(axes.lines) for axes in two.axes] == [4, 4]
 
 
 def item(name: str, inner: float, modality: str | None) -> dict[str, object]:
@@ -102,4 +94,4 @@ def test_an_evaluation_leaves_a_table_and_a_picture_per_modality(tmp_path, modal
     assert pictures == {f"agreement_{kind or 'all'}.png" for kind in modalities}
     for name in pictures:
         with Image.open(tmp_path / "scores" / name) as picture:
-            assert picture.size == (880, 340)
+            assert picture.format == "PNG" and picture.width > 2 * picture.height

@@ -5,18 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from common.files import replacing
+from common.figures import save_figure
 
 __all__ = ["draw_courses", "draw_scores"]
 
-DOTS_PER_INCH = 110
 MIN_BOX = 5  # quartiles of fewer scores are hardly more than the scores themselves
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#f0e442")
 
@@ -49,7 +44,7 @@ def draw_scores(path: Path, scores_of: Mapping[str, Sequence[float]], title: str
         axes.set_ylim(0.4, len(shown) + 0.6)
     axes.set_xlabel(title)
     axes.grid(axis="x", alpha=0.3)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_courses(path: Path, courses: Mapping[str, Mapping[int, float]], title: str) -> None:
@@ -68,14 +63,8 @@ def draw_courses(path: Path, courses: Mapping[str, Mapping[int, float]], title: 
     axes.grid(alpha=0.3)
     if courses:
         axes.legend(fontsize="small", ncols=2)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _colours(count: int) -> list[str]:
     return [COLOURS[index % len(COLOURS)] for index in range(count)]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        figure.savefig(partial, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
