@@ -1,10 +1,15 @@
-"""Results that are corrected on the page: objects are removed and drawn, and kept to fine-tune on."""
+"""Results that are corrected on the page: objects are removed, drawn, merged and split, and kept to fine-tune on."""
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
+from skimage.draw import line
+from skimage.measure import label
+from skimage.segmentation import watershed
 
 from common.files import replacing
 from tools.corrections import add_correction
@@ -13,11 +18,15 @@ from tools.segment.results import Result
 from tools.segment.saving import read_objects
 from tools.serve.failures import Failure
 
-__all__ = ["Correction", "drawn", "erased"]
+__all__ = ["Correction", "drawn", "erased", "merged", "split"]
 
 CORRECTED = "corrected.npy"
 MAX_POINTS = 10_000
-UNDERSTOOD = 'expected {"z": 0, "points": [[x, y], ...]}, x and y from 0 to 1'
+MIN_PART = 3  # pixels; less, beside a cut, is a crumb
+ACTIONS = ("draw", "merge", "split")
+UNDERSTOOD = (
+    'expected {"z": 0, "points": [[x, y], ...], "action": "draw"}, x and y from 0 to 1, or action merge or split'
+)
 
 
 def erased(labels: np.ndarray, place: tuple[int, int, int]) -> np.ndarray:
@@ -52,6 +61,47 @@ def drawn(labels: np.ndarray, z: int, outline: np.ndarray) -> np.ndarray:
     return changed
 
 
+def merged(labels: np.ndarray, z: int, stroke: np.ndarray) -> np.ndarray:
+    """Labels (Z, Y, X) in which the objects under a stroke (k, 2) in a slice, Y and X in pixels, are the first one."""
+    under = labels[z][_pixels(labels.shape[1:], stroke)]
+    numbers = under[under > 0]
+    return np.where(np.isin(labels, numbers), numbers[0], labels) if numbers.size else labels
+
+
+def split(labels: np.ndarray, z: int, stroke: np.ndarray) -> np.ndarray:
+    """Labels (Z, Y, X) in which the objects that a stroke (k, 2) in a slice crosses are cut apart, in all slices.
+
+    The largest part keeps the number, the others get new ones; pixels under the stroke go to the part beside them.
+    """
+    rows, columns = _pixels(labels.shape[1:], stroke)
+    cut = np.zeros(labels.shape[1:], bool)
+    cut[rows, columns] = True
+    changed = labels.copy()
+    for number in np.setdiff1d(labels[z, rows, columns], 0):
+        (box,) = ndimage.find_objects((labels == number).astype(np.uint8))
+        whole = labels[box] == number
+        pieces, parts = label(whole, connectivity=1), label(whole & ~cut[box[1:]], connectivity=1)
+        largest: dict[int, int] = {}  # of every piece that was there before
+        by_size = sorted(ndimage.value_indices(parts, ignore_value=0).items(), key=lambda part: -part[1][0].size)
+        for part, place in by_size:
+            piece = int(pieces[place][0])
+            if largest.setdefault(piece, part) != part and place[0].size >= MIN_PART:
+                changed[box][place] = changed.max() + 1
+            elif largest[piece] != part:
+                parts[place] = 0
+        markers = np.where(parts > 0, changed[box], 0)
+        flooded = watershed(np.zeros(whole.shape, np.uint8), markers, mask=whole)
+        changed[box] = np.where(flooded > 0, flooded, changed[box])
+    return changed
+
+
+def _pixels(shape: tuple[int, ...], stroke: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels that a stroke goes over, from its first to its last."""
+    corners = np.clip(np.rint(stroke), 0, np.array(shape) - 1).astype(int)
+    rows, columns = np.concatenate([line(*start, *end) for start, end in pairwise(corners)], axis=1)
+    return rows, columns
+
+
 def enclosed(shape: tuple[int, ...], outline: np.ndarray) -> np.ndarray:
     """Pixels (Y, X) whose centres an outline (k, 2) goes around, an odd number of times where it crosses itself.
 
@@ -79,11 +129,11 @@ class Correction:
         return np.load(self.path, mmap_mode="r", allow_pickle=False)[z] if self.path.is_file() else None
 
     def change(self, body: bytes) -> None:
-        """Remove the object at one point, or draw one along several; without points, undo everything.
+        """Remove the object at one point, or draw one along several, or merge or split those that these go over.
 
-        Failure 422 if the request is none of these.
+        Without points, everything is undone. Failure 422 if the request is none of these, or changes nothing.
         """
-        z, points = _parse(body)
+        z, points, action = _parse(body)
         if not len(points):
             self.path.unlink(missing_ok=True)
             return
@@ -91,7 +141,13 @@ class Correction:
         if z >= len(labels):
             raise Failure(422, f"z: {z}, but there are {len(labels)} slices")
         outline = points[:, ::-1] * labels.shape[1:]
-        if len(points) == 1:
+        if action != "draw":
+            changed = {"merge": merged, "split": split}[action](labels, z, outline - 0.5)
+            if np.array_equal(changed, labels):
+                needed = {"merge": "go over two objects", "split": "cross an object from one side to the other"}
+                raise Failure(422, f"nothing to {action}: the line has to {needed[action]}")
+            labels = changed
+        elif len(points) == 1:
             y, x = np.minimum(outline[0].astype(int), np.array(labels.shape[1:]) - 1)
             labels = erased(labels, (z, int(y), int(x)))
         else:
@@ -112,13 +168,15 @@ class Correction:
         return labels if labels.ndim == 3 else labels[None]
 
 
-def _parse(body: bytes) -> tuple[int, np.ndarray]:
+def _parse(body: bytes) -> tuple[int, np.ndarray, str]:
     try:
         content = json.loads(body)
         z, points = content["z"], np.array(content["points"], float).reshape(-1, 2)
-        is_understood = type(z) is int and z >= 0 and len(points) <= MAX_POINTS and len(points) != 2
+        action = content.get("action", "draw")
+        is_understood = type(z) is int and z >= 0 and len(points) <= MAX_POINTS and action in ACTIONS
+        is_understood &= len(points) != 2 if action == "draw" else len(points) > 1
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise Failure(422, UNDERSTOOD) from error
     if not is_understood or not all(math.isfinite(value) and 0 <= value <= 1 for value in points.flat):
         raise Failure(422, UNDERSTOOD)
-    return z, points
+    return z, points, action

@@ -148,7 +148,7 @@ class _Page:
         return Response(buffer.getvalue(), media_type="image/png", headers={"Cache-Control": "no-store"})
 
     async def change(self, key: str, request: Request) -> Response:
-        """Remove an object from a result, or draw one."""
+        """Remove an object from a result, draw, merge or split one."""
         shown = self._to_correct(key)
         limited_request = Request(request.scope, Limited(request.receive, request.headers, MAX_FIELD_BYTES))
         body = await limited_request.body()

@@ -273,9 +273,12 @@ def test_objects_are_removed_and_drawn_with_the_mouse(browser, tmp_path, monkeyp
 
         drag((8, 8))
         drag((20, 20), (20, 30), (30, 30), (30, 20))
+        page.select_option("#action", "split")
+        drag((18, 25), (33, 25))
         page.click("#keep")
         page.wait_for_selector("text=kept as images/a.png for images")
         page.close()
     (label,) = (tmp_path / "kept/images/labels").iterdir()
     labels = read_mask(label)[0]
     assert not labels[4:12, 4:12].any() and labels[25, 25] and np.count_nonzero(labels) == 100
+    assert labels[25, 21] != labels[25, 29]

@@ -14,7 +14,7 @@ from skimage.draw import polygon2mask
 from common.datalist import read_dataset
 from common.reading.images import read_image
 from tests.tools.serve.conftest import png, running
-from tools.serve.corrections import MAX_POINTS, drawn, enclosed, erased
+from tools.serve.corrections import MAX_POINTS, drawn, enclosed, erased, merged, split
 from tools.serve.jobs import Limits
 
 SQUARE = np.array([[2.0, 2.0], [2.0, 6.0], [6.0, 6.0], [6.0, 2.0]]) - 0.5
@@ -44,6 +44,36 @@ def test_what_is_drawn_over_an_object_of_the_next_slice_goes_on_with_it(labels):
     assert set(np.unique(drawn(labels, 1, SQUARE + (0, 2))[1, 2:6, 4:8])) == {2}, "of which it has half"
     shifted = drawn(labels, 1, SQUARE + (0, 3))
     assert set(np.unique(shifted[1, 2:6, 5:9])) == {5}
+
+
+def test_objects_under_a_stroke_become_the_first_of_them(labels):
+    whole = merged(labels, 0, np.array([[8.0, 8.0], [5.0, 5.0], [4.0, 2.0]]))
+    assert set(np.unique(whole)) == {0, 4} and np.array_equal(whole > 0, labels > 0)
+    np.testing.assert_array_equal(merged(labels, 0, np.array([[0.0, 0.0], [1.0, 9.0]])), labels)
+
+
+def test_what_a_stroke_crosses_is_cut_apart_in_all_slices():
+    labels = np.zeros((3, 20, 30), np.int32)
+    labels[:, 4:14, 4:24], labels[:, 15:18, 4:24] = 7, 3
+    parts = split(labels, 1, np.array([[2.0, 10.0], [14.0, 10.0]]))
+    assert (parts[:, 4:14, 4:10] == 8).all() and (parts[:, 4:14, 11:24] == 7).all(), "the larger one keeps its number"
+    assert np.array_equal(parts > 0, labels > 0) and np.array_equal(parts == 3, labels == 3)
+    slanted = split(labels, 1, np.array([[3.0, 5.0], [20.0, 22.0]]))
+    assert set(np.unique(slanted)) == {0, 3, 7, 8, 9}, "both objects"
+
+
+def test_a_stroke_that_ends_inside_splits_nothing(labels):
+    np.testing.assert_array_equal(split(labels, 0, np.array([[3.0, 0.0], [3.0, 4.0]])), labels)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 11)), min_size=2, max_size=5), st.integers(0, 2**32 - 1))
+def test_splitting_moves_no_border_to_the_background_and_mixes_no_objects(stroke, seed):
+    labels = np.random.default_rng(seed).integers(0, 4, (2, 5, 6)).repeat(2, 1).repeat(2, 2).astype(np.int32)
+    parts = split(labels, 1, np.array(stroke, float))
+    assert np.array_equal(parts > 0, labels > 0)
+    for number in np.unique(parts):
+        assert len(np.unique(labels[parts == number])) == 1
 
 
 @settings(max_examples=50)
@@ -79,8 +109,8 @@ def corrected(tmp_path, monkeypatch):
         yield f"{server.url}/results/{done['id']}", tmp_path / "kept/images"
 
 
-def change(url, *points, z=0):
-    return httpx.post(f"{url}/change", json={"z": z, "points": points})
+def change(url, *points, z=0, **action):
+    return httpx.post(f"{url}/change", json={"z": z, "points": points, **action})
 
 
 def test_objects_are_removed_and_drawn_and_kept(corrected):
@@ -100,6 +130,23 @@ def test_objects_are_removed_and_drawn_and_kept(corrected):
     assert read_image(item.file("label"), labels=True)[4, 4] == 1
 
 
+def test_objects_are_merged_and_split_and_kept(corrected):
+    url, dataset = corrected
+    assert change(url, [0.2, 0.2], [0.7, 0.7], action="merge").status_code == 204
+    assert change(url, [0.0, 0.2], [0.5, 0.2], action="split").status_code == 204
+    httpx.post(f"{url}/keep")
+    (item,) = read_dataset(dataset).training
+    kept = read_image(item.file("label"), labels=True)
+    assert np.count_nonzero(kept) == 32 and len(np.unique(kept)) == 3
+    assert kept[2, 2] == kept[2, 5] == kept[13, 13] != kept[5, 5]
+
+
+@pytest.mark.parametrize(("action", "needed"), [("merge", "two objects"), ("split", "from one side to the other")])
+def test_a_stroke_that_changes_nothing_says_what_it_takes(corrected, action, needed):
+    answer = change(corrected[0], [0.0, 0.9], [0.3, 0.9], action=action)
+    assert answer.status_code == 422 and needed in answer.json()["message"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -112,6 +159,9 @@ def test_objects_are_removed_and_drawn_and_kept(corrected):
         '{"z": false, "points": [[0, 0]]}',
         '{"z": 0, "points": [[0, 0, 0]]}',
         '{"z": 0, "points": [[0, 0], [1, 1]]}',
+        '{"z": 0, "points": [[0, 0]], "action": "merge"}',
+        '{"z": 0, "points": [[0, 0], [1, 1]], "action": "fold"}',
+        '{"z": 0, "points": [[0, 0], [1, 1]], "action": ["split"]}',
         '{"z": 0, "points": [[2, 0]]}',
         '{"z": 0, "points": [[NaN, 0]]}',
         json.dumps({"z": 0, "points": [[0, 0]] * (MAX_POINTS + 1)}),

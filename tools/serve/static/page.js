@@ -251,9 +251,12 @@ function showPrompts() {
   for (const place of prompts("points")) addLine("image", [part(place), part(place)], "point");
 }
 
-// One point removes an object, several draw one.
+// One point removes an object; several draw one, or merge or split those that they go over.
 function correct(points, isClick) {
-  change(isClick ? points.slice(0, 1) : points.concat(points).slice(0, Math.max(points.length, 3)));
+  const action = at("action").value;
+  if (isClick) change(points.slice(0, 1));
+  else if (action === "draw") change(points.concat(points).slice(0, Math.max(points.length, 3)));
+  else change(points, action);
 }
 
 async function post(what, body) {
@@ -263,9 +266,10 @@ async function post(what, body) {
   return answer.ok ? told : null;
 }
 
-async function change(points) {
+async function change(points, action = "draw") {
   at("kept").textContent = "";
-  if (await post("change", JSON.stringify({ z: Number(at("plane").value), points }))) { changes += 1; draw(); }
+  const asked = JSON.stringify({ z: Number(at("plane").value), points, action });
+  if (await post("change", asked)) { changes += 1; draw(); }
 }
 
 async function keep() {
