@@ -81,15 +81,14 @@ def split(labels: np.ndarray, z: int, stroke: np.ndarray) -> np.ndarray:
         (box,) = ndimage.find_objects((labels == number).astype(np.uint8))
         whole = labels[box] == number
         pieces, parts = label(whole, connectivity=1), label(whole & ~cut[box[1:]], connectivity=1)
-        largest: dict[int, int] = {}  # of every piece that was there before
-        by_size = sorted(ndimage.value_indices(parts, ignore_value=0).items(), key=lambda part: -part[1][0].size)
-        for part, place in by_size:
-            piece = int(pieces[place][0])
-            if largest.setdefault(piece, part) != part and place[0].size >= MIN_PART:
-                changed[box][place] = changed.max() + 1
-            elif largest[piece] != part:
-                parts[place] = 0
-        markers = np.where(parts > 0, changed[box], 0)
+        markers, seen = np.zeros(whole.shape, labels.dtype), set()
+        for place in sorted(ndimage.value_indices(parts, ignore_value=0).values(), key=lambda place: -place[0].size):
+            piece = int(pieces[place][0])  # before the cut; its largest part comes first
+            if piece not in seen:
+                markers[place] = number
+            elif place[0].size >= MIN_PART:
+                markers[place] = max(changed.max(), markers.max()) + 1
+            seen.add(piece)
         flooded = watershed(np.zeros(whole.shape, np.uint8), markers, mask=whole)
         changed[box] = np.where(flooded > 0, flooded, changed[box])
     return changed
