@@ -2,7 +2,8 @@
 
 The images are those of a test, which the shipped weights were not trained on, changed in one way, so that they are of
 another kind; their truth is as it was. Those that are tested on are of other units (embryos, groups of tiles, slides)
-than those that are trained on. Every training goes over as many images, some of them often where they are few, and
+than those that are trained on. Where a test has too few of them, ``known`` trains on images that the weights have
+seen, too, unchanged. Every training goes over as many images, some of them often where they are few, and
 starts from the shipped weights. Each is done once: differences of a hundredth may be chance. ours: after fine-tuning;
 other: the shipped weights as they are.
 """
@@ -37,29 +38,34 @@ def compare(
     change: str = "inverted",
     counts: str = "1,2,5,10",
     num_test: int = 4,
+    known: bool = False,
     max_epochs: int = 2,
     overrides: str = "",
     output_dir: str = "",
 ) -> Iterator[str | list[Row]]:
     """Options: bundle; dataset_dir; change, one of inverted, blurred and dim; counts of images; and as follows.
 
-    num_test, images to test on; max_epochs, each over as many images as the largest count; overrides of train.json, as
-    batch_size=2,patches_per_epoch=8; output_dir, where a call that was stopped goes on. The dataset has labelled images
-    of several units under testing.
+    num_test, images to test on; known, True to train on images under training; max_epochs, each over as many images as
+    the largest count; overrides of train.json, as batch_size=2,patches_per_epoch=8; output_dir, where a call that was
+    stopped goes on. The dataset has labelled images of several units under testing, or, with known, of one.
     """
     root, place = find_bundle(bundle), Path(output_dir or folder / "runs")
     if change not in CHANGES:
         raise ValueError(f"--change {change}: unknown; choose one of {', '.join(CHANGES)}")
     data = dataset(bundle, dataset_dir, folder)
-    seen = () if dataset_dir else data.training  # no weights were trained on the synthetic sample
-    items = [item for item in (*seen, *data.testing) if item.is_complete]
-    learned, tested = _split(items, read_toolbox(root).unit, num_test)
+    training, testing = ([item for item in items if item.is_complete] for items in (data.training, data.testing))
+    if known:
+        learned, tested = training, spread(testing, num_test)
+    else:  # no weights were trained on the synthetic sample
+        items = testing if dataset_dir else [*training, *testing]
+        learned, tested = _split(items, read_toolbox(root).unit, num_test)
     numbers = [number for number in map(int, counts.split(",")) if number <= len(learned)]
     if not numbers:
         raise ValueError(f"{data.path}: {len(learned)} images to train on, fewer than --counts {counts}")
     given = dict(pair.split("=", 1) for pair in overrides.split(",") if pair)
     tuned = {"max_epochs": str(max_epochs), **given}
-    told = f"data: {data.name}, {change}: n = {len(tested)}; {max_epochs} epochs of {max(numbers)} images"
+    source = ", which the weights know unchanged" if known else ""
+    told = f"data: {data.name}, {change}: n = {len(tested)}; {max_epochs} epochs of {max(numbers)} images{source}"
     yield "; ".join(filter(None, (told, overrides)))
     before: dict[str, float] = {}
     rows = []

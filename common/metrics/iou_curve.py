@@ -1,21 +1,18 @@
 """How the scores of objects fall with the IoU that a match takes: a table and a picture of an evaluation."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ignite import distributed as idist
-from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
-from monai.utils import convert_to_numpy, string_list_all_gather
+from monai.utils import convert_to_numpy
 
 from ..figures import save_figure
-from ..files import prepare_output_dir
 from ..labels.seg import count_overlaps
 from ..labels.sweep import THRESHOLDS, F1Sweep, count_matches
 from ..tables import write_table
+from .report import RowReport
 
 __all__ = ["IouCurve"]
 
@@ -23,7 +20,7 @@ NAME = "objects_by_iou"
 COLUMNS = ("iou", "true_positives", "false_positives", "false_negatives", "f1", "ap")
 
 
-class IouCurve:
+class IouCurve(RowReport):
     """Writes scores of objects at IoUs of 0.5, 0.55, ... 0.95, as ``objects_by_iou.csv`` and ``.png``.
 
     ``f1`` counts the objects of all images together. ``ap`` is TP / (TP + FP + FN), the mean over images with an
@@ -38,38 +35,26 @@ class IouCurve:
     """
 
     def __init__(self, save_dir: str | Path, output_transform: Callable[[Any], tuple[Any, Any]]) -> None:
-        self.save_dir, self.output_transform = Path(save_dir), output_transform
-        self._images: list[str] = []
+        super().__init__(save_dir)
+        self.output_transform = output_transform
 
-    def attach(self, engine: Engine) -> None:
-        """Follow an evaluator of MONAI, whose items hold ``image``."""
-        engine.add_event_handler(Events.STARTED, self._images.clear)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.COMPLETED, self.write)
-
-    def collect(self, engine: Engine) -> None:
-        """Count the objects of an iteration's images."""
-        batch: Any = engine.state.batch  # lists of items, of MONAI's engines
-        for item, *pair in zip(batch, *self.output_transform(engine.state.output), strict=True):
-            result, truth = (convert_to_numpy(labels)[0] for labels in pair)
-            sweep = count_matches(count_overlaps(truth, result))
+    def rows_of(self, batch: Any, output: Any) -> Iterator[tuple[Any, ...]]:
+        """Name of an image, objects of its truth and of the result, and how many are matched at each IoU."""
+        for item, result, truth in zip(batch, *self.output_transform(output), strict=True):
+            sweep = count_matches(count_overlaps(convert_to_numpy(truth)[0], convert_to_numpy(result)[0]))
             name = str(item["image"].meta["filename_or_obj"])
-            self._images.append(json.dumps((name, sweep.num_reference, sweep.num_result, sweep.num_matched)))
+            yield name, sweep.num_reference, sweep.num_result, sweep.num_matched
 
-    def write(self, engine: Engine) -> None:
-        """Write table and picture, in the first process, of all processes' images; an image counts once."""
-        images = [json.loads(image) for image in {*string_list_all_gather(self._images)}]
-        if idist.get_rank() != 0:
-            return
-        sweeps = [F1Sweep(true, found, tuple(matched)) for _, true, found, matched in images]
+    def write(self, rows: list[list[Any]]) -> None:
+        """Write table and picture."""
+        sweeps = [F1Sweep(true, found, tuple(matched)) for _, true, found, matched in rows]
         pooled = sum(sweeps, F1Sweep())
         ap = _mean_ap(sweeps)
-        prepare_output_dir(self.save_dir)
-        rows = [
+        scores = [
             (iou, matched, pooled.num_result - matched, pooled.num_reference - matched, f1, mean)
             for iou, matched, f1, mean in zip(THRESHOLDS, pooled.num_matched, pooled.f1, ap, strict=True)
         ]
-        write_table(self.save_dir / f"{NAME}.csv", COLUMNS, rows)
+        write_table(self.save_dir / f"{NAME}.csv", COLUMNS, scores)
         title = f"{pooled.num_reference} objects in {len(sweeps)} images"
         curves = {"F1, all objects": pooled.f1, "AP, mean over images": ap}
         save_figure(_draw(curves, title), self.save_dir / f"{NAME}.png")

@@ -1,19 +1,15 @@
 """How well sizes of fibres agree with those of the truth: every pair in a table, and Bland and Altman's picture."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from ignite import distributed as idist
-from ignite.engine import Engine, Events
-from monai.utils import convert_to_numpy, string_list_all_gather
+from monai.utils import convert_to_numpy
 
 from .agreement_picture import draw_agreement
 from .common.figures import save_figure
-from .common.files import prepare_output_dir
+from .common.metrics.report import RowReport
 from .common.names import stem
 from .common.tables import write_table
 from .fibres import AXON_VALUE
@@ -63,7 +59,7 @@ def limits_of_agreement(found: Sequence[float] | np.ndarray, truth: Sequence[flo
     return Agreement(bias, bias - reach, bias + reach, number)
 
 
-class AgreementReport:
+class AgreementReport(RowReport):
     """Writes what an evaluation found of each fibre beside what the truth says.
 
     ``agreement.csv`` has a row per pair of fibres, see `matched_sizes`; diameters are in µm, or, in images whose pixels
@@ -71,29 +67,13 @@ class AgreementReport:
     their difference, and the limits of agreement; without a modality, all images are together.
     """
 
-    def __init__(self, save_dir: str | Path) -> None:
-        self.save_dir = Path(save_dir)
-        self._rows: list[str] = []
-
-    def attach(self, engine: Engine) -> None:
-        """Follow an evaluator of MONAI, whose items hold ``pred``, ``label`` and ``myelin``."""
-        engine.add_event_handler(Events.STARTED, self._rows.clear)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.COMPLETED, self.write)
-
-    def collect(self, engine: Engine) -> None:
-        """Measure the fibres of an iteration's images."""
-        batch: Any = engine.state.batch  # lists of items, of MONAI's engines
-        output: Any = engine.state.output
+    def rows_of(self, batch: Any, output: Any) -> Iterator[tuple[Any, ...]]:
+        """A row of `COLUMNS` for each pair of fibres; items hold ``pred``, ``label`` and ``myelin``."""
         for rest, found in zip(batch, output, strict=True):
-            self._rows += [json.dumps(row) for row in _rows_of({**rest, **found})]
+            yield from _rows_of({**rest, **found})
 
-    def write(self, engine: Engine) -> None:
-        """Write the table and the pictures, in the first process, of all processes' images."""
-        rows = sorted(json.loads(row) for row in {*string_list_all_gather(self._rows)})
-        if idist.get_rank() != 0:
-            return
-        prepare_output_dir(self.save_dir)
+    def write(self, rows: list[list[Any]]) -> None:
+        """Write the table and the pictures."""
         write_table(self.save_dir / "agreement.csv", COLUMNS, rows)
         for modality in sorted({row[1] for row in rows}):
             own = [row for row in rows if row[1] == modality]
