@@ -1,6 +1,7 @@
 """Synthetic slides with crypts as TIFF files and run lengths."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def crypts(destination: Path, *, seed: int = 0, num_slides: int = 4, size: int =
         Height and width of each in pixels, at least 256.
     """
     present = [path for path in destination.glob("[!.]*") if path.suffix in (".tiff", ".csv")]
-    complete_files(destination, dict(draw_files(seed=seed, num_slides=num_slides, size=size)), present)
+    complete_files(destination, partial(draw_files, seed=seed, num_slides=num_slides, size=size), present)
     words = ["convert", "crypts", destination, f"{destination}_dataset", "--name", "synthetic crypts"]
     if num_slides > 1:
         words += ["--test", f"slide_{num_slides:02d}", "--folds", num_slides - 1]

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,9 @@ def ctc(destination: Path, *, seed: int = 0, num_sequences: int = 4, num_frames:
     num_frames : int
         Number of time points of each; the number of nuclei grows.
     """
-    files = dict(draw_files(seed=seed, num_sequences=num_sequences, num_frames=num_frames))
+    draw = partial(draw_files, seed=seed, num_sequences=num_sequences, num_frames=num_frames)
     present = (path for path in destination.glob("[0-9][0-9]*/**/*") if path.is_file() and path.name[0] != ".")
-    complete_files(destination, files, present)
+    complete_files(destination, draw, present)
     spacing = ",".join(map(str, SPACING_UM))
     words = ["convert", "ctc", destination, f"{destination}_nifti", "--spacing", spacing, "--name", "synthetic embryos"]
     if num_sequences > 1:

@@ -2,7 +2,7 @@
 
 import io
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,25 @@ from common.files import replacing
 __all__ = ["as_tiff", "complete_files", "smooth_noise", "tools_command", "write_files"]
 
 
-def complete_files(destination: Path, files: dict[str, bytes], present: Iterable[Path]) -> None:
-    """Write the files of a sample, by their POSIX path within a folder, that are not there yet.
+def complete_files(destination: Path, draw: Callable[[], Iterable[tuple[str, bytes]]], present: Iterable[Path]) -> None:
+    """Write the files of a sample that are not there yet, one after the other, so that a large sample fits in memory.
 
-    ``present`` is what lies in the folder where a sample's files do. InputError if anything of it is not of this
-    sample, or the folder cannot be written.
+    ``draw`` draws them, by their POSIX path within the folder; twice, where some are ``present`` in the folder where a
+    sample's files lie. InputError if any of these is not of this sample, or the folder cannot be written.
     """
-    missing = dict(files)
+    others = {path.relative_to(destination).as_posix(): path for path in sorted(present)}
+    whole = set()
     try:
-        for path in sorted(present):
-            if missing.pop(path.relative_to(destination).as_posix(), None) != path.read_bytes():
-                raise InputError(f"{path}: not of the dataset to write; choose an empty folder or remove it")
-        for name, content in missing.items():
+        for name, content in draw() if others else ():
+            if name in others and others[name].read_bytes() == content:
+                del others[name]
+                whole.add(name)
+        if others:
+            path = next(iter(others.values()))
+            raise InputError(f"{path}: not of the dataset to write; choose an empty folder or remove it")
+        for name, content in draw():
+            if name in whole:
+                continue
             path = destination / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as partial:

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ def myelin(destination: Path, *, seed: int = 0, num_subjects: int = 4, size: int
     size : int
         Height and width of an image in pixels, at least 64.
     """
-    files = dict(draw_files(seed=seed, num_subjects=num_subjects, size=size))
-    complete_files(destination, files, [path for path in destination.rglob("[!.]*") if path.is_file()])
+    draw = partial(draw_files, seed=seed, num_subjects=num_subjects, size=size)
+    complete_files(destination, draw, [path for path in destination.rglob("[!.]*") if path.is_file()])
     words = ["convert", "myelin", destination, f"{destination}_dataset"]
     if num_subjects > 1:
         words += ["--test", _subject(num_subjects - 1), "--folds", num_subjects - 1]

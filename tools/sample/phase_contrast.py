@@ -1,12 +1,12 @@
 """Drawn cells without a label: outlines that are known, and what a phase contrast microscope would show of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.draw import polygon2mask
 
-__all__ = ["CELL_TYPES", "SHAPE", "CellType", "draw_field", "draw_outline", "illuminate", "place_cells"]
+__all__ = ["CELL_TYPES", "SHAPE", "CellType", "crowded", "draw_field", "draw_outline", "illuminate", "place_cells"]
 
 SHAPE = (520, 704)  # LIVECell's
 NUM_POINTS = 48
@@ -51,15 +51,22 @@ CELL_TYPES = {
 }
 
 
-def draw_field(rng: np.random.Generator, cell_type: str) -> tuple[np.ndarray, list[np.ndarray]]:
+def crowded(kind: CellType, num_cells: int) -> CellType:
+    """The same kind with another number of cells, as small as it takes for them to cover as much as its most do."""
+    shrink = min(1.0, (kind.num_cells[1] / num_cells) ** 0.5)
+    smallest, largest = kind.radius_px
+    return replace(kind, radius_px=(shrink * smallest, shrink * largest), num_cells=(num_cells, num_cells))
+
+
+def draw_field(rng: np.random.Generator, kind: CellType) -> tuple[np.ndarray, list[np.ndarray]]:
     """A field of view with cells of one type, some of them cut by its border.
 
     Parameters
     ----------
     rng : numpy.random.Generator
         Source of all randomness.
-    cell_type : str
-        Key of ``CELL_TYPES``.
+    kind : CellType
+        Such as those of ``CELL_TYPES``.
 
     Returns
     -------
@@ -68,7 +75,6 @@ def draw_field(rng: np.random.Generator, cell_type: str) -> tuple[np.ndarray, li
     outlines : list of ndarray of float, shape (48, 2)
         Outline of each cell, points (x, y) in pixels from the image's upper left corner, inside the image.
     """
-    kind = CELL_TYPES[cell_type]
     outlines, labels = place_cells(rng, kind)
     return illuminate(rng, labels, kind), outlines
 

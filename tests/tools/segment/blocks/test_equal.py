@@ -42,7 +42,7 @@ def assert_same_objects(whole: Path, parts: Path, ending: str, kind: str = "inst
 def cells(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A picture of cells, and the results of the whole of it."""
     folder = tmp_path_factory.mktemp("cells")
-    picture, _ = draw_field(np.random.default_rng(0), next(iter(CELL_TYPES)))
+    picture, _ = draw_field(np.random.default_rng(0), next(iter(CELL_TYPES.values())))
     tifffile.imwrite(folder / "a.tif", picture[:330, :520], photometric="minisblack")
     segment("swinunet_livecell", str(folder / "a.tif"), str(folder / "whole"), **CELLS)
     return folder / "a.tif", folder / "whole"
