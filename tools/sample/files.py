@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from scipy.ndimage import gaussian_filter
+from tqdm import tqdm
 
 from common.errors import InputError
 from common.files import replacing
@@ -32,7 +33,7 @@ def complete_files(destination: Path, draw: Callable[[], Iterable[tuple[str, byt
         if others:
             path = next(iter(others.values()))
             raise InputError(f"{path}: not of the dataset to write; choose an empty folder or remove it")
-        for name, content in draw():
+        for name, content in tqdm(draw(), desc="sample", unit="file", delay=3):
             if name in whole:
                 continue
             path = destination / name
