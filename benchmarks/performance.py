@@ -13,6 +13,8 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from common.memory import total_memory
+
 __all__ = ["PAGE", "write_page"]
 
 ROOT = Path(__file__).parents[1]
@@ -122,7 +124,7 @@ def _section(name: str, options: str, text: str, error: str) -> str:
 def _machine() -> str:
     """Processor, cores, memory, graphics."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    memory = total_memory() / 2**30
     gpu = Path("/proc/driver/nvidia/version").exists()
     return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {'with' if gpu else 'no'} GPU, {platform.system()}"
 

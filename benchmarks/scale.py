@@ -124,7 +124,7 @@ def _asked(workers: int, number: int, length: float) -> float:
 
     with (
         distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50
+            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", silence_logs=50
         ) as cluster,
         open_cluster(scheduler=cluster.scheduler_address) as spread,
     ):

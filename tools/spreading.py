@@ -69,7 +69,11 @@ def open_cluster(workers: int | None = None, scheduler: str = "") -> Iterator[Sp
                 yield lambda function, jobs: _spread(client, function, jobs, 0)
             return
         cluster = distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, memory_limit=None, dashboard_address=None, silence_logs=50
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=None,
+            dashboard_address="127.0.0.1:0",  # with None it takes 8787, and complains where that is taken
+            silence_logs=50,
         )
         with cluster, distributed.Client(cluster) as client:
             yield lambda function, jobs: _spread(client, function, jobs, TRIES_AGAIN)

@@ -54,3 +54,9 @@ def test_a_scheduler_that_is_not_there_is_told():
         open_cluster(scheduler="tcp://127.0.0.1:9"),
     ):
         pass
+
+
+@pytest.mark.slow
+def test_clusters_beside_each_other_take_no_port_from_each_other(tmp_path):
+    with open_cluster(1) as spread, open_cluster(1) as other:  # Dask would warn, which is an error here
+        assert outcomes(spread, tmp_path, ["a"]) == outcomes(other, tmp_path, ["a"]) == {"a": "done"}

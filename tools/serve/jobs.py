@@ -1,10 +1,11 @@
 """What the server hands to the process that segments, and what that may take from the machine."""
 
-import os
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.memory import total_memory
 from tools.segment.results import STEM
 
 __all__ = ["Job", "Limits"]
@@ -47,10 +48,8 @@ class Job:
 
 
 def _most_memory() -> int:
-    try:
-        return int(SHARE_OF_MEMORY * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError):
-        return FALLBACK_BYTES
+    memory = total_memory()
+    return int(SHARE_OF_MEMORY * memory) if math.isfinite(memory) else FALLBACK_BYTES
 
 
 @dataclass(frozen=True)

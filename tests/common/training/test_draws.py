@@ -1,5 +1,7 @@
 """Patches are cut where, as large and as turned as asked, and drawn from where something is known."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -101,7 +103,7 @@ def targets(height: int = 40, width: int = 40) -> torch.Tensor:
 def draw(images: list[torch.Tensor], *, num_patches: int = 300, seed: int = 0, **options) -> DrawnPatches:
     """Patches whose transform leaves the place that was drawn in them."""
     items = [{"label": image, "number": index} for index, image in enumerate(images)]
-    keep = Compose([Lambdad("label", lambda x: x), RandKeepd("label")])
+    keep = Compose([Lambdad("label", torch.clone), RandKeepd("label")])
     return DrawnPatches(items, keep, num_patches, **options).set_random_state(seed=seed)
 
 
@@ -141,6 +143,41 @@ def test_images_outside_the_cache_give_the_same_patches():
     for index in range(20):
         first, second = wanted[index], found[index]
         assert (first["number"], first["centre"]) == (second["number"], second["centre"])
+
+
+def test_images_on_a_disk_give_the_same_patches_and_are_read_once(tmp_path):
+    images = [targets(), targets(60, 30)]
+    for _ in range(2):
+        wanted, found = draw(images), draw(images, cache_dir=str(tmp_path / "cache"))
+        for index in range(20):
+            first, second = wanted[index], found[index]
+            assert (first["number"], first["centre"]) == (second["number"], second["centre"])
+            assert torch.equal(first["label"], second["label"])
+    assert len([*(tmp_path / "cache").iterdir()]) == 2
+
+
+def load(name: str) -> torch.Tensor:
+    return torch.from_numpy(np.load(name))
+
+
+def test_image_that_was_changed_is_not_taken_from_the_disk(tmp_path):
+    path = tmp_path / "labels.npy"
+
+    def label_of(value: int) -> torch.Tensor:
+        np.save(path, np.full((1, 4, 4), value, np.int8))
+        os.utime(path, ns=(value, value))
+        read = Compose([Lambdad("label", load), RandKeepd("label")])
+        return DrawnPatches([{"label": str(path)}], read, 1, cache_dir=str(tmp_path / "cache"))[0]["label"]
+
+    assert label_of(1).eq(1).all() and label_of(2).eq(2).all()
+
+
+def test_more_images_than_fit_in_memory_are_refused_with_what_helps(monkeypatch):
+    monkeypatch.setattr("common.training.draws.total_memory", lambda: 40_000.0)
+    images = [targets()] * 10  # of 3200 bytes
+    with pytest.raises(InputError, match=r"10 images .* --cache_dir FOLDER, .* --cache_rate 0.87"):
+        draw(images)
+    assert len(draw(images, cache_rate=0.8)) == 300
 
 
 def test_same_seed_gives_the_same_patches_and_another_seed_others():

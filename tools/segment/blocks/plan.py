@@ -3,7 +3,6 @@
 import itertools
 import json
 import math
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +15,7 @@ from nibabel.affines import voxel_sizes
 from common.errors import InputError
 from common.files import prepare_output_dir, write_text
 from common.json_file import read_json
+from common.memory import total_memory
 from common.reading import nifti, pictures, tiff
 from common.reading.formats import identify
 from tools.convert.spacing import check_spacing, parse_spacing
@@ -150,10 +150,7 @@ class Plan:
 
 def default_memory() -> float:
     """Half of the machine's memory, in bytes; no limit if it is unknown."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
-    except (AttributeError, ValueError, OSError):  # Windows
-        return math.inf
+    return total_memory() / 2
 
 
 def work_folder(destination: Path, stem: str) -> Path:

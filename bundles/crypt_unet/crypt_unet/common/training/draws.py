@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.config import KeysCollection
-from monai.data import CacheDataset
-from monai.transforms import MapTransform, Randomizable, RandomizableTransform
+from monai.data import CacheDataset, PersistentDataset, pickle_hashing
+from monai.transforms import Compose, MapTransform, Randomizable, RandomizableTransform
+from tqdm import tqdm
 
 from ..errors import InputError
+from ..memory import total_memory
 
 __all__ = ["DrawnPatches", "RandCutPatchd", "cut_patch"]
 
 IGNORED = -1
+SHARE_OF_MEMORY = 0.7  # that images may take; the rest is the network's and the system's
+MANY = 50  # images that take long enough to show how far they are
 
 
 def cut_patch(
@@ -167,11 +174,14 @@ class DrawnPatches(CacheDataset, Randomizable):
         Part of the images that stays in memory; the others are read again for each of their patches.
     num_workers : int
         Threads that read the images.
+    cache_dir : str
+        Folder that keeps the images after the transforms that are not random, in the place of memory; a later training
+        goes on with what is there. ``none`` for memory.
 
     Raises
     ------
     InputError
-        If nothing is known on any image.
+        If nothing is known on any image, or the images need more memory than the machine has.
     """
 
     def __init__(
@@ -182,12 +192,19 @@ class DrawnPatches(CacheDataset, Randomizable):
         foreground_share: float = 2 / 3,
         cache_rate: float = 1.0,
         num_workers: int | None = 1,
+        cache_dir: str = "none",
     ) -> None:
-        super().__init__(
-            data, transform, cache_rate=cache_rate, num_workers=num_workers, copy_cache=False, progress=False
-        )
         self.num_patches, self.foreground_share = num_patches, foreground_share
-        self._places: list[list[np.ndarray]] | None = None
+        self._places: tuple[list[_Places], list[_Places]] | None = None
+        self._stored = None if cache_dir == "none" else _stored(data, transform, cache_dir)
+        super().__init__(
+            data,
+            transform,
+            cache_rate=cache_rate if self._stored is None else 0.0,
+            num_workers=num_workers,
+            copy_cache=False,
+            progress=len(data) >= MANY,
+        )
 
     def __len__(self) -> int:
         return self.num_patches
@@ -211,10 +228,11 @@ class DrawnPatches(CacheDataset, Randomizable):
             Row and column.
         """
         objects, known = self._find_places()
-        places = objects if self.R.uniform() < self.foreground_share and any(map(len, objects)) else known
-        counts = np.array([len(rows) for rows in places], float)
+        in_objects = self.R.uniform() < self.foreground_share and any(place.count for place in objects)
+        places = objects if in_objects else known
+        counts = np.array([place.count for place in places], float)
         image = int(self.R.choice(len(places), p=counts / counts.sum()))
-        return image, tuple(places[image][self.R.randint(len(places[image]))].tolist())
+        return image, places[image].at(self.R.randint(places[image].count))
 
     def _transform(self, index: int) -> Any:
         image, centre = self.randomize()
@@ -224,24 +242,74 @@ class DrawnPatches(CacheDataset, Randomizable):
 
     def _image(self, index: int) -> dict[str, Any]:
         """An image after the transforms that are not random."""
+        if self._stored is not None:
+            return self._stored[index]
         if index < self.cache_num:
             return self._cache[index]
-        return self._load_cache_item(index)
+        return super()._load_cache_item(index)
 
-    def _find_places(self) -> list[list[np.ndarray]]:
+    def _load_cache_item(self, idx: int) -> dict[str, Any]:
+        """An image that stays in memory, if all of them have room there."""
+        item: dict[str, Any] = super()._load_cache_item(idx)
+        needed = self.cache_num * sum(value.nbytes for value in item.values() if isinstance(value, torch.Tensor))
+        memory = total_memory()
+        if needed > SHARE_OF_MEMORY * memory:
+            rate = int(100 * SHARE_OF_MEMORY * memory / needed * self.cache_num / len(self.data)) / 100
+            raise InputError(
+                f"{self.cache_num} images to train on take {needed / 1e9:.0f} GB as the network sees them, and this "
+                f"machine has {memory / 1e9:.0f} GB: keep them on a disk with --cache_dir FOLDER, or only a part of "
+                f"them in memory, --cache_rate {rate}; the others are then read again for each patch"
+            )
+        return item
+
+    def _find_places(self) -> tuple[list[_Places], list[_Places]]:
         """For every image the pixels in objects, and all that are known."""
         if self._places is None:
-            targets = (self._image(index)["label"][0] for index in range(len(self.data)))
-            found = [(_pixels(target > 0), _pixels(target >= 0)) for target in targets]
-            if not any(len(known) for _, known in found):
+            numbers = range(len(self.data))
+            with ThreadPool(self.num_workers or 1) as pool:
+                seen = tqdm(pool.imap(self._places_of, numbers), total=len(numbers), disable=len(numbers) < MANY)
+                objects, known = zip(*seen, strict=True)
+            if not any(place.count for place in known):
                 raise InputError("no image to train on shows anything: all of them are black; convert others")
-            self._places = [list(kind) for kind in zip(*found, strict=True)]
+            self._places = [*objects], [*known]
         return self._places
+
+    def _places_of(self, index: int) -> tuple[_Places, _Places]:
+        target = np.asarray(self._image(index)["label"][0])
+        return _Places.of(target > 0), _Places.of(target >= 0)
 
 
 def _is_random(transform: Any) -> bool:
     return isinstance(transform, Randomizable)
 
 
-def _pixels(mask: torch.Tensor) -> np.ndarray:
-    return np.argwhere(np.asarray(mask)).astype(np.int32)
+def _stored(data: Sequence[Mapping[str, Any]], transform: Compose, cache_dir: str) -> PersistentDataset:
+    """Images after the transforms that are not random, on a disk; made again where a file or a transform is new."""
+    sure = Compose(transform.transforms[: transform.get_index_of_first(_is_random)])
+    return PersistentDataset(data, sure, cache_dir, hash_func=_hash_of, hash_transform=pickle_hashing)
+
+
+def _hash_of(item: Mapping[str, Any]) -> bytes:
+    """What an item is known by: its values, and when the files among them were written."""
+    files = {key: Path(value) for key, value in item.items() if isinstance(value, str)}
+    written = {key: path.stat().st_mtime_ns for key, path in files.items() if path.is_file()}
+    return pickle_hashing([dict(item), written])
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Pixels of an image, a bit each, since pairs of numbers would need more memory than the image."""
+
+    bits: np.ndarray
+    width: int
+    size: int
+    count: int
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> _Places:
+        return cls(np.packbits(mask), mask.shape[1], mask.size, int(np.count_nonzero(mask)))
+
+    def at(self, number: int) -> tuple[int, int]:
+        """Row and column of one of them, in the order of rows."""
+        place = int(np.flatnonzero(np.unpackbits(self.bits, count=self.size))[number])
+        return divmod(place, self.width)
