@@ -82,6 +82,9 @@ def _parse(name: str, module: object, options: Sequence[str]) -> dict[str, objec
     )
     for option in inspect.signature(module.compare).parameters.values():
         if option.kind is option.KEYWORD_ONLY:
+            if isinstance(option.default, bool):
+                parser.add_argument(f"--{option.name}", action="store_true")
+                continue
             kind = _count if isinstance(option.default, int) else str
             parser.add_argument(f"--{option.name}", type=kind, default=option.default, help=f"{option.default!r}")
     parser.add_argument("--markdown", action="store_true", help="tables for a page")

@@ -45,7 +45,7 @@ def compare(
 ) -> Iterator[str | list[Row]]:
     """Options: bundle; dataset_dir; change, one of inverted, blurred and dim; counts of images; and as follows.
 
-    num_test, images to test on; known, True to train on images under training; max_epochs, each over as many images as
+    num_test, images to test on; known, to train on images under training; max_epochs, each over as many images as
     the largest count; overrides of train.json, as batch_size=2,patches_per_epoch=8; output_dir, where a call that was
     stopped goes on. The dataset has labelled images of several units under testing, or, with known, of one.
     """

@@ -39,6 +39,7 @@ settings.register_profile("any machine", deadline=None)  # which may be busy
 settings.load_profile("any machine")
 
 RAMP_SHAPE = (4, 6, 5)
+SMALL = {"ctc": ["--num_frames", "1"], "livecell": ["--num_images", "8"], "crypts": ["--size", "768"]}
 WORKER_BYTES = 5e9  # of a worker at its most, with the processes that its tests start
 
 
@@ -62,8 +63,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path != CONTRACT, -slow[item.path]))
     for item in items:
         few = item.get_closest_marker("few")
-        if few is not None and item.callspec.params["bundle"].name not in few.args:
+        if few is not None and not {_name(value) for value in item.callspec.params.values()} & {*few.args}:
             item.add_marker("thorough")
+
+
+def _name(value: object) -> str:
+    """Of a parameter: a bundle's folder, or what it is called."""
+    return value.name if isinstance(value, Path) else str(value)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -97,13 +103,13 @@ def bundle(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def dataset_dir(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle's synthetic sample, converted as the quick start does it."""
+    """A small synthetic sample of the bundle's, converted as the quick start does it."""
     from tools.__main__ import VERBS
 
     folder = tmp_path_factory.mktemp(bundle.name)
     source, dataset = folder / "source", folder / "dataset"
-    assert run_tools(VERBS, ["sample", bundle.name, str(source)]) == 0
     convert = read_toolbox(bundle).source
+    assert run_tools(VERBS, ["sample", bundle.name, str(source), *SMALL.get(convert.format, [])]) == 0
     assert run_tools(VERBS, ["convert", convert.format, str(source), str(dataset), *convert.convert]) == 0
     return dataset
 

@@ -131,6 +131,7 @@ def test_cost_is_told_as_a_line_and_what_lies_off_it():
     assert row.ratio == "0.8 s + 2.15 s per image, at most 0.1 s off"
 
 
+@pytest.mark.thorough
 def test_page_holds_the_tables_and_what_did_not_run(tmp_path, monkeypatch, capsys):
     plan = {"reading": "--slices 3 --size 20 --rounds 1", "nsn": "--dataset_dir nowhere"}
     monkeypatch.setattr("benchmarks.performance.QUICK", plan)

@@ -296,7 +296,7 @@ SENSITIVE = {"crypt_unet": ["--downsample", "4", "--threshold", "0.2", "--min_cr
 
 
 @pytest.mark.slow
-@pytest.mark.few("crypt_unet", "devonet_nsn")
+@pytest.mark.few("devonet_nsn")
 def test_inference_in_other_engines_gives_pytorchs_results(bundle, dataset_dir, workflow, shipped_graph, tmp_path):
     masks, output, graph = {}, "", ["--onnx_path", str(shipped_graph(bundle))]
     options = {"torch": ["--amp", "False"], "onnx": graph, "openvino": [*graph, "--network#engine", "openvino"]}
@@ -390,7 +390,7 @@ def test_clients_of_a_federation_train_on_their_own_data_from_the_mean_of_all(bu
 
 
 @pytest.mark.slow
-@pytest.mark.few("devonet_nsn", "sam_myelin")
+@pytest.mark.few("devonet_nsn")
 def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tracked = ConfigWorkflow(
@@ -414,7 +414,7 @@ def test_training_is_tracked_by_mlflow(bundle, dataset_dir, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-@pytest.mark.few("crypt_unet", "devonet_ndn")
+@pytest.mark.few("crypt_unet")
 def test_downloaded_copy_segments_alone(bundle, dataset_dir, tmp_path, served):
     """``tools share``, download over HTTP, inference in an empty directory with no packages but the listed ones."""
     shared = tmp_path / "shared"

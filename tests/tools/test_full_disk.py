@@ -72,6 +72,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha1(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.few(*COMMANDS.keys() - {"share"})
 @pytest.mark.parametrize("name", list(COMMANDS))
 @pytest.mark.parametrize("is_full", [True, False], ids=["full disk", "read-only folder"])
 def test_one_line_and_nothing_is_lost(data, tmp_path, name, is_full):

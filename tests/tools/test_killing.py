@@ -47,8 +47,8 @@ def convert(data: Path, output: Path) -> list[str]:
 
 # name -> its bundle, its words given data and where to write, how often it is killed
 WORK = {
-    "convert": (BUNDLE, convert, 10),
-    "segment": (BUNDLE, lambda data, to: ["tools", "segment", BUNDLE, str(data / "dataset/images"), str(to)], 10),
+    "convert": (BUNDLE, convert, 5),
+    "segment": (BUNDLE, lambda data, to: ["tools", "segment", BUNDLE, str(data / "dataset/images"), str(to)], 3),
     "share": (BUNDLE, lambda data, to: ["tools", "share", BUNDLE, str(to)], 2),
 }
 
@@ -160,9 +160,6 @@ TRAININGS |= {"sam_myelin": (training, "sam_myelin", 1)}
 TRAININGS |= {"embed": (embedding, "sam_myelin", 3), "crossval": (crossval, BUNDLE, 3)}
 
 
-BY_HAND = ("swinunet_livecell", "maskrcnn_2p5d", "sam_myelin", "crossval")
-
-
 def run_alone_and_killed(
     words: Callable[[Path], list[str]], num_kills: int, folder: Path, moments: tuple[float, float] = (0.0, 1.0)
 ) -> tuple[Path, Path]:
@@ -182,9 +179,8 @@ def run_alone_and_killed(
     return alone, killed
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in BY_HAND)) for name in TRAININGS]
-)
+@pytest.mark.few("devonet_nsn", "embed")
+@pytest.mark.parametrize("name", list(TRAININGS))
 def test_training_that_is_killed_ends_with_the_weights_of_one_left_alone(made, tmp_path, monkeypatch, name):
     words, bundle, num_kills = TRAININGS[name]
     data = made(bundle)
@@ -193,6 +189,7 @@ def test_training_that_is_killed_ends_with_the_weights_of_one_left_alone(made, t
     assert_same_tensors(killed, alone)
 
 
+@pytest.mark.few("convert", "segment")
 @pytest.mark.parametrize("name", list(WORK))
 def test_killed_and_begun_again_it_ends_as_if_left_alone(made, tmp_path, monkeypatch, name):
     bundle, words, num_kills = WORK[name]

@@ -124,7 +124,7 @@ def test_training_on_all_folds_keeps_the_last_weights(open_workflow, tmp_path):
     assert all(torch.equal(value, last[name]) for name, value in kept.items())
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_fine_tuning_learns_in_fewer_steps_than_training_from_scratch(open_workflow, tmp_path):
     """On slides of a stain that the shipped weights have not seen."""
     crypts(str(tmp_path / "source"), num_slides=2, size=768)

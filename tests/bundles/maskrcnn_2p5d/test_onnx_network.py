@@ -34,7 +34,7 @@ def draw(depth: int, height: int, width: int) -> torch.Tensor:
     return (distance < 12 + 4 * (x > 64)).float() + noise
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [(128, 128), (160, 224), (301, 97)], ids=str)
 def test_objects_are_the_networks(network, graph, size):
     stacks = torch.stack([draw(3, *size), torch.zeros(3, *size)])
@@ -53,6 +53,7 @@ def test_openvino_is_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.few("windowed", "late")
 @pytest.mark.parametrize("fusion", sorted(FUSIONS))
 def test_every_fusion_has_its_graphs(fusion, tmp_path):
     torch.manual_seed(0)
@@ -67,7 +68,7 @@ def test_every_fusion_has_its_graphs(fusion, tmp_path):
         torch.testing.assert_close(theirs["scores"], ours["scores"], rtol=0, atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_slice_passes_the_backbone_once(graph, monkeypatch):
     calls, session = [], graph.session
 
@@ -81,7 +82,7 @@ def test_a_slice_passes_the_backbone_once(graph, monkeypatch):
     assert calls == [(1, 64, 64)] * 5
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_volume_has_the_same_instances(network, graph):
     volume, inferer = draw(4, 128, 160)[None, None], VolumeInstanceInferer(3, slab=2)
     expected, found = inferer(volume, network), inferer(volume, graph)
@@ -89,7 +90,7 @@ def test_a_volume_has_the_same_instances(network, graph):
     assert (found != expected).float().mean() < 1e-3
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_other_objects_differ_by_one(network, graph):
     class Nothing:
         def detect(self, image):

@@ -17,7 +17,7 @@ from sam_myelin.onnx_network import OnnxNetwork
 
 from tools.sample.myelin import draw_files
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 WEIGHTS = Path(sam_myelin.__file__).parents[1] / "models/model.pt"
 SIZE = 672

@@ -231,7 +231,7 @@ def test_a_training_does_not_go_on_in_another_mode(write_dataset, open_workflow)
         workflow.run()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_training_is_tracked_by_clearml(write_dataset, tmp_path):
     labels = cells(100, 140)
     folder = write_dataset(*[("training", photograph(labels), labels, {"fold": fold}) for fold in (0, 1)])

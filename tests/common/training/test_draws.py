@@ -133,9 +133,10 @@ def test_images_take_turns_by_what_they_show():
     assert 2 < counts[2] / counts[1] < 8
 
 
-def test_an_image_without_objects_is_drawn_from_all_the_same():
+def test_an_image_without_objects_is_drawn_from_all_the_same(caplog):
     patches = draw([torch.zeros(2, 9, 9, dtype=torch.int8)], foreground_share=1.0)
     assert patches[0]["centre"] != patches[1]["centre"] or patches[2]["centre"] != patches[1]["centre"]
+    assert "no image to train on has an object" in caplog.text
 
 
 def test_images_outside_the_cache_give_the_same_patches():

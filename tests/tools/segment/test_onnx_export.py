@@ -21,6 +21,7 @@ VERBS = {"export onnx": ("tools.segment.onnx_export:onnx", "")}
 
 
 @pytest.mark.slow
+@pytest.mark.few("crypt_unet", "devonet_nsn", "devonet_ndn")
 @pytest.mark.parametrize("name", [bundle.name for bundle in all_bundles()])
 def test_graph_gives_what_the_network_gives(name, shipped_graph):
     path = shipped_graph(BUNDLES / name)
@@ -49,7 +50,7 @@ def test_graph_that_differs_is_not_kept(limit, tmp_path, monkeypatch):
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("model.onnx", b"an older one")]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_knobs_of_the_network_belong_to_the_file(shipped_graph):
     bundle = BUNDLES / "maskrcnn_2p5d"
     path = shipped_graph(bundle)

@@ -58,7 +58,7 @@ def test_who_takes_nothing_of_an_answer_is_given_up(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.thorough), signal.SIGINT])
 def test_server_that_is_ended_leaves_nothing(how, tmp_path):
     (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")
     with server_process(tmp_path, "devonet_ndn") as (url, process):
@@ -69,7 +69,7 @@ def test_server_that_is_ended_leaves_nothing(how, tmp_path):
     assert "leaked" not in (tmp_path / "log").read_text() and "Traceback" not in (tmp_path / "log").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("limit", ["-n", "-Sn"], ids=["few files", "more where it asks"])
 def test_idle_connections_lock_nobody_out(limit, tmp_path):
     (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")

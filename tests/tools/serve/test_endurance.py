@@ -4,7 +4,7 @@ import pytest
 
 from tests.tools.serve.endurance import WARM_UP, endure
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 def test_mixed_requests_leave_memory_and_disk_as_they_were(tmp_path):

@@ -52,7 +52,7 @@ def described(metadata: dict, shape: tuple[int, ...] = (1, 1, 16, 32, 32), **cha
     return describe(metadata | changes, "name", shapes, files, timestamp="2026-01-01T00:00:00", format_version="0.5.12")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_bioimageios_own_test_passes(package):
     from bioimageio.core import test_model as run_their_test
 

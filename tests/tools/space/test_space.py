@@ -111,7 +111,7 @@ def test_holds_what_belongs_to_the_bundle_and_no_more(folder):
     }
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_starts_alone_and_segments_a_sample(livecell, tmp_path):
     moved = tmp_path / "elsewhere"
     shutil.copytree(livecell, moved)

@@ -95,6 +95,7 @@ def test_nuclei_slice_by_slice(embryos, tmp_path):
     assert_same_objects(tmp_path / "whole", tmp_path / "parts", ".nii.gz")
 
 
+@pytest.mark.thorough
 def test_fibres_of_a_size_that_is_estimated(tmp_path):
     pixels, _, _ = draw_nerve(np.random.default_rng(0), 900)
     tifffile.imwrite(tmp_path / "a.tif", pixels.astype(np.uint16) * 100 + 500, photometric="minisblack")

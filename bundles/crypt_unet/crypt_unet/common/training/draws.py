@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
@@ -20,6 +21,8 @@ from ..errors import InputError
 from ..memory import total_memory
 
 __all__ = ["DrawnPatches", "RandCutPatchd", "cut_patch"]
+
+logger = logging.getLogger(__name__)
 
 IGNORED = -1
 SHARE_OF_MEMORY = 0.7  # that images may take; the rest is the network's and the system's
@@ -271,6 +274,10 @@ class DrawnPatches(CacheDataset, Randomizable):
                 objects, known = zip(*seen, strict=True)
             if not any(place.count for place in known):
                 raise InputError("no image to train on shows anything: all of them are black; convert others")
+            if not any(place.count for place in objects):
+                logger.warning(
+                    "no image to train on has an object: what learns from them finds nothing; see their labels"
+                )
             self._places = [*objects], [*known]
         return self._places
 
