@@ -189,7 +189,7 @@ def test_training_that_is_killed_ends_with_the_weights_of_one_left_alone(made, t
     assert_same_tensors(killed, alone)
 
 
-@pytest.mark.few("convert", "segment")
+@pytest.mark.few("convert")
 @pytest.mark.parametrize("name", list(WORK))
 def test_killed_and_begun_again_it_ends_as_if_left_alone(made, tmp_path, monkeypatch, name):
     bundle, words, num_kills = WORK[name]

@@ -142,7 +142,8 @@ def test_evaluation_of_instances_writes_seg_of_each_image_and_of_all(apply, embr
         for metric in ("ap", "f1", "mucov", "seg", "seg_per_image")
         for kind in ("raw", "summary")
     ]
-    assert names(output) == sorted([f"{stem}_{kind}" for stem in stems for kind in kinds] + ["metrics.csv", *reports])
+    reports += ["metrics.csv", "objects_by_iou.csv", "objects_by_iou.png"]
+    assert names(output) == sorted([f"{stem}_{kind}" for stem in stems for kind in kinds] + reports)
     expected = []
     for stem in stems:
         paths = embryos / "labels" / f"{stem}.nii.gz", output / f"{stem}_instances.nii.gz"

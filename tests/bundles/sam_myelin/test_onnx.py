@@ -105,6 +105,7 @@ def test_nothing_else_is_written_and_the_network_stays_as_it_was(encoder, decode
     assert network.training and network.image_encoder.training
 
 
+@pytest.mark.thorough
 def test_many_weights_go_to_a_file_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_FILE_BYTES", 1000)
     network = random_network(32).eval()

@@ -40,8 +40,8 @@ def test_graph_gives_what_the_network_gives(name, shipped_graph):
     assert sizes == ([672, 672] if name == "sam_myelin" else [0] * len(sizes)), "free where the network allows"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("limit", ["MAX_PROBABILITY", pytest.param("MAX_MASK", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("limit", ["MAX_PROBABILITY", "MAX_MASK"])
 def test_graph_that_differs_is_not_kept(limit, tmp_path, monkeypatch):
     monkeypatch.setattr(f"tools.segment.onnx_export.{limit}", 0.0)
     (tmp_path / "model.onnx").write_bytes(b"an older one")
@@ -126,7 +126,7 @@ def test_file_without_a_record_is_no_reason_to_leave_pytorch():
     assert fastest({}) == "torch"
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_openvino_that_differs_is_not_recorded_and_not_used(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "openvino_telemetry", None)  # which reports the import
     import openvino

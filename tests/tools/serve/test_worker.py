@@ -161,7 +161,7 @@ def test_image_that_takes_too_long_is_stopped(tmp_path):
     ("spacing", "told"),
     [
         ((1.75, 0.8, 0.8), "takes about 10463 MiB, expected at most 1024 MiB"),
-        ((), "takes more memory than there is for one"),
+        pytest.param((), "takes more memory than there is for one", marks=pytest.mark.thorough),
     ],
 )
 def test_volume_that_grows_beyond_the_memory_is_refused(tmp_path, spacing, told):

@@ -135,7 +135,7 @@ def test_networks_that_a_package_would_tell_wrong_are_refused(network, message, 
     assert [path.name for path in tmp_path.iterdir()] == ["test_input.npy"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_package_holds_what_it_describes(package):
     with zipfile.ZipFile(package) as archive:
         content = yaml.safe_load(archive.read("rdf.yaml"))

@@ -14,7 +14,7 @@ from monai.utils import set_determinism
 from tools.__main__ import VERBS
 from tools.command_line import run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 PARAMS = {"num_epochs": 1, "spacing": [2.0, 0.8, 0.8], "patch_size": [16, 32, 32], "pretrained": True, "amp": False}
 ALGOS = ["devonetnsn_0", "devonetnsn_1"]

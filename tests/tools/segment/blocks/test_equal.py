@@ -80,7 +80,9 @@ def embryos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return path
 
 
-@pytest.mark.parametrize("embryos", [SPACING_UM, BETWEEN_VOXELS], indirect=True)
+@pytest.mark.parametrize(
+    "embryos", [pytest.param(SPACING_UM, marks=pytest.mark.thorough), BETWEEN_VOXELS], indirect=True
+)
 def test_nuclei(embryos, tmp_path):
     given = {"roi_size": [32, 32, 32]}
     segment("nuclei", str(embryos), str(tmp_path / "whole"), **given)
