@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import InputError
 from tools.command_line import as_verb, at_least
 from tools.sample.files import as_tiff, complete_files, tools_command, write_files
 from tools.sample.phase_contrast import CELL_TYPES, SHAPE, crowded, draw_field
@@ -15,6 +16,7 @@ from tools.sample.phase_contrast import CELL_TYPES, SHAPE, crowded, draw_field
 __all__ = ["draw_files", "livecell", "write_images"]
 
 TEXT = "annotations, as text"
+MAX_CELLS = 1000
 FOLDERS = {"train": "livecell_train_val_images", "val": "livecell_train_val_images", "test": "livecell_test_images"}
 
 
@@ -36,6 +38,8 @@ def livecell(
         Cells in each image, smaller the more there are; by default 10 to 110, by their type. LIVECell has about 300.
     """
     present = [*destination.glob("images/*/[!.]*"), *destination.glob("annotations/[!.]*")]
+    if num_cells and num_cells > MAX_CELLS:
+        raise InputError(f"--num_cells {num_cells}: expected at most {MAX_CELLS}; more have no room in an image")
     draw = partial(draw_files, seed=seed, num_images=num_images, num_cells=num_cells)
     complete_files(destination, draw, present)
     words = ["convert", "livecell", destination, f"{destination}_dataset", "--name", "synthetic phase contrast"]

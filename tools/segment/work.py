@@ -143,7 +143,7 @@ def segment_block(plan: Plan, block: Block) -> None:
 
     InputError if the bundle refuses it, or the image cannot be read there.
     """
-    if plan.result(block).is_file():
+    if plan.is_done(block):
         return
     with quiet(logging.WARNING), temporary_folder("segment") as folder:  # a block says little about the image
         result = _segment(plan, block, folder, plan.looked)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.draw import line
 from skimage.measure import label
-from skimage.segmentation import watershed
+from skimage.segmentation import relabel_sequential, watershed
 
 from common.files import replacing
 from tools.corrections import add_correction
@@ -22,6 +22,7 @@ __all__ = ["Correction", "drawn", "erased", "merged", "split"]
 
 CORRECTED = "corrected.npy"
 MAX_POINTS = 10_000
+MAX_LABEL = 10**9  # that leaves room for further ones
 MIN_PART = 3  # pixels; less, beside a cut, is a crumb
 ACTIONS = ("draw", "merge", "split")
 UNDERSTOOD = (
@@ -69,29 +70,49 @@ def merged(labels: np.ndarray, z: int, stroke: np.ndarray) -> np.ndarray:
 
 
 def split(labels: np.ndarray, z: int, stroke: np.ndarray) -> np.ndarray:
-    """Labels (Z, Y, X) in which the objects that a stroke (k, 2) in a slice crosses are cut apart, in all slices.
+    """Labels (Z, Y, X) in which the objects that a stroke (k, 2) cuts apart in a slice are several ones.
 
-    The largest part keeps the number, the others get new ones; pixels under the stroke go to the part beside them.
+    In the other slices each voxel goes to the part of this slice that is nearest within the object. The largest part
+    keeps the number, the others get new ones. Objects that do not fall apart in the slice stay as they are.
     """
     rows, columns = _pixels(labels.shape[1:], stroke)
     cut = np.zeros(labels.shape[1:], bool)
     cut[rows, columns] = True
-    changed = labels.copy()
-    for number in np.setdiff1d(labels[z, rows, columns], 0):
-        (box,) = ndimage.find_objects((labels == number).astype(np.uint8))
+    parts_of = {number: _parts(labels[z] == number, cut) for number in np.setdiff1d(labels[z][cut], 0).tolist()}
+    numbers = np.array(sorted(number for number, parts in parts_of.items() if parts.max() > 1))
+    if not numbers.size:
+        return labels
+    changed, last = labels.copy(), int(labels.max())
+    inside = np.isin(labels, numbers)
+    order = np.zeros(labels.shape, np.int32)
+    order[inside] = np.searchsorted(numbers, labels[inside]) + 1
+    for number, box in zip(numbers.tolist(), ndimage.find_objects(order), strict=True):
+        parts = parts_of[number][box[1:]]
+        markers = np.zeros(changed[box].shape, labels.dtype)
+        markers[z - box[0].start] = np.where(parts > 1, last + parts - 1, np.where(parts > 0, number, 0))
+        last += parts.max() - 1
         whole = labels[box] == number
-        pieces, parts = label(whole, connectivity=1), label(whole & ~cut[box[1:]], connectivity=1)
-        markers, seen = np.zeros(whole.shape, labels.dtype), set()
-        for place in sorted(ndimage.value_indices(parts, ignore_value=0).values(), key=lambda place: -place[0].size):
-            piece = int(pieces[place][0])  # before the cut; its largest part comes first
-            if piece not in seen:
-                markers[place] = number
-            elif place[0].size >= MIN_PART:
-                markers[place] = max(changed.max(), markers.max()) + 1
-            seen.add(piece)
         flooded = watershed(np.zeros(whole.shape, np.uint8), markers, mask=whole)
         changed[box] = np.where(flooded > 0, flooded, changed[box])
     return changed
+
+
+def _parts(whole: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """Parts (Y, X) of an object's slice, the largest is 1; but 1 alone where a cut takes nothing of it apart.
+
+    What was apart before the cut stays with the largest part, and so does a crumb.
+    """
+    pieces, parts = label(whole, connectivity=1), label(whole & ~cut, connectivity=1)
+    numbered, seen, last = np.zeros(whole.shape, int), set(), 1
+    for place in sorted(ndimage.value_indices(parts, ignore_value=0).values(), key=lambda place: -place[0].size):
+        piece = int(pieces[place][0])
+        if piece not in seen:
+            numbered[place] = 1
+        elif place[0].size >= MIN_PART:
+            last += 1
+            numbered[place] = last
+        seen.add(piece)
+    return numbered
 
 
 def _pixels(shape: tuple[int, ...], stroke: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,6 +185,8 @@ class Correction:
         if self.path.is_file():
             return np.load(self.path, allow_pickle=False)
         labels = read_objects(self.result.labels)[0].astype(np.int32)  # with room for further objects
+        if labels.max(initial=0) > MAX_LABEL:
+            labels = relabel_sequential(labels)[0]
         return labels if labels.ndim == 3 else labels[None]
 
 

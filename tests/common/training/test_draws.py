@@ -173,6 +173,30 @@ def test_image_that_was_changed_is_not_taken_from_the_disk(tmp_path):
     assert label_of(1).eq(1).all() and label_of(2).eq(2).all()
 
 
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04" + 90 * b"x", None])
+def test_damaged_file_on_the_disk_is_made_anew(tmp_path, content, caplog):
+    wanted = draw([targets()], cache_dir=str(tmp_path))[0]
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-200] if content is None else content)
+    found = draw([targets()], cache_dir=str(tmp_path))[0]
+    assert torch.equal(found["label"], wanted["label"]) and "made anew" in caplog.text
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    torch.load(path, weights_only=True)
+
+
+def test_place_on_the_disk_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    for place in ("file", "file/folder"):
+        with pytest.raises(InputError, match=r"file.*cannot write there"):
+            draw([targets()], cache_dir=str(tmp_path / place))
+
+
+def test_one_large_image_among_small_ones_is_no_reason_to_refuse_all(monkeypatch):
+    monkeypatch.setattr("common.training.draws.total_memory", lambda: 1e6)
+    sizes = [(300, 300), *[(10, 10)] * 50]
+    draw([torch.zeros(1, *size, dtype=torch.int8) for size in sizes])
+
+
 def test_more_images_than_fit_in_memory_are_refused_with_what_helps(monkeypatch):
     monkeypatch.setattr("common.training.draws.total_memory", lambda: 40_000.0)
     images = [targets()] * 10  # of 3200 bytes

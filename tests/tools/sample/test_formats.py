@@ -26,7 +26,7 @@ OTHERS = {
 WRONG = {
     "devonet_nsn": [["--num_frames", "0"], ["--seed", "1.5"], ["--num_frame", "2"]],
     "crypt_unet": [["--num_slides", "0"], ["--size", "255"]],
-    "swinunet_livecell": [["--num_images", "2"], ["--seed", "-1"], ["--num_image", "5"]],
+    "swinunet_livecell": [["--num_images", "2"], ["--seed", "-1"], ["--num_image", "5"], ["--num_cells", "1001"]],
     "sam_myelin": [["--num_subjects", "0"], ["--size", "63"], ["--seed", "-1"], ["--sizes", "99"]],
 }
 

@@ -52,6 +52,17 @@ def test_objects_under_a_stroke_become_the_first_of_them(labels):
     np.testing.assert_array_equal(merged(labels, 0, np.array([[0.0, 0.0], [1.0, 9.0]])), labels)
 
 
+def test_an_object_that_is_wider_in_other_slices_is_split_there_too():
+    labels = np.zeros((3, 21, 40), np.int32)
+    labels[1, 8:13, 5:35] = labels[0, 2:19, 2:38] = labels[2, 2:19, 2:38] = 1
+    labels[0, 2:4], labels[0, 2:4, :3] = 0, 5  # beside the end of the stroke, in another slice
+    parts = split(labels, 1, np.array([[6.0, 15.0], [14.0, 15.0]]))
+    assert np.array_equal(parts == 5, labels == 5) and np.array_equal(parts > 0, labels > 0)
+    for z in range(3):
+        assert np.mean(parts[z, 4:19, 3:14][labels[z, 4:19, 3:14] > 0] == 6) > 0.95, "the smaller part"
+        assert np.mean(parts[z, 4:19, 17:37][labels[z, 4:19, 17:37] > 0] == 1) > 0.95
+
+
 def test_what_a_stroke_crosses_is_cut_apart_in_all_slices():
     labels = np.zeros((3, 20, 30), np.int32)
     labels[:, 4:14, 4:24], labels[:, 15:18, 4:24] = 7, 3

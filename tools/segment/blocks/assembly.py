@@ -30,7 +30,7 @@ def put_together(plan: Plan, destination: Path, stem: str) -> list[Path]:
     """
     from tools.formats.label_zarr import write_parts  # slow to import
 
-    done = [block for block in plan.blocks if plan.result(block).is_file()]
+    done = [block for block in plan.blocks if plan.is_done(block)]
     missing = [block.place for block in plan.blocks if block not in done]
     remarks = {MISSING: missing} if missing else {}
     kinds = {plan.mask_kind: "mask", plan.classes_kind: "classes", plan.labels_kind: "labels"}

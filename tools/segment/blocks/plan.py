@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ __all__ = [
 WINDOWS = "windows_"
 TOLD_OF_PARTS = "part"  # key of an inference.json
 SAME_UM = 1e-3  # spacings that MONAI does not resample for
+MOST_SHEAR = 1e-3  # cosine of two axes, more than an affine of 32 bit is off
 Affine = tuple[tuple[float, ...], ...]
 
 
@@ -146,6 +148,10 @@ class Plan:
         """The file of a block that is done, which is named after its place: a look may have cut others before."""
         place = "_".join(f"{start}-{stop}" for start, stop in (*block.core, *block.region))
         return self.folder / f"{block.number:06d}_{place}.npz"
+
+    def is_done(self, block: Block) -> bool:
+        """Whether there is a whole file of a block."""
+        return zipfile.is_zipfile(self.result(block))
 
 
 def default_memory() -> float:
@@ -352,6 +358,12 @@ def _affine(path: Path, bundle: Description, regions: Regions, options: Mapping[
     wanted = parse_spacing(options["spacing"]) if "spacing" in options else None
     if regions.affine is not None:
         affine = regions.affine
+        steps = affine[:3, :3] / voxel_sizes(affine)
+        if not np.allclose(steps.T @ steps, np.eye(3), atol=MOST_SHEAR):
+            raise InputError(
+                f"{path}: the axes of its voxels are not at right angles (a sheared affine), so it cannot be cut into "
+                "blocks; give enough --memory for the whole volume, or save it without the shear"
+            )
         if wanted is None:
             nifti.read_spacing(path)  # refuses what is not in micrometres
         else:

@@ -44,7 +44,7 @@ def segment_in_blocks(plan: Plan, destination: Path, stem: str, spread: Spread, 
         _sample(plan, network)
     if plan.bundle.blocks is not None and plan.bundle.blocks.look:
         plan = cut_as_looked(plan, _look(plan, spread, stem, terminal))
-    todo = [block for block in plan.blocks if not plan.result(block).is_file()]
+    todo = [block for block in plan.blocks if not plan.is_done(block)]
     failures, left = [], dict.fromkeys(todo)
     done = spread(functools.partial(segment_block, plan), todo)
     for block, error in tqdm(done, total=len(todo), desc=stem, unit="block", file=terminal):

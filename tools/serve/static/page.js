@@ -17,6 +17,7 @@ const WANTED = {
   ZYX: "Volume: NIfTI, TIFF stack, CZI, ND2, LIF, OIB, zipped OME-Zarr",
 };
 
+const CLICK_PX = 4; // on the screen; a pointer that moves further draws
 const SVG = "http://www.w3.org/2000/svg";
 
 const at = (id) => document.getElementById(id);
@@ -208,7 +209,8 @@ function follow(id, shape, done) {
   picture.onpointermove = (event) => { if (picture.hasPointerCapture(event.pointerId)) add(event); };
   picture.onpointerup = () => {
     line.setAttribute("points", "");
-    done(points, points.every(([x, y]) => Math.hypot(x - points[0][0], y - points[0][1]) < 0.01));
+    done(points, points.every(([x, y]) =>
+      Math.hypot((x - points[0][0]) * picture.width, (y - points[0][1]) * picture.height) < CLICK_PX));
   };
 }
 

@@ -56,6 +56,14 @@ def test_volumes_are_cut_along_all_axes_and_keep_their_spacing(stand_in, tmp_pat
     assert labels.shape == volume.shape
 
 
+def test_volume_with_a_sheared_affine_is_refused(tmp_path):
+    affine = np.diag([0.8, 0.8, 1.75, 1])
+    affine[0, 1] = 0.3
+    nib.save(nib.Nifti1Image(blobs((20, 40, 40)).T, affine), tmp_path / "a.nii")
+    with pytest.raises(InputError, match=r"a\.nii: .* not at right angles .* --memory"):
+        segment(NUCLEI, str(tmp_path / "a.nii"), str(tmp_path / "out"), blocks="20,20,20", **SMALL_3D)
+
+
 def test_every_block_is_scaled_by_the_gray_values_of_the_whole_image(stand_in, picture, tmp_path):
     image, pixels = picture(tile=(64, 64))
     segment(CELLS, str(image), str(tmp_path / "out"), blocks="250,300", **SMALL)
@@ -76,10 +84,11 @@ def test_a_call_that_was_stopped_goes_on_with_the_blocks_that_are_missing(stand_
     stand_in.before = stop
     assert run(VERBS, command) == 130
     assert results(tmp_path / "out") == {".blocks-a", "segment.json"}
+    min((tmp_path / "out" / ".blocks-a").glob("0*.npz")).write_bytes(b"cut short")
     stand_in.before = lambda pixels: None
-    assert run(VERBS, command) == 0 and len(stand_in.seen) == 9
+    assert run(VERBS, command) == 0 and len(stand_in.seen) == 10
     assert same_partition(read_mask(tmp_path / "out" / "a_instances.ome.zarr")[0], bright_objects(pixels)[1])
-    assert run(VERBS, command) == 0 and len(stand_in.seen) == 9 and ".blocks-a" not in results(tmp_path / "out")
+    assert run(VERBS, command) == 0 and len(stand_in.seen) == 10 and ".blocks-a" not in results(tmp_path / "out")
 
 
 def test_other_blocks_or_another_image_begin_anew(stand_in, picture, tmp_path):

@@ -5,19 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.config import KeysCollection
-from monai.data import CacheDataset, PersistentDataset, pickle_hashing
-from monai.transforms import Compose, MapTransform, Randomizable, RandomizableTransform
+from monai.data import CacheDataset, pickle_hashing
+from monai.transforms import MapTransform, Randomizable, RandomizableTransform
+from monai.utils import convert_to_tensor
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..files import prepare_output_dir, replacing
 from ..memory import total_memory
 
 __all__ = ["DrawnPatches", "RandCutPatchd", "cut_patch"]
@@ -27,6 +31,7 @@ logger = logging.getLogger(__name__)
 IGNORED = -1
 SHARE_OF_MEMORY = 0.7  # that images may take; the rest is the network's and the system's
 MANY = 50  # images that take long enough to show how far they are
+SURE = 20  # images that tell how large the others are
 
 
 def cut_patch(
@@ -199,11 +204,15 @@ class DrawnPatches(CacheDataset, Randomizable):
     ) -> None:
         self.num_patches, self.foreground_share = num_patches, foreground_share
         self._places: tuple[list[_Places], list[_Places]] | None = None
-        self._stored = None if cache_dir == "none" else _stored(data, transform, cache_dir)
+        self._sizes: list[int] = []
+        self._folder = None if cache_dir == "none" else Path(cache_dir)
+        if self._folder is not None:
+            prepare_output_dir(self._folder)
+            self._made_by = pickle_hashing(transform.transforms[: transform.get_index_of_first(_is_random)])
         super().__init__(
             data,
             transform,
-            cache_rate=cache_rate if self._stored is None else 0.0,
+            cache_rate=cache_rate if self._folder is None else 0.0,
             num_workers=num_workers,
             copy_cache=False,
             progress=len(data) >= MANY,
@@ -245,18 +254,33 @@ class DrawnPatches(CacheDataset, Randomizable):
 
     def _image(self, index: int) -> dict[str, Any]:
         """An image after the transforms that are not random."""
-        if self._stored is not None:
-            return self._stored[index]
+        if self._folder is not None:
+            return self._stored(index, self._folder)
         if index < self.cache_num:
             return self._cache[index]
         return super()._load_cache_item(index)
 
+    def _stored(self, index: int, folder: Path) -> dict[str, Any]:
+        """An image from the disk; made anew where a file of it, or a transform, is another one, or it is damaged."""
+        path = folder / f"{sha256(_hash_of(self.data[index]) + self._made_by).hexdigest()}.pt"
+        if path.is_file():
+            try:
+                return dict(torch.load(path, weights_only=True))
+            except (OSError, ValueError, RuntimeError, EOFError, LookupError, UnpicklingError):
+                logger.warning("%s: cannot be read, made anew", path)
+        item = super()._load_cache_item(index)
+        kept: dict[str, Any] = convert_to_tensor(item, track_meta=False)
+        with replacing(path) as partial:
+            torch.save(kept, partial)
+        return kept
+
     def _load_cache_item(self, idx: int) -> dict[str, Any]:
         """An image that stays in memory, if all of them have room there."""
         item: dict[str, Any] = super()._load_cache_item(idx)
-        needed = self.cache_num * sum(value.nbytes for value in item.values() if isinstance(value, torch.Tensor))
+        self._sizes.append(sum(value.nbytes for value in item.values() if isinstance(value, torch.Tensor)))
+        needed = self.cache_num * float(np.mean(self._sizes))
         memory = total_memory()
-        if needed > SHARE_OF_MEMORY * memory:
+        if needed > SHARE_OF_MEMORY * memory and len(self._sizes) >= min(SURE, self.cache_num):
             rate = int(100 * SHARE_OF_MEMORY * memory / needed * self.cache_num / len(self.data)) / 100
             raise InputError(
                 f"{self.cache_num} images to train on take {needed / 1e9:.0f} GB as the network sees them, and this "
@@ -288,12 +312,6 @@ class DrawnPatches(CacheDataset, Randomizable):
 
 def _is_random(transform: Any) -> bool:
     return isinstance(transform, Randomizable)
-
-
-def _stored(data: Sequence[Mapping[str, Any]], transform: Compose, cache_dir: str) -> PersistentDataset:
-    """Images after the transforms that are not random, on a disk; made again where a file or a transform is new."""
-    sure = Compose(transform.transforms[: transform.get_index_of_first(_is_random)])
-    return PersistentDataset(data, sure, cache_dir, hash_func=_hash_of, hash_transform=pickle_hashing)
 
 
 def _hash_of(item: Mapping[str, Any]) -> bytes:

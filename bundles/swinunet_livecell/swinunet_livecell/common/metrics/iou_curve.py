@@ -75,7 +75,7 @@ def _draw(curves: Mapping[str, Sequence[float]], title: str) -> Figure:
     axes = figure.subplots()
     for name, scores in curves.items():
         axes.plot(THRESHOLDS, scores, marker="o", markersize=4, label=name)
-    axes.set(xlabel="IoU above which an object is found", ylim=(0, 1), title=title)
+    axes.set(xlabel="IoU above which an object is found", xlim=(0.48, 0.97), ylim=(0, 1), title=title)
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
