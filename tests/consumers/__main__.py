@@ -148,12 +148,14 @@ def write_rows(rows: Sequence[Sequence[str]]) -> None:
 
 def main(program: str = "", bundle: str = "") -> None:
     """Try the programs that begin with a word, with one bundle; without words all of them."""
+    meant = [one for one in CONSUMERS if one.name.startswith(program) and (not bundle or bundle in one.bundles)]
+    if not meant:
+        known = "; ".join(one.name for one in CONSUMERS)
+        sys.exit(f"no program begins with {program!r} and takes {bundle or 'a bundle'}; there are: {known}")
     failed = False
     with tempfile.TemporaryDirectory() as temporary:
-        for number, consumer in enumerate(CONSUMERS):
+        for number, consumer in enumerate(meant):
             names = [name for name in consumer.bundles if bundle in ("", name)]
-            if not names or not consumer.name.startswith(program):
-                continue
             python = make_environment(
                 Path(temporary, f"environment_{number}"), consumer.installs or [consumer.programs]
             )
