@@ -47,8 +47,8 @@ def convert(data: Path, output: Path) -> list[str]:
 
 # name -> its bundle, its words given data and where to write, how often it is killed
 WORK = {
-    "convert": (BUNDLE, convert, 5),
-    "segment": (BUNDLE, lambda data, to: ["tools", "segment", BUNDLE, str(data / "dataset/images"), str(to)], 3),
+    "convert": (BUNDLE, convert, 10),
+    "segment": (BUNDLE, lambda data, to: ["tools", "segment", BUNDLE, str(data / "dataset/images"), str(to)], 10),
     "share": (BUNDLE, lambda data, to: ["tools", "share", BUNDLE, str(to)], 2),
 }
 

@@ -69,7 +69,7 @@ def test_server_that_is_ended_leaves_nothing(how, tmp_path):
     assert "leaked" not in (tmp_path / "log").read_text() and "Traceback" not in (tmp_path / "log").read_text()
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["-n", "-Sn"], ids=["few files", "more where it asks"])
 def test_idle_connections_lock_nobody_out(limit, tmp_path):
     (image, *_) = sample_images(find_bundle("devonet_ndn"), tmp_path / "samples")

@@ -180,7 +180,6 @@ def test_volume_that_grows_beyond_the_memory_is_refused(tmp_path, spacing, told)
     worker.stop()
 
 
-@pytest.mark.thorough
 def test_weights_that_do_not_fit_are_told_at_the_start():
     other = {"ckpt_path": str(BUNDLES / "devonet_nsn" / "models" / "model.pt")}
     with pytest.raises(InputError, match="model.pt"):
@@ -203,7 +202,6 @@ def test_interruption_is_known_also_from_code_that_catches_everything():
         signal.signal(signal.SIGUSR1, before)
 
 
-@pytest.mark.thorough
 def test_two_threads_that_stop_it_close_its_connection_one_after_the_other(monkeypatch):
     """The second would close what another file has got as its number since."""
     worker, inside, most = Worker([describe_bundle(find_bundle("devonet_ndn"))]), [], []
