@@ -62,12 +62,8 @@ class IouCurve(RowReport):
 
 def _mean_ap(sweeps: Sequence[F1Sweep]) -> tuple[float, ...]:
     """TP / (TP + FP + FN) at each threshold, the mean over images with an object; NaN without any."""
-    matched = np.array([sweep.num_matched for sweep in sweeps]).reshape(-1, len(THRESHOLDS))
-    objects = np.array([sweep.num_reference + sweep.num_result for sweep in sweeps])[:, None]
-    some = objects[:, 0] > 0
-    if not some.any():
-        return (float("nan"),) * len(THRESHOLDS)
-    return tuple((matched[some] / (objects - matched)[some]).mean(axis=0).tolist())
+    scores = [sweep.ap for sweep in sweeps if sweep.num_reference + sweep.num_result]
+    return tuple(np.mean(scores, axis=0).tolist()) if scores else F1Sweep().ap
 
 
 def _draw(curves: Mapping[str, Sequence[float]], title: str) -> Figure:

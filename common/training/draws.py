@@ -208,7 +208,8 @@ class DrawnPatches(CacheDataset, Randomizable):
         self._folder = None if cache_dir == "none" else Path(cache_dir)
         if self._folder is not None:
             prepare_output_dir(self._folder)
-            self._made_by = pickle_hashing(transform.transforms[: transform.get_index_of_first(_is_random)])
+            made_by = pickle_hashing(transform.transforms[: transform.get_index_of_first(_is_random)])
+            self._files = [self._folder / f"{sha256(_hash_of(item) + made_by).hexdigest()}.pt" for item in data]
         super().__init__(
             data,
             transform,
@@ -255,14 +256,14 @@ class DrawnPatches(CacheDataset, Randomizable):
     def _image(self, index: int) -> dict[str, Any]:
         """An image after the transforms that are not random."""
         if self._folder is not None:
-            return self._stored(index, self._folder)
+            return self._stored(index)
         if index < self.cache_num:
             return self._cache[index]
         return super()._load_cache_item(index)
 
-    def _stored(self, index: int, folder: Path) -> dict[str, Any]:
+    def _stored(self, index: int) -> dict[str, Any]:
         """An image from the disk; made anew where a file of it, or a transform, is another one, or it is damaged."""
-        path = folder / f"{sha256(_hash_of(self.data[index]) + self._made_by).hexdigest()}.pt"
+        path = self._files[index]
         if path.is_file():
             try:
                 return dict(torch.load(path, weights_only=True))

@@ -48,11 +48,9 @@ def ap_ratio(result: np.ndarray, truth: np.ndarray, last_iou: float = 0.9) -> tu
     .. [2] Weigert et al. (2020), "Star-convex polyhedra for 3D object detection and segmentation in microscopy"
     """
     sweep = count_matches(count_overlaps(truth, result))
-    num_objects = sweep.num_reference + sweep.num_result
-    if num_objects == 0:
+    if sweep.num_reference + sweep.num_result == 0:
         return 0.0, 0
-    matched = np.array(sweep.num_matched)[np.array(THRESHOLDS) <= last_iou]
-    return float((matched / (num_objects - matched)).mean()), 1
+    return float(np.array(sweep.ap)[np.array(THRESHOLDS) <= last_iou].mean()), 1
 
 
 def count_error_ratio(result: np.ndarray, truth: np.ndarray) -> tuple[int, int]:

@@ -31,6 +31,12 @@ class F1Sweep:
         num_objects = self.num_reference + self.num_result
         return tuple(2 * matched / num_objects if num_objects else float("nan") for matched in self.num_matched)
 
+    @property
+    def ap(self) -> tuple[float, ...]:
+        """TP / (TP + FP + FN) at each threshold; NaN if there is no object at all."""
+        num_objects = self.num_reference + self.num_result
+        return tuple(matched / (num_objects - matched) if num_objects else float("nan") for matched in self.num_matched)
+
 
 def count_matches(overlaps: Overlaps) -> F1Sweep:
     """Objects that are matched at an IoU above 0.5, 0.55, ... 0.95, where no object has more than one partner.
