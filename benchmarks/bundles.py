@@ -117,6 +117,11 @@ def spread(things: Sequence, count: int) -> list:
     return [things[index] for index in np.linspace(0, len(things) - 1, min(count, len(things))).round().astype(int)]
 
 
+def overrides_of(text: str) -> dict[str, str]:
+    """Values of an option such as ``batch_size=2,patches_per_epoch=8``, by their keys."""
+    return dict(pair.split("=", 1) for pair in text.split(",") if pair)
+
+
 def about(data: Dataset, items: Sequence[Item]) -> str:
     """Which data were used."""
     return f"data: {data.name}: n = {len(items)}"

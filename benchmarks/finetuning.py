@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from benchmarks.bundles import dataset, spread
+from benchmarks.bundles import dataset, overrides_of, spread
 from benchmarks.harness import Row
 from common.datalist import DATALIST, Dataset, Item, write_dataset
 from common.reading import nifti
@@ -62,8 +62,7 @@ def compare(
     numbers = [number for number in map(int, counts.split(",")) if number <= len(learned)]
     if not numbers:
         raise ValueError(f"{data.path}: {len(learned)} images to train on, fewer than --counts {counts}")
-    given = dict(pair.split("=", 1) for pair in overrides.split(",") if pair)
-    tuned = {"max_epochs": str(max_epochs), **given}
+    tuned = {"max_epochs": str(max_epochs), **overrides_of(overrides)}
     source = ", which the weights know unchanged" if known else ""
     told = f"data: {data.name}, {change}: n = {len(tested)}; {max_epochs} epochs of {max(numbers)} images{source}"
     yield "; ".join(filter(None, (told, overrides)))

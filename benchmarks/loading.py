@@ -11,7 +11,7 @@ from pathlib import Path
 from fire.parser import DefaultParseValue  # as MONAI reads its command line
 from ignite.handlers import BasicTimeProfiler
 
-from benchmarks.bundles import about, dataset, open_config
+from benchmarks.bundles import about, dataset, open_config, overrides_of
 from benchmarks.harness import Row, goal
 
 
@@ -24,8 +24,7 @@ def compare(
     """
     data = dataset(bundle, dataset_dir, folder)
     yield about(data, data.training)
-    given = (pair.split("=", 1) for pair in overrides.split(",") if pair)
-    knobs: dict[str, object] = {key: DefaultParseValue(value) for key, value in given}
+    knobs: dict[str, object] = {key: DefaultParseValue(value) for key, value in overrides_of(overrides).items()}
     knobs |= {"dataset_dir": str(data.folder), "output_dir": str(folder / "training")}
     parser = open_config(bundle, "train", **knobs, max_epochs=max_epochs, val_interval=max_epochs + 1)
     profiler = BasicTimeProfiler()
